@@ -1,0 +1,360 @@
+"""Plans a program: how fast each move starts, cruises and ends, and where the head is when.
+
+This is Marlin's look-ahead scheme in squared speeds. It knows nothing of G-code text, of the plant
+or of error; its samples are the reference that the printer is asked to follow.
+
+Legend: u unit vector of a move over x, y, z, e (length over x, y, z; an E-only move has
+(0, 0, 0, ±1) and length |E|), L length in mm, a acceleration in mm/s2, v speed along the move in
+mm/s, v2 = v**2.
+
+  cruise      v = min(feedrate, M203_i / |u_i|)
+  accel       a = min(P or T or R, M201_i / |u_i|)   P: E with XYZ, T: XYZ alone, R: E alone
+  junction    classic jerk       v = min_i jerk_i / |u2_i - u1_i|
+              junction deviation v2 = a_j d s / (1 - s), s = sqrt((1 + u1.u2) / 2),
+                                 v at least 0.05 mm/s,
+                                 a_j = min(a of the entered move, M201_i / |n_i|),
+                                 n = (u2 - u1) / |u2 - u1|
+              square corner vc   v2 = vc**2 (sqrt(2) - 1) s / (1 - s), so vc at 90 degrees
+              then no faster than both cruise speeds; rest at the start, the end and at a dwell
+  backward    v2_i <= v2_{i+1} + 2 a_i L_i;   forward  v2_{i+1} <= v2_i + 2 a_i L_i
+  trapezoid   peak v2 = min(cruise v2, (2 a L + entry v2 + exit v2) / 2)
+
+Junction deviation and square corner take u1, u2, n over x, y, z; beside an E-only move they demand
+a full stop, as Klipper does (Marlin sees a corner of 90 degrees there: programs full of retractions
+come out 0.4 to 2.4% shorter). A move of no length (a dwell and nothing else) is a full stop. An
+instant within 1 ns before a boundary, of moves or of their phases, belongs to what comes next.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxcorr.errors import InputError
+from jaxcorr.gcode import ENDER3_V2, Limits, Program
+
+BOUNDARY_S = 1e-9  # how far before a boundary an instant counts as past it
+MINIMUM_JUNCTION_V = 0.05  # mm/s, Marlin's MINIMUM_PLANNER_SPEED
+TINY = 1e-12  # keeps a quotient finite where the limit does not bind
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What replaces the file's own motion settings; None leaves them in force."""
+
+    junction_deviation_mm: float | None = None  # one of these three at most
+    square_corner_velocity_mm_s: float | None = None  # Klipper's measure: the speed at 90 degrees
+    classic_jerk_mm_s: float | None = None  # x and y; z and e stay as they are
+    accel_mm_s2: float | None = None  # M204 P and T; lifts M201 of x and y where they are lower
+    velocity_mm_s: float | None = None  # feedrate of every move that leaves its place in x or y
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise InputError(
+                    f"plan options: expected {name} > 0, got {value:g}. "
+                    "Leave it out to keep the file's own setting."
+                )
+        schemes = ("junction_deviation_mm", "square_corner_velocity_mm_s", "classic_jerk_mm_s")
+        given = [name for name in schemes if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(
+                f"plan options: expected one cornering scheme, got {' and '.join(given)}. "
+                "Give one of them."
+            )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Planned moves. Axes: N moves in execution order, 3 = x, y, z."""
+
+    start_mm: np.ndarray  # (N, 3)
+    end_mm: np.ndarray  # (N, 3)
+    direction: np.ndarray  # (N, 3) unit vector; zero for an E-only move
+    length_mm: np.ndarray  # (N,)
+    extrude_mm: np.ndarray  # (N,)
+    layer: np.ndarray  # (N,)
+    accel_mm_s2: np.ndarray  # (N,)
+    entry_v: np.ndarray  # (N,) mm/s along the move
+    peak_v: np.ndarray  # (N,)
+    exit_v: np.ndarray  # (N,)
+    start_s: np.ndarray  # (N,) when the move begins, with its dwell
+    dwell_s: np.ndarray  # (N,) pause before it sets off
+    accel_s: np.ndarray  # (N,)
+    cruise_s: np.ndarray  # (N,)
+    decel_s: np.ndarray  # (N,)
+
+    @property
+    def num_moves(self) -> int:
+        """Number of moves."""
+        return len(self.length_mm)
+
+    @property
+    def duration_s(self) -> np.ndarray:
+        """Time of each move with its dwell, (N,)."""
+        return self.dwell_s + self.accel_s + self.cruise_s + self.decel_s
+
+    @property
+    def total_s(self) -> float:
+        """Time of the whole plan."""
+        return float(self.start_s[-1] + self.duration_s[-1]) if self.num_moves else 0.0
+
+    @property
+    def peak_velocity_mm_s(self) -> float:
+        """Highest speed of the head; what E does alone does not count."""
+        moving = np.any(self.direction != 0.0, axis=1)
+        return float(self.peak_v[moving].max(initial=0.0))
+
+    def layer_times_s(self, num_layers: int) -> np.ndarray:
+        """Time spent in each layer, (num_layers,); moves that belong to none are left out."""
+        known = self.layer >= 0
+        return np.bincount(self.layer[known], self.duration_s[known], minlength=num_layers)
+
+
+class Samples(NamedTuple):
+    """The reference at T instants. Axes: T instants, 3 = x, y, z."""
+
+    position_mm: np.ndarray  # (T, 3)
+    velocity_mm_s: np.ndarray  # (T, 3)
+    accel_mm_s2: np.ndarray  # (T, 3)
+    move: np.ndarray  # (T,) index of the move that is under way
+
+
+def plan_program(program: Program, options: PlanOptions = PlanOptions()) -> Plan:
+    """Plans every move of a program in one go, from rest to rest.
+
+    Raises:
+        InputError: a move has no speed (its feedrate is not above zero).
+
+    Source: Marlin's planner, `JUNCTION_DEVIATION_MM` and `CLASSIC_JERK`.
+    """
+    return _plan_moves(program, np.arange(len(program.extrude_mm)), options)
+
+
+def plan_layer(program: Program, layer: int, options: PlanOptions = PlanOptions()) -> Plan:
+    """Plans the moves of one layer (counted from 0) on their own, from rest to rest.
+
+    Raises:
+        InputError: the program has no such layer, or a move of it has no speed.
+    """
+    index = np.flatnonzero(program.layer == layer)
+    if layer < 0 or not index.size:
+        raise InputError(
+            f"layer {layer + 1}: expected a layer from 1 to {program.num_layers}, got one without "
+            "moves. Choose another layer."
+        )
+    return _plan_moves(program, index, options)
+
+
+def sample_plan(plan: Plan, time_s: np.ndarray) -> Samples:
+    """Evaluates a plan at any instants, each in closed form, so that nothing drifts.
+
+    Args:
+        plan: a plan with at least one move.
+        time_s: (T,) instants from the start of the plan; past its end the head rests.
+    """
+    move = _move_at(plan, time_s)
+    a, entry_v, exit_v = plan.accel_mm_s2[move], plan.entry_v[move], plan.exit_v[move]
+    peak_v, length = plan.peak_v[move], plan.length_mm[move]
+    t_accel, t_cruise = plan.accel_s[move], plan.cruise_s[move]
+    t_motion = t_accel + t_cruise + plan.decel_s[move]
+    since = time_s - plan.start_s[move] - plan.dwell_s[move]
+
+    resting = (since < -BOUNDARY_S) | (time_s + BOUNDARY_S >= plan.total_s)
+    after_accel = since + BOUNDARY_S >= t_accel
+    after_cruise = since + BOUNDARY_S >= t_accel + t_cruise
+    t = np.maximum(since, 0.0)
+    left = np.maximum(t_motion - t, 0.0)  # the way that is left, so that a move ends on its end
+    ramp = (peak_v + entry_v) / 2.0 * t_accel
+    distance = np.where(
+        after_cruise,
+        length - (exit_v * left + a * left**2 / 2.0),
+        np.where(after_accel, ramp + peak_v * (t - t_accel), entry_v * t + a * t**2 / 2.0),
+    )
+    speed = np.where(
+        after_cruise, exit_v + a * left, np.where(after_accel, peak_v, entry_v + a * t)
+    )
+    accel = np.where(after_cruise, -a, np.where(after_accel, 0.0, a))
+    u = plan.direction[move]
+    return Samples(
+        position_mm=plan.start_mm[move] + distance[:, None] * u,
+        velocity_mm_s=np.where(resting, 0.0, speed)[:, None] * u,
+        accel_mm_s2=np.where(resting, 0.0, accel)[:, None] * u,
+        move=move,
+    )
+
+
+def sample_velocity_steps(plan: Plan, time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Samples the part of the motion that is velocity steps at junctions, and nothing else.
+
+    Returns:
+        The sum of all steps so far, (T, 3) mm/s, and its exact time integral, (T, 3) mm.
+    """
+    entry = plan.entry_v[:, None] * plan.direction
+    leave = plan.exit_v[:, None] * plan.direction
+    velocity = np.cumsum(entry - np.vstack([np.zeros((1, 3)), leave[:-1]]), axis=0)
+    way = velocity[:-1] * np.diff(plan.start_s)[:, None]
+    position = np.vstack([np.zeros((1, 3)), np.cumsum(way, axis=0)])
+    move = _move_at(plan, time_s)
+    since = (time_s - plan.start_s[move])[:, None]
+    return velocity[move], position[move] + velocity[move] * since
+
+
+def _move_at(plan: Plan, time_s: np.ndarray) -> np.ndarray:
+    """Index of the move under way at each instant."""
+    move = np.searchsorted(plan.start_s, time_s + BOUNDARY_S, side="right") - 1
+    return np.maximum(move, 0)
+
+
+def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Plan:
+    """Plans the moves of a program that `index` names, from rest to rest."""
+    start, end = program.start_mm[index], program.end_mm[index]
+    extrude, dwell = program.extrude_mm[index], program.dwell_s[index]
+    limits = _limit_table(program.limits, options)
+    of_move = program.limits_index[index]
+
+    path = np.linalg.norm(end - start, axis=1)
+    length = np.where(path > 0.0, path, np.abs(extrude))
+    u = np.column_stack([end - start, extrude]) / np.maximum(length, TINY)[:, None]
+    feedrate = program.feedrate_mm_s[index]
+    if options.velocity_mm_s is not None:
+        feedrate = np.where(np.any(u[:, :2] != 0.0, axis=1), options.velocity_mm_s, feedrate)
+    _check_speed(feedrate, length, program.line[index])
+
+    cruise_v = _along(limits.max_feedrate[of_move], u, feedrate)
+    base = np.where(path > 0.0, np.where(extrude != 0.0, 0, 1), 2)  # P, T, R
+    accel = _along(limits.max_accel[of_move], u, limits.accel[of_move, base])
+    junction_v2 = _junction_v2(u, path > 0.0, accel, limits, of_move, options)
+    # One junction speed per boundary, N + 1 of them: rest at both ends, at a dwell, at no length.
+    node_v2 = np.zeros(len(index) + 1)
+    node_v2[1:-1] = np.minimum(junction_v2, np.minimum(cruise_v[:-1], cruise_v[1:]) ** 2)
+    node_v2[:-1][(dwell > 0.0) | (length == 0.0)] = 0.0
+    node_v2[1:][length == 0.0] = 0.0
+    node_v2 = _look_ahead(node_v2, 2.0 * accel * length)
+
+    entry_v, peak_v, exit_v, accel_s, cruise_s, decel_s = _trapezoids(
+        node_v2, length, accel, cruise_v
+    )
+    ends = np.cumsum(dwell + accel_s + cruise_s + decel_s)
+    return Plan(
+        start_mm=start,
+        end_mm=end,
+        direction=np.where((path > 0.0)[:, None], u[:, :3], 0.0),
+        length_mm=length,
+        extrude_mm=extrude,
+        layer=program.layer[index],
+        accel_mm_s2=accel,
+        entry_v=entry_v,
+        peak_v=peak_v,
+        exit_v=exit_v,
+        start_s=np.concatenate([[0.0], ends[:-1]]) if len(index) else ends,
+        dwell_s=dwell,
+        accel_s=accel_s,
+        cruise_s=cruise_s,
+        decel_s=decel_s,
+    )
+
+
+class _LimitTable(NamedTuple):
+    """Limits as arrays with one row per entry of `Program.limits`, options applied."""
+
+    max_feedrate: np.ndarray  # (K, 4)
+    max_accel: np.ndarray  # (K, 4)
+    accel: np.ndarray  # (K, 3) P, T, R
+    jerk: np.ndarray  # (K, 4)
+    deviation: np.ndarray  # (K,) NaN where classic jerk is in force
+
+
+def _limit_table(limits: tuple[Limits, ...], options: PlanOptions) -> _LimitTable:
+    stock_jerk = ENDER3_V2.classic_jerk_mm_s or (0.0,) * 4
+    max_accel = np.array([row.max_accel_mm_s2 for row in limits], float)
+    accel = np.array(
+        [(r.print_accel_mm_s2, r.travel_accel_mm_s2, r.retract_accel_mm_s2) for r in limits], float
+    )
+    jerk = np.array([row.classic_jerk_mm_s or stock_jerk for row in limits], float)
+    none = float("nan")
+    deviation = [
+        none if row.junction_deviation_mm is None else row.junction_deviation_mm for row in limits
+    ]
+    deviation = np.array(deviation, float)
+    if options.accel_mm_s2 is not None:
+        accel[:, :2] = options.accel_mm_s2
+        max_accel[:, :2] = np.maximum(max_accel[:, :2], options.accel_mm_s2)
+    if options.classic_jerk_mm_s is not None:
+        jerk[:, :2] = options.classic_jerk_mm_s
+        deviation[:] = none
+    if options.junction_deviation_mm is not None:
+        deviation[:] = options.junction_deviation_mm
+    if options.square_corner_velocity_mm_s is not None:
+        deviation[:] = 0.0  # the corner speed takes its place
+    max_feedrate = np.array([row.max_feedrate_mm_s for row in limits], float)
+    return _LimitTable(max_feedrate, max_accel, accel, jerk, deviation)
+
+
+def _along(axis_limit: np.ndarray, u: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The wanted value along u, (N,), lowered until no axis passes its own limit (N, 4)."""
+    return np.minimum(wanted, np.min(axis_limit / np.maximum(np.abs(u), TINY), axis=1))
+
+
+def _junction_v2(
+    u: np.ndarray,
+    has_path: np.ndarray,
+    accel: np.ndarray,
+    limits: _LimitTable,
+    of_move: np.ndarray,
+    options: PlanOptions,
+) -> np.ndarray:
+    """Squared speed that each of the N - 1 junctions allows, whatever the cruise speeds."""
+    entered = of_move[1:]
+    jerk_v = np.min(limits.jerk[entered] / np.maximum(np.abs(u[1:] - u[:-1]), TINY), axis=1)
+    u = u[:, :3]
+    half = np.sqrt(np.clip((1.0 + np.sum(u[:-1] * u[1:], axis=1)) / 2.0, 0.0, 1.0))
+    sharpness = half / np.maximum(1.0 - half, TINY)
+    deviation = limits.deviation[entered]
+    if options.square_corner_velocity_mm_s is not None:
+        deviation_v2 = options.square_corner_velocity_mm_s**2 * (np.sqrt(2.0) - 1.0) * sharpness
+    else:
+        turn = u[1:] - u[:-1]
+        turn = turn / np.maximum(np.linalg.norm(turn, axis=1), TINY)[:, None]
+        deviation_v2 = (
+            _along(limits.max_accel[entered, :3], turn, accel[1:]) * deviation * sharpness
+        )
+    deviation_v2 = np.maximum(deviation_v2, MINIMUM_JUNCTION_V**2)
+    deviation_v2 = np.where(has_path[:-1] & has_path[1:], deviation_v2, 0.0)
+    return np.where(np.isnan(deviation), jerk_v**2, deviation_v2)
+
+
+def _look_ahead(node_v2: np.ndarray, reach_v2: np.ndarray) -> np.ndarray:
+    """Lowers the speeds at the N + 1 nodes until each move can change from one to the next."""
+    v2, reach = node_v2.tolist(), reach_v2.tolist()
+    for i in range(len(reach) - 1, -1, -1):
+        if v2[i] > v2[i + 1] + reach[i]:
+            v2[i] = v2[i + 1] + reach[i]
+    for i in range(len(reach)):
+        if v2[i + 1] > v2[i] + reach[i]:
+            v2[i + 1] = v2[i] + reach[i]
+    return np.array(v2)
+
+
+def _trapezoids(
+    node_v2: np.ndarray, length: np.ndarray, accel: np.ndarray, cruise_v: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Entry, peak and exit speed of each move, and the times it speeds up, cruises, slows down."""
+    entry_v, exit_v = np.sqrt(node_v2[:-1]), np.sqrt(node_v2[1:])
+    crest_v2 = (2.0 * accel * length + node_v2[:-1] + node_v2[1:]) / 2.0
+    is_full = crest_v2 > cruise_v**2
+    # A move that only just reaches its exit speed may round below it: it has no ramp then.
+    peak_v = np.where(is_full, cruise_v, np.sqrt(crest_v2))
+    peak_v = np.maximum(peak_v, np.maximum(entry_v, exit_v))
+    ramps = (2.0 * peak_v**2 - node_v2[:-1] - node_v2[1:]) / (2.0 * accel)
+    cruise_s = np.where(is_full, np.maximum(length - ramps, 0.0) / np.maximum(peak_v, TINY), 0.0)
+    return entry_v, peak_v, exit_v, (peak_v - entry_v) / accel, cruise_s, (peak_v - exit_v) / accel
+
+
+def _check_speed(feedrate: np.ndarray, length: np.ndarray, line: np.ndarray) -> None:
+    stuck = np.flatnonzero((length > 0.0) & ~(feedrate > 0.0))
+    if stuck.size:
+        raise InputError(
+            f"line {line[stuck[0]]}: expected a feedrate above 0 mm/s, got {feedrate[stuck[0]]:g}. "
+            "Give the move an F."
+        )
