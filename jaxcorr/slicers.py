@@ -1,0 +1,189 @@
+"""Reads what slicers write in comments: the slicer's name, features and layer changes.
+
+Dialects: PrusaSlicer and SuperSlicer, OrcaSlicer, Bambu Studio and Creality Print, Cura, Slic3r. It
+knows comments and the order of moves, not commands; what no comment says it takes from Z.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+# Index = code. "travel" is motion without extrusion, "retraction" is extrusion without motion; both
+# are decided by the move itself. "unknown" is extrusion under no label, or one that is not known.
+FEATURES: tuple[str, ...] = (
+    "travel",
+    "retraction",
+    "unknown",
+    "custom",
+    "outer_wall",
+    "inner_wall",
+    "overhang_wall",
+    "infill",
+    "solid_infill",
+    "top_surface",
+    "bottom_surface",
+    "bridge",
+    "gap_fill",
+    "ironing",
+    "skirt",
+    "brim",
+    "support",
+    "support_interface",
+    "prime_tower",
+)
+TRAVEL, RETRACTION, UNKNOWN, CUSTOM = range(4)
+
+# What each feature is called, in lower case: PrusaSlicer's, SuperSlicer's and Slic3r's names first,
+# then those of OrcaSlicer, Bambu Studio and Creality Print, then Cura's.
+_NAMES = {
+    "custom": ["custom"],
+    "outer_wall": ["external perimeter", "thin wall", "outer wall", "wall-outer"],
+    "inner_wall": ["perimeter", "internal perimeter", "inner wall", "wall-inner"],
+    "overhang_wall": ["overhang perimeter", "overhang wall"],
+    "infill": ["internal infill", "infill", "sparse infill", "fill"],
+    "solid_infill": ["solid infill", "internal solid infill", "floating vertical shell", "skin"],
+    "top_surface": ["top solid infill", "top surface"],
+    "bottom_surface": ["bottom surface"],
+    "bridge": ["bridge infill", "internal bridge infill", "bridge", "internal bridge"],
+    "gap_fill": ["gap fill", "gap infill"],
+    "ironing": ["ironing"],
+    "skirt": ["skirt/brim", "skirt"],
+    "brim": ["brim"],
+    "support": ["support material", "support", "support transition"],
+    "support_interface": ["support material interface", "support interface", "support-interface"],
+    "prime_tower": ["wipe tower", "prime tower", "prime-tower"],
+}
+_CODES = {name: FEATURES.index(feature) for feature, names in _NAMES.items() for name in names}
+
+# Every part is bounded: a comment may be a megabyte long.
+_COMMENT = re.compile(
+    r";[ \t]{0,9}(?:"
+    r"(?P<change>LAYER_CHANGE|CHANGE_LAYER)\b"
+    r"|LAYER:[ \t]{0,9}(?P<layer>-?[0-9]{1,9})\b"
+    r"|Z(?:_HEIGHT)?:[ \t]{0,9}(?P<z>[0-9.]{1,20})"
+    r"|(?:TYPE|FEATURE):(?P<feature>.{1,80})"
+    r"|(?:[Gg]enerated (?:by|with) )?(?P<slicer>BambuStudio)"
+    r"|[Gg]enerated (?:by|with) (?P<generator>.{1,80})"
+    r")",
+    re.ASCII,
+)
+_SLICERS = {
+    "prusaslicer": "PrusaSlicer",
+    "superslicer": "SuperSlicer",
+    "orcaslicer": "OrcaSlicer",
+    "creality": "Creality Print",
+    "cura": "Cura",
+    "slic3r": "Slic3r",
+}
+
+# Layer marks in the order of trust: a file may carry several kinds at once.
+LAYER_KINDS = ("change", "layer", "z")
+
+
+def read_comment(comment: str) -> tuple[str, str] | None:
+    """What a comment line says: (kind, value), or None for nothing of interest.
+
+    Kinds are "slicer", "feature" and those of LAYER_KINDS.
+    """
+    match = _COMMENT.match(comment)
+    if match is None:
+        return None
+    kind = match.lastgroup or ""
+    if kind == "generator":
+        return "slicer", slicer_name(match[kind])
+    return kind, match[kind].strip()
+
+
+def slicer_name(generator: str) -> str:
+    """The slicer's usual name; the first word of the text for one that is not known."""
+    for key, name in _SLICERS.items():
+        if key in generator.lower():
+            return name
+    return (generator.split() or ["unknown"])[0]
+
+
+def feature_code(label: str) -> int | None:
+    """The index into FEATURES of a slicer's label, None for a label that is not known."""
+    return _CODES.get(label.strip().lower())
+
+
+def assign_layers(
+    is_printing: np.ndarray,
+    is_z_step: np.ndarray,
+    end_z_mm: np.ndarray,
+    marks: Sequence[tuple[int, str, str]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gives every move its layer, from the marks or, where there is none, from Z.
+
+    A layer reaches from its mark to the next. What comes before the first mark belongs to no layer
+    (-1), and neither does what comes after the last printing move of the last layer: the end
+    G-code retracts, wipes and parks, and would distort it. Layers without a move are dropped.
+    A file that neither prints nor marks is one layer.
+
+    Args:
+        is_printing: (N,) moves that extrude along XY, outside custom G-code.
+        is_z_step: (N,) moves that change Z and do not print.
+        end_z_mm: (N,) Z at the end of the move.
+        marks: (index of the next move, kind, value) of every layer comment, in order.
+
+    Returns:
+        (N,) int32 layers from 0, -1 for none, and (L,) Z of each layer's first printing move.
+    """
+    num_moves = len(is_printing)
+    starts = _starts_from_marks(marks) or _starts_from_z(is_printing, is_z_step, end_z_mm)
+    raw = np.searchsorted(np.asarray(starts, dtype=np.int64), np.arange(num_moves), "right") - 1
+    if not starts:
+        raw = np.zeros(num_moves, dtype=np.int64)
+    printing = np.flatnonzero(is_printing)
+    if len(printing) and raw[printing[-1]] == raw[-1]:
+        raw[printing[-1] + 1 :] = -1
+    used, layer = np.unique(raw, return_inverse=True)
+    layer = layer.astype(np.int32) - np.int32(used[0] < 0)
+    return layer, _layer_z(layer, is_printing, end_z_mm)
+
+
+def _starts_from_marks(marks: Sequence[tuple[int, str, str]]) -> list[int]:
+    """Index of each layer's first move, by the most trusted kind of mark in the file."""
+    for kind in LAYER_KINDS:
+        chosen = [(at, value) for at, found, value in marks if found == kind]
+        if chosen:
+            # The same number twice in a row is the same layer; LAYER_CHANGE has no number.
+            return [
+                at
+                for i, (at, value) in enumerate(chosen)
+                if i == 0 or kind == "change" or value != chosen[i - 1][1]
+            ]
+    return []
+
+
+def _starts_from_z(
+    is_printing: np.ndarray, is_z_step: np.ndarray, end_z_mm: np.ndarray
+) -> list[int]:
+    """Index of the first Z step before printing goes on at another height.
+
+    A Z hop comes back to the same height, and a spiral has no Z step: neither is a new layer.
+    """
+    printing = np.flatnonzero(is_printing)
+    if not len(printing):
+        return []
+    steps = np.flatnonzero(is_z_step)
+    starts = []
+    for before, after in zip([-1, *printing[:-1]], printing, strict=True):
+        if before >= 0 and end_z_mm[before] == end_z_mm[after]:
+            continue
+        between = steps[np.searchsorted(steps, before, "right") : np.searchsorted(steps, after)]
+        if before < 0:  # the start G-code lifts and primes first; its last step reaches the layer
+            starts.append(int(between[-1] if len(between) else after))
+        elif len(between):
+            starts.append(int(between[0]))
+    return starts
+
+
+def _layer_z(layer: np.ndarray, is_printing: np.ndarray, end_z_mm: np.ndarray) -> np.ndarray:
+    """Z of each layer's first printing move, or of its first move where it prints nothing."""
+    z = np.zeros(int(layer.max(initial=-1)) + 1)
+    for chosen in (layer >= 0, (layer >= 0) & is_printing):
+        index = np.flatnonzero(chosen)[::-1]  # written last, so the first move wins
+        z[layer[index]] = end_z_mm[index]
+    return z
