@@ -1,0 +1,194 @@
+"""The network: encoder, LSTM stack, linear head; one set of parameters, run by step or by unroll.
+
+`ErrorModel` works on normalised numbers; `step` and `unroll` at the end are the outside contract,
+raw millimetres in and millimetres out. The module knows nothing of data files, training or runs.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcorr import normalize, recurrent
+from jaxcorr.normalize import Scale
+from jaxcorr.spec import Spec
+
+InputKind = Literal["raw", "kinematic"]
+Variables = dict[str, Any]
+
+
+class Carry(NamedTuple):
+    """Everything that a stream remembers between samples, for b streams.
+
+    Attributes:
+        layers: (c, h) of each LSTM layer, Flax order.
+        previous: the sample before, raw units; the kinematic inputs are differences to it.
+        is_started: 0 before the first sample, 1 after it.
+    """
+
+    layers: tuple[recurrent.LayerCarry, ...]
+    previous: Float[Array, "b f"]
+    is_started: Float[Array, "b 1"]
+
+
+class Weights(NamedTuple):
+    """A trained model: network parameters and the scales that belong to them."""
+
+    network: Variables
+    inputs: Scale
+    targets: Scale
+
+
+def initialize_carry(
+    hidden_size: int, num_layers: int, num_features: int, num_streams: int
+) -> Carry:
+    """The carry before the first sample: all zeros, in arrays of its own that may be donated."""
+    shape = (num_streams, hidden_size)
+    return Carry(
+        layers=tuple((jnp.zeros(shape), jnp.zeros(shape)) for _ in range(num_layers)),
+        previous=jnp.zeros((num_streams, num_features)),
+        is_started=jnp.zeros((num_streams, 1)),
+    )
+
+
+def derive_inputs(
+    kind: InputKind,
+    samples: Float[Array, "t b f"],
+    previous: Float[Array, "b f"],
+    is_started: Float[Array, "b 1"],
+) -> Float[Array, "t b d"]:
+    """What the encoder sees, before normalisation, in raw units.
+
+    `raw` passes the samples on. `kinematic` drops the absolute position, which does not carry over
+    from part to part: second half of the features (velocities), and the difference of every
+    feature to the sample before, zero at the first sample of a stream.
+
+    Args:
+        samples: t samples of b streams: positions first, then as many velocities.
+        previous: the sample before the first one; counted only where is_started is 1.
+    """
+    if kind == "raw":
+        return samples
+    # At the very first sample the difference is to itself, so it is zero.
+    before = jnp.where(is_started > 0, previous, samples[0])
+    differences = samples - jnp.concatenate([before[None], samples[:-1]])
+    velocities = samples[..., samples.shape[-1] // 2 :]
+    return jnp.concatenate([velocities, differences], axis=-1)
+
+
+class LSTMLayer(nn.Module):
+    """One LSTM layer; the input projection of all steps is one matmul outside the recurrence."""
+
+    hidden_size: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, inputs: Float[Array, "t b d"], carry: recurrent.LayerCarry, is_training: bool
+    ) -> tuple[recurrent.LayerCarry, Float[Array, "t b h"]]:
+        projected = nn.Dense(
+            4 * self.hidden_size, dtype=self.dtype, bias_init=_forget_bias, name="input"
+        )(inputs)
+        kernel = self.param(
+            "recurrent_kernel", _orthogonal_gates, (self.hidden_size, 4 * self.hidden_size)
+        )
+        run = recurrent.scan_reverse if is_training else recurrent.scan
+        return run(self.dtype, projected.astype(jnp.float32), kernel, carry)
+
+
+class ErrorModel(nn.Module):
+    """Dense -> LayerNorm -> ReLU -> Dropout -> LSTM layers -> Dense, on normalised numbers."""
+
+    hidden_size: int
+    num_layers: int
+    encoder_size: int
+    num_targets: int
+    dropout: float
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        layers: tuple[recurrent.LayerCarry, ...],
+        inputs: Float[Array, "t b d"],
+        is_training: bool = False,
+    ) -> tuple[tuple[recurrent.LayerCarry, ...], Float[Array, "t b k"]]:
+        """Runs t steps of b sequences; returns the new carry and the outputs of every step."""
+        x = nn.Dense(self.encoder_size, dtype=self.dtype, name="encoder")(inputs)
+        x = nn.LayerNorm(name="norm")(x.astype(jnp.float32))
+        x = nn.Dropout(self.dropout, deterministic=not is_training)(nn.relu(x))
+        after = []
+        for i, carry in enumerate(layers):
+            layer = LSTMLayer(self.hidden_size, self.dtype, name=f"lstm_{i}")
+            carry, x = layer(x, carry, is_training)
+            after.append(carry)
+        return tuple(after), nn.Dense(self.num_targets, name="head")(x)
+
+
+def from_spec(spec: Spec) -> ErrorModel:
+    """The network that a spec describes."""
+    return ErrorModel(
+        hidden_size=spec.model.hidden_size,
+        num_layers=spec.model.num_layers,
+        encoder_size=spec.model.encoder_size,
+        num_targets=len(spec.data.targets),
+        dropout=spec.model.dropout,
+        dtype=jnp.bfloat16 if spec.train.precision == "bfloat16" else jnp.float32,
+    )
+
+
+def carry_for(spec: Spec, num_streams: int) -> Carry:
+    """The carry of a spec's model before the first sample of `num_streams` streams."""
+    return initialize_carry(
+        spec.model.hidden_size, spec.model.num_layers, len(spec.data.features), num_streams
+    )
+
+
+def initialize(spec: Spec, num_inputs: int, key: Array) -> Variables:
+    """Fresh network parameters, for `num_inputs` encoder inputs."""
+    carry = carry_for(spec, 1)
+    return from_spec(spec).init(key, carry.layers, jnp.zeros((1, 1, num_inputs)))["params"]
+
+
+def count_parameters(network: Variables) -> int:
+    """Number of trainable values."""
+    return sum(leaf.size for leaf in jax.tree.leaves(network))
+
+
+def unroll(
+    spec: Spec, weights: Weights, carry: Carry, samples: Float[Array, "t b f"]
+) -> tuple[Carry, Float[Array, "t b k"]]:
+    """Predicted errors (mm) for t raw samples of b streams, and the carry after them.
+
+    Equal to t calls of `step`, in values and in gradients.
+    """
+    inputs = derive_inputs(spec.model.inputs, samples, carry.previous, carry.is_started)
+    layers, outputs = from_spec(spec).apply(
+        {"params": weights.network}, carry.layers, normalize.apply(weights.inputs, inputs)
+    )
+    after = Carry(layers, samples[-1], jnp.ones_like(carry.is_started))
+    return after, normalize.invert(weights.targets, outputs)
+
+
+def step(
+    spec: Spec, weights: Weights, carry: Carry, sample: Float[Array, "b f"]
+) -> tuple[Carry, Float[Array, "b k"]]:
+    """Predicted error (mm) at the newest raw sample of b streams, and the carry after it."""
+    carry, errors = unroll(spec, weights, carry, sample[None])
+    return carry, errors[0]
+
+
+def _forget_bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    """Zero, but 1 for the forget gate, so that a fresh layer remembers (Jozefowicz et al., 2015)."""
+    del key
+    size = shape[0] // 4
+    return jnp.zeros(shape, dtype).at[size : 2 * size].set(1.0)
+
+
+def _orthogonal_gates(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
+    """An orthogonal square per gate."""
+    keys = jax.random.split(key, 4)
+    square = nn.initializers.orthogonal()
+    return jnp.concatenate([square(k, (shape[0], shape[0]), dtype) for k in keys], axis=1)

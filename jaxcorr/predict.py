@@ -1,0 +1,85 @@
+"""Predictions for whole traces, in bulk: streamed with the carry, or window by window from zero.
+
+Streaming is what the deployed predictor does, one state carried from the first sample of a trace to
+its last; here many traces run side by side. The module knows rows of samples and nothing of metrics.
+"""
+
+import functools
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float32
+from numpy import ndarray
+
+from jaxcorr import model, windows
+from jaxcorr.model import Carry, Weights
+from jaxcorr.spec import Spec
+from jaxcorr.windows import Samples
+
+CHUNK = 256  # samples per call; a longer trace goes on with the carry
+MOST_STREAMS = 64  # traces side by side
+WINDOW_BATCH = 512
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
+def _unroll(spec: Spec, weights: Weights, carry: Carry, samples: Array) -> tuple[Carry, Array]:
+    return model.unroll(spec, weights, carry, samples)
+
+
+def stream(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "rows k"]:
+    """Predicted errors (mm) of every row, each trace streamed from its first row with one carry."""
+    predicted = np.zeros_like(samples.targets)
+    longest_first = np.argsort(-samples.num_rows, kind="stable")
+    width = min(MOST_STREAMS, len(longest_first))
+    for i in range(0, len(longest_first), max(width, 1)):
+        _stream_group(spec, weights, samples, longest_first[i : i + width], width, predicted)
+    return predicted
+
+
+def _stream_group(
+    spec: Spec,
+    weights: Weights,
+    samples: Samples,
+    traces: ndarray,
+    width: int,
+    predicted: Float32[ndarray, "rows k"],
+) -> None:
+    """Streams up to `width` traces side by side; ended ones run on with zeros, unread."""
+    carry = model.carry_for(spec, width)
+    for begin in range(0, int(samples.num_rows[traces].max()), CHUNK):
+        block = np.zeros((CHUNK, width, samples.features.shape[1]), np.float32)
+        spans = []
+        for lane, trace in enumerate(traces):
+            first = samples.first_row[trace] + begin
+            rows = slice(first, first + min(CHUNK, max(0, samples.num_rows[trace] - begin)))
+            spans.append(rows)
+            block[: rows.stop - rows.start, lane] = samples.features[rows]
+        carry, errors = _unroll(spec, weights, carry, block)
+        errors = np.asarray(errors)
+        for lane, rows in enumerate(spans):
+            predicted[rows] = errors[: rows.stop - rows.start, lane]
+
+
+def from_windows(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "rows k"]:
+    """Predicted errors (mm), each from the window that ends at its row, run from a zero carry.
+
+    This is how the reference evaluates. Rows before the first whole window are NaN.
+    """
+    predicted = np.full_like(samples.targets, np.nan)
+    parts = windows.starts(samples._replace(lead=0), spec.data.window, stride=1)
+    first = np.concatenate([np.zeros(0, np.int64), *parts.values()])
+    for begin in range(0, len(first), WINDOW_BATCH):
+        rows = first[begin : begin + WINDOW_BATCH]
+        padded = np.pad(rows, (0, WINDOW_BATCH - len(rows)), mode="edge")
+        inputs, _ = windows.gather(samples, padded, spec.data.window)
+        _, errors = _unroll(spec, weights, model.carry_for(spec, WINDOW_BATCH), inputs.swapaxes(0, 1))
+        predicted[rows + spec.data.window - 1] = np.asarray(errors)[-1, : len(rows)]
+    return predicted
+
+
+def has_target(samples: Samples) -> ndarray:
+    """True for the rows whose target exists (all of them unless the horizon is negative)."""
+    mask = np.ones(len(samples.features), np.bool_)
+    for first in samples.first_row:
+        mask[first : first + samples.lead] = False
+    return mask

@@ -1,0 +1,127 @@
+"""The LSTM recurrence over time, written for speed: one scan, with everything else outside of it.
+
+Input projections come in ready-made, and the weight gradient is one matmul over all steps instead
+of a sum kept inside the backward scan (a fifth more targets/s on two CPU cores at 96 units). The
+module knows one layer's recurrence; encoders, stacks and parameters are `model.py`'s.
+
+Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997, with the forget gate of Gers et
+al., 2000. Gate order i, f, g, o, as in PyTorch and Flax.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+LayerCarry = tuple[Float[Array, "b h"], Float[Array, "b h"]]
+
+
+def cell(gates: Float[Array, "b 4h"], c: Float[Array, "b h"]) -> LayerCarry:
+    """One LSTM update from the summed gate inputs; returns (c, h)."""
+    i, f, g, o = _activate(gates)
+    c = f * c + i * g
+    return c, o * jnp.tanh(c)
+
+
+def scan(
+    dtype: DTypeLike,
+    projected: Float[Array, "t b 4h"],
+    kernel: Float[Array, "h 4h"],
+    carry: LayerCarry,
+) -> tuple[LayerCarry, Float[Array, "t b h"]]:
+    """Runs a layer over t steps of b sequences; plain scan, differentiable in any mode.
+
+    Args:
+        dtype: of the recurrent matmul's operands; it accumulates in float32, and the state is
+            float32 always.
+        projected: the layer's input times its input kernel, plus bias.
+        kernel: recurrent kernel.
+        carry: (c, h) before the first step.
+    Returns:
+        (c, h) after the last step, and h of every step.
+    """
+
+    kernel = kernel.astype(dtype)
+
+    def body(carry: LayerCarry, z: Float[Array, "b 4h"]) -> tuple[LayerCarry, Float[Array, "b h"]]:
+        c, h = cell(z + _matmul(carry[1], kernel), carry[0])
+        return (c, h), h
+
+    return jax.lax.scan(body, carry, projected)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def scan_reverse(
+    dtype: DTypeLike,
+    projected: Float[Array, "t b 4h"],
+    kernel: Float[Array, "h 4h"],
+    carry: LayerCarry,
+) -> tuple[LayerCarry, Float[Array, "t b h"]]:
+    """The same values as `scan` and the same gradients, faster, in reverse mode only."""
+    return scan(dtype, projected, kernel, carry)
+
+
+def _forward(
+    dtype: DTypeLike,
+    projected: Float[Array, "t b 4h"],
+    kernel: Float[Array, "h 4h"],
+    carry: LayerCarry,
+) -> tuple[tuple[LayerCarry, Array], tuple[Array, ...]]:
+    kernel = kernel.astype(dtype)
+
+    def body(carry: LayerCarry, z: Array) -> tuple[LayerCarry, tuple[Array, ...]]:
+        i, f, g, o = _activate(z + _matmul(carry[1], kernel))
+        c = f * carry[0] + i * g
+        h = o * jnp.tanh(c)
+        return (c, h), (h, c, jnp.concatenate([i, f, g, o], axis=-1))
+
+    last, (hs, cs, gates) = jax.lax.scan(body, carry, projected)
+    return (last, hs), (hs, cs, gates, kernel, *carry)
+
+
+def _backward(
+    dtype: DTypeLike, residuals: tuple[Array, ...], cotangents: tuple[LayerCarry, Array]
+) -> tuple[Array, Array, LayerCarry]:
+    hs, cs, gates, kernel, c0, h0 = residuals
+    last, dhs = cotangents
+    previous_c = jnp.concatenate([c0[None], cs[:-1]])
+    previous_h = jnp.concatenate([h0[None], hs[:-1]])
+    transposed = kernel.T
+
+    def body(carry: LayerCarry, inputs: tuple[Array, ...]) -> tuple[LayerCarry, Array]:
+        dc, dh = carry
+        dh_out, c, c_before, gate = inputs
+        i, f, g, o = jnp.split(gate, 4, axis=-1)
+        tanh_c = jnp.tanh(c)
+        dh = dh + dh_out
+        dc = dc + dh * o * (1 - tanh_c * tanh_c)
+        dz = jnp.concatenate(
+            [
+                dc * g * i * (1 - i),
+                dc * c_before * f * (1 - f),
+                dc * i * (1 - g * g),
+                dh * tanh_c * o * (1 - o),
+            ],
+            axis=-1,
+        )
+        return (dc * f, _matmul(dz, transposed)), dz
+
+    first, dz = jax.lax.scan(body, last, (dhs, cs, previous_c, gates), reverse=True)
+    steps = dz.shape[0] * dz.shape[1]
+    flat_h, flat_z = previous_h.reshape(steps, -1), dz.reshape(steps, -1)
+    return dz, _matmul(flat_h.T, flat_z.astype(dtype)), first
+
+
+scan_reverse.defvjp(_forward, _backward)
+
+
+def _activate(gates: Float[Array, "*b 4h"]) -> tuple[Array, Array, Array, Array]:
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    return jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+
+
+def _matmul(x: Float[Array, "b k"], kernel: Float[Array, "k n"]) -> Float[Array, "b n"]:
+    """x times kernel in the kernel's dtype, accumulated and returned in x's (float32)."""
+    return jnp.matmul(x.astype(kernel.dtype), kernel, preferred_element_type=x.dtype)

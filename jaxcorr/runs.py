@@ -1,0 +1,204 @@
+"""Run folders: made, found, listed; their small files written whole or not at all.
+
+The module knows the layout `runs/<id>/...`; it does not know what training or evaluation put there.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxcorr import spec as specs
+from jaxcorr.errors import InputError
+from jaxcorr.spec import Spec
+
+LATEST = "latest"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run folder. Everything in it is relative to it, so it can be moved."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.jsonl"
+
+    @property
+    def timings(self) -> Path:
+        return self.path / "timings.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tb"
+
+    @property
+    def export(self) -> Path:
+        return self.path / "export"
+
+    def read_json(self, name: str) -> Any:
+        """The content of one of the run's JSON files.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(
+                f"{path}: expected a readable file, got '{error.strerror}'. The run is incomplete; "
+                "train it again."
+            ) from None
+        except ValueError as error:
+            raise InputError(f"{path}: expected JSON, got {error}. Train the run again.") from None
+
+    def spec(self) -> Spec:
+        """The run's spec with every default as it was when the run began."""
+        return specs.from_table(self.read_json("resolved.json")["spec"], f"{self.path}/resolved.json")
+
+
+def create(folder: Path, name: str) -> Run:
+    """Makes a new run folder `<folder>/<time>-<name>`; two at once get two folders.
+
+    Raises:
+        InputError: the folder cannot be made.
+    """
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    slug = re.sub(r"[^\w.-]+", "-", name) or "run"
+    for attempt in range(1, 1000):
+        path = folder / (f"{stamp}-{slug}" if attempt == 1 else f"{stamp}-{slug}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(
+                f"{path}: expected a folder that can be made, got '{error.strerror}'. "
+                "Choose another with --runs."
+            ) from None
+        return Run(path)
+    raise InputError(f"{folder}: expected a free run id, got 999 taken. Wait a second and try again.")
+
+
+def find(text: str, folder: Path = Path("runs")) -> Run:
+    """The run that a person means: a path, an id, a unique start of one, or `latest`.
+
+    Raises:
+        InputError: no run or several match.
+    """
+    path = Path(text)
+    if (path / "resolved.json").is_file():
+        return Run(path)
+    if path.is_dir() and path.name != folder.name:
+        raise InputError(
+            f"{text}: expected a run folder with resolved.json, got a folder without. "
+            "See `just runs` for runs."
+        )
+    home = path.parent if path.parent != Path() else folder
+    known = [run.path.name for run in list_all(home)]
+    if path.name == LATEST and known:
+        return Run(home / known[-1])
+    matches = [name for name in known if name.startswith(path.name)] if path.name else []
+    if path.name in matches or len(matches) == 1:
+        return Run(home / (path.name if path.name in matches else matches[0]))
+    got = f"{len(matches)} that match: {', '.join(matches)}" if matches else "none"
+    known_text = ", ".join(known[-5:]) or "none yet; train one"
+    raise InputError(f"{text}: expected one run, got {got}. Runs: {known_text}.")
+
+
+def list_all(folder: Path = Path("runs")) -> list[Run]:
+    """All runs of a folder, oldest first."""
+    found = [path.parent for path in folder.glob("*/resolved.json")] if folder.is_dir() else []
+    return [Run(path) for path in sorted(found, key=lambda p: (p.name[:15], p.stat().st_mtime_ns))]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file under a temporary name, then renames it: whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON, indented, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Rows of a .jsonl file; a last line cut short by a crash is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def fingerprint(paths: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of each trace file, by trace name."""
+    digests = {}
+    for name, path in paths.items():
+        with path.open("rb") as file:
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+def describe_machine() -> dict[str, Any]:
+    """Versions, commit and machine, for resolved.json."""
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in ("jaxcorr", *PACKAGES)},
+        "python": platform.python_version(),
+        "git_commit": _git_commit(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree, `+` where it has changes; None outside of git."""
+    root = Path(__file__).parent.parent
+    try:
+        commit = _run_git(root, ("rev-parse", "HEAD"))
+        return commit + ("+" if _run_git(root, ("status", "--porcelain", "-uno")) else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _run_git(root: Path, arguments: Iterable[str]) -> str:
+    result = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    return names[0] if names else platform.processor()

@@ -1,0 +1,298 @@
+"""An experiment spec: one TOML file in, one frozen `Spec` out, or every mistake in it at once.
+
+This is the only place where defaults live. It does not know how any of the values is used, whether
+a trace exists, or what a run folder looks like.
+"""
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from jaxcorr.errors import InputError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Split(_Section):
+    """How traces are dealt to training, validation and test; a trace or part is never in two."""
+
+    by: Literal["trace", "part"] = "trace"
+    train: Fraction = 0.8
+    val: Fraction = 0.1
+    test: Fraction = 0.1
+    test_parts: tuple[str, ...] = ()
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _ratios_sum_to_one(self) -> "Split":
+        total = self.train + self.val + self.test
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"train + val + test to be 1|{total:g}")
+        if self.train == 0.0:
+            raise ValueError("train > 0|0")
+        if self.test_parts and self.by != "part":
+            raise ValueError(f"by = 'part' where test_parts is given|by = {self.by!r}")
+        return self
+
+
+class Augment(_Section):
+    """Changes made to training windows only; all are off by default."""
+
+    input_noise: NonNegative = 0.0  # standard deviation, in standard deviations of each input
+    time_shift: Annotated[int, Field(ge=0)] = 0  # samples; window starts move by up to this much
+    target_scale: Rate = 0.0  # targets are scaled by a factor within 1 +- this
+
+
+class Data(_Section):
+    """Which traces are read and how they are cut into windows."""
+
+    traces: Names
+    features: Names = ("x_ref", "y_ref", "vx_ref", "vy_ref")
+    targets: Names = ("error_x", "error_y")
+    sample_rate_hz: Positive = 100.0
+    window: Annotated[int, Field(ge=2)] = 50  # samples
+    stride: Count = 4  # samples
+    horizon: Annotated[int, Field(ge=-1000, le=1000)] = 0  # samples
+    supervision: Literal["all", "last"] = "all"
+    batch_size: Count = 32  # windows
+    balance_parts: bool = True
+    split: Split = Split()
+    augment: Augment = Augment()
+
+
+class Model(_Section):
+    """The network: Dense(encoder_size) -> LayerNorm -> ReLU -> Dropout -> LSTM layers -> Dense."""
+
+    hidden_size: Count = 96
+    num_layers: Count = 2
+    encoder_size: Count = 32
+    dropout: Rate = 0.1
+    inputs: Literal["raw", "kinematic"] = "kinematic"
+
+
+class Loss(_Section):
+    """hybrid = mae_ratio * MAE + (1 - mae_ratio) * MSE, on normalised targets."""
+
+    name: Literal["mae", "mse", "hybrid"] = "hybrid"
+    mae_ratio: Fraction = 0.7
+
+
+class Optimizer(_Section):
+    """AdamW and its learning-rate schedule."""
+
+    learning_rate: Positive = 3e-3
+    weight_decay: NonNegative = 1e-4
+    schedule: Literal["constant", "warmup_cosine", "cosine_restarts"] = "warmup_cosine"
+    warmup_fraction: Rate = 0.05  # of all steps, for warmup_cosine
+    restart_epochs: Count = 10  # length of the first cycle, for cosine_restarts
+    restart_factor: Annotated[float, Field(ge=1.0)] = 2.0  # each cycle is this much longer
+    final_fraction: Fraction = 0.01  # of learning_rate, at the end of a cosine
+    clip_norm: NonNegative = 1.0  # 0 switches clipping off
+    accumulation_steps: Count = 1
+
+
+class Train(_Section):
+    """How long, how precisely and with what records."""
+
+    name: str = ""  # part of the run's id; the spec's file name where empty
+    epochs: Count = 40
+    patience: Annotated[int, Field(ge=0)] = 15  # epochs without a better validation MAE; 0: never
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    seed: Seed = 0
+    validation: Literal["stream", "window"] = "stream"
+    tensorboard: bool = True
+    histogram_every_epochs: Annotated[int, Field(ge=0)] = 5  # 0: no histograms
+    keep_checkpoints: Count = 2
+    steps_per_dispatch: Count = 16
+
+
+class Targets(_Section):
+    """What "meets all targets" means in the evaluation."""
+
+    mae_mm: Positive = 0.025
+    r2: Annotated[float, Field(le=1.0)] = 0.67
+    inference_ms: Positive = 1.0
+
+
+class Spec(_Section):
+    """One experiment, every default filled in."""
+
+    data: Data
+    model: Model = Model()
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+    train: Train = Train()
+    targets: Targets = Targets()
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Spec:
+    """Reads a spec file and applies `section.key=value` overrides to it.
+
+    Args:
+        path: the TOML file.
+        overrides: texts such as `train.epochs=5`; the value is TOML, or else taken as a string.
+    Raises:
+        InputError: the file is missing or no TOML, or any key is unknown or any value out of its
+            range; the text has one line for each mistake.
+    """
+    try:
+        table = tomli.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a spec file, got none. Look in specs/.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: expected a spec file, got a folder. Look in specs/.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset "
+            f"{error.start}. Save the spec as UTF-8."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a readable file, got '{error.strerror}'. Check the path."
+        ) from None
+    except tomli.TOMLDecodeError as error:
+        raise InputError(f"{path}: expected TOML, got {error}. Mend that line.") from None
+    for text in overrides:
+        _override(table, text)
+    return from_table(table, str(path))
+
+
+def from_table(table: Mapping[str, Any], where: str) -> Spec:
+    """Checks a nested table against the schema; `where` opens each line of an error.
+
+    Raises:
+        InputError: with one line for each mistake.
+    """
+    try:
+        return Spec.model_validate(_tuples(table))
+    except ValidationError as error:
+        lines = [_explain(dict(problem), where) for problem in error.errors()]
+        raise InputError("\n".join(dict.fromkeys(lines))) from None
+
+
+def to_table(spec: Spec) -> dict[str, Any]:
+    """A spec as plain nested dictionaries and lists, every default filled in."""
+    return spec.model_dump(mode="json")
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    path, equals, raw = text.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or len(keys) < 2 or not all(keys):
+        raise InputError(
+            f"--set {text!r}: expected section.key=value, got {text!r}. Example: train.epochs=5."
+        )
+    try:
+        value = tomli.loads(f"value = {raw}")["value"]
+    except tomli.TOMLDecodeError:
+        value = raw.strip()
+    for key in keys[:-1]:
+        inner = table.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {text!r}: expected '{key}' to be a section, got {inner!r}.")
+        table = inner
+    if isinstance(value, str) and isinstance(table.get(keys[-1]), list):
+        value = [value]
+    table[keys[-1]] = value
+
+
+def _explain(problem: dict[str, Any], where: str) -> str:
+    """One pydantic problem in the house's form: place, rule, value, and what to do."""
+    location = tuple(part for part in problem["loc"] if isinstance(part, str))
+    section, key = _section_label(location[:-1]), location[-1] if location else ""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        hint = _nearest_key(key, location[:-1], known)
+        return f"{where}{section}: unknown key '{key}';{hint} Known keys: {', '.join(known)}."
+    if kind == "missing":
+        return f"{where}{section}: expected key '{key}', got none. Add it."
+    if kind == "value_error":
+        rule, got = str(context["error"]).split("|")
+        return f"{where}{_section_label(location)}: expected {rule}, got {got}. Change one of them."
+    rule = _rule(problem)
+    got = repr(list(problem["input"]) if isinstance(problem["input"], tuple) else problem["input"])
+    return f"{where}{section} {key}: expected {rule}, got {got}. Change the value."
+
+
+def _nearest_key(key: str, section: Sequence[str], known: Sequence[str]) -> str:
+    """Looks in the section first, by spelling and by initials (lr), then in every other section."""
+    candidates = {name: "" for name in known}
+    for name, field in Spec.model_fields.items():
+        if (name,) != tuple(section) and isinstance(field.annotation, type):
+            for other in field.annotation.model_fields:
+                candidates.setdefault(other, f" in [{name}]")
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    initials = [name for name in candidates if "".join(w[0] for w in name.split("_")) == key]
+    elsewhere = difflib.get_close_matches(key, list(candidates), n=1, cutoff=0.6)
+    for name in (*close, *initials, *elsewhere):
+        return f" did you mean '{name}'{candidates[name]}?"
+    return ""
+
+
+_TYPE_NAMES = {
+    "int": "an integer",
+    "float": "a number",
+    "string": "a string",
+    "bool": "true or false",
+    "tuple": "a list of strings",
+    "model": "a section",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _rule(problem: dict[str, Any]) -> str:
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "literal_error":
+        return "one of " + context["expected"].replace(" or ", ", ")
+    if kind == "too_short":
+        return "a list with at least one entry"
+    for name, sign in _BOUNDS.items():
+        if name in context:
+            noun = "an integer" if isinstance(problem["input"], int) else "a number"
+            return f"{noun} {sign} {context[name]:g}"
+    for name, text in _TYPE_NAMES.items():
+        if kind.startswith(name):
+            return text
+    return problem["msg"]
+
+
+def _section_label(path: Sequence[str]) -> str:
+    return f" [{'.'.join(path)}]" if path else ""
+
+
+def _known_keys(path: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Spec
+    for name in path:
+        annotation = model.model_fields[name].annotation
+        options = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+        model = next(item for item in options if isinstance(item, type))
+    return list(model.model_fields)
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)

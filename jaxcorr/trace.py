@@ -1,0 +1,315 @@
+"""Simulation traces: `.mat` files (v5, v7, v7.3) in, checked `Trace`s out, and back to v7.
+
+A file holds one struct `simulation_data`, every field a column of N samples. This module knows the
+format and what a plausible trace is; it does not know windows, splits or which fields are features.
+
+Source: the HDF5 layout of v7.3 files follows MathWorks, "MAT-File Versions".
+"""
+
+import dataclasses
+import glob
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr.errors import InputError
+
+STRUCT = "simulation_data"
+REQUIRED = ("time", "x_ref", "y_ref", "vx_ref", "vy_ref", "error_x", "error_y")
+LOGICAL = ("is_extruding", "is_travel")
+RATE_TOLERANCE = 0.01
+# Beyond these no desktop printer's trace is in mm and mm/s; metres or micrometres look like this.
+MAX_POSITION_MM = 2000.0
+MAX_SPEED_MM_S = 2000.0
+MAX_ERROR_MM = 10.0
+HDF5_OFFSET = 512  # MATLAB puts its own text header in front of the HDF5 file
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """One simulated layer: named columns of N samples, and how it was made.
+
+    Attributes:
+        path: the file it came from.
+        part: the printed part, from the folder's name.
+        fields: column name -> N values; mm, mm/s, s.
+        params: the simulator's own settings, nested.
+    """
+
+    path: Path
+    part: str
+    fields: Mapping[str, Float[ndarray, " n"]]
+    params: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """`part/file`, unique within a data set."""
+        return f"{self.path.parent.name}/{self.path.stem}"
+
+    @property
+    def num_samples(self) -> int:
+        return len(next(iter(self.fields.values())))
+
+    @property
+    def sample_rate_hz(self) -> float:
+        time = self.fields["time"]
+        return (len(time) - 1) / float(time[-1] - time[0])
+
+    def columns(self, names: Sequence[str]) -> Float[ndarray, "n c"]:
+        """The named fields side by side, in this order."""
+        return np.stack([self.fields[name] for name in names], axis=-1)
+
+
+def find(patterns: Iterable[str]) -> list[Path]:
+    """Files that match any of the glob patterns, sorted, each once.
+
+    Raises:
+        InputError: a pattern matches nothing.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        matches = sorted(Path(m) for m in glob.glob(os.path.expanduser(pattern), recursive=True))
+        files = [m for m in matches if m.is_file()]
+        for folder in matches:
+            files += sorted(folder.glob("*.mat")) if folder.is_dir() else []
+        if not files:
+            raise InputError(
+                f"traces: expected files that match '{pattern}', got none. Make traces with "
+                "`just simulate`, or point at your own with --set data.traces='[\"folder/*.mat\"]'."
+            )
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def part_of(path: Path) -> str:
+    """The part's name: the folder's, less `data_simulation_` and the layer selection."""
+    match = re.fullmatch(r"data_simulation_(.+?)(_(sampled\d+|all|layers?[\d_,-]*))?", path.parent.name)
+    return match.group(1) if match else path.parent.name
+
+
+def read(path: Path, names: Sequence[str] | None = None) -> Trace:
+    """Reads a trace file of any MATLAB version from 5 on; runs no checks beyond its form.
+
+    Args:
+        path: the `.mat` file.
+        names: the fields to read; all of them where None.
+    Raises:
+        InputError: the file is missing, no MAT file, damaged, or not a struct of equal columns.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HDF5_OFFSET + 8)
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a readable .mat file, got '{error.strerror}'. Check the path."
+        ) from None
+    is_hdf5 = head[HDF5_OFFSET + 1 : HDF5_OFFSET + 4] == b"HDF" or head[1:4] == b"HDF"
+    if not is_hdf5 and not head.startswith(b"MATLAB 5.0"):
+        raise InputError(
+            f"{path}: expected a MATLAB file of version 5, 7 or 7.3, got other content "
+            f"({len(head)} bytes or more). Save it with MATLAB's or Octave's save -v7."
+        )
+    struct = _read_v73(path, names) if is_hdf5 else _read_v7(path)
+    params = struct.pop("params", {})
+    fields = {
+        name: np.asarray(value, np.float64).reshape(-1)
+        for name, value in struct.items()
+        if (names is None or name in names) and np.asarray(value).dtype.kind in "fiub"
+    }
+    return Trace(path, part_of(path), _equal_columns(path, fields), params)
+
+
+def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRED) -> None:
+    """Refuses a trace that cannot be trained or evaluated on.
+
+    Checks, in this order: fields present, at least two samples, finite values, increasing time,
+    sampling rate within 1%, plausible units.
+
+    Raises:
+        InputError: one line with file, field, first bad sample and what to do.
+    """
+    for name in dict.fromkeys(("time", *required)):
+        if name not in trace.fields:
+            known = ", ".join(sorted(trace.fields))
+            raise InputError(
+                f"{trace.path}: expected field '{name}' in {STRUCT}, got only {known}. "
+                "Add the field, or name other features in the spec."
+            )
+    if trace.num_samples < 2:
+        raise InputError(
+            f"{trace.path}: time: expected at least 2 samples, got {trace.num_samples}. Drop the file."
+        )
+    for name in dict.fromkeys(("time", *required)):
+        _check_finite(trace, name)
+    _check_time(trace, sample_rate_hz)
+    for name in required:
+        _check_magnitude(trace, name)
+
+
+def load(paths: Iterable[Path], names: Sequence[str], sample_rate_hz: float) -> list[Trace]:
+    """Reads and checks many traces, only the named fields of each.
+
+    Raises:
+        InputError: with one line for each file that is refused.
+    """
+    traces, problems = [], []
+    for path in paths:
+        try:
+            trace = read(path, (*names, "time"))
+            check(trace, sample_rate_hz, names)
+            traces.append(trace)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("\n".join(problems))
+    return traces
+
+
+def write(path: Path, fields: Mapping[str, ndarray], params: Mapping[str, Any]) -> None:
+    """Writes a v7 `.mat` file that MATLAB and Octave read, under its name only when complete.
+
+    Args:
+        path: the file to make; its folder is made too.
+        fields: column name -> N values; is_* become logical, the rest double columns.
+        params: nested settings: numbers, texts, vectors, mappings.
+    """
+    struct: dict[str, Any] = {
+        name: np.asarray(value, np.bool_ if name in LOGICAL else np.float64).reshape(-1, 1)
+        for name, value in fields.items()
+    }
+    struct["params"] = _plain(params)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            scipy.io.savemat(file, {STRUCT: struct}, do_compression=True, long_field_names=True)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        # An empty struct has no fields to write, and scipy would drop it.
+        return {key: _plain(item) for key, item in value.items()} or np.zeros((0, 0))
+    if isinstance(value, str):
+        return value
+    return np.atleast_2d(np.asarray(value, np.float64))
+
+
+def _equal_columns(path: Path, fields: dict[str, ndarray]) -> dict[str, ndarray]:
+    """Spreads scalars (layer_num is often one) and refuses columns of unequal length."""
+    longest = max(fields, key=lambda name: len(fields[name]), default=None)
+    if longest is None:
+        raise InputError(
+            f"{path}: expected numeric columns in {STRUCT}, got none. Re-run the simulation."
+        )
+    n = len(fields[longest])
+    for name, column in fields.items():
+        if len(column) == 1:
+            fields[name] = np.full(n, column[0])
+        elif len(column) != n:
+            raise InputError(
+                f"{path}: {name}: expected {n} samples as in {longest}, got {len(column)}. "
+                "Re-run the simulation of this layer, or drop the file."
+            )
+    return fields
+
+
+def _check_finite(trace: Trace, name: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(trace.fields[name]))
+    if len(bad):
+        kind = "NaN" if np.isnan(trace.fields[name][bad]).all() else "non-finite"
+        raise InputError(
+            f"{trace.path}: {name}: expected finite values, got {len(bad)} {kind} (first at sample "
+            f"{bad[0]}). Re-run the simulation of this layer, or drop the file."
+        )
+
+
+def _check_time(trace: Trace, sample_rate_hz: float) -> None:
+    time = trace.fields["time"]
+    steps = np.diff(time)
+    bad = np.flatnonzero(steps <= 0)
+    if len(bad):
+        raise InputError(
+            f"{trace.path}: time: expected increasing values, got {time[bad[0] + 1]:g} s after "
+            f"{time[bad[0]]:g} s at sample {bad[0] + 1}. Sort or re-run this layer."
+        )
+    # Time stamps may be rounded to a millisecond, hence the wide bound for a single step.
+    uneven = np.flatnonzero(np.abs(steps * sample_rate_hz - 1) > 0.5)
+    if abs(trace.sample_rate_hz / sample_rate_hz - 1) > RATE_TOLERANCE or len(uneven):
+        where = f" (first at sample {uneven[0] + 1})" if len(uneven) else ""
+        raise InputError(
+            f"{trace.path}: time: expected {sample_rate_hz:g} Hz +-1%, got "
+            f"{1 / np.median(steps):g} Hz in the median and {trace.sample_rate_hz:g} Hz in the mean"
+            f"{where}. Resample the trace, or set data.sample_rate_hz."
+        )
+
+
+def _check_magnitude(trace: Trace, name: str) -> None:
+    limits = {"error": MAX_ERROR_MM, "v": MAX_SPEED_MM_S, "x": MAX_POSITION_MM, "y": MAX_POSITION_MM}
+    prefix = next((p for p in limits if re.match(rf"{p}[xyz]?_", name)), None)
+    if prefix is None:
+        return
+    bad = np.flatnonzero(np.abs(trace.fields[name]) > limits[prefix])
+    if len(bad):
+        unit = "mm/s" if prefix == "v" else "mm"
+        raise InputError(
+            f"{trace.path}: {name}: expected at most {limits[prefix]:g} {unit}, got "
+            f"{trace.fields[name][bad[0]]:g} at sample {bad[0]}. Convert the file's units to {unit}."
+        )
+
+
+def _read_v7(path: Path) -> dict[str, Any]:
+    try:
+        content = scipy.io.loadmat(path, simplify_cells=True, variable_names=[STRUCT])
+    # scipy passes on whatever a damaged file provokes in its parser and in zlib.
+    except Exception as error:
+        raise InputError(_damaged(path, error)) from None
+    if not isinstance(content.get(STRUCT), dict):
+        raise InputError(_no_struct(path, [name for name, *_ in scipy.io.whosmat(path)]))
+    return content[STRUCT]
+
+
+def _read_v73(path: Path, names: Sequence[str] | None) -> dict[str, Any]:
+    import h5py  # only foreign files need it, and it is slow to load
+
+    try:
+        with h5py.File(path, "r") as file:
+            group = file.get(STRUCT)
+            if not isinstance(group, h5py.Group):
+                raise InputError(_no_struct(path, [n for n in file if not n.startswith("#")]))
+            return {
+                name: _from_hdf5(item)
+                for name, item in group.items()
+                if names is None or name in names or name == "params"
+            }
+    except (OSError, RuntimeError, KeyError) as error:
+        raise InputError(_damaged(path, error)) from None
+
+
+def _from_hdf5(item: Any) -> Any:
+    if hasattr(item, "items"):
+        return {name: _from_hdf5(inner) for name, inner in item.items()}
+    value = item[()]
+    if item.attrs.get("MATLAB_class") == b"char":
+        return "".join(chr(code) for code in value.reshape(-1))
+    # HDF5 holds MATLAB's columns in reverse dimension order.
+    return value.item() if np.size(value) == 1 else value.T
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{path}: expected a whole .mat file, got a damaged one ({reason}). Write it again."
+
+
+def _no_struct(path: Path, names: Sequence[str]) -> str:
+    got = ", ".join(names) or "nothing"
+    return f"{path}: expected a struct '{STRUCT}', got {got}. Save the trace as that struct."

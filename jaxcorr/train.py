@@ -1,0 +1,242 @@
+"""The training loop: epochs, validation, early stopping, checkpoints and history.
+
+`fit` is a generator of what happened; it prints nothing, so any caller can show progress in its own
+way. The test split is not its business, and neither is the command line.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcorr import checkpoint, model, normalize, pipeline, predict, records, update, windows
+from jaxcorr.checkpoint import Saved
+from jaxcorr.dataset import Dataset
+from jaxcorr.metrics import measure
+from jaxcorr.model import Weights
+from jaxcorr.optimizer import learning_rate_fn, make_optimizer
+from jaxcorr.pipeline import Batches, Plan
+from jaxcorr.runs import Run
+from jaxcorr.spec import Spec
+from jaxcorr.update import Scales, TrainState
+
+
+class Begun(NamedTuple):
+    """Training is about to start, or goes on: sizes, and newer checkpoints that were damaged."""
+
+    plan: Plan
+    num_parameters: int
+    epoch: int
+    skipped: tuple[str, ...]
+
+
+class Dispatched(NamedTuple):
+    """A dispatch of steps is done: means over it."""
+
+    epoch: int
+    dispatch: int
+    loss: float
+    mae_mm: float
+
+
+class EpochDone(NamedTuple):
+    """An epoch is done, validated and recorded."""
+
+    record: dict[str, Any]
+    seconds: float
+    is_best: bool
+
+
+class Finished(NamedTuple):
+    """Training ended: 'epochs', 'patience' or 'interrupted'."""
+
+    reason: str
+    best_epoch: int
+    best_mae_mm: float
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss became NaN or infinite; the text names steps, traces and the last good checkpoint."""
+
+
+class Progress(NamedTuple):
+    """Where training stands between two dispatches; JSON in a checkpoint."""
+
+    epoch: int = 0  # completed epochs, which is also the number of history rows
+    dispatch: int = 0  # completed dispatches of the running epoch
+    best_epoch: int = 0
+    best_mae_mm: float | None = None
+
+
+Event = Begun | Dispatched | EpochDone | Finished
+
+
+def fit(
+    spec: Spec, data: Dataset, run: Run, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Event]:
+    """Trains to the end, or on from the run's last checkpoint, and yields what happens.
+
+    Args:
+        spec: the experiment.
+        data: its splits.
+        run: the folder that gets checkpoints and history.
+        should_stop: asked after each dispatch; True saves and ends with reason 'interrupted'.
+    Raises:
+        NonFiniteLoss: the loss became NaN or infinite.
+        InputError: the disk has no room, or no checkpoint of the run can be read.
+    """
+    plan = plan_for(spec, data)
+    scales = fit_scales(spec, data)
+    optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
+    loss_fn = update.make_loss_fn(spec, scales)
+    dispatch_fn = update.make_dispatch(update.make_train_step(loss_fn, optimizer), spec.train.seed)
+    gradient_fn = update.make_gradient_fn(loss_fn, spec.train.seed)
+    iterator = pipeline.training_batches(
+        data.train, spec.data, plan.steps_per_dispatch, spec.train.seed
+    )
+    _, state, best, progress, skipped = _start_or_resume(spec, scales, run, iterator)
+    yield Begun(plan, model.count_parameters(state.network), progress.epoch, skipped)
+
+    with (
+        checkpoint.Writer(run.checkpoints, spec.train.keep_checkpoints) as writer,
+        records.Recorder(spec, run, progress.epoch, gradient_fn) as recorder,
+    ):
+        while progress.epoch < spec.train.epochs and not _is_out_of_patience(spec, progress):
+            began = time.perf_counter()
+            for dispatch in range(progress.dispatch, plan.dispatches):
+                batches = next(iterator)
+                state, metrics = dispatch_fn(state, batches.features, batches.targets)
+                _refuse_non_finite(metrics.loss, state, batches, data, run)
+                progress = progress._replace(dispatch=dispatch + 1)
+                yield Dispatched(progress.epoch, dispatch, *_means(metrics))
+                is_stopping = should_stop()
+                # The last dispatch of an epoch is saved with the epoch's own results, below.
+                if dispatch + 1 < plan.dispatches and (is_stopping or writer.is_due):
+                    writer.save(int(state.step), state, best, _pack(progress, iterator))
+                    if is_stopping:
+                        yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
+                        return
+            record = _end_epoch(spec, scales, data, plan, state, progress.epoch + 1)
+            progress, is_best = _advance(progress, record)
+            best = weights_of(state, scales) if is_best else best
+            seconds = time.perf_counter() - began
+            recorder.write(record, seconds, plan.steps_per_epoch, state, batches)
+            state = state._replace(totals=update.zero_totals())
+            yield EpochDone(record, seconds, is_best)
+            if is_stopping or writer.is_due:
+                writer.save(int(state.step), state, best, _pack(progress, iterator))
+            if is_stopping:
+                yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
+                return
+        writer.save(int(state.step), state, best, _pack(progress, iterator))
+    reason = "epochs" if progress.epoch == spec.train.epochs else "patience"
+    yield Finished(reason, progress.best_epoch, progress.best_mae_mm)
+
+
+def plan_for(spec: Spec, data: Dataset) -> Plan:
+    """How an epoch over the training split is cut into dispatches."""
+    first = windows.starts(data.train, spec.data.window, spec.data.stride)
+    num_windows = sum(len(rows) for rows in first.values())
+    return pipeline.plan_epoch(num_windows, spec.data.batch_size, spec.train.steps_per_dispatch)
+
+
+def fit_scales(spec: Spec, data: Dataset) -> Scales:
+    """Normalisation of the derived inputs and of the targets, from the training split alone."""
+    samples = data.train
+    pieces = []
+    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
+        trace = samples.features[first : first + rows, None, :]
+        fresh = np.zeros_like(trace[0]), np.zeros((1, 1), np.float32)
+        pieces.append(np.asarray(model.derive_inputs(spec.model.inputs, trace, *fresh))[:, 0])
+    targets = samples.targets[predict.has_target(samples)]
+    return Scales(normalize.fit(np.concatenate(pieces)), normalize.fit(targets))
+
+
+def weights_of(state: TrainState, scales: Scales) -> Weights:
+    """The model as it stands, in arrays of its own (the next step donates the state's)."""
+    return Weights(jax.tree.map(jnp.copy, state.network), scales.inputs, scales.targets)
+
+
+def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | None]:
+    """Accuracy on the validation split, streamed or by window as train.validation says."""
+    if not len(data.val.features):
+        return {}
+    run_fn = predict.stream if spec.train.validation == "stream" else predict.from_windows
+    predicted = run_fn(spec, weights, data.val)
+    rows = predict.has_target(data.val) & np.isfinite(predicted).all(axis=1)
+    found = measure(data.val.targets[rows], predicted[rows])
+    return {"val_mae_mm": found.mae_mm, "val_rmse_mm": found.rmse_mm, "val_r2": found.r2}
+
+
+def _start_or_resume(spec: Spec, scales: Scales, run: Run, iterator: Any) -> Saved:
+    """A fresh start, or the newest readable checkpoint with the iterator set to it."""
+    state = update.initialize(spec, len(scales.inputs.mean))
+    best = weights_of(state, scales)
+    if not run.checkpoints.is_dir() or not any(run.checkpoints.iterdir()):
+        return Saved(0, state, best, Progress(), ())
+    saved = checkpoint.restore(run.checkpoints, state, best)
+    iterator.set_state(saved.progress["iterator"])
+    return saved._replace(progress=Progress(**saved.progress["progress"]))
+
+
+def _pack(progress: Progress, iterator: Any) -> dict[str, Any]:
+    return {"progress": progress._asdict(), "iterator": iterator.get_state()}
+
+
+def _means(metrics: update.Totals) -> tuple[float, float]:
+    return float(np.mean(metrics.loss)), float(np.mean(metrics.mae_mm))
+
+
+def _end_epoch(
+    spec: Spec, scales: Scales, data: Dataset, plan: Plan, state: TrainState, epoch: int
+) -> dict[str, Any]:
+    """The epoch's row of history: means over its steps, and the validation metrics."""
+    steps = plan.steps_per_epoch
+    schedule = learning_rate_fn(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
+    updates = int(state.step) // spec.optimizer.accumulation_steps
+    return {
+        "epoch": epoch,
+        "step": int(state.step),
+        "train_loss": float(state.totals.loss) / steps,
+        "train_mae_mm": float(state.totals.mae_mm) / steps,
+        "grad_norm": float(state.totals.grad_norm) / steps,
+        "learning_rate": float(schedule(max(updates - 1, 0))),
+        **validate(spec, weights_of(state, scales), data),
+    }
+
+
+def _advance(progress: Progress, record: dict[str, Any]) -> tuple[Progress, bool]:
+    """Counts the epoch and judges it, by validation MAE or, without validation, by training MAE."""
+    mae_mm = record.get("val_mae_mm", record["train_mae_mm"])
+    is_best = progress.best_mae_mm is None or mae_mm < progress.best_mae_mm
+    progress = progress._replace(epoch=progress.epoch + 1, dispatch=0)
+    if is_best:
+        progress = progress._replace(best_epoch=progress.epoch, best_mae_mm=mae_mm)
+    return progress, is_best
+
+
+def _is_out_of_patience(spec: Spec, progress: Progress) -> bool:
+    waited = progress.epoch - progress.best_epoch
+    return spec.train.patience > 0 and waited >= spec.train.patience
+
+
+def _refuse_non_finite(
+    losses: jax.Array, state: TrainState, batches: Batches, data: Dataset, run: Run
+) -> None:
+    bad = np.flatnonzero(~np.isfinite(np.asarray(losses)))
+    if not len(bad):
+        return
+    last = int(state.step)
+    first_row = data.train.first_row
+    traces = np.unique(np.searchsorted(first_row, batches.first[bad[0]], side="right") - 1)
+    names = [data.train.names[i] for i in traces]
+    kept = checkpoint.steps(run.checkpoints)
+    raise NonFiniteLoss(
+        f"{run.path}: expected a finite loss, got {float(losses[bad[0]])} at step "
+        f"{last - len(losses) + int(bad[0]) + 1} (steps {last - len(losses) + 1} to {last}), with windows of "
+        f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}. Last good checkpoint: "
+        f"{f'step {kept[-1]}' if kept else 'none'}. Lower optimizer.learning_rate, or set clip_norm."
+    )

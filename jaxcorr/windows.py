@@ -1,0 +1,182 @@
+"""Traces dealt to splits and cut into windows, as index arithmetic on one table of samples.
+
+A split never divides a trace, and a window never crosses from one trace to the next. The module
+knows rows and offsets; it does not shuffle, batch or normalise.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int
+from numpy import ndarray
+
+from jaxcorr.errors import InputError
+from jaxcorr.spec import Data, Split
+from jaxcorr.trace import Trace
+
+SPLITS = ("train", "val", "test")
+
+
+class Samples(NamedTuple):
+    """Traces end to end: row r holds the inputs at one instant and the targets that belong to it.
+
+    The target of a row lies `horizon` samples after it, so rows without one are left out at the
+    end of a trace (horizon > 0) or marked by `lead` at its start (horizon < 0).
+
+    Attributes:
+        features: raw inputs, mm and mm/s.
+        targets: errors, mm.
+        first_row, num_rows: where each trace lies.
+        lead: rows at the start of each trace whose target does not exist.
+        names, parts: of each trace.
+    """
+
+    features: Float32[ndarray, "rows f"]
+    targets: Float32[ndarray, "rows t"]
+    first_row: Int[ndarray, " traces"]
+    num_rows: Int[ndarray, " traces"]
+    lead: int
+    names: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, tuple[str, ...]]:
+    """Deals traces to training, validation and test.
+
+    By trace, each part is dealt on its own, so that every split sees every part where it can. By
+    part, whole parts go to one split. With three or more units no split with a ratio above zero
+    stays empty; the training split never does.
+
+    Args:
+        names, parts: of each trace.
+        split: ratios, unit and seed.
+    Returns:
+        split name -> trace names, sorted.
+    Raises:
+        InputError: too few traces or parts, or an unknown part in `test_parts`.
+    """
+    ratios = {"train": split.train, "val": split.val, "test": split.test}
+    wanted = sum(ratio > 0 for ratio in ratios.values())
+    rng = np.random.default_rng(split.seed)
+    if split.by == "part":
+        units = _deal_parts(sorted(set(parts)), split, ratios, rng)
+        of_part = {part: name for name, members in units.items() for part in members}
+        dealt = {s: [n for n, p in zip(names, parts, strict=True) if of_part[p] == s] for s in SPLITS}
+    else:
+        dealt = {name: [] for name in SPLITS}
+        if len(names) < wanted:
+            raise InputError(
+                f"data.split: expected at least {wanted} traces for {wanted} splits, got "
+                f"{len(names)}. Add traces, or set the ratio of a split to 0."
+            )
+        order = _spread_parts(names, parts, rng)
+        for name, members in zip(SPLITS, _cut(order, list(ratios.values())), strict=True):
+            dealt[name] = members
+    return {name: tuple(sorted(dealt[name])) for name in SPLITS}
+
+
+def _deal_parts(
+    parts: list[str], split: Split, ratios: Mapping[str, float], rng: np.random.Generator
+) -> dict[str, list[str]]:
+    unknown = sorted(set(split.test_parts) - set(parts))
+    if unknown:
+        raise InputError(
+            f"data.split test_parts: expected some of {', '.join(parts)}, got "
+            f"{', '.join(unknown)}. Name parts that the traces have."
+        )
+    rest = [part for part in parts if part not in split.test_parts]
+    shares = dict(ratios) | ({"test": 0.0} if split.test_parts else {})
+    wanted = sum(share > 0 for share in shares.values())
+    if len(rest) < wanted:
+        raise InputError(
+            f"data.split: expected at least {wanted} parts to deal to {wanted} splits, got "
+            f"{len(rest)}. Add parts, or split by = 'trace'."
+        )
+    order = [rest[i] for i in rng.permutation(len(rest))]
+    dealt = dict(zip(SPLITS, _cut(order, list(shares.values())), strict=True))
+    dealt["test"] = dealt["test"] + list(split.test_parts)
+    return dealt
+
+
+def _spread_parts(
+    names: Sequence[str], parts: Sequence[str], rng: np.random.Generator
+) -> list[str]:
+    """A random order in which every stretch holds the parts in proportion."""
+    position = {}
+    for part in sorted(set(parts)):
+        members = sorted(n for n, p in zip(names, parts, strict=True) if p == part)
+        offset = rng.random()
+        for rank, index in enumerate(rng.permutation(len(members))):
+            position[members[index]] = ((rank + offset) / len(members)) % 1.0
+    return sorted(position, key=lambda name: (position[name], name))
+
+
+def _cut(order: list[str], ratios: list[float]) -> list[list[str]]:
+    """Cuts a list by ratios; a positive ratio gets at least one entry, taken from the largest."""
+    total = sum(ratios)
+    edges = np.round(np.cumsum([ratio / total for ratio in ratios]) * len(order)).astype(int)
+    sizes = np.diff(edges, prepend=0)
+    for i, ratio in enumerate(ratios):
+        if ratio > 0 and sizes[i] == 0:
+            sizes[np.argmax(sizes)] -= 1
+            sizes[i] = 1
+    ends = np.cumsum(sizes)
+    return [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def tabulate(traces: Sequence[Trace], data: Data) -> Samples:
+    """Lays traces end to end and lines up each row with its target, `horizon` samples on.
+
+    Raises:
+        InputError: a trace is too short for its horizon.
+    """
+    horizon = data.horizon
+    features, targets = [], []
+    for trace in traces:
+        if trace.num_samples <= abs(horizon):
+            raise InputError(
+                f"{trace.path}: expected more than |horizon| = {abs(horizon)} samples, got "
+                f"{trace.num_samples}. Drop the file, or choose a shorter data.horizon."
+            )
+        rows = trace.num_samples - max(horizon, 0)
+        features.append(trace.columns(data.features)[:rows].astype(np.float32))
+        # With horizon < 0 the first rows have no target; roll leaves other values there, and
+        # `lead` keeps them out of every loss and metric.
+        shifted = np.roll(trace.columns(data.targets), -horizon, axis=0)[:rows]
+        targets.append(shifted.astype(np.float32))
+    num_rows = np.array([len(f) for f in features], np.int64)
+    empty = [np.zeros((0, len(data.features)), np.float32), np.zeros((0, len(data.targets)), np.float32)]
+    return Samples(
+        features=np.concatenate([*features, empty[0]]),
+        targets=np.concatenate([*targets, empty[1]]),
+        first_row=np.cumsum(num_rows) - num_rows,
+        num_rows=num_rows,
+        lead=max(-horizon, 0),
+        names=tuple(trace.name for trace in traces),
+        parts=tuple(trace.part for trace in traces),
+    )
+
+
+def starts(samples: Samples, window: int, stride: int) -> dict[str, Int[ndarray, " windows"]]:
+    """First rows of all windows of each part; no window leaves its trace or lacks a target.
+
+    Args:
+        window, stride: rows.
+    Returns:
+        part -> first rows, in trace order. A part whose traces are all too short is left out.
+    """
+    found: dict[str, list[ndarray]] = {}
+    for first, rows, part in zip(samples.first_row, samples.num_rows, samples.parts, strict=True):
+        offsets = np.arange(samples.lead, rows - window + 1, stride, dtype=np.int64)
+        found.setdefault(part, []).append(first + offsets)
+    joined = {part: np.concatenate(pieces) for part, pieces in found.items()}
+    return {part: rows for part, rows in joined.items() if len(rows)}
+
+
+def gather(
+    samples: Samples, first: Int[ndarray, " batch"], window: int
+) -> tuple[Float32[ndarray, "batch window f"], Float32[ndarray, "batch window t"]]:
+    """Inputs and targets of the windows that start at these rows, in one vectorised look-up."""
+    rows = first[:, None] + np.arange(window)
+    return samples.features[rows], samples.targets[rows]
