@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxcorr.arcs import centre_from_radius, cut_arc
 from jaxcorr.limits import Limits, apply_command
-from jaxcorr.slicers import UNKNOWN, feature_code, read_comment
+from jaxcorr.slicers import UNKNOWN, feature_code, read_comment, read_inline_comment
 from jaxcorr.words import parse_words, quote, split_line
 
 # The dwell of a full stop that takes no time of its own: G28, M400, a wait for a temperature.
@@ -34,153 +34,19 @@ COLUMNS = 6  # of a move: x, y, z, extrude, feedrate, line
 
 # Commands that wait until the machine stands still, and commands that move nothing of interest.
 _STOPS = frozenset(["G29", "M0", "M1", "M109", "M190", "M191", "M226", "M400", "M600", "M601"])
-_IGNORED_M = [  # fmt: skip
-    2,
-    3,
-    5,
-    14,
-    16,
-    17,
-    18,
-    20,
-    21,
-    22,
-    23,
-    24,
-    25,
-    26,
-    27,
-    30,
-    31,
-    32,
-    42,
-    73,
-    74,
-    75,
-    76,
-    77,
-    78,
-    80,
-    81,
-    84,
-    85,
-    92,
-    104,
-    105,
-    106,
-    107,
-    108,
-    110,
-    111,
-    112,
-    113,
-    114,
-    115,
-    117,
-    118,
-    119,
-    125,
-    126,
-    127,
-    132,
-    135,
-    136,
-    140,
-    141,
-    142,
-    143,
-    144,
-    145,
-    149,
-    150,
-    155,
-    200,
-    207,
-    208,
-    209,
-    211,
-    217,
-    221,
-    240,
-    250,
-    256,
-    280,
-    300,
-    301,
-    302,
-    303,
-    304,
-    355,
-    401,
-    402,
-    403,
-    404,
-    405,
-    406,
-    407,
-    412,
-    413,
-    415,
-    420,
-    421,
-    425,
-    470,
-    471,
-    486,
-    500,
-    501,
-    502,
-    503,
-    504,
-    530,
-    531,
-    532,
-    550,
-    555,
-    569,
-    572,
-    575,
-    592,
-    593,
-    603,
-    620,
-    621,
-    622,
-    623,
-    701,
-    702,
-    710,
-    851,
-    862,
-    900,
-    906,
-    907,
-    911,
-    913,
-    914,
-    928,
-    960,
-    961,
-    970,
-    971,
-    973,
-    974,
-    975,
-    976,
-    981,
-    982,
-    983,
-    984,
-    991,
-    997,
-    1002,
-    1004,
-    1006,
-    1007,
-]
+_IGNORED_M = [
+    2, 3, 5, 14, 16, 17, 18, 20, 21, 22, 23, 24, 25, 26, 27, 30, 31, 32, 42, 73, 74, 75, 76, 77,
+    78, 80, 81, 84, 85, 92, 104, 105, 106, 107, 108, 110, 111, 112, 113, 114, 115, 117, 118,
+    119, 125, 126, 127, 132, 135, 136, 140, 141, 142, 143, 144, 145, 149, 150, 155, 200, 207,
+    208, 209, 211, 217, 221, 240, 250, 256, 280, 300, 301, 302, 303, 304, 355, 401, 402, 403,
+    404, 405, 406, 407, 412, 413, 415, 420, 421, 425, 470, 471, 486, 500, 501, 502, 503, 504,
+    530, 531, 532, 550, 555, 569, 572, 575, 592, 593, 603, 620, 621, 622, 623, 701, 702, 710,
+    851, 862, 900, 906, 907, 911, 913, 914, 928, 960, 961, 970, 971, 973, 974, 975, 976, 981,
+    982, 983, 984, 991, 997, 1002, 1004, 1006, 1007,
+]  # fmt: skip
 _IGNORED = frozenset(
     [
-        *(f"G{number}" for number in [10, 11, 17, 22, 23, 40, 49, 54, 80, 94]),
+        *(f"G{number}" for number in [10, 11, 22, 23, 40, 49, 54, 80, 94]),
         *(f"M{number}" for number in _IGNORED_M),
         *(f"M862.{number}" for number in range(1, 7)),
         "M982.2",
@@ -194,9 +60,9 @@ _TOOL = re.compile(r"T[0-9]")
 
 
 # The form of nearly every line. Four digits before the point keep coordinates within bounds, nine
-# after it on the grid of 1e-9 mm; whatever looks different takes the slow way.
+# after it on the grid of 1e-9 mm, and F cannot be 0; whatever looks different takes the slow way.
 _C = r"(-?(?:[0-9]{1,4}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}))"
-_F = r"([0-9]{1,6}(?:\.[0-9]{0,9})?)"
+_F = r"([1-9][0-9]{0,6}(?:\.[0-9]{0,9})?)"
 _PLAIN_MOVE = re.compile(
     rf"G[01](?: F{_F})?(?: X{_C})?(?: Y{_C})?(?: Z{_C})?(?: E{_C})?(?(1)|(?: F{_F})?) ?"
 ).fullmatch
@@ -295,8 +161,10 @@ class Machine:
             self._read_comment(line)
             return
         command, arguments, comment = split_line(line)
-        if comment:
-            self._read_comment_after(command, comment)
+        if comment and command:
+            self._read_inline_comment(comment)
+        elif comment:
+            self._read_comment(";" + comment)
         handler = _HANDLERS.get(command)
         if handler:
             handler(self, arguments)
@@ -306,22 +174,27 @@ class Machine:
             self.unknown[command] += 1
 
     def _read_comment(self, comment: str) -> None:
+        """A comment on a line of its own, from `;` on."""
         kind, value = read_comment(comment) or ("", "")
         if kind == "slicer":
             self.slicer = self.slicer or value
         elif kind == "feature":
             self.has_labels = True
-            code = feature_code(value)
-            self.label_from[self.num_moves] = UNKNOWN if code is None else code
+            self._label(value)
         elif kind:
             self.layer_marks.append((self.num_moves, kind, value))
 
-    def _read_comment_after(self, command: str, comment: str) -> None:
-        """Slic3r labels each move behind the command: `G1 X1 E1 ; infill`."""
-        if not command:
-            self._read_comment(";" + comment)
-        elif not self.has_labels and (code := feature_code(comment)) is not None:
-            self.label_from[self.num_moves] = code
+    def _read_inline_comment(self, comment: str) -> None:
+        """A comment behind a command. Labels on lines of their own are worth more."""
+        kind, value = read_inline_comment(comment) or ("", "")
+        if kind == "layer":
+            self.layer_marks.append((self.num_moves, kind, value))
+        elif kind == "feature" and not self.has_labels:
+            self._label(value)
+
+    def _label(self, value: str) -> None:
+        code = feature_code(value)
+        self.label_from[self.num_moves] = UNKNOWN if code is None else code
 
     def _move(self, arguments: str) -> None:
         """G0 and G1. S, H and P mean nothing to a printer that moves in straight lines."""
@@ -337,14 +210,14 @@ class Machine:
         end_x, end_y, end_z = self._target(words)
         centre = self._centre(words, (end_x, end_y), is_clockwise)
         turns = words.get("P", 1.0)
-        if not 1 <= turns <= MAX_ARC_TURNS or turns % 1:
-            raise ValueError(f"expected P as a whole number of 1 to {MAX_ARC_TURNS}, got {turns:g}")
+        if not 0 <= turns <= MAX_ARC_TURNS or turns % 1:
+            raise ValueError(f"expected P as a whole number up to {MAX_ARC_TURNS}, got {turns:g}")
         rise, extrude = end_z - z, self._extrude(words)
-        extra = int(turns) - 1
+        extra = max(int(turns) - 1, 0)
         points = cut_arc(start, (end_x, end_y), centre, is_clockwise, extra, rise)
         for i, (x, y) in enumerate(points[:-1], 1):
-            self._check_bounds("X", x)
-            self._check_bounds("Y", y)
+            _check_bounds("X", x)
+            _check_bounds("Y", y)
             height = round(z + rise * i / len(points), 9)
             self._append(round(x, 9), round(y, 9), height, extrude / len(points))
         self._append(end_x, end_y, end_z, extrude / len(points))
@@ -358,7 +231,7 @@ class Machine:
             raise ValueError(f"expected the centre as I and J or the radius as R, got {got}")
         i, j, r = (words.get(letter, 0.0) * self.unit_mm for letter in "IJR")
         for letter, value in zip("IJR", (i, j, r), strict=True):
-            self._check_bounds(letter, value)
+            _check_bounds(letter, value)
         if "R" in words:
             return centre_from_radius((self.x, self.y), end, r, is_clockwise)
         return self.x + i, self.y + j
@@ -370,21 +243,15 @@ class Machine:
             if letter in words:
                 base = target[axis] if self.is_relative else self.offset[axis]
                 target[axis] = round(words[letter] * self.unit_mm + base, 9)
-                self._check_bounds(letter, target[axis])
+                _check_bounds(letter, target[axis])
         return target[0], target[1], target[2]
-
-    def _check_bounds(self, letter: str, value_mm: float) -> None:
-        if not abs(value_mm) <= MAX_COORDINATE_MM:
-            rule = f"{letter} within +-{MAX_COORDINATE_MM:g} mm"
-            raise ValueError(f"expected {rule}, got {value_mm:g} mm")
 
     def _extrude(self, words: Mapping[str, float]) -> float:
         """Filament that the words push, mm; the file's own count goes on."""
         if "E" not in words:
             return 0.0
         before, value = self.e, words["E"] * self.unit_mm
-        if not abs(value) <= MAX_EXTRUDER_MM:
-            raise ValueError(f"expected E within +-{MAX_EXTRUDER_MM:g} mm, got {value:g} mm")
+        _check_bounds("E", value, MAX_EXTRUDER_MM)
         self.e = round(before + value if self.is_e_relative else value, 9)
         return round(self.e - before, 9)
 
@@ -417,19 +284,20 @@ class Machine:
             raise ValueError(f"expected a pause of 0 to {MAX_DWELL_S:g} s, got {seconds:g} s")
         self._dwell(seconds)
 
-    def _set_unit(self, unit_mm: float) -> None:
-        self.unit_mm = unit_mm
+    def _set_mode(self, command: str, arguments: str) -> None:
+        """G17, G20, G21, G90, G91, M82 and M83 take no words; Marlin would drop what follows."""
+        if arguments.strip():
+            got = quote(arguments)
+            raise ValueError(f"expected one command in a line, got {got} after it")
+        if command in ("G20", "G21"):
+            self.unit_mm = 25.4 if command == "G20" else 1.0
+        elif command in ("G90", "G91"):
+            self.is_relative = command == "G91"
+            self.is_e_relative = self.is_relative or self.is_m83
+        elif command in ("M82", "M83"):
+            self.is_e_relative = self.is_m83 = command == "M83"
+        self.e = round(self.e, 9)  # the fast path only adds
         self._update_plain()
-
-    def _set_relative(self, is_relative: bool) -> None:
-        self.is_relative = is_relative
-        self.is_e_relative = is_relative or self.is_m83
-        self.e = round(self.e, 9)
-        self._update_plain()
-
-    def _set_e_relative(self, is_relative: bool) -> None:
-        self.is_e_relative = self.is_m83 = is_relative
-        self.e = round(self.e, 9)
 
     def _update_plain(self) -> None:
         self.is_plain = not self.is_relative and self.unit_mm == 1.0 and not any(self.offset)
@@ -452,11 +320,11 @@ class Machine:
         for axis, (letter, here) in enumerate(zip("XYZ", (self.x, self.y, self.z), strict=True)):
             if letter in words:
                 value = words[letter] * self.unit_mm
-                self._check_bounds(letter, value)
+                _check_bounds(letter, value)
                 self.offset[axis] = round(here - value, 9)
         if "E" in words:
-            self._extrude(words)
             self.e = round(words["E"] * self.unit_mm, 9)
+            _check_bounds("E", self.e, MAX_EXTRUDER_MM)
         self._update_plain()
 
     def _reset_position(self, _: str) -> None:
@@ -487,23 +355,29 @@ class Machine:
         raise ValueError("expected arcs in the XY plane (G17), got another plane")
 
 
+def _check_bounds(letter: str, value_mm: float, limit_mm: float = MAX_COORDINATE_MM) -> None:
+    if not abs(value_mm) <= limit_mm:
+        raise ValueError(f"expected {letter} within +-{limit_mm:g} mm, got {value_mm:g} mm")
+
+
 _HANDLERS: dict[str, Callable[[Machine, str], None]] = {
     "G0": Machine._move,
     "G1": Machine._move,
     "G2": lambda machine, arguments: machine._arc(arguments, True),
     "G3": lambda machine, arguments: machine._arc(arguments, False),
     "G4": Machine._pause,
+    "G17": lambda machine, arguments: machine._set_mode("G17", arguments),
     "G18": Machine._refuse_plane,
     "G19": Machine._refuse_plane,
-    "G20": lambda machine, _: machine._set_unit(25.4),
-    "G21": lambda machine, _: machine._set_unit(1.0),
+    "G20": lambda machine, arguments: machine._set_mode("G20", arguments),
+    "G21": lambda machine, arguments: machine._set_mode("G21", arguments),
     "G28": Machine._home,
-    "G90": lambda machine, _: machine._set_relative(False),
-    "G91": lambda machine, _: machine._set_relative(True),
+    "G90": lambda machine, arguments: machine._set_mode("G90", arguments),
+    "G91": lambda machine, arguments: machine._set_mode("G91", arguments),
     "G92": Machine._set_position,
     "G92.1": Machine._reset_position,
-    "M82": lambda machine, _: machine._set_e_relative(False),
-    "M83": lambda machine, _: machine._set_e_relative(True),
+    "M82": lambda machine, arguments: machine._set_mode("M82", arguments),
+    "M83": lambda machine, arguments: machine._set_mode("M83", arguments),
     "M201": lambda machine, arguments: machine._set_limits("M201", arguments),
     "M203": lambda machine, arguments: machine._set_limits("M203", arguments),
     "M204": lambda machine, arguments: machine._set_limits("M204", arguments),

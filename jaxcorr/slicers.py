@@ -63,15 +63,17 @@ _COMMENT = re.compile(
     r"|LAYER:[ \t]{0,9}(?P<layer>-?[0-9]{1,9})\b"
     r"|Z(?:_HEIGHT)?:[ \t]{0,9}(?P<z>[0-9.]{1,20})"
     r"|(?:TYPE|FEATURE):(?P<feature>.{1,80})"
-    r"|(?:[Gg]enerated (?:by|with) )?(?P<slicer>BambuStudio)"
+    r"|(?P<slicer>BambuStudio)\b"
     r"|[Gg]enerated (?:by|with) (?P<generator>.{1,80})"
     r")",
     re.ASCII,
 )
+_INLINE_LAYER = re.compile(r"[ \t]{0,9}move to next layer \(([0-9]{1,9})\)")
 _SLICERS = {
     "prusaslicer": "PrusaSlicer",
     "superslicer": "SuperSlicer",
     "orcaslicer": "OrcaSlicer",
+    "bambustudio": "BambuStudio",
     "creality": "Creality Print",
     "cura": "Cura",
     "slic3r": "Slic3r",
@@ -93,6 +95,14 @@ def read_comment(comment: str) -> tuple[str, str] | None:
     if kind == "generator":
         return "slicer", slicer_name(match[kind])
     return kind, match[kind].strip()
+
+
+def read_inline_comment(comment: str) -> tuple[str, str] | None:
+    """What Slic3r says behind a command, the layer or the feature; as `read_comment` has it."""
+    match = _INLINE_LAYER.match(comment)
+    if match:
+        return "layer", match[1]
+    return ("feature", comment) if feature_code(comment) is not None else None
 
 
 def slicer_name(generator: str) -> str:
@@ -131,7 +141,8 @@ def assign_layers(
         (N,) int32 layers from 0, -1 for none, and (L,) Z of each layer's first printing move.
     """
     num_moves = len(is_printing)
-    starts = _starts_from_marks(marks) or _starts_from_z(is_printing, is_z_step, end_z_mm)
+    starts = _starts_from_marks([mark for mark in marks if mark[0] < num_moves])
+    starts = starts or _starts_from_z(is_printing, is_z_step, end_z_mm)
     raw = np.searchsorted(np.asarray(starts, dtype=np.int64), np.arange(num_moves), "right") - 1
     if not starts:
         raw = np.zeros(num_moves, dtype=np.int64)
@@ -168,16 +179,19 @@ def _starts_from_z(
     if not len(printing):
         return []
     steps = np.flatnonzero(is_z_step)
-    starts = []
-    for before, after in zip([-1, *printing[:-1]], printing, strict=True):
-        if before >= 0 and end_z_mm[before] == end_z_mm[after]:
-            continue
-        between = steps[np.searchsorted(steps, before, "right") : np.searchsorted(steps, after)]
-        if before < 0:  # the start G-code lifts and primes first; its last step reaches the layer
-            starts.append(int(between[-1] if len(between) else after))
-        elif len(between):
-            starts.append(int(between[0]))
-    return starts
+    z = end_z_mm[printing]
+    # The start G-code lifts and primes first; the last Z step before printing reaches the layer.
+    before_first = steps[steps < printing[0]]
+    starts = [int(before_first[-1] if len(before_first) else printing[0])]
+    heights = [z[0]]
+    for i in np.flatnonzero(z[1:] != z[:-1]):
+        step = np.searchsorted(steps, printing[i])
+        if step < len(steps) and steps[step] < printing[i + 1]:
+            starts.append(int(steps[step]))
+            heights.append(z[i + 1])
+    # A print starts at its lowest layer: what is extruded above it beforehand is a priming line.
+    first = next((i for i in range(len(heights) - 1) if heights[i] <= heights[i + 1]), 0)
+    return starts[first:]
 
 
 def _layer_z(layer: np.ndarray, is_printing: np.ndarray, end_z_mm: np.ndarray) -> np.ndarray:
