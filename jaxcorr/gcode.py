@@ -90,7 +90,7 @@ def parse(text: str, name: str, limits: Limits = ENDER3_V2) -> Program:
     Raises:
         InputError: The text is not G-code, is malformed somewhere, or moves nothing.
     """
-    return _parse_stream(io.StringIO(text, newline=None), name, limits)
+    return _parse_stream(io.StringIO(text.removeprefix("\ufeff"), newline=None), name, limits)
 
 
 def read(path: str | PathLike[str], limits: Limits = ENDER3_V2) -> Program:
@@ -104,7 +104,7 @@ def read(path: str | PathLike[str], limits: Limits = ENDER3_V2) -> Program:
         with path.open("rb") as file:
             is_gzip = file.read(2) == b"\x1f\x8b"
         with (gzip.open if is_gzip else open)(
-            path, "rt", encoding="utf-8", errors="replace"
+            path, "rt", encoding="utf-8-sig", errors="replace"
         ) as stream:
             return _parse_stream(stream, path.name, limits)
     except (OSError, EOFError, zlib.error) as problem:
@@ -147,6 +147,7 @@ def _chunks_of_lines(stream: TextIO, machine: Machine) -> Iterator[list[str]]:
 def _program(machine: Machine) -> Program:
     """Packs the machine's moves and what happened between them into arrays."""
     columns = np.concatenate(machine.blocks)
+    machine.blocks.clear()
     num_moves = len(columns)
     end, extrude = columns[:, :3].copy(), np.round(columns[:, 3], 9)
     start = np.concatenate([end[:1], end[:-1]])

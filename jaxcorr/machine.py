@@ -32,7 +32,8 @@ DEFAULT_FEEDRATE_MM_S = 25.0  # before the first F, as in Marlin
 
 COLUMNS = 6  # of a move: x, y, z, extrude, feedrate, line
 
-# Commands that wait until the machine stands still, and commands that move nothing of interest.
+# Commands that wait until the machine stands still, and commands that move nothing of interest,
+# M862.3 and the like among them.
 _STOPS = frozenset(["G29", "M0", "M1", "M109", "M190", "M191", "M226", "M400", "M600", "M601"])
 _IGNORED_M = [
     2, 3, 5, 14, 16, 17, 18, 20, 21, 22, 23, 24, 25, 26, 27, 30, 31, 32, 42, 73, 74, 75, 76, 77,
@@ -48,8 +49,6 @@ _IGNORED = frozenset(
     [
         *(f"G{number}" for number in [10, 11, 22, 23, 40, 49, 54, 80, 94]),
         *(f"M{number}" for number in _IGNORED_M),
-        *(f"M862.{number}" for number in range(1, 7)),
-        "M982.2",
         "EXCLUDE_OBJECT_DEFINE",
         "EXCLUDE_OBJECT_START",
         "EXCLUDE_OBJECT_END",
@@ -170,7 +169,7 @@ class Machine:
             handler(self, arguments)
         elif command in _STOPS:
             self._dwell(0.0)
-        elif command and command not in _IGNORED and not _TOOL.match(command):
+        elif command and command.partition(".")[0] not in _IGNORED and not _TOOL.match(command):
             self.unknown[command] += 1
 
     def _read_comment(self, comment: str) -> None:

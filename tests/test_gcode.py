@@ -402,6 +402,9 @@ def test_gzip_and_plain_files_read_alike(tmp_path):
     packed = tmp_path / "part.gcode.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     assert same_moves(read(plain), read(packed))
+    packed.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())  # a byte order mark
+    assert same_moves(read(plain), read(packed))
+    assert same_moves(read(plain), parse("\ufeff" + plain.read_text(), "part.gcode"))
 
 
 def test_batches_of_lines_do_not_show(tmp_path):
