@@ -1,0 +1,115 @@
+"""Makes a folder of trace files of a part, and says what is in it and whether it is plausible.
+
+It knows files and options; what happens in a layer is `simulate.py`'s business. A finished file is
+kept when it was made in the same way, so that an interrupted run goes on where it stopped.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxcorr import gcode, trace
+from jaxcorr.errors import InputError
+from jaxcorr.selection import Layers, folder_name, select_layers
+from jaxcorr.simulate import Job, SimulateOptions, rms_by_source, simulate_jobs
+
+# What a printer of this class shows with its disturbances on; outside of it look at the options.
+PLAUSIBLE_RMS_UM = (20.0, 500.0)
+MIN_SAMPLES = 200
+
+
+class Collected(NamedTuple):
+    """One finished trace file."""
+
+    path: Path
+    layer: int
+    num_samples: int
+    rms_um: dict[str, float]  # "total", and each source
+    is_new: bool  # False where the file was there already
+    total: int  # how many files the whole collection has
+
+
+def collect(
+    part: str, path: Path, selection: Layers, options: SimulateOptions, out: Path
+) -> Iterator[Collected]:
+    """Simulates the chosen layers of a part into `out/data_simulation_<part>_<layers>/`.
+
+    Args:
+        part: the part's name, for the folder, the random numbers and the files' `params`.
+        path: its G-code, from `selection.find_part`.
+        selection: see `selection.select_layers`.
+        options: see `SimulateOptions`; a sweep gives one file per layer and point.
+        out: where the folder goes.
+
+    Yields:
+        Every file, those that were there first, then each new one as soon as it is complete.
+
+    Raises:
+        InputError: the G-code or the selection is refused, or a file that is there was made in
+            another way.
+    """
+    program = gcode.read(path)
+    layers = select_layers(selection, program.num_layers)
+    jobs = [Job(layer, variant) for layer in layers for variant in options.variants()]
+    folder = out / folder_name(part, selection)
+    source = hashlib.sha256(path.read_bytes()).hexdigest()
+    files = {job: folder / file_name(job, options) for job in jobs}
+    marks = {job: _fingerprint(part, source, job, options) for job in jobs}
+
+    done = [job for job in jobs if files[job].exists()]
+    for job in done:
+        there = trace.read(files[job])
+        mark = there.params.get("fingerprint", marks[job])  # other simulators write none
+        if mark != marks[job]:
+            raise InputError(
+                f"{files[job]}: expected a file made with these options and this G-code, got one "
+                "made otherwise. Delete the folder, or choose another."
+            )
+        yield _collected(there, job, False, len(jobs), options)
+    missing = [job for job in jobs if job not in set(done)]
+    for result in simulate_jobs(program, missing, options, part):
+        file = files[result.job]
+        params = result.params | {"gcode": path.name, "fingerprint": marks[result.job]}
+        trace.write(file, result.fields, params)
+        made = trace.Trace(file, part, result.fields, params)
+        yield _collected(made, result.job, True, len(jobs), options)
+
+
+def file_name(job: Job, options: SimulateOptions) -> str:
+    """`layer07_ender3v2.mat`; in a sweep `layer07_a300_v100_ender3v2.mat`."""
+    point = f"_a{job.plan.accel_mm_s2:g}" if options.sweep_accel_mm_s2 else ""
+    point += f"_v{job.plan.velocity_mm_s:g}" if options.sweep_velocity_mm_s else ""
+    return f"layer{job.layer:02d}{point}_ender3v2.mat"
+
+
+def judge(files: Sequence[Collected]) -> list[str]:
+    """What is wrong with a collection, a line per problem; none where it is fit to train on."""
+    problems = [] if files else ["no layers"]
+    low, high = PLAUSIBLE_RMS_UM
+    for file in files:
+        if file.num_samples < MIN_SAMPLES:
+            problems.append(
+                f"{file.path.name}: {file.num_samples} samples, fewer than {MIN_SAMPLES}"
+            )
+        if not low <= file.rms_um["total"] <= high:
+            rms = f"{file.rms_um['total']:.1f} um"
+            problems.append(f"{file.path.name}: RMS {rms}, not within {low:g} to {high:g} um")
+    return problems
+
+
+def _collected(
+    made: trace.Trace, job: Job, is_new: bool, total: int, options: SimulateOptions
+) -> Collected:
+    trace.check(made, options.rate_hz)
+    rms = rms_by_source(made.fields)
+    return Collected(made.path, job.layer, made.num_samples, rms, is_new, total)
+
+
+def _fingerprint(part: str, source: str, job: Job, options: SimulateOptions) -> str:
+    """Sixteen digits that change with anything that changes the numbers in the file."""
+    own: dict[str, Any] = dict(vars(options))
+    for name in ("plan", "sweep_accel_mm_s2", "sweep_velocity_mm_s"):
+        del own[name]
+    text = repr((part, source, job, sorted(own.items())))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,326 @@
+"""Simulates layers of a program: plan, reference, plant, disturbances, and the error by source.
+
+The built-in twin of `matlab/`. It knows nothing of networks, files or the command line: results
+come as arrays, one layer at a time, and memory does not grow with their number.
+
+Errors are differences between runs that have one source more, so that they add up to the total:
+
+  junction_deviation   linear plant on the velocity steps at junctions alone
+  resonance            linear plant on the whole reference, less that
+  friction             plant with friction, less linear
+  microstep            the same on r + d(r), plus d(r), less that
+  jitter               the same on r + d(r) - v tau, plus its deviations, less that
+  floor                noise added at the end
+
+A source that is off contributes zero and is left out of the runs after it. With the random
+sources (jitter, floor) off, a trace is a function of the program and the options alone; otherwise
+its random numbers come from seed, part, layer, acceleration and speed, not from what else is
+simulated.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr.disturbance import floor_noise, microstep, timer_lateness
+from jaxcorr.errors import InputError
+from jaxcorr.gcode import Program
+from jaxcorr.planner import Plan, PlanOptions, plan_layer, sample_plan, sample_velocity_steps
+from jaxcorr.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
+
+SOURCES = ("junction_deviation", "resonance", "friction", "microstep", "jitter", "floor")
+BATCH = 8  # layers that run side by side; memory grows with this, not with the number of layers
+BLOCK = 256  # output samples per call, so that every layer runs through one compiled function
+NUM_LANES = 5  # steps, reference, with friction, with microsteps, with jitter
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """How layers are simulated. Everything of it ends up in the `params` of a trace."""
+
+    plan: PlanOptions = field(default_factory=PlanOptions)
+    plant: PlantOptions = field(default_factory=PlantOptions)
+    sources: tuple[str, ...] = SOURCES  # those that are on
+    microstep_um: float = 4.0  # amplitude of each of its two periods
+    jitter_cycles: float = 50.0  # half range of a step pulse's lateness, of the 72 MHz timer
+    floor_um: float = 2.0  # RMS per axis
+    floor_hz: float = 30.0
+    rate_hz: float = 100.0  # of the trace; divides the plant's rate
+    seed: int = 0
+    sweep_accel_mm_s2: tuple[float, ...] = ()  # each layer once per value, in place of plan's own
+    sweep_velocity_mm_s: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for source in self.sources:
+            if source not in SOURCES:
+                raise InputError(
+                    f"simulate: expected sources among {', '.join(SOURCES)}, got '{source}'. "
+                    "Check its name."
+                )
+        for name in ("microstep_um", "jitter_cycles", "floor_um", "seed"):
+            if not getattr(self, name) >= 0:
+                raise InputError(
+                    f"simulate: expected {name} >= 0, got {getattr(self, name):g}. Check its sign."
+                )
+        if not 0 < self.floor_hz < self.plant.rate_hz / 2:
+            raise InputError(
+                f"simulate: expected 0 < floor_hz < {self.plant.rate_hz / 2:g}, "
+                f"got {self.floor_hz:g}. Choose a lower cut-off."
+            )
+        if self.rate_hz <= 0 or self.plant.rate_hz % self.rate_hz:
+            raise InputError(
+                f"simulate: expected rate_hz to divide the plant's {self.plant.rate_hz:g} Hz, "
+                f"got {self.rate_hz:g}. Choose another rate."
+            )
+
+    @property
+    def every(self) -> int:
+        """Plant samples per sample of the trace."""
+        return round(self.plant.rate_hz / self.rate_hz)
+
+    def variants(self) -> list[PlanOptions]:
+        """The plan's options of each point of the sweep; one where there is no sweep."""
+        accels = self.sweep_accel_mm_s2 or (self.plan.accel_mm_s2,)
+        velocities = self.sweep_velocity_mm_s or (self.plan.velocity_mm_s,)
+        return [
+            dataclasses.replace(self.plan, accel_mm_s2=accel, velocity_mm_s=velocity)
+            for accel, velocity in product(accels, velocities)
+        ]
+
+
+class Job(NamedTuple):
+    """One trace to be made."""
+
+    layer: int  # from 1
+    plan: PlanOptions
+
+
+class Simulated(NamedTuple):
+    """One simulated layer."""
+
+    job: Job
+    fields: dict[str, ndarray]  # name -> (N,), every field of DESIGN.md's trace
+    params: dict[str, Any]  # nested, how it was made
+
+
+def simulate_layers(
+    program: Program,
+    layers: Sequence[int],
+    options: SimulateOptions = SimulateOptions(),
+    part: str = "",
+) -> Iterator[Simulated]:
+    """Simulates layers one after the other, each planned alone, in float64.
+
+    Args:
+        program: from `gcode.read`.
+        layers: numbers from 1, as `select_layers` gives them.
+        options: see `SimulateOptions`; with a sweep each layer comes once per point of it.
+        part: enters the random numbers and `params`.
+
+    Yields:
+        The layers in their order, sweep points within a layer.
+
+    Raises:
+        InputError: a layer does not exist.
+    """
+    jobs = [Job(layer, variant) for layer in layers for variant in options.variants()]
+    yield from simulate_jobs(program, jobs, options, part)
+
+
+def simulate_jobs(
+    program: Program, jobs: Sequence[Job], options: SimulateOptions, part: str = ""
+) -> Iterator[Simulated]:
+    """Like `simulate_layers`, for chosen pairs of a layer and a plan's options."""
+    for first in range(0, len(jobs), BATCH):
+        batch = jobs[first : first + BATCH]
+        plans = [plan_layer(program, job.layer - 1, job.plan) for job in batch]
+        randoms = [
+            _Randoms.of(plan, job, options, part) for plan, job in zip(plans, batch, strict=True)
+        ]
+        elastic = _run(plans, randoms, options)
+        for job, plan, random, error in zip(batch, plans, randoms, elastic, strict=True):
+            fields = _fields(plan, job.layer, random, error, options)
+            yield Simulated(job, fields, _params(job, options, part, program.slicer))
+
+
+def rms_by_source(fields: Mapping[str, ndarray]) -> dict[str, float]:
+    """RMS over x and y together, in um, of the total error and of each source that is there."""
+    pairs = {"total": "error"} | {source: source for source in SOURCES}
+    return {
+        name: 1000.0 * float(np.sqrt(np.mean(fields[f"{p}_x"] ** 2 + fields[f"{p}_y"] ** 2)))
+        for name, p in pairs.items()
+        if f"{p}_x" in fields
+    }
+
+
+class _Randoms(NamedTuple):
+    """All that is random in a trace, drawn before it runs. Axes: T plant samples, 2 = x, y."""
+
+    late_s: Float[ndarray, "T 2"]
+    floor_mm: Float[ndarray, "T 2"]
+
+    @classmethod
+    def of(cls, plan: Plan, job: Job, options: SimulateOptions, part: str) -> "_Randoms":
+        words = [options.seed, zlib.crc32(part.encode()), job.layer]
+        words += [round(1000 * (v or 0)) for v in (job.plan.accel_mm_s2, job.plan.velocity_mm_s)]
+        for_jitter, for_floor = np.random.default_rng(words).spawn(2)
+        n = (_num_samples(plan, options) - 1) * options.every + 1
+        cycles = options.jitter_cycles if "jitter" in options.sources else 0.0
+        floor_mm = options.floor_um / 1000.0 if "floor" in options.sources else 0.0
+        return cls(
+            timer_lateness(for_jitter, n, cycles),
+            floor_noise(for_floor, n, floor_mm, options.floor_hz, options.plant.rate_hz),
+        )
+
+
+def _num_samples(plan: Plan, options: SimulateOptions) -> int:
+    """Samples of a trace, two at least; the last is at the end, within 1e-6 samples, or before."""
+    return max(int(np.floor(plan.total_s * options.rate_hz + 1e-6)) + 1, 2)
+
+
+def _run(
+    plans: list[Plan], randoms: list[_Randoms], options: SimulateOptions
+) -> list[Float[ndarray, "N 5 2"]]:
+    """The plant's error of every lane of each plan, at the rate of the trace, float64.
+
+    Blocks of one length and a full batch, so that one compiled function serves all; what is missing
+    of a batch rests at zero. The host samples a block while the device runs the one before.
+    """
+    counts = [_num_samples(plan, options) for plan in plans]
+    friction = "friction" in options.sources
+    scale = np.array([0.0, 0.0, friction, friction, friction])[:, None]
+    matrices, steps = discretize(options.plant), BLOCK * options.every
+    shape = (BATCH, NUM_LANES, 2)
+    blocks = [np.zeros((1, *shape))]
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        state = initial_state(jax.numpy.zeros(shape))
+        for first in range(0, (max(counts) - 1) * options.every, steps):
+            velocity = np.zeros((steps + 1, *shape))
+            mean_v = np.zeros((steps, *shape))
+            for i, (plan, random) in enumerate(zip(plans, randoms, strict=True)):
+                u, velocity[:, i] = _commands(plan, random, options, first, steps)
+                mean_v[:, i] = mean_velocity(u, options.plant.rate_hz)
+            states, state = respond(matrices, state, velocity, mean_v, scale, every=options.every)
+            blocks.append(states.error_mm)
+        error = np.concatenate([np.asarray(block) for block in blocks])
+    return [error[:count, i] for i, count in enumerate(counts)]
+
+
+def _commands(
+    plan: Plan, random: _Randoms, options: SimulateOptions, first: int, steps: int
+) -> tuple[Float[ndarray, "T 5 2"], Float[ndarray, "T 5 2"]]:
+    """Positions and velocities of the motors, per lane, of steps + 1 plant samples from `first`."""
+    time = (first + np.arange(steps + 1)) / options.plant.rate_hz
+    at = sample_plan(plan, time)
+    r, v = at.position_mm[:, :2], at.velocity_mm_s[:, :2]
+    step_v, step_u = sample_velocity_steps(plan, time)
+    late = np.zeros((steps + 1, 2))  # past the end of the trace nothing moves
+    drawn = random.late_s[first : first + steps + 1]
+    late[: len(drawn)] = drawn
+    micro, slope = microstep(r, _microstep_mm(options))
+    position = np.stack([step_u[:, :2], r, r, r + micro, r + micro - v * late], axis=1)
+    micro_v = v * (1.0 + slope)
+    return position, np.stack([step_v[:, :2], v, v, micro_v, micro_v], axis=1)
+
+
+def _fields(
+    plan: Plan,
+    layer: int,
+    random: _Randoms,
+    elastic: Float[ndarray, "N 5 2"],
+    options: SimulateOptions,
+) -> dict[str, ndarray]:
+    """Every column of a trace; `error` is the sum of the sources that are on."""
+    time = np.arange(len(elastic)) / options.rate_hz
+    at = sample_plan(plan, time)
+    jerk = np.diff(at.accel_mm_s2, axis=0, prepend=at.accel_mm_s2[:1]) * options.rate_hz
+    per_source = _per_source(
+        at.position_mm[:, :2], at.velocity_mm_s[:, :2], random, elastic, options
+    )
+    error = sum(per_source.values(), np.zeros((len(time), 2)))
+    has_path = np.any(plan.direction != 0.0, axis=1)[at.move]
+    extrudes = (plan.extrude_mm > 0.0)[at.move]
+    fields = {"time": time}
+    fields |= _axes("{}_ref", at.position_mm)
+    fields |= {
+        "x_act": at.position_mm[:, 0] + error[:, 0],
+        "y_act": at.position_mm[:, 1] + error[:, 1],
+        "z_act": at.position_mm[:, 2],
+    }
+    for letter, vector, size in (
+        ("v", at.velocity_mm_s, "v_mag_ref"),
+        ("a", at.accel_mm_s2, "a_mag_ref"),
+        ("j", jerk, "jerk_mag"),
+    ):
+        fields |= _axes(letter + "{}_ref", vector)
+        fields[size] = np.linalg.norm(vector, axis=1)
+    fields |= _axes("error_{}", error)
+    fields["error_magnitude"] = np.hypot(error[:, 0], error[:, 1])
+    fields["error_direction"] = np.arctan2(error[:, 1], error[:, 0])
+    fields["is_extruding"] = has_path & extrudes
+    fields["is_travel"] = has_path & ~extrudes
+    fields["layer_num"] = np.full(len(time), float(layer))
+    for source, part in per_source.items():
+        fields |= _axes(source + "_{}", part)
+    return fields
+
+
+def _per_source(
+    r: Float[ndarray, "N 2"],
+    v: Float[ndarray, "N 2"],
+    random: _Randoms,
+    elastic: Float[ndarray, "N 5 2"],
+    options: SimulateOptions,
+) -> dict[str, Float[ndarray, "N 2"]]:
+    """What each source adds, in the order of SOURCES; zero where it is off."""
+    keep = slice(None, None, options.every)
+    micro = microstep(r, _microstep_mm(options))[0]
+    late = -v * random.late_s[keep]
+    steps, linear, rubbed, stepped, jittered = elastic.transpose(1, 0, 2)
+    added = (
+        steps,
+        linear - steps,
+        rubbed - linear,
+        stepped + micro - rubbed,
+        jittered + late - stepped,
+        random.floor_mm[keep],
+    )
+    return {s: part * (s in options.sources) for s, part in zip(SOURCES, added, strict=True)}
+
+
+def _microstep_mm(options: SimulateOptions) -> float:
+    return options.microstep_um / 1000.0 if "microstep" in options.sources else 0.0
+
+
+def _axes(pattern: str, values: ndarray) -> dict[str, ndarray]:
+    """Columns of (N, 2 or 3) values by axis name."""
+    return {pattern.format(axis): values[:, i] for i, axis in enumerate("xyz"[: values.shape[1]])}
+
+
+def _params(job: Job, options: SimulateOptions, part: str, slicer: str) -> dict[str, Any]:
+    """How a trace was made, nested, without None (NaN stands for "as in the file")."""
+    plan = {k: np.nan if v is None else v for k, v in dataclasses.asdict(job.plan).items()}
+    return {
+        "simulator": "jaxcorr",
+        "sign": "error = actual - reference",
+        "part": part,
+        "slicer": slicer,
+        "layer": job.layer,
+        "seed": options.seed,
+        "sample_rate_hz": options.rate_hz,
+        "sources": {source: float(source in options.sources) for source in SOURCES},
+        "microstep_um": options.microstep_um,
+        "jitter_cycles": options.jitter_cycles,
+        "floor_um": options.floor_um,
+        "floor_hz": options.floor_hz,
+        "plan": plan,
+        "plant": dataclasses.asdict(options.plant),
+    }

@@ -1,0 +1,199 @@
+"""Simulated layers: sources that add up, columns that agree, and numbers that repeat."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxcorr import gcode
+from jaxcorr.errors import InputError
+from jaxcorr.planner import PlanOptions, plan_layer
+from jaxcorr.plant import AxisPlant, PlantOptions
+from jaxcorr.selection import find_part
+from jaxcorr.simulate import SOURCES, SimulateOptions, rms_by_source, simulate_layers
+
+DEFAULT = SimulateOptions()
+QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))
+FIELDS = [
+    "time",
+    "x_ref",
+    "y_ref",
+    "z_ref",
+    "x_act",
+    "y_act",
+    "z_act",
+    "vx_ref",
+    "vy_ref",
+    "vz_ref",
+    "v_mag_ref",
+    "ax_ref",
+    "ay_ref",
+    "az_ref",
+    "a_mag_ref",
+    "jx_ref",
+    "jy_ref",
+    "jz_ref",
+    "jerk_mag",
+    "error_x",
+    "error_y",
+    "error_magnitude",
+    "error_direction",
+    "is_extruding",
+    "is_travel",
+    "layer_num",
+] + [f"{source}_{axis}" for source in SOURCES for axis in "xy"]
+
+
+@pytest.fixture(scope="module")
+def standard():
+    return gcode.read(find_part("standard_trajectory")[0])
+
+
+@pytest.fixture(scope="module")
+def three_layers():
+    lines = ["G90", "M83", "G1 X40 Y40 Z0.2 F6000"]
+    for layer in range(3):
+        x, y = 20 + 5 * layer, 10 + 3 * layer
+        lines += [
+            ";LAYER_CHANGE",
+            f"G1 Z{0.2 * (layer + 1):g} F600",
+            "G1 X40 Y40 F6000",
+            "G1 E-2 F1500",
+            f"G1 X{40 + x} Y40 E1 F3600",
+            f"G1 X{40 + x} Y{40 + y} E1",
+            f"G1 X40 Y{40 + y} E1",
+            "G1 X40 Y40 E1",
+        ]
+    return gcode.parse("\n".join(lines), "three.gcode")
+
+
+def only(program, options=DEFAULT, layers=(1,), part="p"):
+    return [result.fields for result in simulate_layers(program, layers, options, part)]
+
+
+def test_standard_trajectory_has_the_rms_of_the_reference(standard):
+    rms = rms_by_source(only(standard)[0])
+    assert 126.0 < rms["total"] < 154.0
+    dynamics = np.hypot(rms["junction_deviation"], rms["resonance"])
+    assert 20.0 < dynamics < 60.0
+    assert rms["microstep"] < 10.0
+    assert rms["floor"] == pytest.approx(2.0 * np.sqrt(2.0), rel=0.15)
+    assert 0.0 < rms["jitter"] < 0.5
+
+
+def test_every_field_is_there_and_columns_agree(standard):
+    f = only(standard)[0]
+    assert list(f) == FIELDS
+    n = len(f["time"])
+    assert all(column.shape == (n,) and np.all(np.isfinite(column)) for column in f.values())
+    np.testing.assert_allclose(f["time"], np.arange(n) / 100.0, atol=1e-12)
+    total = plan_layer(standard, 0).total_s
+    assert 0.0 <= total - f["time"][-1] < 0.01
+    for axis in "xy":
+        np.testing.assert_allclose(
+            f[f"error_{axis}"], f[f"{axis}_act"] - f[f"{axis}_ref"], atol=1e-12
+        )
+        parts = sum(f[f"{source}_{axis}"] for source in SOURCES)
+        np.testing.assert_allclose(parts, f[f"error_{axis}"], atol=1e-15)
+    np.testing.assert_array_equal(f["z_act"], f["z_ref"])
+    direction = np.stack([np.cos(f["error_direction"]), np.sin(f["error_direction"])])
+    error = np.stack([f["error_x"], f["error_y"]])
+    np.testing.assert_allclose(direction * f["error_magnitude"], error, atol=1e-12)
+    np.testing.assert_allclose(f["jx_ref"][1:], np.diff(f["ax_ref"]) * 100.0, atol=1e-9)
+    assert f["jx_ref"][0] == f["jy_ref"][0] == 0.0
+    assert f["a_mag_ref"].max() == pytest.approx(500.0)
+    assert f["v_mag_ref"].max() <= 100.0 + 1e-9
+    assert f["is_extruding"].any()
+    assert f["is_travel"].any()
+    assert not np.any(f["is_extruding"] & f["is_travel"])
+
+
+def test_retraction_neither_extrudes_nor_travels(three_layers):
+    f = only(three_layers)[0]
+    still = (f["v_mag_ref"] == 0.0) & (f["time"] > 0.05) & (f["time"] < f["time"][-1])
+    assert still.any()
+    assert not np.any((f["is_extruding"] | f["is_travel"])[still])
+
+
+@pytest.mark.parametrize("off", SOURCES)
+def test_a_source_that_is_off_contributes_nothing(standard, off):
+    options = dataclasses.replace(DEFAULT, sources=tuple(s for s in SOURCES if s != off))
+    rms, full = rms_by_source(only(standard, options)[0]), rms_by_source(only(standard)[0])
+    assert rms[off] == 0.0
+    assert all(rms[source] > 0.0 for source in options.sources)
+    earlier = SOURCES[: SOURCES.index(off)]
+    for source in earlier:
+        assert rms[source] == full[source]
+
+
+def test_nothing_on_means_no_error(standard):
+    f = only(standard, SimulateOptions(sources=()))[0]
+    assert rms_by_source(f) == dict.fromkeys(("total", *SOURCES), 0.0)
+    np.testing.assert_array_equal(f["x_act"], f["x_ref"])
+
+
+def test_velocity_steps_ring_and_their_rest_follows_the_acceleration():
+    """One straight move: no junction, so all of it is the ramps, -a/w^2 while they last."""
+    line = gcode.parse(";LAYER_CHANGE\nG1 X200 E5 F12000\n", "line.gcode")
+    options = SimulateOptions(sources=("junction_deviation", "resonance"))
+    f = only(line, options)[0]
+    np.testing.assert_array_equal(f["junction_deviation_x"], 0.0)
+    settled = f["error_x"][(f["time"] > 0.35) & (f["time"] < 0.39)]
+    np.testing.assert_allclose(settled, -0.021875, atol=5e-4)
+
+
+def test_random_numbers_belong_to_seed_part_and_layer_alone(three_layers):
+    together = only(three_layers, layers=[1, 2, 3])
+    alone = only(three_layers, layers=[2])[0]
+    for name in FIELDS:
+        np.testing.assert_array_equal(together[1][name], alone[name])
+    floor = alone["floor_x"]
+    for other in (
+        only(three_layers, dataclasses.replace(DEFAULT, seed=1), [2])[0],
+        only(three_layers, layers=[2], part="q")[0],
+        only(three_layers, layers=[3])[0],
+    ):
+        n = min(len(floor), len(other["floor_x"]))
+        assert abs(np.corrcoef(floor[:n], other["floor_x"][:n])[0, 1]) < 0.5
+    assert alone["layer_num"][0] == 2.0
+    np.testing.assert_array_equal(only(three_layers, QUIET)[0]["jitter_x"], 0.0)
+
+
+def test_quiet_traces_are_converged_in_the_step(standard):
+    fine = dataclasses.replace(QUIET, plant=PlantOptions(rate_hz=8000.0))
+    difference = only(standard, fine)[0]["error_x"] - only(standard, QUIET)[0]["error_x"]
+    assert np.sqrt(np.mean(difference**2)) < 5e-4
+
+
+def test_sweep_gives_every_point_of_every_layer(three_layers):
+    options = SimulateOptions(sweep_accel_mm_s2=(200.0, 2000.0), sweep_velocity_mm_s=(50.0, 150.0))
+    results = list(simulate_layers(three_layers, [1, 3], options))
+    points = [(r.job.layer, r.job.plan.accel_mm_s2, r.job.plan.velocity_mm_s) for r in results]
+    assert len(set(points)) == 8
+    assert points[0] == (1, 200.0, 50.0)
+    assert points[-1] == (3, 2000.0, 150.0)
+    assert results[3].fields["a_mag_ref"].max() == pytest.approx(2000.0)
+    assert results[0].params["plan"]["accel_mm_s2"] == 200.0
+    assert np.isnan(results[0].params["plan"]["classic_jerk_mm_s"])
+
+
+def test_options_reach_the_plant(standard):
+    soft = AxisPlant(stiffness_n_m=4000.0)
+    options = dataclasses.replace(QUIET, plant=PlantOptions(x=soft))
+    rms, stock = only(standard, options)[0], only(standard, QUIET)[0]
+    assert np.std(rms["friction_x"]) > 1.8 * np.std(stock["friction_x"])
+    np.testing.assert_array_equal(rms["friction_y"], stock["friction_y"])
+
+
+def test_refusals():
+    with pytest.raises(InputError, match=r"expected sources among .*, got 'wobble'"):
+        SimulateOptions(sources=("wobble",))
+    with pytest.raises(InputError, match=r"expected microstep_um >= 0, got -1"):
+        SimulateOptions(microstep_um=-1.0)
+    with pytest.raises(InputError, match=r"rate_hz to divide the plant's 2000 Hz, got 300"):
+        SimulateOptions(rate_hz=300.0)
+    with pytest.raises(InputError, match=r"expected 0 < floor_hz < 1000, got 1500"):
+        SimulateOptions(floor_hz=1500.0)
+    with pytest.raises(InputError, match=r"expected accel_mm_s2 > 0, got -5"):
+        SimulateOptions(sweep_accel_mm_s2=(-5.0,)).variants()
+    assert SimulateOptions(plan=PlanOptions(accel_mm_s2=900.0)).variants()[0].accel_mm_s2 == 900.0
