@@ -22,7 +22,7 @@ from 32 kHz on a path of 300 corners, at 1000 Hz 0.46 um, at 8000 Hz 0.005 um, o
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +62,7 @@ class PlantOptions:
     x: AxisPlant = AxisPlant()
     y: AxisPlant = field(default_factory=lambda: AxisPlant(mass_kg=0.45))
     friction_velocity_mm_s: float = 2.0  # v_s, where friction has three quarters of its force
-    damping: Literal["relative", "ground"] = "relative"
+    damping: str = "relative"  # of head against motor; or "ground"
     rate_hz: float = 2000.0
 
     def __post_init__(self) -> None:

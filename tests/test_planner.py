@@ -275,11 +275,10 @@ def program_of_states(states) -> Program:
     """The moves between pyGCodeDecode's states; its jerk is the speed at a corner of 90 degrees."""
     where = np.array([s.state_position.get_vec(withExtrusion=True) for s in states], float)
     moved = np.append(False, np.any(np.diff(where, axis=0) != 0.0, axis=1))
-    rules = [(s.state_p_settings.p_acc, s.state_p_settings.jerk) for s in states]
+    rules = [(float(s.state_p_settings.p_acc), float(s.state_p_settings.jerk)) for s in states]
     known = sorted(set(rules))
     limits = tuple(
-        Limits((1e9,) * 4, (1e9,) * 4, a, a, a, None, (np.sqrt(2.0) - 1.0) * v**2 / a)
-        for a, v in known
+        Limits((1e9,) * 4, (1e9,) * 4, a, a, a, None, (2.0**0.5 - 1.0) * v**2 / a) for a, v in known
     )
     keep = np.flatnonzero(moved)
     return make_program(

@@ -225,6 +225,6 @@ def test_refusals():
     with pytest.raises(InputError, match=r"expected friction_n >= 0, got -1"):
         AxisPlant(friction_n=-1.0)
     with pytest.raises(InputError, match=r"expected damping 'relative' or 'ground', got 'air'"):
-        PlantOptions(damping="air")  # type: ignore[arg-type]
+        PlantOptions(damping="air")
     with pytest.raises(InputError, match=r"expected rate_hz >= 762 for this friction, got 100"):
         PlantOptions(rate_hz=100.0)
