@@ -1,7 +1,7 @@
-"""Training state on disk, through orbax: every checkpoint holds the latest state and the best weights.
+"""Training state on disk, through orbax: each checkpoint holds the latest state and best weights.
 
 A checkpoint appears under its step number only when complete. A damaged newest one is passed over
-for the one before. The module knows pytrees and files; it does not know what training does with them.
+for the one before. The module knows pytrees and files; it does not know what they mean to training.
 """
 
 import os

@@ -3,9 +3,12 @@
 The module ties trace files to the spec's data section; it knows neither model nor training.
 """
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxcorr import runs, trace, windows
 from jaxcorr.errors import InputError
@@ -49,9 +52,7 @@ def load(data: Data, dealt: Mapping[str, Sequence[str]] | None = None) -> Datase
             f"data.traces: expected the run's {sum(map(len, dealt.values()))} traces, got none "
             f"for {', '.join(missing[:5])}. Bring the files back, or train anew."
         )
-    tables = {
-        name: windows.tabulate([by_name[n] for n in dealt[name]], data) for name in SPLITS
-    }
+    tables = {name: windows.tabulate([by_name[n] for n in dealt[name]], data) for name in SPLITS}
     if not windows.starts(tables["train"], data.window, data.stride):
         longest = max(tables["train"].num_rows, default=0)
         raise InputError(
@@ -59,6 +60,17 @@ def load(data: Data, dealt: Mapping[str, Sequence[str]] | None = None) -> Datase
             f"{data.window}. Choose a shorter window, or longer traces."
         )
     return Dataset(**tables, paths={name: t.path for name, t in by_name.items()})
+
+
+def load_all(data: Data, patterns: Sequence[str]) -> Samples:
+    """All traces of some patterns as one table, for evaluation; nothing is dealt.
+
+    Raises:
+        InputError: nothing matches, or a file is refused.
+    """
+    names = (*data.features, *data.targets)
+    traces = trace.load(trace.find(patterns), names, data.sample_rate_hz)
+    return windows.tabulate(list(_by_name(traces).values()), data)
 
 
 def fingerprint(data: Dataset) -> dict[str, str]:
@@ -76,3 +88,35 @@ def _by_name(traces: Sequence[Trace]) -> dict[str, Trace]:
             )
         by_name[item.name] = item
     return by_name
+
+
+def save_samples(path: Path, samples: Samples) -> None:
+    """Keeps a split in the run folder, so that the run can be evaluated without its traces."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **samples._asdict())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_samples(path: Path) -> Samples:
+    """A split that `save_samples` kept.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            fields: dict[str, Any] = {name: content[name] for name in Samples._fields}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: expected the run's test samples, got '{error}'. Evaluate with --traces, or "
+            "train the run again."
+        ) from None
+    return Samples(**fields)._replace(
+        lead=int(fields["lead"]),
+        names=tuple(map(str, fields["names"])),
+        parts=tuple(map(str, fields["parts"])),
+    )

@@ -47,7 +47,9 @@ def measure(true: Float[ndarray, "n *axes"], predicted: Float[ndarray, "n *axes"
     is_constant = variance <= floor
     r2 = None if is_constant else float(1.0 - np.sum(residual**2) / variance)
     product = np.sqrt(variance * power)
-    correlation = None if is_constant or power <= floor else float(np.sum(deviation * spread) / product)
+    correlation = (
+        None if is_constant or power <= floor else float(np.sum(deviation * spread) / product)
+    )
     return Metrics(
         mae_mm=float(np.mean(np.abs(residual))),
         rmse_mm=float(np.sqrt(np.mean(residual**2))),

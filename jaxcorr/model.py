@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from jaxcorr import normalize, recurrent
 from jaxcorr.normalize import Scale
@@ -55,9 +55,9 @@ def initialize_carry(
 
 def derive_inputs(
     kind: InputKind,
-    samples: Float[Array, "t b f"],
-    previous: Float[Array, "b f"],
-    is_started: Float[Array, "b 1"],
+    samples: Float[ArrayLike, "t b f"],
+    previous: Float[ArrayLike, "b f"],
+    is_started: Float[ArrayLike, "b 1"],
 ) -> Float[Array, "t b d"]:
     """What the encoder sees, before normalisation, in raw units.
 
@@ -69,6 +69,7 @@ def derive_inputs(
         samples: t samples of b streams: positions first, then as many velocities.
         previous: the sample before the first one; counted only where is_started is 1.
     """
+    samples, previous, is_started = map(jnp.asarray, (samples, previous, is_started))
     if kind == "raw":
         return samples
     # At the very first sample the difference is to itself, so it is zero.
@@ -149,12 +150,27 @@ def carry_for(spec: Spec, num_streams: int) -> Carry:
 def initialize(spec: Spec, num_inputs: int, key: Array) -> Variables:
     """Fresh network parameters, for `num_inputs` encoder inputs."""
     carry = carry_for(spec, 1)
-    return from_spec(spec).init(key, carry.layers, jnp.zeros((1, 1, num_inputs)))["params"]
+    variables = from_spec(spec).init(key, carry.layers, jnp.zeros((1, 1, num_inputs)))
+    return dict(variables["params"])
 
 
 def count_parameters(network: Variables) -> int:
     """Number of trainable values."""
     return sum(leaf.size for leaf in jax.tree.leaves(network))
+
+
+def run_network(
+    network_model: ErrorModel,
+    network: Variables,
+    layers: tuple[recurrent.LayerCarry, ...],
+    inputs: Float[Array, "t b d"],
+    dropout_key: Array | None = None,
+) -> tuple[tuple[recurrent.LayerCarry, ...], Float[Array, "t b k"]]:
+    """Applies the network to normalised inputs; a dropout key means training."""
+    is_training = dropout_key is not None
+    rngs = {"dropout": dropout_key} if is_training else None
+    result: Any = network_model.apply({"params": network}, layers, inputs, is_training, rngs=rngs)
+    return result
 
 
 def unroll(
@@ -165,8 +181,8 @@ def unroll(
     Equal to t calls of `step`, in values and in gradients.
     """
     inputs = derive_inputs(spec.model.inputs, samples, carry.previous, carry.is_started)
-    layers, outputs = from_spec(spec).apply(
-        {"params": weights.network}, carry.layers, normalize.apply(weights.inputs, inputs)
+    layers, outputs = run_network(
+        from_spec(spec), weights.network, carry.layers, normalize.apply(weights.inputs, inputs)
     )
     after = Carry(layers, samples[-1], jnp.ones_like(carry.is_started))
     return after, normalize.invert(weights.targets, outputs)
@@ -181,7 +197,7 @@ def step(
 
 
 def _forget_bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-    """Zero, but 1 for the forget gate, so that a fresh layer remembers (Jozefowicz et al., 2015)."""
+    """Zero, but 1 for the forget gate: a fresh layer remembers (Jozefowicz et al., 2015)."""
     del key
     size = shape[0] // 4
     return jnp.zeros(shape, dtype).at[size : 2 * size].set(1.0)

@@ -1,10 +1,11 @@
-"""The training input: grain shuffles, mixes and batches window numbers, one gather makes the arrays.
+"""The training input: grain shuffles, mixes and batches window numbers, one gather makes arrays.
 
 Only integers pass through grain's Python; a whole dispatch of batches is then gathered from the
 sample table at once. The order is a function of the seed and the position alone, so an iterator's
 state is one number. Noise on inputs and targets is the training step's, where the scale is known.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import grain
@@ -38,7 +39,7 @@ class Plan(NamedTuple):
 
 
 def plan_epoch(num_windows: int, batch_size: int, most_per_dispatch: int) -> Plan:
-    """An epoch shows about `num_windows` windows in dispatches of equal length, so one compilation."""
+    """An epoch of about `num_windows` windows, in dispatches of equal length: one compilation."""
     steps = max(1, round(num_windows / batch_size))
     dispatches = -(-steps // most_per_dispatch)
     return Plan(dispatches, -(-steps // dispatches), num_windows)
@@ -58,15 +59,17 @@ def training_batches(
     """
     first = windows.starts(samples, data.window, data.stride)
     sources: list[Any] = [
-        grain.MapDataset.source(rows).seed(seed + i).shuffle().repeat(None)
+        grain.MapDataset.source(rows)  # pyright: ignore[reportArgumentType] (an array is a source)
+        .seed(seed + i)
+        .shuffle()
+        .repeat(None)
         for i, rows in enumerate(first.values())
     ]
     weights = [1.0 if data.balance_parts else float(len(rows)) for rows in first.values()]
     mixed = grain.MapDataset.mix(sources, weights) if len(sources) > 1 else sources[0]
     batched = mixed.batch(data.batch_size).batch(steps_per_dispatch)
     if data.augment.time_shift:
-        shift = _TimeShift(samples, data)
-        batched = batched.seed(seed + len(sources)).random_map(shift)
+        batched = batched.seed(seed + len(sources)).random_map(_time_shift_fn(samples, data))
     gathered = batched.map(lambda rows: _gather(samples, rows, data.window))
     # One thread prepares the next dispatch while the device works on this one.
     return iter(gathered.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)))
@@ -82,18 +85,17 @@ def _gather(samples: Samples, first: Int[ndarray, "steps b"], window: int) -> Ba
     )
 
 
-class _TimeShift(grain.transforms.RandomMap):
+def _time_shift_fn(
+    samples: Samples, data: Data
+) -> Callable[[ndarray, np.random.Generator], ndarray]:
     """Moves window starts by up to `time_shift` samples either way, within their traces."""
+    lowest = samples.first_row + samples.lead
+    highest = samples.first_row + samples.num_rows - data.window
+    most = data.augment.time_shift
 
-    def __init__(self, samples: Samples, data: Data):
-        self._first_row = samples.first_row
-        self._lowest = samples.first_row + samples.lead
-        self._highest = samples.first_row + samples.num_rows - data.window
-        self._most = data.augment.time_shift
+    def shift(first: Int[ndarray, "steps b"], rng: np.random.Generator) -> Int[ndarray, "steps b"]:
+        trace = np.searchsorted(samples.first_row, first, side="right") - 1
+        shifted = first + rng.integers(-most, most, first.shape, endpoint=True)
+        return np.clip(shifted, lowest[trace], highest[trace])
 
-    def random_map(
-        self, element: Int[ndarray, "steps b"], rng: np.random.Generator
-    ) -> Int[ndarray, "steps b"]:
-        trace = np.searchsorted(self._first_row, element, side="right") - 1
-        shifted = element + rng.integers(-self._most, self._most, element.shape, endpoint=True)
-        return np.clip(shifted, self._lowest[trace], self._highest[trace])
+    return shift

@@ -1,7 +1,7 @@
 """Predictions for whole traces, in bulk: streamed with the carry, or window by window from zero.
 
 Streaming is what the deployed predictor does, one state carried from the first sample of a trace to
-its last; here many traces run side by side. The module knows rows of samples and nothing of metrics.
+its last; here many traces run side by side. The module knows rows of samples and no metrics.
 """
 
 import functools
@@ -72,7 +72,9 @@ def from_windows(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndar
         rows = first[begin : begin + WINDOW_BATCH]
         padded = np.pad(rows, (0, WINDOW_BATCH - len(rows)), mode="edge")
         inputs, _ = windows.gather(samples, padded, spec.data.window)
-        _, errors = _unroll(spec, weights, model.carry_for(spec, WINDOW_BATCH), inputs.swapaxes(0, 1))
+        _, errors = _unroll(
+            spec, weights, model.carry_for(spec, WINDOW_BATCH), inputs.swapaxes(0, 1)
+        )
         predicted[rows + spec.data.window - 1] = np.asarray(errors)[-1, : len(rows)]
     return predicted
 

@@ -29,7 +29,9 @@ class Recorder:
             kept = runs.read_lines(path)[:epoch]
             runs.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
         self._board = (
-            SummaryWriter(str(run.tensorboard), purge_step=epoch + 1) if spec.train.tensorboard else None
+            SummaryWriter(str(run.tensorboard), purge_step=epoch + 1)
+            if spec.train.tensorboard
+            else None
         )
 
     def __enter__(self) -> "Recorder":

@@ -49,6 +49,9 @@ def scan(
         c, h = cell(z + _matmul(carry[1], kernel), carry[0])
         return (c, h), h
 
+    if projected.shape[0] == 1:  # streaming: no loop to compile, and none in an export
+        carry, h = body(carry, projected[0])
+        return carry, h[None]
     return jax.lax.scan(body, carry, projected)
 
 

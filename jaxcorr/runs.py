@@ -73,7 +73,9 @@ class Run:
 
     def spec(self) -> Spec:
         """The run's spec with every default as it was when the run began."""
-        return specs.from_table(self.read_json("resolved.json")["spec"], f"{self.path}/resolved.json")
+        return specs.from_table(
+            self.read_json("resolved.json")["spec"], f"{self.path}/resolved.json"
+        )
 
 
 def create(folder: Path, name: str) -> Run:
@@ -96,7 +98,9 @@ def create(folder: Path, name: str) -> Run:
                 "Choose another with --runs."
             ) from None
         return Run(path)
-    raise InputError(f"{folder}: expected a free run id, got 999 taken. Wait a second and try again.")
+    raise InputError(
+        f"{folder}: expected a free run id, got 999 taken. Wait a second and try again."
+    )
 
 
 def find(text: str, folder: Path = Path("runs")) -> Run:
@@ -177,7 +181,7 @@ def describe_machine() -> dict[str, Any]:
             "processor": _processor(),
             "cores": os.cpu_count(),
         },
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 

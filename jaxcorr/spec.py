@@ -143,14 +143,22 @@ class Spec(_Section):
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Spec:
-    """Reads a spec file and applies `section.key=value` overrides to it.
+    """Reads and checks a spec file with overrides; see `read_table` for both.
+
+    Raises:
+        InputError: as `read_table` and `from_table`.
+    """
+    return from_table(read_table(path, overrides), str(path))
+
+
+def read_table(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Reads a spec file and applies `section.key=value` overrides to it; checks only the form.
 
     Args:
         path: the TOML file.
         overrides: texts such as `train.epochs=5`; the value is TOML, or else taken as a string.
     Raises:
-        InputError: the file is missing or no TOML, or any key is unknown or any value out of its
-            range; the text has one line for each mistake.
+        InputError: the file is missing or no TOML, or an override has no such form.
     """
     try:
         table = tomli.loads(path.read_text(encoding="utf-8"))
@@ -171,7 +179,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Spec:
         raise InputError(f"{path}: expected TOML, got {error}. Mend that line.") from None
     for text in overrides:
         _override(table, text)
-    return from_table(table, str(path))
+    return table
 
 
 def from_table(table: Mapping[str, Any], where: str) -> Spec:

@@ -90,7 +90,9 @@ def find(patterns: Iterable[str]) -> list[Path]:
 
 def part_of(path: Path) -> str:
     """The part's name: the folder's, less `data_simulation_` and the layer selection."""
-    match = re.fullmatch(r"data_simulation_(.+?)(_(sampled\d+|all|layers?[\d_,-]*))?", path.parent.name)
+    match = re.fullmatch(
+        r"data_simulation_(.+?)(_(sampled\d+|all|layers?[\d_,-]*))?", path.parent.name
+    )
     return match.group(1) if match else path.parent.name
 
 
@@ -144,7 +146,8 @@ def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRE
             )
     if trace.num_samples < 2:
         raise InputError(
-            f"{trace.path}: time: expected at least 2 samples, got {trace.num_samples}. Drop the file."
+            f"{trace.path}: time: expected at least 2 samples, got {trace.num_samples}. "
+            "Drop the file."
         )
     for name in dict.fromkeys(("time", *required)):
         _check_finite(trace, name)
@@ -254,7 +257,12 @@ def _check_time(trace: Trace, sample_rate_hz: float) -> None:
 
 
 def _check_magnitude(trace: Trace, name: str) -> None:
-    limits = {"error": MAX_ERROR_MM, "v": MAX_SPEED_MM_S, "x": MAX_POSITION_MM, "y": MAX_POSITION_MM}
+    limits = {
+        "error": MAX_ERROR_MM,
+        "v": MAX_SPEED_MM_S,
+        "x": MAX_POSITION_MM,
+        "y": MAX_POSITION_MM,
+    }
     prefix = next((p for p in limits if re.match(rf"{p}[xyz]?_", name)), None)
     if prefix is None:
         return
@@ -263,7 +271,7 @@ def _check_magnitude(trace: Trace, name: str) -> None:
         unit = "mm/s" if prefix == "v" else "mm"
         raise InputError(
             f"{trace.path}: {name}: expected at most {limits[prefix]:g} {unit}, got "
-            f"{trace.fields[name][bad[0]]:g} at sample {bad[0]}. Convert the file's units to {unit}."
+            f"{trace.fields[name][bad[0]]:g} at sample {bad[0]}. Convert the file to {unit}."
         )
 
 
@@ -285,7 +293,7 @@ def _read_v73(path: Path, names: Sequence[str] | None) -> dict[str, Any]:
         with h5py.File(path, "r") as file:
             group = file.get(STRUCT)
             if not isinstance(group, h5py.Group):
-                raise InputError(_no_struct(path, [n for n in file if not n.startswith("#")]))
+                raise InputError(_no_struct(path, [str(n) for n in file if str(n)[0] != "#"]))
             return {
                 name: _from_hdf5(item)
                 for name, item in group.items()

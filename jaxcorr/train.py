@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcorr import checkpoint, model, normalize, pipeline, predict, records, update, windows
-from jaxcorr.checkpoint import Saved
 from jaxcorr.dataset import Dataset
 from jaxcorr.metrics import measure
 from jaxcorr.model import Weights
@@ -55,11 +54,11 @@ class Finished(NamedTuple):
 
     reason: str
     best_epoch: int
-    best_mae_mm: float
+    best_mae_mm: float | None
 
 
 class NonFiniteLoss(RuntimeError):
-    """The loss became NaN or infinite; the text names steps, traces and the last good checkpoint."""
+    """The loss became NaN or infinite; the text names steps, traces and the last checkpoint."""
 
 
 class Progress(NamedTuple):
@@ -69,6 +68,15 @@ class Progress(NamedTuple):
     dispatch: int = 0  # completed dispatches of the running epoch
     best_epoch: int = 0
     best_mae_mm: float | None = None
+
+
+class Start(NamedTuple):
+    """What the loop begins with: fresh, or as a checkpoint has it."""
+
+    state: TrainState
+    best: Weights
+    progress: Progress
+    skipped: tuple[str, ...]
 
 
 Event = Begun | Dispatched | EpochDone | Finished
@@ -97,7 +105,7 @@ def fit(
     iterator = pipeline.training_batches(
         data.train, spec.data, plan.steps_per_dispatch, spec.train.seed
     )
-    _, state, best, progress, skipped = _start_or_resume(spec, scales, run, iterator)
+    state, best, progress, skipped = _start_or_resume(spec, scales, run, iterator)
     yield Begun(plan, model.count_parameters(state.network), progress.epoch, skipped)
 
     with (
@@ -105,7 +113,7 @@ def fit(
         records.Recorder(spec, run, progress.epoch, gradient_fn) as recorder,
     ):
         while progress.epoch < spec.train.epochs and not _is_out_of_patience(spec, progress):
-            began = time.perf_counter()
+            began, is_stopping, batches = time.perf_counter(), False, None
             for dispatch in range(progress.dispatch, plan.dispatches):
                 batches = next(iterator)
                 state, metrics = dispatch_fn(state, batches.features, batches.targets)
@@ -171,15 +179,15 @@ def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | N
     return {"val_mae_mm": found.mae_mm, "val_rmse_mm": found.rmse_mm, "val_r2": found.r2}
 
 
-def _start_or_resume(spec: Spec, scales: Scales, run: Run, iterator: Any) -> Saved:
+def _start_or_resume(spec: Spec, scales: Scales, run: Run, iterator: Any) -> Start:
     """A fresh start, or the newest readable checkpoint with the iterator set to it."""
     state = update.initialize(spec, len(scales.inputs.mean))
     best = weights_of(state, scales)
     if not run.checkpoints.is_dir() or not any(run.checkpoints.iterdir()):
-        return Saved(0, state, best, Progress(), ())
+        return Start(state, best, Progress(), ())
     saved = checkpoint.restore(run.checkpoints, state, best)
     iterator.set_state(saved.progress["iterator"])
-    return saved._replace(progress=Progress(**saved.progress["progress"]))
+    return Start(saved.state, saved.best, Progress(**saved.progress["progress"]), saved.skipped)
 
 
 def _pack(progress: Progress, iterator: Any) -> dict[str, Any]:
@@ -203,7 +211,7 @@ def _end_epoch(
         "train_loss": float(state.totals.loss) / steps,
         "train_mae_mm": float(state.totals.mae_mm) / steps,
         "grad_norm": float(state.totals.grad_norm) / steps,
-        "learning_rate": float(schedule(max(updates - 1, 0))),
+        "learning_rate": float(np.asarray(schedule(max(updates - 1, 0)))),
         **validate(spec, weights_of(state, scales), data),
     }
 
@@ -226,17 +234,20 @@ def _is_out_of_patience(spec: Spec, progress: Progress) -> bool:
 def _refuse_non_finite(
     losses: jax.Array, state: TrainState, batches: Batches, data: Dataset, run: Run
 ) -> None:
-    bad = np.flatnonzero(~np.isfinite(np.asarray(losses)))
+    values = np.asarray(losses)
+    values = np.asarray(losses)
+    bad = np.flatnonzero(~np.isfinite(values))
     if not len(bad):
         return
-    last = int(state.step)
+    last, count = int(state.step), len(values)
     first_row = data.train.first_row
     traces = np.unique(np.searchsorted(first_row, batches.first[bad[0]], side="right") - 1)
     names = [data.train.names[i] for i in traces]
     kept = checkpoint.steps(run.checkpoints)
     raise NonFiniteLoss(
-        f"{run.path}: expected a finite loss, got {float(losses[bad[0]])} at step "
-        f"{last - len(losses) + int(bad[0]) + 1} (steps {last - len(losses) + 1} to {last}), with windows of "
-        f"{', '.join(names[:5])}{' and others' if len(names) > 5 else ''}. Last good checkpoint: "
-        f"{f'step {kept[-1]}' if kept else 'none'}. Lower optimizer.learning_rate, or set clip_norm."
+        f"{run.path}: expected a finite loss, got {values[bad[0]]} at step "
+        f"{last - count + int(bad[0]) + 1} (of steps {last - count + 1} to {last}), with windows "
+        f"of {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}. Last good "
+        f"checkpoint: {f'step {kept[-1]}' if kept else 'none'}. Lower optimizer.learning_rate, or "
+        "set optimizer.clip_norm."
     )

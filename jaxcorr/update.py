@@ -82,13 +82,7 @@ def make_loss_fn(spec: Spec, scales: Scales) -> LossFn:
         inputs = add_noise(normalize.apply(scales.inputs, raw), augment.input_noise, noise_key)
         targets = scale_targets(batch[1], augment.target_scale, scale_key)
         targets = normalize.apply(scales.targets, targets)
-        _, outputs = network_model.apply(
-            {"params": network},
-            carry.layers,
-            inputs,
-            is_training=True,
-            rngs={"dropout": dropout_key},
-        )
+        _, outputs = model.run_network(network_model, network, carry.layers, inputs, dropout_key)
         if spec.data.supervision == "last":
             outputs, targets = outputs[-1:], targets[-1:]
         mae_mm = jnp.mean(jnp.abs(outputs - targets) * scales.targets.std)
@@ -111,8 +105,9 @@ def make_train_step(loss_fn: LossFn, optimizer: optax.GradientTransformation) ->
         )
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.network)
         metrics = Totals(loss, mae_mm, optax.global_norm(gradient))
+        network: Any = optax.apply_updates(state.network, updates)
         return TrainState(
-            network=optax.apply_updates(state.network, updates),
+            network=network,
             optimizer=optimizer_state,
             step=state.step + 1,
             totals=jax.tree.map(jnp.add, state.totals, metrics),
@@ -158,4 +153,6 @@ def scale_targets(targets: Float[Array, "t b k"], most: float, key: Array) -> Ar
     """Scales each window's targets by its own factor, uniform within 1 +- most."""
     if not most:
         return targets
-    return targets * (1 + jax.random.uniform(key, (1, targets.shape[1], 1), minval=-most, maxval=most))
+    return targets * (
+        1 + jax.random.uniform(key, (1, targets.shape[1], 1), minval=-most, maxval=most)
+    )

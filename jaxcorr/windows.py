@@ -62,7 +62,9 @@ def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, 
     if split.by == "part":
         units = _deal_parts(sorted(set(parts)), split, ratios, rng)
         of_part = {part: name for name, members in units.items() for part in members}
-        dealt = {s: [n for n, p in zip(names, parts, strict=True) if of_part[p] == s] for s in SPLITS}
+        dealt = {
+            s: [n for n, p in zip(names, parts, strict=True) if of_part[p] == s] for s in SPLITS
+        }
     else:
         dealt = {name: [] for name in SPLITS}
         if len(names) < wanted:
@@ -94,7 +96,7 @@ def _deal_parts(
             f"{len(rest)}. Add parts, or split by = 'trace'."
         )
     order = [rest[i] for i in rng.permutation(len(rest))]
-    dealt = dict(zip(SPLITS, _cut(order, list(shares.values())), strict=True))
+    dealt: dict[str, list[str]] = dict(zip(SPLITS, _cut(order, list(shares.values())), strict=True))
     dealt["test"] = dealt["test"] + list(split.test_parts)
     return dealt
 
@@ -146,7 +148,10 @@ def tabulate(traces: Sequence[Trace], data: Data) -> Samples:
         shifted = np.roll(trace.columns(data.targets), -horizon, axis=0)[:rows]
         targets.append(shifted.astype(np.float32))
     num_rows = np.array([len(f) for f in features], np.int64)
-    empty = [np.zeros((0, len(data.features)), np.float32), np.zeros((0, len(data.targets)), np.float32)]
+    empty = [
+        np.zeros((0, len(data.features)), np.float32),
+        np.zeros((0, len(data.targets)), np.float32),
+    ]
     return Samples(
         features=np.concatenate([*features, empty[0]]),
         targets=np.concatenate([*targets, empty[1]]),

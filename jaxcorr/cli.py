@@ -1,0 +1,221 @@
+"""The command line: arguments in, run folders and printed results out; no logic of its own.
+
+Results go to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 bad input, 130
+interrupted. Heavy modules load inside the commands that use them, so `--help` is quick.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jaxcorr.errors import InputError
+
+app = typer.Typer(
+    name="jaxcorr",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Learns the trajectory error of a 3D printer and predicts it in microseconds.",
+)
+
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
+]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
+RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")]
+TracesOption = Annotated[
+    list[str], typer.Option("--traces", help="Use these .mat files instead of the test split.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def main() -> None:
+    """Entry point: runs a command and turns expected failures into one line and an exit code."""
+    try:
+        app()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of a pipe has left; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if not is_wanted:
+        return
+    import importlib.metadata
+
+    import jax
+
+    devices = ", ".join(str(device) for device in jax.devices())
+    version = importlib.metadata.version("jaxcorr")
+    print(f"jaxcorr {version}, jax {jax.__version__}, {jax.default_backend()}: {devices}")
+    raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print versions."),
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def train(
+    spec: Annotated[Path, typer.Argument(help="Experiment spec, a TOML file.")],
+    overrides: SetOption = [],  # noqa: B006 (typer copies it)
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Trains the experiment of a spec into a new run folder."""
+    from jaxcorr import experiment
+    from jaxcorr import spec as specs
+
+    _choose_device(specs.load(spec, overrides).train.device)
+    _fit(experiment.begin(spec, overrides, runs), as_json)
+
+
+@app.command()
+def resume(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Goes on with an interrupted training from its last checkpoint."""
+    from jaxcorr import experiment, runs
+
+    found = runs.find(run)
+    _choose_device(found.spec().train.device)
+    _fit(experiment.reopen(found), as_json)
+
+
+def _fit(begun: Any, as_json: bool) -> None:
+    from jaxcorr import console, train
+
+    stop_requested = _catch_interrupt()
+    spec, plan = begun.spec, train.plan_for(begun.spec, begun.data)
+    per_window = spec.data.window if spec.data.supervision == "all" else 1
+    console.err.print(f"run {begun.run.path}")
+    events = train.fit(spec, begun.data, begun.run, lambda: bool(stop_requested))
+    try:
+        done = console.follow_training(
+            events, spec.train.epochs, plan.steps_per_dispatch * spec.data.batch_size * per_window
+        )
+    except train.NonFiniteLoss as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    if done.reason == "interrupted":
+        console.err.print(f"interrupted and saved; go on with: just resume {begun.run.path}")
+        raise typer.Exit(130)
+    best = {"best_epoch": done.best_epoch, "best_val_mae_mm": done.best_mae_mm}
+    result = {"run": str(begun.run.path), "ended_by": done.reason, **best}
+    if as_json:
+        print(json.dumps(result))
+        return
+    best_um = 1e3 * (done.best_mae_mm or 0.0)
+    console.out.print(
+        f"{begun.run.path}: best epoch {done.best_epoch}, MAE {best_um:.2f} um "
+        f"(ended by {done.reason})\nnext: just eval {begun.run.path}"
+    )
+
+
+def _catch_interrupt() -> list[int]:
+    """The first Ctrl-C asks for a clean stop, the second one stops at once."""
+    requested: list[int] = []
+
+    def on_interrupt(number: int, _frame: Any) -> None:
+        if requested:
+            raise KeyboardInterrupt
+        requested.append(number)
+        print("stopping after this dispatch; Ctrl-C again stops at once", file=sys.stderr)
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    signal.signal(signal.SIGTERM, on_interrupt)
+    return requested
+
+
+def _choose_device(device: str) -> None:
+    import jax
+
+    if device == "auto":
+        return
+    try:
+        found = jax.local_devices(backend=device)
+    except RuntimeError:
+        raise InputError(
+            f"train.device: expected a {device} that jax can use, got only "
+            f"{jax.default_backend()}. Set train.device = 'auto', or install the cuda extra."
+        ) from None
+    jax.config.update("jax_default_device", found[0])
+
+
+@app.command(name="eval")
+def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
+    """Evaluates a run on its test split, as streaming delivers it, and writes metrics.json."""
+    from jaxcorr import console, evaluate, experiment, runs, stream
+
+    found = runs.find(run)
+    loaded = stream.load_weights(found)
+    samples = experiment.test_samples(found, loaded.spec, traces)
+    if not loaded.is_finished:
+        console.err.print(f"training has not ended; using its best epoch, {loaded.best_epoch}")
+    metrics = evaluate.evaluate(loaded, samples) | {"best_epoch": loaded.best_epoch}
+    runs.write_json(found.path / ("metrics_traces.json" if traces else "metrics.json"), metrics)
+    if as_json:
+        print(json.dumps(metrics))
+    else:
+        console.show_evaluation(metrics, found.id)
+
+
+@app.command()
+def export(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
+    """Writes a run's one-step ONNX model, once it agrees with the predictor."""
+    from jaxcorr import console, experiment, export, runs, stream
+
+    found = runs.find(run)
+    loaded = stream.load_weights(found)
+    samples = experiment.test_samples(found, loaded.spec, traces)
+    made = export.step_onnx(found, loaded.spec, loaded.weights, samples)
+    if as_json:
+        print(json.dumps(made._asdict() | {"path": str(made.path)}))
+        return
+    console.out.print(
+        f"{made.path}: agrees with the predictor to {made.worst_mm:.1e} mm over "
+        f"{made.num_samples:,} samples; opset {made.opset}, onnxruntime "
+        f"{made.versions['onnxruntime']}"
+    )
+
+
+@app.command()
+def inspect(
+    files: Annotated[list[str], typer.Argument(help=".mat files, folders or glob patterns.")],
+    sample_rate_hz: Annotated[float, typer.Option(help="Expected sampling rate.")] = 100.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Shows what trace files hold and whether they can be trained on."""
+    from jaxcorr import console, inspection
+
+    rows = inspection.inspect(files, sample_rate_hz)
+    if as_json:
+        print(json.dumps([row._asdict() for row in rows]))
+    else:
+        console.show_inspection(rows)
+    if any(row.problem for row in rows):
+        raise typer.Exit(2)
+
+
+@app.command(name="runs")
+def list_runs(runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
+    """Lists runs with state, best epoch and test metrics."""
+    from jaxcorr import console, overview
+
+    rows = overview.list_runs(runs)
+    if as_json:
+        print(json.dumps([row._asdict() for row in rows]))
+    else:
+        console.show_runs(rows)

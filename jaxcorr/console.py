@@ -1,0 +1,209 @@
+"""What a person sees in the terminal: progress, tables and verdicts, made with rich.
+
+Progress goes to stderr, results to stdout. The module formats what others computed.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from jaxcorr import inspection, overview
+from jaxcorr.train import Begun, Dispatched, EpochDone, Event, Finished
+
+# A pipe or a file has no width of its own; tables there should not be folded to a terminal's.
+PIPE_WIDTH = 160
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(
+    stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else PIPE_WIDTH
+)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A plain table, first column left, the rest right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(columns):
+        made.add_column(name, justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def follow_training(events: Iterable[Event], epochs: int, samples_per_dispatch: int) -> Finished:
+    """Shows a training as it goes; returns how it ended.
+
+    Args:
+        events: of `train.fit`.
+        epochs: at most this many.
+        samples_per_dispatch: targets that one dispatch learns from, for the rate.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[live]}"),
+        TimeRemainingColumn(),
+    )
+    # On a terminal the bar is redrawn in place; in a file or a pipe only the epoch lines appear.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("training", total=None, live="compiling")
+        plan = None
+        for event in events:
+            match event:
+                case Begun():
+                    plan = event.plan
+                    done = event.epoch * plan.dispatches
+                    progress.update(task, total=epochs * plan.dispatches, completed=done)
+                    _say_begun(event)
+                case Dispatched():
+                    assert plan is not None
+                    done = event.epoch * plan.dispatches + event.dispatch + 1
+                    rate = samples_per_dispatch * (progress.tasks[task].speed or 0.0)
+                    live = f"loss {event.loss:.4f}  MAE {1e3 * event.mae_mm:.1f} um  {rate:,.0f}/s"
+                    progress.update(task, completed=done, live=live)
+                case EpochDone():
+                    err.print(_epoch_line(event, epochs))
+                case Finished():
+                    return event
+    raise AssertionError("a training ends with Finished")
+
+
+def _say_begun(event: Begun) -> None:
+    for name in event.skipped:
+        err.print(f"[yellow]checkpoint {name} is damaged; going on from the one before[/yellow]")
+    verb = f"resuming after epoch {event.epoch}" if event.epoch else "training"
+    err.print(
+        f"{verb}: {event.num_parameters:,} parameters, {event.plan.num_windows:,} windows, "
+        f"{event.plan.steps_per_epoch} steps an epoch"
+    )
+
+
+def _epoch_line(event: EpochDone, epochs: int) -> str:
+    record = event.record
+    text = (
+        f"epoch {record['epoch']:>3}/{epochs}  train loss {record['train_loss']:.4f}  "
+        f"MAE {1e3 * record['train_mae_mm']:6.2f} um"
+    )
+    if "val_mae_mm" in record:
+        text += f"  val MAE {1e3 * record['val_mae_mm']:6.2f} um  R2 {number(record['val_r2'], 4)}"
+    return f"{text}  {event.seconds:5.1f} s{'  best' if event.is_best else ''}"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A fixed-point number, or `n/a` where it is undefined."""
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def show_evaluation(found: dict[str, Any], run_id: str) -> None:
+    """Prints the evaluation: metrics overall and per axis, percentiles, latency, verdicts."""
+    test = found["test"]
+    out.print(
+        f"[bold]{run_id}[/bold]: test, {test['num_traces']} traces, {test['num_samples']:,} samples"
+    )
+    names = [n for n, v in test.items() if isinstance(v, dict) and "mae_mm" in v]
+    rows = [_metric_row(name, test[name]) for name in names]
+    if "window" in found:
+        rows.append(_metric_row("overall, window from zero", found["window"]["overall"]))
+    out.print(table("", ("", "MAE um", "RMSE um", "R2", "corr.", "max um"), rows))
+    percentiles = "  ".join(
+        f"{key.removesuffix('_mm')} {1e3 * value:.1f}" for key, value in test["percentiles"].items()
+    )
+    out.print(f"absolute error, um: {percentiles}")
+    latency = found["latency"]
+    out.print(
+        f"inference: p50 {latency['p50_us']:.1f} us, p99 {latency['p99_us']:.1f} us, max "
+        f"{latency['max_us']:.0f} us, {latency['calls_per_s']:,.0f} calls/s, one sample at a time"
+    )
+    for name, entry in found["targets"].items():
+        sign = ">=" if name == "r2" else "<="
+        mark = "[green]met[/green]" if entry["is_met"] else "[red]missed[/red]"
+        out.print(f"target {name} {sign} {entry['goal']:g}: {number(entry['value'], 4)}, {mark}")
+    verdict = "meets all targets" if found["meets_all_targets"] else "misses a target"
+    out.print(f"[bold]the model {verdict}[/bold]")
+
+
+def _metric_row(name: str, values: dict[str, Any]) -> list[str]:
+    return [
+        name,
+        f"{1e3 * values['mae_mm']:.2f}",
+        f"{1e3 * values['rmse_mm']:.2f}",
+        number(values["r2"], 4),
+        number(values["correlation"], 4),
+        f"{1e3 * values['max_mm']:.1f}",
+    ]
+
+
+def show_inspection(rows: Sequence[inspection.Row]) -> None:
+    """Prints a row a trace file, then the problems, then the verdict on all of them."""
+    columns = (
+        "file",
+        "samples",
+        "s",
+        "Hz",
+        "x mm",
+        "y mm",
+        "peak mm/s",
+        "RMS x um",
+        "RMS y um",
+        "",
+    )
+    out.print(table("", columns, [_inspection_row(row) for row in rows]))
+    problems = [row for row in rows if row.problem]
+    for row in problems:
+        out.print(f"[red]{escape(row.problem or '')}[/red]")
+    total = sum(row.num_samples or 0 for row in rows if not row.problem)
+    good = f"{len(rows) - len(problems)} of {len(rows)}"
+    out.print(f"[bold]{good} files can be trained on, {total:,} samples[/bold]")
+
+
+def _inspection_row(row: inspection.Row) -> list[str]:
+    name = "/".join(Path(row.path).parts[-2:])
+    if row.num_samples is None:
+        return [name, *("",) * 8, "[red]unreadable[/red]"]
+    ranges = [
+        "n/a" if bounds is None else f"{bounds[0]:.0f}..{bounds[1]:.0f}"
+        for bounds in (row.x_range_mm, row.y_range_mm)
+    ]
+    return [
+        name,
+        f"{row.num_samples:,}",
+        number(row.duration_s, 1),
+        number(row.sample_rate_hz, 2),
+        *ranges,
+        number(row.peak_speed_mm_s, 1),
+        number(row.rms_x_um, 1),
+        number(row.rms_y_um, 1),
+        "[red]refused[/red]" if row.problem else "[green]ok[/green]",
+    ]
+
+
+def show_runs(rows: Sequence[overview.Row]) -> None:
+    """Prints a row a run."""
+    columns = ("run", "state", "age", "epochs", "val MAE um", "test MAE um", "test R2")
+    body = [
+        [
+            row.id,
+            row.state,
+            "" if row.age_s is None else _age(row.age_s),
+            str(row.epochs),
+            "" if row.val_mae_mm is None else f"{1e3 * row.val_mae_mm:.2f}",
+            "" if row.test_mae_mm is None else f"{1e3 * row.test_mae_mm:.2f}",
+            "" if row.test_r2 is None else f"{row.test_r2:.4f}",
+        ]
+        for row in rows
+    ]
+    hint = "no runs yet; make one with: just train specs/medium_hybrid.toml"
+    out.print(table("", columns, body) if body else hint)
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,116 @@
+"""A run folder from a spec, and back: what `train` needs before its first step.
+
+A folder holds everything that a run needs later: the spec as given, every default, versions, split,
+fingerprints, scales and the test samples. The module does not train.
+"""
+
+import itertools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tomli_w
+
+from jaxcorr import dataset, runs, train
+from jaxcorr import spec as specs
+from jaxcorr.dataset import Dataset
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run
+from jaxcorr.spec import Spec
+from jaxcorr.windows import Samples
+
+TEST_SAMPLES = "test.npz"
+
+
+class Experiment(NamedTuple):
+    """A run and what it trains on."""
+
+    run: Run
+    spec: Spec
+    data: Dataset
+
+
+def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
+    """Checks a spec, loads its data and makes the run folder; nothing is left if any of it fails.
+
+    Args:
+        path: the spec file.
+        overrides: `section.key=value` texts.
+        folder: where run folders live.
+    Raises:
+        InputError: the spec or the data is refused, or the folder cannot be written.
+    """
+    spec = specs.load(path, overrides)
+    data = dataset.load(spec.data)
+    run = runs.create(folder, spec.train.name or path.stem)
+    try:
+        runs.write_text(run.path / "spec.toml", _as_given(path, overrides))
+        dataset.save_samples(run.path / TEST_SAMPLES, data.test)
+        scales = train.fit_scales(spec, data)
+        runs.write_json(run.path / "stats.json", _stats(spec, scales))
+        # Last, since a folder with this file counts as a run.
+        resolved = _resolve(spec, data, len(scales.inputs.mean))
+        runs.write_json(run.path / "resolved.json", resolved)
+    except OSError as error:
+        raise InputError(
+            f"{run.path}: expected to write the run's files, got '{error.strerror}'. Make room, or "
+            "choose another folder with --runs."
+        ) from None
+    return Experiment(run, spec, data)
+
+
+def reopen(run: Run) -> Experiment:
+    """A run that was begun before, with the same split of the same data.
+
+    Raises:
+        InputError: a trace is missing or has changed since; the text names those that differ.
+    """
+    spec = run.spec()
+    resolved = run.read_json("resolved.json")
+    data = dataset.load(spec.data, resolved["split"])
+    known, now = resolved["fingerprint"], dataset.fingerprint(data)
+    changed = sorted(name for name in known.keys() | now.keys() if known.get(name) != now.get(name))
+    if changed:
+        raise InputError(
+            f"{run.path}: expected the traces that the run began with, got {len(changed)} that "
+            f"differ: {', '.join(changed[:5])}. Bring the files back, or train a new run."
+        )
+    return Experiment(run, spec, data)
+
+
+def test_samples(run: Run, spec: Spec, patterns: list[str]) -> Samples:
+    """The samples to evaluate a run on: its own test split, or all traces of some patterns."""
+    if patterns:
+        return dataset.load_all(spec.data, patterns)
+    return dataset.load_samples(run.path / TEST_SAMPLES)
+
+
+def _as_given(path: Path, overrides: list[str]) -> str:
+    """The spec's text; with overrides its header, a line for each, and the table they make."""
+    text = path.read_text(encoding="utf-8")
+    if not overrides:
+        return text
+    header = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    changes = [f"# changed by --set {item}" for item in overrides]
+    return "\n".join([*header, *changes, "", tomli_w.dumps(specs.read_table(path, overrides))])
+
+
+def _stats(spec: Spec, scales: Any) -> dict[str, Any]:
+    return {
+        "inputs": {"kind": spec.model.inputs, **_as_lists(scales.inputs)},
+        "targets": {"names": list(spec.data.targets), **_as_lists(scales.targets)},
+    }
+
+
+def _as_lists(scale: Any) -> dict[str, list[float]]:
+    return {"mean": scale.mean.tolist(), "std": scale.std.tolist()}
+
+
+def _resolve(spec: Spec, data: Dataset, num_inputs: int) -> dict[str, Any]:
+    return {
+        "spec": specs.to_table(spec),
+        "num_inputs": num_inputs,
+        "split": data.split,
+        "fingerprint": dataset.fingerprint(data),
+        "num_samples": {name: len(getattr(data, name).features) for name in data.split},
+        **runs.describe_machine(),
+    }

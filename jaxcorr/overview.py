@@ -1,0 +1,59 @@
+"""The list of runs: what each was, how far it came and what it reached, read from its own files.
+
+It opens no checkpoint and needs no jax, so the list is quick.
+"""
+
+import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxcorr import runs
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run
+
+
+class Row(NamedTuple):
+    """One run; metrics are None until there are any."""
+
+    id: str
+    state: str  # trained, evaluated, partial, damaged
+    age_s: float | None
+    epochs: int
+    val_mae_mm: float | None
+    test_mae_mm: float | None
+    test_r2: float | None
+
+
+def list_runs(folder: Path) -> list[Row]:
+    """All runs of a folder, oldest first."""
+    return [_describe(run) for run in runs.list_all(folder)]
+
+
+def _describe(run: Run) -> Row:
+    try:
+        resolved = run.read_json("resolved.json")
+        made = datetime.datetime.fromisoformat(resolved["created"])
+        train = resolved["spec"]["train"]
+        metrics = run.read_json("metrics.json") if (run.path / "metrics.json").exists() else None
+    except (InputError, KeyError, ValueError, TypeError):
+        return Row(run.id, "damaged", None, 0, None, None, None)
+    history = runs.read_lines(run.history)
+    errors = [row["val_mae_mm"] for row in history if row.get("val_mae_mm") is not None]
+    overall = metrics["test"]["overall"] if metrics else {}
+    return Row(
+        id=run.id,
+        state="evaluated" if metrics else _state(train, history),
+        age_s=(datetime.datetime.now(datetime.UTC) - made).total_seconds(),
+        epochs=len(history),
+        val_mae_mm=min(errors, default=None),
+        test_mae_mm=overall.get("mae_mm"),
+        test_r2=overall.get("r2"),
+    )
+
+
+def _state(train: dict[str, Any], history: list[dict[str, Any]]) -> str:
+    if len(history) >= train["epochs"]:
+        return "trained"
+    errors = [row.get("val_mae_mm", row["train_mae_mm"]) for row in history]
+    waited = len(errors) - 1 - errors.index(min(errors)) if errors else 0
+    return "trained" if 0 < train["patience"] <= waited else "partial"
