@@ -1,0 +1,107 @@
+# Recipes are thin calls of .venv/bin/jaxcorr; the environment is made and kept up to date on the way.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+bin := ".venv/bin"
+
+# List the recipes
+default:
+    @just --list --unsorted
+
+# Train a spec into a new run: just train specs/medium_hybrid.toml [--set train.epochs=5]
+train *ARGS: _setup
+    @{{bin}}/jaxcorr train "$@"
+
+# Go on with an interrupted run: just resume runs/<id>
+resume *ARGS: _setup
+    @{{bin}}/jaxcorr resume "$@"
+
+# Evaluate a run on its test split: just eval runs/<id> [--traces GLOB] [--json]
+eval *ARGS: _setup
+    @{{bin}}/jaxcorr eval "$@"
+
+# Write a run's ONNX model: just export runs/<id>
+export *ARGS: _setup
+    @{{bin}}/jaxcorr export "$@"
+
+# List runs with their state and metrics
+runs *ARGS: _setup
+    @{{bin}}/jaxcorr runs "$@"
+
+# Show what .mat files hold and whether they can be trained on: just inspect FILE|GLOB
+inspect *ARGS: _setup
+    @{{bin}}/jaxcorr inspect "$@"
+
+# Make traces with the built-in simulator: just simulate 3dbenchy --layers sampled:5
+simulate *ARGS: _setup
+    @{{bin}}/jaxcorr simulate "$@"
+
+# Print the planned time of G-code: just plan FILE.gcode [--layer N] [--json]
+plan *ARGS: _setup
+    @{{bin}}/jaxcorr plan "$@"
+
+# Measure speed on this machine: just bench train | step [--json]
+bench *ARGS: _setup _torch
+    @{{bin}}/jaxcorr bench "$@"
+
+# Open TensorBoard over all runs
+board *ARGS: _setup-dev
+    @{{bin}}/tensorboard --logdir runs "$@"
+
+# Run the tests: just test [pytest arguments]
+test *ARGS: _setup-dev
+    @{{bin}}/pytest "$@"
+
+# Check format, lint and types, then run the tests
+check: _setup-dev
+    {{bin}}/ruff format --check jaxcorr tests
+    {{bin}}/ruff check jaxcorr tests
+    {{bin}}/pyright
+    just test
+
+# Put code into the house's format
+format: _setup-dev
+    {{bin}}/ruff format jaxcorr tests
+    {{bin}}/ruff check --fix jaxcorr tests
+
+# Regenerate the bundled parts' G-code (needs openscad and prusa-slicer)
+slice:
+    @bash jaxcorr/parts/src/slice.sh
+
+# Pin the newest versions of all dependencies, with hashes
+lock:
+    uv pip compile -q --universal -p 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header \
+        --extra build pyproject.toml -o requirements.lock
+    uv pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header \
+        --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+    uv pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header \
+        --extra build --extra cuda -c requirements.lock pyproject.toml -o requirements-cuda.lock
+
+# Environment for running; with an NVIDIA GPU it takes the cuda extra
+_setup:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if nvidia-smi -L >/dev/null 2>&1; then just _install requirements-cuda.lock
+    else just _install requirements.lock; fi
+
+# Environment for running and testing
+_setup-dev: _setup
+    @just _install requirements-dev.lock
+
+# PyTorch for the comparisons, from wherever pip is set up to find it
+_torch: _setup
+    @{{bin}}/python -c 'import torch' 2>/dev/null || {{bin}}/python -m pip install -q 'torch==2.13.0'
+
+# Install a lock file once; its checksum in .venv tells whether it is there
+_install LOCK:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    stamp=".venv/.installed-$1"
+    want="$(cat "$1" pyproject.toml | sha256sum)"
+    [ -x .venv/bin/jaxcorr ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && exit 0
+    echo "installing $1 into .venv" >&2
+    [ -x .venv/bin/python ] || uv venv -q .venv
+    uv pip install -q --python .venv/bin/python --require-hashes -r "$1"
+    uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
+    echo "$want" > "$stamp"
