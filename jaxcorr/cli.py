@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jaxcorr import cli_simulation
 from jaxcorr.errors import InputError
 
 app = typer.Typer(
@@ -21,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learns the trajectory error of a 3D printer and predicts it in microseconds.",
 )
+
+app.command()(cli_simulation.plan)
+app.command()(cli_simulation.simulate)
 
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
@@ -72,15 +76,21 @@ def _root(
 @app.command()
 def train(
     spec: Annotated[Path, typer.Argument(help="Experiment spec, a TOML file.")],
-    overrides: SetOption = [],  # noqa: B006 (typer copies it)
+    overrides: SetOption = [],
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Trains the experiment of a spec into a new run folder."""
-    from jaxcorr import experiment
+    from jaxcorr import console, experiment, selection
     from jaxcorr import spec as specs
 
-    _choose_device(specs.load(spec, overrides).train.device)
+    checked = specs.load(spec, overrides)
+    _choose_device(checked.train.device)
+    simulate = experiment.traces_to_make(checked.data)
+    if simulate is not None:
+        for part in simulate.parts:
+            console.err.print(f"making traces of {selection.find_part(part)[1]}")
+            console.follow_collection(experiment.simulate_part(simulate, part), part)
     _fit(experiment.begin(spec, overrides, runs), as_json)
 
 
@@ -155,7 +165,7 @@ def _choose_device(device: str) -> None:
 
 
 @app.command(name="eval")
-def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
+def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:
     """Evaluates a run on its test split, as streaming delivers it, and writes metrics.json."""
     from jaxcorr import console, evaluate, experiment, runs, stream
 
@@ -173,7 +183,7 @@ def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = 
 
 
 @app.command()
-def export(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
+def export(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:
     """Writes a run's one-step ONNX model, once it agrees with the predictor."""
     from jaxcorr import console, experiment, export, runs, stream
 

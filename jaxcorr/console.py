@@ -3,6 +3,7 @@
 Progress goes to stderr, results to stdout. The module formats what others computed.
 """
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxcorr import inspection, overview
+from jaxcorr.collect import Collected
 from jaxcorr.train import Begun, Dispatched, EpochDone, Event, Finished
 
 # A pipe or a file has no width of its own; tables there should not be folded to a terminal's.
@@ -207,3 +209,71 @@ def _age(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def show_plan(result: dict[str, Any], first_layer: int) -> None:
+    """Prints the planned times: in all, and of each layer."""
+    rows = [[str(first_layer + i), f"{s:.2f}"] for i, s in enumerate(result["layers"])]
+    out.print(table("", ("layer", "s"), rows))
+    out.print(
+        f"[bold]{result['total_s']:.3f} s[/bold] ({_clock(result['total_s'])}) for "
+        f"{result['num_moves']:,} moves, peak velocity {result['peak_velocity_mm_s']:.1f} mm/s"
+    )
+    if result["unknown_commands"]:
+        listed = ", ".join(f"{name} ({n})" for name, n in result["unknown_commands"].items())
+        out.print(f"unknown commands, passed over: {escape(listed)}")
+
+
+def follow_collection(made: Iterable[Collected], part: str) -> list[Collected]:
+    """Shows a simulation as it goes; returns its files."""
+    files: list[Collected] = []
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(f"simulating {part}", total=None)
+        for file in made:
+            files.append(file)
+            progress.update(task, total=file.total, completed=len(files))
+    kept = sum(not file.is_new for file in files)
+    if kept:
+        err.print(f"{part}: {kept} of {len(files)} layers were there already")
+    return files
+
+
+def show_collection(files: Sequence[Collected], seconds: float, problems: Sequence[str]) -> None:
+    """Prints a row a folder: layers, samples, RMS by source; then the verdict."""
+    folders: dict[Path, list[Collected]] = {}
+    for file in files:
+        folders.setdefault(file.path.parent, []).append(file)
+    sources = list(files[0].rms_um) if files else []
+    rows = [
+        [
+            str(folder),
+            str(len(members)),
+            f"{sum(m.num_samples for m in members):,}",
+            *(f"{_joint_rms(members, source):.1f}" for source in sources),
+        ]
+        for folder, members in folders.items()
+    ]
+    out.print(table("RMS in um, by source", ("folder", "layers", "samples", *sources), rows))
+    total = sum(file.num_samples for file in files)
+    out.print(f"{len(files)} layers, {total:,} samples, {seconds:.1f} s")
+    for problem in problems:
+        out.print(f"[red]{escape(problem)}[/red]")
+    verdict = f"{len(problems)} problems" if problems else "fit to train on"
+    out.print(f"[bold]data quality: {verdict}[/bold]")
+
+
+def _joint_rms(files: Sequence[Collected], source: str) -> float:
+    """RMS over the samples of several files."""
+    power = sum(file.num_samples * file.rms_um[source] ** 2 for file in files)
+    return math.sqrt(power / sum(file.num_samples for file in files))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min {rest:02d} s"

@@ -5,17 +5,20 @@ fingerprints, scales and the test samples. The module does not train.
 """
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import dataset, runs, train
+from jaxcorr import collect, dataset, runs, selection, trace, train
 from jaxcorr import spec as specs
+from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
-from jaxcorr.spec import Spec
+from jaxcorr.simulate import SimulateOptions
+from jaxcorr.spec import Data, Simulate, Spec
 from jaxcorr.windows import Samples
 
 TEST_SAMPLES = "test.npz"
@@ -27,6 +30,39 @@ class Experiment(NamedTuple):
     run: Run
     spec: Spec
     data: Dataset
+
+
+def traces_to_make(data: Data) -> Simulate | None:
+    """How to make the traces first; None where the pattern finds files of another origin.
+
+    A set that an interrupted simulation left incomplete is completed: `simulate_part` skips what
+    is there.
+    """
+    options = data.simulate
+    if options is None:
+        return None
+    own = {Path(_folder(name, options)).absolute() for name in options.parts}
+    found = {path.parent.absolute() for path in trace.match(data.traces)}
+    return options if found <= own else None
+
+
+def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
+    """Makes a part's traces in the working folder, one after the other.
+
+    Raises:
+        InputError: the part is unknown, or files are there that were made in another way.
+    """
+    path, _ = selection.find_part(name)
+    how = SimulateOptions(
+        seed=options.seed,
+        sweep_accel_mm_s2=options.accel_mm_s2,
+        sweep_velocity_mm_s=options.velocity_mm_s,
+    )
+    yield from collect.collect(selection.part_name(name), path, options.layers, how, Path())
+
+
+def _folder(name: str, options: Simulate) -> str:
+    return selection.folder_name(selection.part_name(name), options.layers)
 
 
 def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:

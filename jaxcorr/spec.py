@@ -59,6 +59,16 @@ class Augment(_Section):
     target_scale: Rate = 0.0  # targets are scaled by a factor within 1 +- this
 
 
+class Simulate(_Section):
+    """How to make the traces with the built-in simulator where there are none."""
+
+    parts: Names  # bundled parts, or G-code files
+    layers: str = "sampled:5"
+    seed: Seed = 0
+    accel_mm_s2: tuple[Positive, ...] = ()  # each layer once per value; empty: as in the G-code
+    velocity_mm_s: tuple[Positive, ...] = ()
+
+
 class Data(_Section):
     """Which traces are read and how they are cut into windows."""
 
@@ -74,6 +84,7 @@ class Data(_Section):
     balance_parts: bool = True
     split: Split = Split()
     augment: Augment = Augment()
+    simulate: Simulate | None = None
 
 
 class Model(_Section):

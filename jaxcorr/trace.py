@@ -75,10 +75,7 @@ def find(patterns: Iterable[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        matches = sorted(Path(m) for m in glob.glob(os.path.expanduser(pattern), recursive=True))
-        files = [m for m in matches if m.is_file()]
-        for folder in matches:
-            files += sorted(folder.glob("*.mat")) if folder.is_dir() else []
+        files = match([pattern])
         if not files:
             raise InputError(
                 f"traces: expected files that match '{pattern}', got none. Make traces with "
@@ -86,6 +83,15 @@ def find(patterns: Iterable[str]) -> list[Path]:
             )
         found.update(dict.fromkeys(files))
     return list(found)
+
+
+def match(patterns: Iterable[str]) -> list[Path]:
+    """Files that match any of the glob patterns, and the .mat files of folders that do; or none."""
+    files: list[Path] = []
+    for pattern in patterns:
+        for path in sorted(map(Path, glob.glob(os.path.expanduser(pattern), recursive=True))):
+            files += [path] if path.is_file() else sorted(path.glob("*.mat"))
+    return list(dict.fromkeys(files))
 
 
 def part_of(path: Path) -> str:

@@ -1,0 +1,183 @@
+"""The commands that make and explain motion: `plan` and `simulate`. Arguments in, results out."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Accel = Annotated[
+    float | None, typer.Option("--accel-mm-s2", help="Acceleration in place of the file's.")
+]
+Velocity = Annotated[
+    float | None, typer.Option("--velocity-mm-s", help="Feedrate in place of the file's.")
+]
+JunctionDeviation = Annotated[
+    float | None, typer.Option("--junction-deviation-mm", help="Corner by junction deviation.")
+]
+SquareCorner = Annotated[
+    float | None, typer.Option("--square-corner-velocity-mm-s", help="Corner speed at 90 degrees.")
+]
+ClassicJerk = Annotated[
+    float | None, typer.Option("--classic-jerk-mm-s", help="Corner by classic jerk, x and y.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def plan(
+    part: Annotated[str, typer.Argument(help="G-code file, or the name of a bundled part.")],
+    layer: Annotated[int | None, typer.Option(help="One layer alone, counted from 1.")] = None,
+    junction_deviation_mm: JunctionDeviation = None,
+    square_corner_velocity_mm_s: SquareCorner = None,
+    classic_jerk_mm_s: ClassicJerk = None,
+    accel_mm_s2: Accel = None,
+    velocity_mm_s: Velocity = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Plans G-code as the printer's firmware does and prints how long it takes."""
+    from jaxcorr import console, gcode, planner, selection
+
+    path, note = selection.find_part(part)
+    options = planner.PlanOptions(
+        junction_deviation_mm,
+        square_corner_velocity_mm_s,
+        classic_jerk_mm_s,
+        accel_mm_s2,
+        velocity_mm_s,
+    )
+    program = gcode.read(path)
+    if layer is None:
+        made = planner.plan_program(program, options)
+        layers = made.layer_times_s(program.num_layers).tolist()
+    else:
+        selection.select_layers(layer, program.num_layers)
+        made = planner.plan_layer(program, layer - 1, options)
+        layers = [made.total_s]
+    result = {
+        "total_s": made.total_s,
+        "layers": layers,
+        "num_moves": made.num_moves,
+        "peak_velocity_mm_s": made.peak_velocity_mm_s,
+        "unknown_commands": program.unknown_commands,
+    }
+    if as_json:
+        print(json.dumps(result))
+        return
+    console.err.print(note)
+    console.show_plan(result, first_layer=layer or 1)
+
+
+def simulate(
+    parts: Annotated[list[str], typer.Argument(help="G-code files, or names of bundled parts.")],
+    layers: Annotated[str, typer.Option(help="sampled:N, all, a number or 3,7,12.")] = "sampled:5",
+    out: Annotated[
+        Path, typer.Option(help="Where data_simulation_<part>_<layers>/ goes.")
+    ] = Path(),
+    junction_deviation_mm: JunctionDeviation = None,
+    square_corner_velocity_mm_s: SquareCorner = None,
+    classic_jerk_mm_s: ClassicJerk = None,
+    accel_mm_s2: Accel = None,
+    velocity_mm_s: Velocity = None,
+    sweep_accel_mm_s2: Annotated[
+        list[float], typer.Option(help="Each layer once per value; repeat the option.")
+    ] = [],
+    sweep_velocity_mm_s: Annotated[
+        list[float], typer.Option(help="Each layer once per value; repeat the option.")
+    ] = [],
+    mass_kg: Annotated[
+        tuple[float, float], typer.Option(help="Moving mass, x and y.", metavar="X Y")
+    ] = (0.35, 0.45),
+    stiffness_n_m: Annotated[
+        tuple[float, float], typer.Option(help="Belt stiffness, x and y.", metavar="X Y")
+    ] = (8000.0, 8000.0),
+    damping_ns_m: Annotated[
+        tuple[float, float], typer.Option(help="Damping, x and y.", metavar="X Y")
+    ] = (15.0, 15.0),
+    friction_n: Annotated[
+        tuple[float, float], typer.Option(help="Friction force, x and y.", metavar="X Y")
+    ] = (0.8, 0.8),
+    damping: Annotated[str, typer.Option(help="Damping of head against: relative | ground.")] = (
+        "relative"
+    ),
+    off: Annotated[
+        list[str], typer.Option(help="Switch a source of error off; repeat the option.")
+    ] = [],
+    microstep_um: Annotated[float, typer.Option(help="Amplitude of each period.")] = 4.0,
+    jitter_cycles: Annotated[float, typer.Option(help="Half range, 72 MHz cycles.")] = 50.0,
+    floor_um: Annotated[float, typer.Option(help="RMS of the disturbance per axis.")] = 2.0,
+    rate_hz: Annotated[float, typer.Option(help="Rate of the traces.")] = 100.0,
+    plant_rate_hz: Annotated[float, typer.Option(help="Rate of the integration.")] = 2000.0,
+    seed: Annotated[int, typer.Option(help="Of the random sources.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw the first layer into this file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Makes traces from G-code: firmware plan, elastic axes, error by source, .mat files."""
+    from jaxcorr import console
+    from jaxcorr.errors import InputError
+    from jaxcorr.planner import PlanOptions
+    from jaxcorr.plant import AxisPlant, PlantOptions
+    from jaxcorr.simulate import SOURCES, SimulateOptions
+
+    unknown = sorted(set(off) - set(SOURCES))
+    if unknown:
+        raise InputError(
+            f"--off: expected some of {', '.join(SOURCES)}, got '{unknown[0]}'. Check its name."
+        )
+    axes = [
+        AxisPlant(*values)
+        for values in zip(mass_kg, stiffness_n_m, damping_ns_m, friction_n, strict=True)
+    ]
+    options = SimulateOptions(
+        plan=PlanOptions(
+            junction_deviation_mm,
+            square_corner_velocity_mm_s,
+            classic_jerk_mm_s,
+            accel_mm_s2,
+            velocity_mm_s,
+        ),
+        plant=PlantOptions(axes[0], axes[1], damping=damping, rate_hz=plant_rate_hz),
+        sources=tuple(source for source in SOURCES if source not in off),
+        microstep_um=microstep_um,
+        jitter_cycles=jitter_cycles,
+        floor_um=floor_um,
+        rate_hz=rate_hz,
+        seed=seed,
+        sweep_accel_mm_s2=tuple(sweep_accel_mm_s2),
+        sweep_velocity_mm_s=tuple(sweep_velocity_mm_s),
+    )
+    _collect(parts, layers, options, out, plot, as_json, console)
+
+
+def _collect(
+    parts: list[str],
+    layers: str,
+    options: Any,
+    out: Path,
+    plot: Path | None,
+    as_json: bool,
+    console: Any,
+) -> None:
+    from jaxcorr import collect, selection, trace
+
+    began, files = time.perf_counter(), []
+    for name in parts:
+        path, note = selection.find_part(name)
+        console.err.print(note)
+        part = selection.part_name(name)
+        files += console.follow_collection(collect.collect(part, path, layers, options, out), part)
+    problems = collect.judge(files)
+    seconds = time.perf_counter() - began
+    if plot is not None:
+        from jaxcorr import plots
+
+        plots.draw_trace(trace.read(files[0].path), plot)
+    if as_json:
+        rows = [file._asdict() | {"path": str(file.path)} for file in files]
+        print(json.dumps({"files": rows, "seconds": seconds, "problems": problems}))
+    else:
+        console.show_collection(files, seconds, problems)
+        if plot is not None:
+            console.out.print(f"drawn: {plot}")
+    if problems:
+        raise typer.Exit(1)
