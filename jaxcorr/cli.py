@@ -167,7 +167,7 @@ def _choose_device(device: str) -> None:
 @app.command(name="eval")
 def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:
     """Evaluates a run on its test split, as streaming delivers it, and writes metrics.json."""
-    from jaxcorr import console, evaluate, experiment, runs, stream
+    from jaxcorr import ceiling, console, evaluate, experiment, runs, stream
 
     found = runs.find(run)
     loaded = stream.load_weights(found)
@@ -175,6 +175,8 @@ def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = 
     if not loaded.is_finished:
         console.err.print(f"training has not ended; using its best epoch, {loaded.best_epoch}")
     metrics = evaluate.evaluate(loaded, samples) | {"best_epoch": loaded.best_epoch}
+    if not traces:
+        metrics["ceiling"] = ceiling.noise_ceiling(loaded.spec.data, samples)
     runs.write_json(found.path / ("metrics_traces.json" if traces else "metrics.json"), metrics)
     if as_json:
         print(json.dumps(metrics))

@@ -112,6 +112,9 @@ def show_evaluation(found: dict[str, Any], run_id: str) -> None:
     rows = [_metric_row(name, test[name]) for name in names]
     if "window" in found:
         rows.append(_metric_row("overall, window from zero", found["window"]["overall"]))
+    if best := found.get("ceiling"):
+        values = (1e3 * best["mae_mm"], 1e3 * best["rmse_mm"])
+        rows.append(["noise ceiling", *(f"{v:.2f}" for v in values), number(best["r2"], 4), "", ""])
     out.print(table("", ("", "MAE um", "RMSE um", "R2", "corr.", "max um"), rows))
     percentiles = "  ".join(
         f"{key.removesuffix('_mm')} {1e3 * value:.1f}" for key, value in test["percentiles"].items()

@@ -53,12 +53,17 @@ def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
         InputError: the part is unknown, or files are there that were made in another way.
     """
     path, _ = selection.find_part(name)
-    how = SimulateOptions(
+    how = simulate_options(options)
+    yield from collect.collect(selection.part_name(name), path, options.layers, how, Path())
+
+
+def simulate_options(options: Simulate) -> SimulateOptions:
+    """A spec's [data.simulate] as the simulator takes it."""
+    return SimulateOptions(
         seed=options.seed,
         sweep_accel_mm_s2=options.accel_mm_s2,
         sweep_velocity_mm_s=options.velocity_mm_s,
     )
-    yield from collect.collect(selection.part_name(name), path, options.layers, how, Path())
 
 
 def _folder(name: str, options: Simulate) -> str:

@@ -1,0 +1,89 @@
+"""How well anyone could predict simulated traces: the same layers again, with other random numbers.
+
+What differs between repetitions cannot be known from the reference, so the mean over repetitions is
+the best prediction there is. The module knows simulated data only; of foreign traces it says None.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr import collect, experiment, gcode, metrics, selection, windows
+from jaxcorr.gcode import Program
+from jaxcorr.simulate import Job, SimulateOptions, simulate_jobs
+from jaxcorr.spec import Data, Simulate
+from jaxcorr.trace import Trace
+from jaxcorr.windows import Samples
+
+REPETITIONS = 6
+
+
+def noise_ceiling(data: Data, samples: Samples) -> dict[str, Any] | None:
+    """The best R2, RMSE and MAE (mm) that a predictor can reach on these simulated traces.
+
+    Each trace is simulated REPETITIONS times with seeds of its own. A repetition differs from the
+    mean of the other n - 1 by n / (n - 1) of the noise's variance, and is scaled back by that.
+
+    Returns:
+        overall r2, rmse_mm, mae_mm, and the repetitions; None where a trace is not of
+        `data.simulate`.
+    """
+    if data.simulate is None:
+        return None
+    jobs = _jobs_by_trace(data.simulate)
+    if not set(samples.names) <= jobs.keys():
+        return None
+    options = experiment.simulate_options(data.simulate)
+    residuals, deviations = [], []
+    for name in samples.names:
+        part, program, job = jobs[name]
+        runs = [
+            _targets(part, program, job, dataclasses.replace(options, seed=seed), data)
+            for seed in _other_seeds(options.seed)
+        ]
+        repeated = np.stack(runs)
+        others = (repeated.sum(axis=0) - repeated) / (REPETITIONS - 1)
+        residuals.append((repeated - others).reshape(-1, repeated.shape[-1]))
+        deviations.append(repeated.reshape(-1, repeated.shape[-1]))
+    scale = np.sqrt((REPETITIONS - 1) / REPETITIONS)
+    true = np.concatenate(deviations)
+    found = metrics.measure(true, true - scale * np.concatenate(residuals))
+    return {
+        "repetitions": REPETITIONS,
+        "r2": found.r2,
+        "rmse_mm": found.rmse_mm,
+        "mae_mm": found.mae_mm,
+    }
+
+
+def _other_seeds(seed: int) -> list[int]:
+    """Seeds that the run's own data does not use."""
+    return [1_000_003 * (i + 1) + seed for i in range(REPETITIONS)]
+
+
+def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
+    """Trace name -> part, program and layer, for every trace that the options make."""
+    jobs = {}
+    how = experiment.simulate_options(options)
+    for name in options.parts:
+        part, program = selection.part_name(name), gcode.read(selection.find_part(name)[0])
+        folder = selection.folder_name(part, options.layers)
+        for layer in selection.select_layers(options.layers, program.num_layers):
+            for plan in how.variants():
+                job = Job(layer, plan)
+                stem = Path(collect.file_name(job, how)).stem
+                jobs[f"{folder}/{stem}"] = (part, program, job)
+    return jobs
+
+
+def _targets(
+    part: str, program: Program, job: Job, options: SimulateOptions, data: Data
+) -> Float[ndarray, "rows k"]:
+    """The targets of one repetition, lined up as evaluation has them, rows without one left out."""
+    made = next(iter(simulate_jobs(program, [job], options, part)))
+    table = windows.tabulate([Trace(Path("repetition.mat"), part, made.fields, {})], data)
+    return table.targets[table.lead :].astype(np.float64)
