@@ -1,0 +1,26 @@
+function is_ignored = is_ignored_command(command)
+%IS_IGNORED_COMMAND   Whether a command is known to move nothing of interest.
+%   IS_IGNORED = IS_IGNORED_COMMAND(COMMAND) is true for heaters, fans, messages, tools and the
+%   like, sub-commands such as M862.3 among them. What is neither executed nor ignored may have
+%   moved the machine, and is counted as unknown.
+%
+%   See also EXECUTE_LINE.
+
+persistent ignored
+if isempty(ignored)
+    g = [10 11 22 23 40 49 54 80 94];
+    m = [2 3 5 14 16 17 18 20 21 22 23 24 25 26 27 30 31 32 42 73 74 75 76 77 78 80 81 84 85 ...
+        92 104 105 106 107 108 110 111 112 113 114 115 117 118 119 125 126 127 132 135 136 140 ...
+        141 142 143 144 145 149 150 155 200 207 208 209 211 217 221 240 250 256 280 300 301 ...
+        302 303 304 355 401 402 403 404 405 406 407 412 413 415 420 421 425 470 471 486 500 ...
+        501 502 503 504 530 531 532 550 555 569 572 575 592 593 603 620 621 622 623 701 702 ...
+        710 851 862 900 906 907 911 913 914 928 960 961 970 971 973 974 975 976 981 982 983 ...
+        984 991 997 1002 1004 1006 1007];
+    spell = @(letter, numbers) arrayfun(@(n) sprintf('%s%d', letter, n), numbers, ...
+        'UniformOutput', false);
+    ignored = [spell('G', g), spell('M', m), {'EXCLUDE_OBJECT_DEFINE', ...
+        'EXCLUDE_OBJECT_START', 'EXCLUDE_OBJECT_END', 'SET_PRESSURE_ADVANCE'}];
+end
+is_tool = command(1) == 'T' && numel(command) > 1 && any(command(2) == '0':'9');
+is_ignored = is_tool || any(strcmp(strtok(command, '.'), ignored));
+end

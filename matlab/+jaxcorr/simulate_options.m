@@ -1,0 +1,113 @@
+function options = simulate_options(varargin)
+%SIMULATE_OPTIONS   How layers are simulated; all of it ends up in the params of a trace.
+%   OPTIONS = SIMULATE_OPTIONS() returns the defaults: the Ender-3 V2, every source on.
+%   OPTIONS = SIMULATE_OPTIONS(NAME, VALUE, ...) or SIMULATE_OPTIONS(STRUCT) changes some of
+%
+%     mass_kg                 moved mass, [x y]; a number stands for both    default [0.35 0.45]
+%     stiffness_n_m           of the belts, [x y]                                           8000
+%     damping_ns_m            [x y]                                                           15
+%     friction_n              of belts and guides, [x y]                                     0.8
+%     friction_velocity_mm_s  where friction has three quarters of its force                   2
+%     damping                 'relative' (between motor and head) or 'ground'         'relative'
+%     plant_rate_hz           of the integration                                            2000
+%     off                     cell array of sources that are switched off                     {}
+%     microstep_um            amplitude of each of its two periods                             4
+%     jitter_cycles           half range of a step pulse's lateness, at 72 MHz                50
+%     floor_um, floor_hz      RMS per axis of the noise floor, and its bandwidth           2, 30
+%     rate_hz                 of the trace; divides plant_rate_hz                            100
+%     seed                    of the random numbers                                            0
+%     accel_mm_s2             in place of the G-code's                                       NaN
+%     velocity_mm_s           likewise, of moves along XY                                    NaN
+%     sweep_accel_mm_s2       vector: each layer once per value                               []
+%     sweep_velocity_mm_s     likewise; together they make a grid                             []
+%     junction_deviation_mm, square_corner_velocity_mm_s, classic_jerk_mm_s
+%                             cornering in place of the G-code's, one of them                NaN
+%     output                  folder that the traces' folder goes into                      pwd
+%
+%   Sources are junction_deviation, resonance, friction, microstep, jitter and floor; the last two
+%   are random. In OPTIONS both axes are spelled out in plant, and plan has PLAN_OPTIONS.
+%
+%   See also COLLECT_DATA, PLANT_OPTIONS, PLAN_OPTIONS.
+
+given = with_defaults(varargin{:});
+pair = @(value) value(:)' .* [1 1];
+mass = pair(given.mass_kg);
+stiffness = pair(given.stiffness_n_m);
+damping = pair(given.damping_ns_m);
+friction = pair(given.friction_n);
+plant = jaxcorr.plant_options( ...
+    jaxcorr.axis_plant(mass(1), stiffness(1), damping(1), friction(1)), ...
+    jaxcorr.axis_plant(mass(2), stiffness(2), damping(2), friction(2)), ...
+    given.friction_velocity_mm_s, given.damping, given.plant_rate_hz);
+plan = jaxcorr.plan_options('junction_deviation_mm', given.junction_deviation_mm, ...
+    'square_corner_velocity_mm_s', given.square_corner_velocity_mm_s, ...
+    'classic_jerk_mm_s', given.classic_jerk_mm_s, 'accel_mm_s2', given.accel_mm_s2, ...
+    'velocity_mm_s', given.velocity_mm_s);
+check(given);
+sources = jaxcorr.source_names();
+sources = sources(~ismember(sources, given.off));
+options = struct('plan', plan, 'plant', plant, 'sources', {sources}, ...
+    'microstep_um', given.microstep_um, 'jitter_cycles', given.jitter_cycles, ...
+    'floor_um', given.floor_um, 'floor_hz', given.floor_hz, 'rate_hz', given.rate_hz, ...
+    'every', round(given.plant_rate_hz / given.rate_hz), 'seed', given.seed, ...
+    'sweep_accel_mm_s2', given.sweep_accel_mm_s2, ...
+    'sweep_velocity_mm_s', given.sweep_velocity_mm_s, 'output', given.output);
+end
+
+function given = with_defaults(varargin)
+given = struct('mass_kg', [0.35 0.45], 'stiffness_n_m', 8000, 'damping_ns_m', 15, ...
+    'friction_n', 0.8, 'friction_velocity_mm_s', 2, 'damping', 'relative', ...
+    'plant_rate_hz', 2000, 'off', {{}}, 'microstep_um', 4, ...
+    'jitter_cycles', 50, 'floor_um', 2, 'floor_hz', 30, 'rate_hz', 100, 'seed', 0, ...
+    'accel_mm_s2', NaN, 'velocity_mm_s', NaN, 'sweep_accel_mm_s2', [], ...
+    'sweep_velocity_mm_s', [], 'junction_deviation_mm', NaN, ...
+    'square_corner_velocity_mm_s', NaN, 'classic_jerk_mm_s', NaN, 'output', pwd());
+pairs = varargin;
+if numel(pairs) == 1 && isstruct(pairs{1})
+    pairs = [fieldnames(pairs{1})'; struct2cell(pairs{1})'];
+elseif mod(numel(pairs), 2)
+    error('jaxcorr:options:noValue', ...
+        'options: expected names and values in pairs, got %d arguments. Add the value.', ...
+        numel(pairs));
+end
+for k = 1:2:numel(pairs)
+    if ~ischar(pairs{k}) || ~isfield(given, pairs{k})
+        error('jaxcorr:options:unknownName', ...
+            'options: unknown name %s. Known names: %s.', ...
+            jaxcorr.quote(num2str(pairs{k})), strjoin(sort(fieldnames(given))', ', '));
+    end
+    given.(pairs{k}) = pairs{k + 1};
+end
+end
+
+function check(given)
+unknown = setdiff(cellstr(given.off), [jaxcorr.source_names(), {''}]);
+if ~isempty(unknown)
+    error('jaxcorr:options:badSource', 'simulate: expected off among %s, got %s. %s', ...
+        strjoin(jaxcorr.source_names(), ', '), jaxcorr.quote(unknown{1}), 'Check its name.');
+end
+for name = {'microstep_um', 'jitter_cycles', 'floor_um', 'seed'}
+    value = given.(name{1});
+    if ~(isscalar(value) && value >= 0)
+        error('jaxcorr:options:badValue', 'simulate: expected %s >= 0, got %s. Check its sign.', ...
+            name{1}, mat2str(value));
+    end
+end
+for name = {'sweep_accel_mm_s2', 'sweep_velocity_mm_s'}
+    value = given.(name{1});
+    if ~isnumeric(value) || ~all(value(:) > 0 & isfinite(value(:)))
+        error('jaxcorr:options:badValue', 'simulate: expected %s > 0, got %s. Check its values.', ...
+            name{1}, mat2str(value));
+    end
+end
+if ~(given.floor_hz > 0 && given.floor_hz < given.plant_rate_hz / 2)
+    error('jaxcorr:options:badValue', ...
+        'simulate: expected 0 < floor_hz < %g, got %g. Choose a lower cut-off.', ...
+        given.plant_rate_hz / 2, given.floor_hz);
+end
+if ~(given.rate_hz > 0 && mod(given.plant_rate_hz, given.rate_hz) == 0)
+    error('jaxcorr:options:badValue', ...
+        'simulate: expected rate_hz to divide the plant''s %g Hz, got %g. Choose another rate.', ...
+        given.plant_rate_hz, given.rate_hz);
+end
+end
