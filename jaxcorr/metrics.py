@@ -39,17 +39,11 @@ def measure(true: Float[ndarray, "n *axes"], predicted: Float[ndarray, "n *axes"
         raise ValueError(f"expected equal, non-empty shapes, got {true.shape}, {predicted.shape}")
     true, predicted = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
     residual = predicted - true
-    deviation = true - true.mean(axis=0)
-    spread = predicted - predicted.mean(axis=0)
+    deviation, spread = _centre(true), _centre(predicted)
     variance, power = np.sum(deviation**2), np.sum(spread**2)
-    # A constant column leaves rounding noise in its deviations; that is no variance to explain.
-    floor = true.size * (np.finfo(np.float64).eps * np.max(np.abs(true))) ** 2
-    is_constant = variance <= floor
-    r2 = None if is_constant else float(1.0 - np.sum(residual**2) / variance)
-    product = np.sqrt(variance * power)
-    correlation = (
-        None if is_constant or power <= floor else float(np.sum(deviation * spread) / product)
-    )
+    product = np.sqrt(variance) * np.sqrt(power)
+    r2 = float(1.0 - np.sum(residual**2) / variance) if variance else None
+    correlation = float(np.sum(deviation * spread) / product) if product else None
     return Metrics(
         mae_mm=float(np.mean(np.abs(residual))),
         rmse_mm=float(np.sqrt(np.mean(residual**2))),
@@ -57,6 +51,15 @@ def measure(true: Float[ndarray, "n *axes"], predicted: Float[ndarray, "n *axes"
         correlation=correlation,
         max_mm=float(np.max(np.abs(residual))),
     )
+
+
+def _centre(values: Float[ndarray, "n *axes"]) -> Float[ndarray, "n *axes"]:
+    """Deviations from each axis's mean; exactly zero where an axis is constant.
+
+    Counted from the first sample, a constant is zero before any sum can leave rounding noise.
+    """
+    from_first = values - values[0]
+    return from_first - from_first.mean(axis=0)
 
 
 def percentiles(
