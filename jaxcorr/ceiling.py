@@ -4,7 +4,6 @@ What differs between repetitions cannot be known from the reference, so the mean
 the best prediction there is. The module knows simulated data only; of foreign traces it says None.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy import ndarray
 
 from jaxcorr import collect, experiment, gcode, metrics, selection, windows
 from jaxcorr.gcode import Program
-from jaxcorr.simulate import Job, SimulateOptions, simulate_jobs
+from jaxcorr.simulate import Job, simulate_jobs
 from jaxcorr.spec import Data, Simulate
 from jaxcorr.trace import Trace
 from jaxcorr.windows import Samples
@@ -41,11 +40,9 @@ def noise_ceiling(data: Data, samples: Samples) -> dict[str, Any] | None:
     residuals, deviations = [], []
     for name in samples.names:
         part, program, job = jobs[name]
-        runs = [
-            _targets(part, program, job, dataclasses.replace(options, seed=seed), data)
-            for seed in _other_seeds(options.seed)
-        ]
-        repeated = np.stack(runs)
+        again = [job._replace(seed=seed) for seed in _other_seeds(options.seed)]
+        made = simulate_jobs(program, again, options, part)
+        repeated = np.stack([_targets(result.fields, part, data) for result in made])
         others = (repeated.sum(axis=0) - repeated) / (REPETITIONS - 1)
         residuals.append((repeated - others).reshape(-1, repeated.shape[-1]))
         deviations.append(repeated.reshape(-1, repeated.shape[-1]))
@@ -80,10 +77,7 @@ def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
     return jobs
 
 
-def _targets(
-    part: str, program: Program, job: Job, options: SimulateOptions, data: Data
-) -> Float[ndarray, "rows k"]:
+def _targets(fields: dict[str, ndarray], part: str, data: Data) -> Float[ndarray, "rows k"]:
     """The targets of one repetition, lined up as evaluation has them, rows without one left out."""
-    made = next(iter(simulate_jobs(program, [job], options, part)))
-    table = windows.tabulate([Trace(Path("repetition.mat"), part, made.fields, {})], data)
+    table = windows.tabulate([Trace(Path("repetition.mat"), part, fields, {})], data)
     return table.targets[table.lead :].astype(np.float64)

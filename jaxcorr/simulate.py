@@ -101,6 +101,7 @@ class Job(NamedTuple):
 
     layer: int  # from 1
     plan: PlanOptions
+    seed: int | None = None  # of the random sources, in place of the options' own
 
 
 class Simulated(NamedTuple):
@@ -169,7 +170,7 @@ class _Randoms(NamedTuple):
 
     @classmethod
     def of(cls, plan: Plan, job: Job, options: SimulateOptions, part: str) -> "_Randoms":
-        words = [options.seed, zlib.crc32(part.encode()), job.layer]
+        words = [_seed(job, options), zlib.crc32(part.encode()), job.layer]
         words += [round(1000 * (v or 0)) for v in (job.plan.accel_mm_s2, job.plan.velocity_mm_s)]
         for_jitter, for_floor = np.random.default_rng(words).spawn(2)
         n = (_num_samples(plan, options) - 1) * options.every + 1
@@ -179,6 +180,10 @@ class _Randoms(NamedTuple):
             timer_lateness(for_jitter, n, cycles),
             floor_noise(for_floor, n, floor_mm, options.floor_hz, options.plant.rate_hz),
         )
+
+
+def _seed(job: Job, options: SimulateOptions) -> int:
+    return options.seed if job.seed is None else job.seed
 
 
 def _num_samples(plan: Plan, options: SimulateOptions) -> int:
@@ -314,7 +319,7 @@ def _params(job: Job, options: SimulateOptions, part: str, slicer: str) -> dict[
         "part": part,
         "slicer": slicer,
         "layer": job.layer,
-        "seed": options.seed,
+        "seed": _seed(job, options),
         "sample_rate_hz": options.rate_hz,
         "sources": {source: float(source in options.sources) for source in SOURCES},
         "microstep_um": options.microstep_um,

@@ -1,0 +1,40 @@
+"""The noise ceiling is what the simulator's own random sources leave."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxcorr import ceiling, spec, windows
+from jaxcorr.trace import Trace
+
+PARTS = {"parts": ["standard_trajectory"], "layers": "1"}
+
+
+def _data(**changes):
+    table = {"traces": ["none/*.mat"], "simulate": PARTS} | changes
+    return spec.from_table({"data": table}, "test").data
+
+
+def _samples(data, name="data_simulation_standard_trajectory_layer1/layer01_ender3v2"):
+    fields = {n: np.zeros(100) for n in (*data.features, *data.targets)}
+    table = windows.tabulate([Trace(Path("f/g.mat"), "p", fields, {})], data)
+    return table._replace(names=(name,))
+
+
+@pytest.mark.parametrize("horizon", [0, 2, -2])
+def test_ceiling_is_the_floor_noise(horizon):
+    """All that is random is the floor of 2 um RMS per axis (jitter is a hundredth of a um)."""
+    data = _data(horizon=horizon)
+    found = ceiling.noise_ceiling(data, _samples(data))
+    assert found is not None
+    assert found["rmse_mm"] == pytest.approx(2.0e-3, rel=0.03)
+    # The mean absolute value of a normal variable is sqrt(2 / pi) of its deviation.
+    assert found["mae_mm"] == pytest.approx(2.0e-3 * np.sqrt(2 / np.pi), rel=0.03)
+    assert 0.999 < found["r2"] < 1.0
+
+
+def test_foreign_traces_have_no_known_ceiling():
+    data = _data()
+    assert ceiling.noise_ceiling(data, _samples(data, "elsewhere/layer01")) is None
+    assert ceiling.noise_ceiling(data.model_copy(update={"simulate": None}), _samples(data)) is None
