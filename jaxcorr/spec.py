@@ -25,11 +25,13 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table of a TOML file: unknown keys are refused, and no value is converted."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Split(_Section):
+class Split(Section):
     """How traces are dealt to training, validation and test; a trace or part is never in two."""
 
     by: Literal["trace", "part"] = "trace"
@@ -51,7 +53,7 @@ class Split(_Section):
         return self
 
 
-class Augment(_Section):
+class Augment(Section):
     """Changes made to training windows only; all are off by default."""
 
     input_noise: NonNegative = 0.0  # standard deviation, in standard deviations of each input
@@ -59,7 +61,7 @@ class Augment(_Section):
     target_scale: Rate = 0.0  # targets are scaled by a factor within 1 +- this
 
 
-class Simulate(_Section):
+class Simulate(Section):
     """How to make the traces with the built-in simulator where there are none."""
 
     parts: Names  # bundled parts, or G-code files
@@ -69,7 +71,7 @@ class Simulate(_Section):
     velocity_mm_s: tuple[Positive, ...] = ()
 
 
-class Data(_Section):
+class Data(Section):
     """Which traces are read and how they are cut into windows."""
 
     traces: Names
@@ -87,7 +89,7 @@ class Data(_Section):
     simulate: Simulate | None = None
 
 
-class Model(_Section):
+class Model(Section):
     """The network: Dense(encoder_size) -> LayerNorm -> ReLU -> Dropout -> LSTM layers -> Dense."""
 
     hidden_size: Count = 96
@@ -97,14 +99,14 @@ class Model(_Section):
     inputs: Literal["raw", "kinematic"] = "kinematic"
 
 
-class Loss(_Section):
+class Loss(Section):
     """hybrid = mae_ratio * MAE + (1 - mae_ratio) * MSE, on normalised targets."""
 
     name: Literal["mae", "mse", "hybrid"] = "hybrid"
     mae_ratio: Fraction = 0.7
 
 
-class Optimizer(_Section):
+class Optimizer(Section):
     """AdamW and its learning-rate schedule."""
 
     learning_rate: Positive = 3e-3
@@ -118,7 +120,7 @@ class Optimizer(_Section):
     accumulation_steps: Count = 1
 
 
-class Train(_Section):
+class Train(Section):
     """How long, how precisely and with what records."""
 
     name: str = ""  # part of the run's id; the spec's file name where empty
@@ -134,7 +136,7 @@ class Train(_Section):
     steps_per_dispatch: Count = 16
 
 
-class Targets(_Section):
+class Targets(Section):
     """What "meets all targets" means in the evaluation."""
 
     mae_mm: Positive = 0.025
@@ -142,7 +144,7 @@ class Targets(_Section):
     inference_ms: Positive = 1.0
 
 
-class Spec(_Section):
+class Spec(Section):
     """One experiment, every default filled in."""
 
     data: Data
@@ -202,8 +204,13 @@ def from_table(table: Mapping[str, Any], where: str) -> Spec:
     try:
         return Spec.model_validate(_tuples(table))
     except ValidationError as error:
-        lines = [_explain(dict(problem), where) for problem in error.errors()]
-        raise InputError("\n".join(dict.fromkeys(lines))) from None
+        raise InputError("\n".join(explain(error, where))) from None
+
+
+def explain(error: ValidationError, where: str, root: type[BaseModel] = Spec) -> list[str]:
+    """All problems in the house's form, a line each; `where` opens each, `root` was checked."""
+    lines = [_explain(dict(problem), where, root) for problem in error.errors()]
+    return list(dict.fromkeys(lines))
 
 
 def to_table(spec: Spec) -> dict[str, Any]:
@@ -238,14 +245,14 @@ def _override(table: dict[str, Any], text: str) -> None:
     table[keys[-1]] = value
 
 
-def _explain(problem: dict[str, Any], where: str) -> str:
+def _explain(problem: dict[str, Any], where: str, root: type[BaseModel]) -> str:
     """One pydantic problem in the house's form: place, rule, value, and what to do."""
     location = tuple(part for part in problem["loc"] if isinstance(part, str))
     section, key = _section_label(location[:-1]), location[-1] if location else ""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        hint = _nearest_key(key, location[:-1], known)
+        known = _known_keys(location[:-1], root)
+        hint = _nearest_key(key, location[:-1], known, root)
         return f"{where}{section}: unknown key '{key}';{hint} Known keys: {', '.join(known)}."
     if kind == "missing":
         return f"{where}{section}: expected key '{key}', got none. Add it."
@@ -257,10 +264,12 @@ def _explain(problem: dict[str, Any], where: str) -> str:
     return f"{where}{section} {key}: expected {rule}, got {got}. Change the value."
 
 
-def _nearest_key(key: str, section: Sequence[str], known: Sequence[str]) -> str:
+def _nearest_key(
+    key: str, section: Sequence[str], known: Sequence[str], root: type[BaseModel]
+) -> str:
     """Looks in the section first, by spelling and by initials (lr), then in every other section."""
     candidates = {name: "" for name in known}
-    for name, field in Spec.model_fields.items():
+    for name, field in root.model_fields.items():
         if (name,) != tuple(section) and isinstance(field.annotation, type):
             for other in field.annotation.model_fields:
                 candidates.setdefault(other, f" in [{name}]")
@@ -304,8 +313,8 @@ def _section_label(path: Sequence[str]) -> str:
     return f" [{'.'.join(path)}]" if path else ""
 
 
-def _known_keys(path: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = Spec
+def _known_keys(path: Sequence[str], root: type[BaseModel]) -> list[str]:
+    model = root
     for name in path:
         annotation = model.model_fields[name].annotation
         options = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
