@@ -1,0 +1,140 @@
+"""Windows and splits on traces whose values name their own trace and time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toy import counters
+
+from jaxcorr import windows
+from jaxcorr.errors import InputError
+from jaxcorr.spec import Data, Split
+
+LENGTHS = st.lists(st.integers(6, 60), min_size=1, max_size=6)
+RATIOS = st.sampled_from([(0.8, 0.1, 0.1), (0.6, 0.2, 0.2), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0)])
+
+
+def tabulate(lengths, parts=None, **data):
+    return windows.tabulate(counters(lengths, parts), Data(traces=("x",), **data))
+
+
+def names_and_parts(num_parts, per_part):
+    parts = [f"part{i % num_parts}" for i in range(num_parts * per_part)]
+    return [f"{part}/layer{i:03d}" for i, part in enumerate(parts)], parts
+
+
+@given(LENGTHS, st.integers(-5, 5), st.integers(2, 12), st.integers(1, 7))
+def test_a_window_is_one_traces_stretch_and_each_target_lies_horizon_ahead(
+    lengths, horizon, window, stride
+):
+    samples = tabulate(lengths, horizon=horizon)
+    first = np.concatenate([np.zeros(0, int), *windows.starts(samples, window, stride).values()])
+    features, targets = windows.gather(samples, first, window)
+    trace, time = np.divmod(features[..., 0], 1000)
+    assert np.all(trace == trace[:, :1])
+    assert np.all(np.diff(time, axis=1) == 1)
+    np.testing.assert_array_equal(targets, features[..., :2] + horizon)
+    assert np.all(targets // 1000 == trace[..., None])
+
+
+@given(LENGTHS, st.integers(-5, 5), st.integers(2, 12), st.integers(1, 7))
+def test_windows_are_all_that_fit_and_no_more(lengths, horizon, window, stride):
+    samples = tabulate(lengths, horizon=horizon)
+    found = sum(map(len, windows.starts(samples, window, stride).values()))
+    usable = np.array(lengths) - abs(horizon)
+    assert found == sum(max(0, 1 + (n - window) // stride) for n in usable)
+
+
+def test_starts_are_kept_by_part():
+    samples = tabulate([20, 20, 20, 4], ["a", "b", "a", "short"])
+    first = windows.starts(samples, window=10, stride=5)
+    assert {part: rows.tolist() for part, rows in first.items()} == {
+        "a": [0, 5, 10, 40, 45, 50],
+        "b": [20, 25, 30],
+    }
+
+
+def test_tables_are_float32_and_may_be_empty():
+    samples = tabulate([])
+    assert samples.features.shape == (0, 4)
+    assert samples.targets.shape == (0, 2)
+    assert samples.features.dtype == samples.targets.dtype == np.float32
+    assert windows.starts(samples, 5, 1) == {}
+
+
+@pytest.mark.parametrize("horizon", [8, -8])
+def test_a_trace_no_longer_than_its_horizon_is_refused(horizon):
+    rule = r"part/layer01.mat: expected more than \|horizon\| = 8 samples, got 8\. Drop the file"
+    with pytest.raises(InputError, match=rule):
+        tabulate([9, 8], horizon=horizon)
+
+
+@given(st.integers(1, 4), st.integers(3, 30), RATIOS, st.integers(0, 2**31 - 1))
+def test_a_split_by_trace_deals_each_trace_once_in_the_ratios(num_parts, per_part, ratios, seed):
+    names, parts = names_and_parts(num_parts, per_part)
+    split = Split(train=ratios[0], val=ratios[1], test=ratios[2], seed=seed)
+    dealt = windows.deal(names, parts, split)
+    assert sorted(sum(dealt.values(), ())) == sorted(names)
+    for ratio, members in zip(ratios, (dealt[s] for s in windows.SPLITS), strict=True):
+        assert bool(members) == (ratio > 0)
+        assert abs(len(members) - ratio * len(names)) <= 1 or len(names) < 10
+
+
+@given(st.integers(0, 2**31 - 1), st.permutations(range(60)))
+def test_a_split_follows_from_its_seed_alone_not_from_the_order_of_files(seed, order):
+    names, parts = names_and_parts(3, 20)
+    split = Split(seed=seed)
+    shuffled = windows.deal([names[i] for i in order], [parts[i] for i in order], split)
+    assert shuffled == windows.deal(names, parts, split)
+    for members in shuffled.values():  # ten per cent of 20 layers: every part is in every split
+        assert {name.split("/")[0] for name in members} == set(parts)
+
+
+def test_another_seed_deals_another_split():
+    names, parts = names_and_parts(3, 20)
+    dealt = {windows.deal(names, parts, Split(seed=seed))["test"] for seed in range(20)}
+    assert len(dealt) > 15
+
+
+@given(st.integers(3, 12), st.integers(1, 4), RATIOS, st.integers(0, 2**31 - 1))
+def test_a_split_by_part_never_divides_a_part(num_parts, per_part, ratios, seed):
+    names, parts = names_and_parts(num_parts, per_part)
+    split = Split(by="part", train=ratios[0], val=ratios[1], test=ratios[2], seed=seed)
+    dealt = windows.deal(names, parts, split)
+    seen = {name: {n.split("/")[0] for n in members} for name, members in dealt.items()}
+    assert sum(map(len, seen.values())) == num_parts
+    assert sorted(sum(dealt.values(), ())) == sorted(names)
+    assert all(bool(seen[s]) == (r > 0) for s, r in zip(windows.SPLITS, ratios, strict=True))
+
+
+def test_parts_named_for_the_test_are_the_test():
+    names, parts = names_and_parts(4, 2)
+    dealt = windows.deal(names, parts, Split(by="part", test_parts=("part2",)))
+    assert dealt["test"] == ("part2/layer002", "part2/layer006")
+    assert dealt["train"]
+    assert dealt["val"]
+
+
+@pytest.mark.parametrize(
+    ("split", "num_parts", "per_part", "message"),
+    [
+        (Split(), 1, 2, r"at least 3 traces for 3 splits, got 2\. Add traces, or set the ratio"),
+        (Split(by="part"), 2, 9, r"at least 3 parts to deal to 3 splits, got 2\. Add parts"),
+        (
+            Split(by="part", test_parts=("boat", "part0")),
+            3,
+            1,
+            r"test_parts: expected some of part0, part1, part2, got boat\. Name parts that",
+        ),
+        (
+            Split(by="part", test_parts=("part0", "part1")),
+            3,
+            1,
+            r"at least 2 parts to deal to 2 splits, got 1\. Add parts, or split by = 'trace'",
+        ),
+    ],
+)
+def test_too_little_to_deal_is_refused(split, num_parts, per_part, message):
+    names, parts = names_and_parts(num_parts, per_part)
+    with pytest.raises(InputError, match=rf"^data\.split.*{message}"):
+        windows.deal(names, parts, split)
