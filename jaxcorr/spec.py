@@ -270,8 +270,10 @@ def _nearest_key(
     """Looks in the section first, by spelling and by initials (lr), then in every other section."""
     candidates = {name: "" for name in known}
     for name, field in root.model_fields.items():
-        if (name,) != tuple(section) and isinstance(field.annotation, type):
-            for other in field.annotation.model_fields:
+        inner = field.annotation
+        is_section = isinstance(inner, type) and issubclass(inner, BaseModel)
+        if is_section and (name,) != tuple(section):
+            for other in inner.model_fields:
                 candidates.setdefault(other, f" in [{name}]")
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     initials = [name for name in candidates if "".join(w[0] for w in name.split("_")) == key]
