@@ -271,8 +271,9 @@ def _nearest_key(
     candidates = {name: "" for name in known}
     for name, field in root.model_fields.items():
         inner = field.annotation
-        is_section = isinstance(inner, type) and issubclass(inner, BaseModel)
-        if is_section and (name,) != tuple(section):
+        if (name,) == tuple(section) or not isinstance(inner, type):
+            continue
+        if issubclass(inner, BaseModel):
             for other in inner.model_fields:
                 candidates.setdefault(other, f" in [{name}]")
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
