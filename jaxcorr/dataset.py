@@ -3,7 +3,6 @@
 The module ties trace files to the spec's data section; it knows neither model nor training.
 """
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,9 +53,9 @@ def load(data: Data, dealt: Mapping[str, Sequence[str]] | None = None) -> Datase
         )
     tables = {name: windows.tabulate([by_name[n] for n in dealt[name]], data) for name in SPLITS}
     if not windows.starts(tables["train"], data.window, data.stride):
-        longest = max(tables["train"].num_rows, default=0)
+        longest = max(tables["train"].num_rows, default=0) - tables["train"].lead
         raise InputError(
-            f"data.window: expected at most the longest training trace's {longest} samples, got "
+            f"data.window: expected at most the longest training trace's {longest} targets, got "
             f"{data.window}. Choose a shorter window, or longer traces."
         )
     return Dataset(**tables, paths={name: t.path for name, t in by_name.items()})
@@ -110,7 +109,8 @@ def load_samples(path: Path) -> Samples:
     try:
         with np.load(path, allow_pickle=False) as content:
             fields: dict[str, Any] = {name: content[name] for name in Samples._fields}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    # zipfile passes on whatever a damaged file provokes in zlib and its other decoders.
+    except Exception as error:
         raise InputError(
             f"{path}: expected the run's test samples, got '{error}'. Evaluate with --traces, or "
             "train the run again."

@@ -25,10 +25,14 @@ STRUCT = "simulation_data"
 REQUIRED = ("time", "x_ref", "y_ref", "vx_ref", "vy_ref", "error_x", "error_y")
 LOGICAL = ("is_extruding", "is_travel")
 RATE_TOLERANCE = 0.01
-# Beyond these no desktop printer's trace is in mm and mm/s; metres or micrometres look like this.
+# Beyond these no desktop printer's trace is in mm and mm/s; micrometres look like this.
 MAX_POSITION_MM = 2000.0
 MAX_SPEED_MM_S = 2000.0
 MAX_ERROR_MM = 10.0
+# A printer that never reaches this speed is one whose speeds are in m/s.
+MIN_PEAK_SPEED_MM_S = 1.0
+# Path by positions against path by velocities: m for mm is 1000, mm/min for mm/s is 60.
+MAX_PATH_RATIO = 10.0
 HDF5_OFFSET = 512  # MATLAB puts its own text header in front of the HDF5 file
 
 
@@ -120,17 +124,19 @@ def read(path: Path, names: Sequence[str] | None = None) -> Trace:
         ) from None
     is_hdf5 = head[HDF5_OFFSET + 1 : HDF5_OFFSET + 4] == b"HDF" or head[1:4] == b"HDF"
     if not is_hdf5 and not head.startswith(b"MATLAB 5.0"):
+        got = f"other content ({path.stat().st_size} bytes)" if head else "an empty file"
         raise InputError(
-            f"{path}: expected a MATLAB file of version 5, 7 or 7.3, got other content "
-            f"({len(head)} bytes or more). Save it with MATLAB's or Octave's save -v7."
+            f"{path}: expected a MATLAB file of version 5, 7 or 7.3, got {got}. Save it with "
+            "MATLAB's or Octave's save -v7."
         )
     struct = _read_v73(path, names) if is_hdf5 else _read_v7(path)
     params = struct.pop("params", {})
     fields = {
         name: np.asarray(value, np.float64).reshape(-1)
         for name, value in struct.items()
-        if (names is None or name in names) and np.asarray(value).dtype.kind in "fiub"
+        if (names is None or name in names) and _is_column(value)
     }
+    params = params if isinstance(params, dict) else {}  # MATLAB's empty struct comes as an array
     return Trace(path, part_of(path), _equal_columns(path, fields), params)
 
 
@@ -160,6 +166,7 @@ def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRE
     _check_time(trace, sample_rate_hz)
     for name in required:
         _check_magnitude(trace, name)
+    _check_motion(trace)
 
 
 def load(paths: Iterable[Path], names: Sequence[str], sample_rate_hz: float) -> list[Trace]:
@@ -213,20 +220,27 @@ def _plain(value: Any) -> Any:
     return np.atleast_2d(np.asarray(value, np.float64))
 
 
+def _is_column(value: Any) -> bool:
+    """Whether a field is a row, column or single number; matrices and texts are not ours."""
+    array = np.asarray(value)
+    return array.dtype.kind in "fiub" and array.size == max(array.shape, default=1)
+
+
 def _equal_columns(path: Path, fields: dict[str, ndarray]) -> dict[str, ndarray]:
-    """Spreads scalars (layer_num is often one) and refuses columns of unequal length."""
+    """Spreads optional scalars (layer_num is often one); refuses columns of unequal length."""
     longest = max(fields, key=lambda name: len(fields[name]), default=None)
     if longest is None:
         raise InputError(
             f"{path}: expected numeric columns in {STRUCT}, got none. Re-run the simulation."
         )
-    n = len(fields[longest])
+    guide = "time" if "time" in fields else longest
+    n = len(fields[guide])
     for name, column in fields.items():
-        if len(column) == 1:
+        if len(column) == 1 and name not in REQUIRED:
             fields[name] = np.full(n, column[0])
         elif len(column) != n:
             raise InputError(
-                f"{path}: {name}: expected {n} samples as in {longest}, got {len(column)}. "
+                f"{path}: {name}: expected {n} samples as in {guide}, got {len(column)}. "
                 "Re-run the simulation of this layer, or drop the file."
             )
     return fields
@@ -281,15 +295,40 @@ def _check_magnitude(trace: Trace, name: str) -> None:
         )
 
 
+def _check_motion(trace: Trace) -> None:
+    """Refuses speeds in m/s, and positions and speeds whose units do not belong together."""
+    if not {"x_ref", "y_ref", "vx_ref", "vy_ref"} <= trace.fields.keys():
+        return
+    speeds = np.abs(trace.columns(("vx_ref", "vy_ref")))
+    if 0 < speeds.max() < MIN_PEAK_SPEED_MM_S:
+        raise InputError(
+            f"{trace.path}: vx_ref, vy_ref: expected a peak of at least {MIN_PEAK_SPEED_MM_S:g} "
+            f"mm/s, got {speeds.max():.3g}. Convert the file to mm and mm/s."
+        )
+    moved_mm = np.sum(np.abs(np.diff(trace.columns(("x_ref", "y_ref")), axis=0)))
+    driven_mm = np.sum(speeds[1:] * np.diff(trace.fields["time"])[:, None])
+    low, high = sorted((moved_mm, driven_mm))
+    # Below a millimetre the sampling of a single move decides, not the unit.
+    if high > max(1.0, MAX_PATH_RATIO * low):
+        raise InputError(
+            f"{trace.path}: x_ref, y_ref: expected the path that vx_ref and vy_ref drive, "
+            f"{driven_mm:.3g} mm, got {moved_mm:.3g} mm. Convert the file to mm and mm/s."
+        )
+
+
 def _read_v7(path: Path) -> dict[str, Any]:
     try:
         content = scipy.io.loadmat(path, simplify_cells=True, variable_names=[STRUCT])
+        if not isinstance(content.get(STRUCT), dict):
+            raise InputError(
+                _no_struct(path, [f"{n} {s} {c}" for n, s, c in scipy.io.whosmat(path)])
+            )
+        return content[STRUCT]
+    except InputError:
+        raise
     # scipy passes on whatever a damaged file provokes in its parser and in zlib.
     except Exception as error:
         raise InputError(_damaged(path, error)) from None
-    if not isinstance(content.get(STRUCT), dict):
-        raise InputError(_no_struct(path, [name for name, *_ in scipy.io.whosmat(path)]))
-    return content[STRUCT]
 
 
 def _read_v73(path: Path, names: Sequence[str] | None) -> dict[str, Any]:
@@ -301,11 +340,14 @@ def _read_v73(path: Path, names: Sequence[str] | None) -> dict[str, Any]:
             if not isinstance(group, h5py.Group):
                 raise InputError(_no_struct(path, [str(n) for n in file if str(n)[0] != "#"]))
             return {
-                name: _from_hdf5(item)
+                str(name): _from_hdf5(item)
                 for name, item in group.items()
                 if names is None or name in names or name == "params"
             }
-    except (OSError, RuntimeError, KeyError) as error:
+    except InputError:
+        raise
+    # So does h5py.
+    except Exception as error:
         raise InputError(_damaged(path, error)) from None
 
 
@@ -313,6 +355,8 @@ def _from_hdf5(item: Any) -> Any:
     if hasattr(item, "items"):
         return {name: _from_hdf5(inner) for name, inner in item.items()}
     value = item[()]
+    if item.attrs.get("MATLAB_empty"):  # what is stored is the size of the empty array
+        return np.zeros(0)
     if item.attrs.get("MATLAB_class") == b"char":
         return "".join(chr(code) for code in value.reshape(-1))
     # HDF5 holds MATLAB's columns in reverse dimension order.
@@ -325,5 +369,5 @@ def _damaged(path: Path, error: Exception) -> str:
 
 
 def _no_struct(path: Path, names: Sequence[str]) -> str:
-    got = ", ".join(names) or "nothing"
-    return f"{path}: expected a struct '{STRUCT}', got {got}. Save the trace as that struct."
+    got = ", ".join(names) or "no variable"
+    return f"{path}: expected one struct '{STRUCT}', got {got}. Save the trace as that struct."
