@@ -37,6 +37,10 @@ if exist(folder, 'dir') ~= 7
     mkdir(folder);
 end
 fprintf('writing to %s\n', folder);
+if ~isempty(program.unknown_commands)
+    fprintf('not executed, may have moved the machine: %s\n', ...
+        strjoin(unique(program.unknown_commands(:))', ', '));
+end
 
 [~, stem, extension] = fileparts(path);
 source = struct('gcode', [stem extension], 'gcode_checksum', jaxcorr.file_checksum(path));

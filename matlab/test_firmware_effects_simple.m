@@ -1,13 +1,16 @@
-function test_firmware_effects_simple()
+function test_firmware_effects_simple(varargin)
 %TEST_FIRMWARE_EFFECTS_SIMPLE   Checks the size of the error on the standard trajectory.
 %   TEST_FIRMWARE_EFFECTS_SIMPLE() simulates lines, corners of 90 and 45 degrees, an arc and a
 %   circle, prints the RMS of the error in total and of each source in micrometres, and raises an
 %   error where the total is not within 10% of the expected 140 um.
 %
+%   TEST_FIRMWARE_EFFECTS_SIMPLE(NAME, VALUE, ...) does so with other options than the defaults of
+%   'help jaxcorr.simulate_options'.
+%
 %   See also COLLECT_ALL, RUN_TESTS.
 
 expected_um = 140;
-options = jaxcorr.simulate_options();
+options = jaxcorr.simulate_options(varargin{:});
 program = jaxcorr.read_gcode(jaxcorr.find_part('standard_trajectory'));
 fields = jaxcorr.simulate_layer(program, 1, options, 'standard_trajectory');
 [rms_um, names] = jaxcorr.rms_by_source(fields);

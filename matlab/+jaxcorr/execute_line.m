@@ -20,6 +20,9 @@ try
     said = read_comment(command, comment);
     [state, moves, happened] = execute(state, command, arguments);
 catch problem
+    if ~strncmp(problem.identifier, 'jaxcorr:', 8)
+        rethrow(problem);
+    end
     error(problem.identifier, '%s:%d: %s in %s.', ...
         state.name, number, problem.message, jaxcorr.quote(line));
 end
@@ -47,8 +50,10 @@ end
 function [state, moves, event] = execute(state, command, arguments)
 moves = zeros(0, 6);
 event = cell(0, 2);
+if isempty(command)
+    return
+end
 switch command
-    case ''
     case {'G0', 'G1'}
         [state, moves] = move(state, arguments);
     case {'G2', 'G3'}

@@ -10,11 +10,11 @@ function [is_plain, table] = plain_table(lines)
 % and F cannot be 0; whatever looks different goes through EXECUTE_LINE.
 number = '-?(?:[0-9]{1,4}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})';
 f = ' F[1-9][0-9]{0,6}(?:\.[0-9]{0,9})?';
-xyze = regexprep('(?: X#)?(?: Y#)?(?: Z#)?(?: E#)?', '#', regexprep(number, '\\', '\\\\'));
+xyze = strrep('(?: X#)?(?: Y#)?(?: Z#)?(?: E#)?', '#', number);
 form = ['^G[01](?:' xyze '(?:' f ')?|' f xyze ') ?$'];
 is_plain = ~cellfun('isempty', regexp(lines, form, 'once', 'start'));
 
-text = strjoin(lines(is_plain), ' ');
+text = strjoin(reshape(lines(is_plain), 1, []), ' ');
 letters = text(text >= 'A');
 text(text >= 'A') = ' ';
 values = sscanf(text, '%f');
