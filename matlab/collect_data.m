@@ -1,8 +1,8 @@
 function files = collect_data(gcode_file, layers, varargin)
 %COLLECT_DATA   Simulates layers of a G-code file into .mat traces.
 %   COLLECT_DATA(GCODE_FILE) simulates every fifth layer, with every option at its default, into the
-%   folder data_simulation_<part>_sampled5 under the current one. GCODE_FILE is a .gcode or .gcode.gz
-%   file, or the name of a bundled part: '3dbenchy', 'bearing5', 'nautilus', 'boat'.
+%   folder data_simulation_<part>_sampled5 under the current one. GCODE_FILE is a .gcode or
+%   .gcode.gz file, or the name of a bundled part: '3dbenchy', 'bearing5', 'nautilus', 'boat'.
 %
 %   COLLECT_DATA(GCODE_FILE, LAYERS) takes 'sampled:N' (layers 1, 1 + N, ...), 'all', a number or a
 %   vector of numbers from 1.
@@ -20,7 +20,8 @@ function files = collect_data(gcode_file, layers, varargin)
 %   Examples:
 %     collect_data('3dbenchy', 'sampled:10', 'off', {'jitter', 'floor'})
 %     collect_data('part.gcode', [3 7 12], 'seed', 1, 'output', 'traces')
-%     collect_data('boat', 'all', 'sweep_accel_mm_s2', 200:100:500, 'sweep_velocity_mm_s', 100:100:400)
+%     collect_data('boat', 'all', 'sweep_accel_mm_s2', 200:100:500, ...
+%         'sweep_velocity_mm_s', 100:100:400)
 %
 %   See also COLLECT_ALL, COLLECT_3DBENCHY, TEST_FIRMWARE_EFFECTS_SIMPLE.
 

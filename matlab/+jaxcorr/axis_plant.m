@@ -1,7 +1,7 @@
 function axis = axis_plant(mass_kg, stiffness_n_m, damping_ns_m, friction_n)
 %AXIS_PLANT   One axis of the printer as a mass on its belt.
-%   AXIS = AXIS_PLANT(MASS_KG, STIFFNESS_N_M, DAMPING_NS_M, FRICTION_N) checks the values; FRICTION_N
-%   and DAMPING_NS_M may be 0.
+%   AXIS = AXIS_PLANT(MASS_KG, STIFFNESS_N_M, DAMPING_NS_M, FRICTION_N) checks the values;
+%   FRICTION_N and DAMPING_NS_M may be 0.
 %
 %   See also PLANT_MATRICES.
 

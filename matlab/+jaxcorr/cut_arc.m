@@ -16,8 +16,8 @@ b = finish - centre;
 if norm(a) < 1e-6
     error('jaxcorr:gcode:badArc', 'expected a centre away from the start, got a radius of 0');
 elseif abs(norm(a) - norm(b)) > 0.1
-    error('jaxcorr:gcode:badArc', 'expected an end at the start''s %g mm from the centre, got %g mm', ...
-        norm(a), norm(b));
+    error('jaxcorr:gcode:badArc', ...
+        'expected an end at the start''s %g mm from the centre, got %g mm', norm(a), norm(b));
 end
 sense = 1 - 2 * is_clockwise;
 angle = sweep(a, b, sense) + sense * 2 * pi * turns;

@@ -3,7 +3,8 @@ function noise_mm = floor_noise(num_samples, rms_mm, cutoff_hz, rate_hz)
 %   NOISE_MM = FLOOR_NOISE(NUM_SAMPLES, RMS_MM, CUTOFF_HZ, RATE_HZ) draws NUM_SAMPLES-by-2 (x, y)
 %   values of the given RMS from the global random stream: white noise through a second-order
 %   Butterworth low-pass that started long before. Bilinear: K = tan(pi f / rate),
-%   D = 1 + K sqrt(2) + K^2, b = K^2 / D [1 2 1], a = [1, 2 (K^2 - 1) / D, (1 - K sqrt(2) + K^2) / D].
+%   D = 1 + K sqrt(2) + K^2, b = K^2 / D [1 2 1],
+%   a = [1, 2 (K^2 - 1) / D, (1 - K sqrt(2) + K^2) / D].
 %
 %   See also SIMULATE_LAYER.
 

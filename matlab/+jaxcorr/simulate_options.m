@@ -96,8 +96,8 @@ end
 for name = {'sweep_accel_mm_s2', 'sweep_velocity_mm_s'}
     value = given.(name{1});
     if ~isnumeric(value) || ~all(value(:) > 0 & isfinite(value(:)))
-        error('jaxcorr:options:badValue', 'simulate: expected %s > 0, got %s. Check its values.', ...
-            name{1}, mat2str(value));
+        error('jaxcorr:options:badValue', ...
+            'simulate: expected %s > 0, got %s. Check its values.', name{1}, mat2str(value));
     end
 end
 if ~(given.floor_hz > 0 && given.floor_hz < given.plant_rate_hz / 2)

@@ -1,7 +1,7 @@
 function points = sweep_points(options)
 %SWEEP_POINTS   The plan's options of each point of a sweep.
-%   POINTS = SWEEP_POINTS(OPTIONS) takes SIMULATE_OPTIONS and returns a struct array of PLAN_OPTIONS,
-%   velocity running fastest; one element where there is no sweep.
+%   POINTS = SWEEP_POINTS(OPTIONS) takes SIMULATE_OPTIONS and returns a struct array of
+%   PLAN_OPTIONS, velocity running fastest; one element where there is no sweep.
 %
 %   See also SIMULATE_OPTIONS.
 
