@@ -1,8 +1,7 @@
 function files = collect_boat(layers, varargin)
 %COLLECT_BOAT   Simulates layers of the part 'boat' into .mat traces.
 %   COLLECT_BOAT() simulates every fifth layer into data_simulation_boat_sampled5 under the
-%   current folder: of our own simple boat,
-%   or of jaxcorr/parts/boat.gcode if there is one.
+%   current folder: of our own simple boat, or of jaxcorr/parts/boat.gcode if there is one.
 %
 %   COLLECT_BOAT(LAYERS) takes 'sampled:N', 'all', a number or a vector of numbers.
 %   COLLECT_BOAT(LAYERS, NAME, VALUE, ...) changes options as COLLECT_DATA does.

@@ -1,8 +1,8 @@
 function run_jobs(program, jobs, options, part)
 %RUN_JOBS   Simulates jobs into their files, in parallel where there is a parallel pool.
 %   RUN_JOBS(PROGRAM, JOBS, OPTIONS, PART) takes a program of PARSE_GCODE, jobs of LIST_JOBS that
-%   are not done, SIMULATE_OPTIONS and the part's name. A line per finished file tells its size, the RMS
-%   of its error and about how long the rest will take.
+%   are not done, SIMULATE_OPTIONS and the part's name. A line per finished file tells its size, the
+%   RMS of its error and about how long the rest will take.
 %
 %   See also COLLECT_DATA, SIMULATE_LAYER.
 
