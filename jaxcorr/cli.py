@@ -6,14 +6,13 @@ interrupted. Heavy modules load inside the commands that use them, so `--help` i
 
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jaxcorr import cli_simulation
+from jaxcorr import cli_simulation, cli_sweep
 from jaxcorr.errors import InputError
 
 app = typer.Typer(
@@ -25,6 +24,8 @@ app = typer.Typer(
 
 app.command()(cli_simulation.plan)
 app.command()(cli_simulation.simulate)
+app.command()(cli_sweep.sweep)
+app.command()(cli_sweep.table)
 
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
@@ -81,41 +82,30 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Trains the experiment of a spec into a new run folder."""
-    from jaxcorr import console, experiment, selection
+    from jaxcorr import experiment, session
     from jaxcorr import spec as specs
 
-    checked = specs.load(spec, overrides)
-    _choose_device(checked.train.device)
-    simulate = experiment.traces_to_make(checked.data)
-    if simulate is not None:
-        for part in simulate.parts:
-            console.err.print(f"making traces of {selection.find_part(part)[1]}")
-            console.follow_collection(experiment.simulate_part(simulate, part), part)
+    session.prepare(specs.load(spec, overrides))
     _fit(experiment.begin(spec, overrides, runs), as_json)
 
 
 @app.command()
 def resume(run: RunArgument, as_json: JsonOption = False) -> None:
     """Goes on with an interrupted training from its last checkpoint."""
-    from jaxcorr import experiment, runs
+    from jaxcorr import experiment, runs, session
 
     found = runs.find(run)
-    _choose_device(found.spec().train.device)
+    session.choose_device(found.spec().train.device)
     _fit(experiment.reopen(found), as_json)
 
 
 def _fit(begun: Any, as_json: bool) -> None:
-    from jaxcorr import console, train
+    from jaxcorr import console, session, train
 
-    stop_requested = _catch_interrupt()
-    spec, plan = begun.spec, train.plan_for(begun.spec, begun.data)
-    per_window = spec.data.window if spec.data.supervision == "all" else 1
-    console.err.print(f"run {begun.run.path}")
-    events = train.fit(spec, begun.data, begun.run, lambda: bool(stop_requested))
+    stop_requested = session.catch_interrupt()
+    events = train.fit(begun.spec, begun.data, begun.run, lambda: bool(stop_requested))
     try:
-        done = console.follow_training(
-            events, spec.train.epochs, plan.steps_per_dispatch * spec.data.batch_size * per_window
-        )
+        done = session.follow(begun, events)
     except train.NonFiniteLoss as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
@@ -132,36 +122,6 @@ def _fit(begun: Any, as_json: bool) -> None:
         f"{begun.run.path}: best epoch {done.best_epoch}, MAE {best_um:.2f} um "
         f"(ended by {done.reason})\nnext: just eval {begun.run.path}"
     )
-
-
-def _catch_interrupt() -> list[int]:
-    """The first Ctrl-C asks for a clean stop, the second one stops at once."""
-    requested: list[int] = []
-
-    def on_interrupt(number: int, _frame: Any) -> None:
-        if requested:
-            raise KeyboardInterrupt
-        requested.append(number)
-        print("stopping after this dispatch; Ctrl-C again stops at once", file=sys.stderr)
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    signal.signal(signal.SIGTERM, on_interrupt)
-    return requested
-
-
-def _choose_device(device: str) -> None:
-    import jax
-
-    if device == "auto":
-        return
-    try:
-        found = jax.local_devices(backend=device)
-    except RuntimeError:
-        raise InputError(
-            f"train.device: expected a {device} that jax can use, got only "
-            f"{jax.default_backend()}. Set train.device = 'auto', or install the cuda extra."
-        ) from None
-    jax.config.update("jax_default_device", found[0])
 
 
 @app.command(name="eval")

@@ -7,7 +7,7 @@ import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import runs
+from jaxcorr import locks, runs
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 
@@ -16,7 +16,7 @@ class Row(NamedTuple):
     """One run; metrics are None until there are any."""
 
     id: str
-    state: str  # trained, evaluated, partial, damaged
+    state: str  # running, interrupted, trained, evaluated, damaged
     age_s: float | None
     epochs: int
     val_mae_mm: float | None
@@ -42,7 +42,7 @@ def _describe(run: Run) -> Row:
     overall = metrics["test"]["overall"] if metrics else {}
     return Row(
         id=run.id,
-        state="evaluated" if metrics else _state(train, history),
+        state=_state(run, train, history, metrics),
         age_s=(datetime.datetime.now(datetime.UTC) - made).total_seconds(),
         epochs=len(history),
         val_mae_mm=min(errors, default=None),
@@ -51,9 +51,14 @@ def _describe(run: Run) -> Row:
     )
 
 
-def _state(train: dict[str, Any], history: list[dict[str, Any]]) -> str:
-    if len(history) >= train["epochs"]:
-        return "trained"
+def _state(
+    run: Run, train: dict[str, Any], history: list[dict[str, Any]], metrics: dict[str, Any] | None
+) -> str:
+    if locks.holder(run.path / locks.TRAINING):
+        return "running"
+    if metrics:
+        return "evaluated"
     errors = [row.get("val_mae_mm", row["train_mae_mm"]) for row in history]
     waited = len(errors) - 1 - errors.index(min(errors)) if errors else 0
-    return "trained" if 0 < train["patience"] <= waited else "partial"
+    is_done = len(history) >= train["epochs"] or 0 < train["patience"] <= waited
+    return "trained" if is_done else "interrupted"

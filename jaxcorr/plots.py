@@ -3,11 +3,12 @@
 It draws what it is given and computes no metric. Matplotlib loads only when a figure is made.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr.errors import InputError
@@ -16,6 +17,7 @@ from jaxcorr.trace import Trace
 
 # Okabe and Ito's palette, "Color Universal Design", 2008.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MOST_TICKS = 6  # a column with more different numbers gets an axis of numbers
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -42,6 +44,92 @@ def draw_trace(trace: Trace, path: Path) -> None:
     axes[2].set(xlabel="frequency / Hz", ylabel="amplitude / um", xlim=(0, rate_hz / 2))
     axes[2].legend(frameon=False)
     _save(figure, path)
+
+
+def draw_history(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draws a training's curves: loss, MAE of training and validation, learning rate.
+
+    Args:
+        rows: of history.jsonl, one an epoch.
+        path: .png, .svg or .pdf.
+    Raises:
+        InputError: the ending is none of these, or the folder is not there.
+    """
+    figure, axes = _figure(path, 3, (7.0, 8.0), (1.0, 1.4, 0.7))
+    epochs = [row["epoch"] for row in rows]
+    axes[0].semilogy(epochs, [row["train_loss"] for row in rows], color=PALETTE[0], marker=".")
+    axes[0].set(ylabel="training loss")
+    _label_plainly(axes[0])
+    for name, label, colour in (
+        ("train_mae_mm", "training", PALETTE[0]),
+        ("val_mae_mm", "validation", PALETTE[1]),
+    ):
+        found = [(row["epoch"], 1e3 * row[name]) for row in rows if row.get(name) is not None]
+        if found:
+            axes[1].plot(*zip(*found, strict=True), color=colour, marker=".", label=label)
+            best = min(found, key=lambda point: point[1])
+            axes[1].plot(*best, "o", color=colour, fillstyle="none", ms=9)
+            axes[1].lines[-1].set_label(f"best: {best[1]:.2f} um, epoch {best[0]}")
+    axes[1].set(ylabel="MAE / um", ylim=(0, None))
+    axes[1].legend(frameon=False)
+    axes[2].plot(epochs, [row["learning_rate"] for row in rows], color=PALETTE[2], marker=".")
+    axes[2].set(ylabel="learning rate", xlabel="epoch", ylim=(0, None))
+    for axis in axes:
+        axis.set_xlim(0, epochs[-1] + 1)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    _save(figure, path)
+
+
+def draw_sweep(
+    values: Mapping[str, Sequence[Any]],
+    mae_um: Float[ndarray, " trials"],
+    is_complete: Bool[ndarray, " trials"],
+    path: Path,
+) -> None:
+    """Draws the MAE of each trial against each swept key; pruned trials are hollow.
+
+    Args:
+        values: key -> its value in each trial. Numbers that span a decade get a logarithmic axis;
+            texts and few different numbers get an even one, with the median of each.
+        mae_um: best validation MAE of each trial.
+        is_complete: false where the trial was pruned.
+        path: .png, .svg or .pdf.
+    Raises:
+        InputError: the ending is none of these, or the folder is not there.
+    """
+    figure, axes = _figure(path, len(values), (7.0, 2.6 * len(values)), (1.0,) * len(values))
+    best = int(np.argmin(mae_um))
+    for axis, (key, column) in zip(np.atleast_1d(axes), values.items(), strict=True):
+        at = _place(axis, column)
+        for rows, face in ((is_complete, PALETTE[0]), (~is_complete, "none")):
+            axis.scatter(at[rows], mae_um[rows], s=22, facecolors=face, edgecolors=PALETTE[0])
+        for place in np.unique(at) if len(np.unique(at)) <= MOST_TICKS else ():
+            median = np.median(mae_um[at == place])
+            axis.plot(place, median, marker="_", ms=26, mew=2, color=PALETTE[1])
+        axis.plot(at[best], mae_um[best], marker="*", ms=15, color=PALETTE[1])
+        axis.set(xlabel=key, ylabel="validation MAE / um", yscale="log")
+        _label_plainly(axis)
+    _save(figure, path)
+
+
+def _label_plainly(axis: Any) -> None:
+    """Numbers such as 20 on a logarithmic axis that spans little more than a decade."""
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
+
+
+def _place(axis: Any, column: Sequence[Any]) -> Float[ndarray, " trials"]:
+    """Where each value stands on the axis, whose scale and ticks are set to suit."""
+    different = list(dict.fromkeys(column))
+    is_number = all(isinstance(value, int | float) for value in different)
+    if is_number and len(different) > MOST_TICKS:
+        numbers = np.array(column, np.float64)
+        axis.set_xscale("log" if numbers.min() > 0 and np.ptp(np.log10(numbers)) >= 1 else "linear")
+        return numbers
+    order = sorted(different) if is_number else sorted(different, key=str)
+    axis.set_xticks(range(len(order)), [str(value) for value in order])
+    axis.set_xlim(-0.5, len(order) - 0.5)
+    return np.array([order.index(value) for value in column], np.float64)
 
 
 def amplitude_spectrum(

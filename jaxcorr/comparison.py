@@ -1,0 +1,232 @@
+"""The reference's table from runs of our own: losses against sizes, with the spread over seeds.
+
+Every cell is trained with every seed and evaluated on the test split; a run that is there already
+is used again, and one that was interrupted goes on. The module judges, and prints nothing.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxcorr import dataset, evaluate, experiment, model, runs, stream, train
+from jaxcorr import spec as specs
+from jaxcorr.errors import InputError
+from jaxcorr.experiment import Experiment
+from jaxcorr.runs import Run
+from jaxcorr.sweep_spec import override
+
+SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}  # hidden_size, num_layers
+LOSSES = ("mae", "mse", "hybrid")
+
+Follow = Callable[[Experiment, Iterator[train.Event]], train.Finished]
+
+
+class Job(NamedTuple):
+    """One training of the table."""
+
+    size: str
+    loss: str
+    seed: int
+
+
+class Result(NamedTuple):
+    """What one training reached on the test split."""
+
+    job: Job
+    r2: float | None
+    mae_mm: float
+    correlation: float | None
+    num_parameters: int
+    seconds: float
+    run: str
+
+
+class Figure(NamedTuple):
+    """Mean over seeds, and their standard deviation: None with one seed, or where undefined."""
+
+    mean: float | None
+    spread: float | None
+
+
+class Cell(NamedTuple):
+    """One row of the table."""
+
+    size: str
+    loss: str
+    num_seeds: int
+    r2: Figure
+    mae_mm: Figure
+    correlation: Figure
+    num_parameters: int
+    seconds: float  # of one training, on average
+
+
+def plan_jobs(losses: Sequence[str], sizes: Sequence[str], num_seeds: int) -> list[Job]:
+    """All trainings, seed by seed, so that an early end leaves whole columns.
+
+    Raises:
+        InputError: a loss or a size is unknown.
+    """
+    for option, given, known in (("--losses", losses, LOSSES), ("--sizes", sizes, tuple(SIZES))):
+        unknown = [name for name in given if name not in known]
+        if unknown or not given:
+            raise InputError(
+                f"{option}: expected some of {','.join(known)}, got '{','.join(given)}'. "
+                "Separate them by commas."
+            )
+    return [
+        Job(size, loss, seed)
+        for seed in range(num_seeds)
+        for size in dict.fromkeys(sizes)
+        for loss in dict.fromkeys(losses)
+    ]
+
+
+def work(
+    base: Path,
+    overrides: Sequence[str],
+    jobs: Sequence[Job],
+    folder: Path,
+    follow: Follow,
+    should_stop: Callable[[], bool],
+) -> Iterator[Result]:
+    """Trains and evaluates what is not there yet; yields each result, and ends early on a stop.
+
+    Args:
+        base: the spec that all trainings share.
+        overrides: `section.key=value` texts, for all trainings.
+        folder: of the table's runs.
+        follow: runs through a training's events and returns the last one.
+        should_stop: True saves the running training and ends.
+    Raises:
+        InputError: the spec or the data is refused, or the disk has no room.
+        NonFiniteLoss: a training diverged.
+    """
+    known: dict[str, str] | None = None
+    for job in jobs:
+        changes = [*overrides, *_changes(job)]
+        spec = specs.load(base, changes)
+        known = known or dataset.fingerprint(dataset.load(spec.data))
+        run = _find(folder, specs.to_table(spec), known)
+        if run is None or not (run.path / "metrics.json").exists():
+            begun = experiment.reopen(run) if run else experiment.begin(base, changes, folder)
+            run = begun.run
+            events = train.fit(begun.spec, begun.data, run, should_stop)
+            if follow(begun, events).reason == "interrupted":
+                return
+            _evaluate(run)
+        yield _read(job, run)
+        if should_stop():
+            return
+
+
+def summarize(results: Sequence[Result]) -> list[Cell]:
+    """A cell for each loss and size, in the order of the results."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.job.size, result.job.loss), []).append(result)
+    return [
+        Cell(
+            size=size,
+            loss=loss,
+            num_seeds=len(members),
+            r2=_figure([m.r2 for m in members]),
+            mae_mm=_figure([m.mae_mm for m in members]),
+            correlation=_figure([m.correlation for m in members]),
+            num_parameters=members[0].num_parameters,
+            seconds=statistics.fmean(m.seconds for m in members),
+        )
+        for (size, loss), members in groups.items()
+    ]
+
+
+def judge(cells: Sequence[Cell]) -> str:
+    """One sentence: whether hybrid beats the other losses by more than seeds differ.
+
+    A difference counts where mean ± standard deviation of the two do not overlap.
+    """
+    rivals = [name for name in LOSSES if name != "hybrid" and any(c.loss == name for c in cells)]
+    if not rivals or not any(cell.loss == "hybrid" for cell in cells):
+        return "The table lacks hybrid, or a loss to compare it with, so it shows no gain or loss."
+    if any(cell.num_seeds < 2 for cell in cells):
+        return "One seed shows no spread, so no difference between losses can be told from chance."
+    clauses, better, total = [], 0, 0
+    for rival in rivals:
+        counts = []
+        for field, label, sign in (("mae_mm", "MAE", -1), ("r2", "R2", 1)):
+            signs = [_compare(pair, field, sign) for pair in _pairs(cells, rival)]
+            better, total = better + signs.count(1), total + len(signs)
+            counts.append(f"{label} better in {signs.count(1)} and worse in {signs.count(-1)}")
+        num_sizes = len(_pairs(cells, rival))
+        clauses.append(f"against {rival}, {', '.join(counts)} of {num_sizes} sizes")
+    verdict = "beats" if better == total else "does not beat" if not better else "in part beats"
+    return (
+        f"Hybrid {verdict} {' and '.join(rivals)} beyond the seed spread (mean ± standard "
+        f"deviation apart): {'; '.join(clauses)}."
+    )
+
+
+def _changes(job: Job) -> list[str]:
+    hidden_size, num_layers = SIZES[job.size]
+    return [
+        override("loss.name", job.loss),
+        override("model.hidden_size", hidden_size),
+        override("model.num_layers", num_layers),
+        override("train.seed", job.seed),
+        override("train.name", f"{job.size}-{job.loss}-seed{job.seed}"),
+    ]
+
+
+def _find(folder: Path, spec: dict[str, Any], fingerprint: dict[str, str]) -> Run | None:
+    """The newest run of this very spec on this very data."""
+    for run in reversed(runs.list_all(folder)):
+        if not run.id.endswith(f"-{spec['train']['name']}"):
+            continue
+        resolved = run.read_json("resolved.json")
+        if resolved["spec"] == spec and resolved["fingerprint"] == fingerprint:
+            return run
+    return None
+
+
+def _evaluate(run: Run) -> None:
+    """Measures the run on its test split, as `eval` does."""
+    loaded = stream.load_weights(run)
+    found = evaluate.evaluate(loaded, experiment.test_samples(run, loaded.spec, []))
+    runs.write_json(run.path / "metrics.json", found | {"best_epoch": loaded.best_epoch})
+
+
+def _read(job: Job, run: Run) -> Result:
+    overall = run.read_json("metrics.json")["test"]["overall"]
+    return Result(
+        job=job,
+        r2=overall["r2"],
+        mae_mm=overall["mae_mm"],
+        correlation=overall["correlation"],
+        num_parameters=model.count_parameters(stream.load_weights(run).weights.network),
+        seconds=sum(row["seconds"] for row in runs.read_lines(run.timings)),
+        run=run.id,
+    )
+
+
+def _figure(values: Sequence[float | None]) -> Figure:
+    found = [value for value in values if value is not None]
+    if len(found) < len(values):
+        return Figure(None, None)
+    return Figure(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
+
+
+def _pairs(cells: Sequence[Cell], rival: str) -> list[tuple[Cell, Cell]]:
+    """Hybrid and rival of each size that has both."""
+    by_key = {(cell.size, cell.loss): cell for cell in cells}
+    pairs = [(by_key.get((s, "hybrid")), by_key.get((s, rival))) for s in SIZES]
+    return [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+
+
+def _compare(pair: tuple[Cell, Cell], field: str, sign: int) -> int:
+    """1 where hybrid is better by more than both spreads, -1 where worse, else 0."""
+    ours, theirs = (getattr(cell, field) for cell in pair)
+    if None in (*ours, *theirs):
+        return 0
+    gain = sign * (ours.mean - theirs.mean)
+    return 0 if abs(gain) <= ours.spread + theirs.spread else 1 if gain > 0 else -1

@@ -1,0 +1,129 @@
+"""What every command that trains does around a training; it knows the terminal, signals and locks.
+
+Traces are made first where a spec asks for it, one process at a time trains a run, Ctrl-C ends it
+cleanly, and its curves are drawn. Heavy modules load inside the functions that use them.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from jaxcorr import locks
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run, read_lines
+from jaxcorr.spec import Spec
+
+if TYPE_CHECKING:
+    from jaxcorr.experiment import Experiment
+    from jaxcorr.train import Event, Finished
+
+
+def prepare(spec: Spec) -> None:
+    """Makes the traces that the spec simulates and that are not there, and chooses the device.
+
+    Raises:
+        InputError: a part is unknown, other files are in the way, or there is no such device.
+    """
+    from jaxcorr import console, experiment, selection
+
+    choose_device(spec.train.device)
+    simulate = experiment.traces_to_make(spec.data)
+    if simulate is None:
+        return
+    for part in simulate.parts:
+        console.err.print(f"making traces of {selection.find_part(part)[1]}")
+        console.follow_collection(experiment.simulate_part(simulate, part), part)
+
+
+def choose_device(device: str) -> None:
+    """Makes jax compute on this kind of device; `auto` leaves the choice to jax.
+
+    Raises:
+        InputError: jax finds none.
+    """
+    import jax
+
+    if device == "auto":
+        return
+    try:
+        found = jax.local_devices(backend=device)
+    except RuntimeError:
+        raise InputError(
+            f"train.device: expected a {device} that jax can use, got only "
+            f"{jax.default_backend()}. Set train.device = 'auto', or install the cuda extra."
+        ) from None
+    jax.config.update("jax_default_device", found[0])
+
+
+def catch_interrupt() -> list[int]:
+    """The first Ctrl-C asks for a clean stop by filling the list, the second one stops at once."""
+    requested: list[int] = []
+
+    def on_interrupt(number: int, _frame: FrameType | None) -> None:
+        if requested:
+            raise KeyboardInterrupt
+        requested.append(number)
+        # Not by print: a signal may arrive in the middle of one, and a second would be refused.
+        os.write(sys.stderr.fileno(), b"stopping after this dispatch; Ctrl-C again stops at once\n")
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    signal.signal(signal.SIGTERM, on_interrupt)
+    return requested
+
+
+def follow(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
+    """Shows a training as it goes, as the only process that trains this run, and draws its curves.
+
+    Raises:
+        InputError: another process trains the run.
+    """
+    from jaxcorr import console, train
+
+    spec, plan = begun.spec, train.plan_for(begun.spec, begun.data)
+    per_window = spec.data.window if spec.data.supervision == "all" else 1
+    per_dispatch = plan.steps_per_dispatch * spec.data.batch_size * per_window
+    with _alone(begun.run):
+        console.err.print(f"run {begun.run.path}")
+        return console.follow_training(events, spec.train.epochs, per_dispatch)
+
+
+def follow_quietly(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
+    """As `follow`, for one of several workers, whose lines would mix: shows nothing.
+
+    Raises:
+        InputError: another process trains the run.
+    """
+    from jaxcorr import train
+
+    with _alone(begun.run):
+        for event in events:
+            if isinstance(event, train.Finished):
+                return event
+    raise AssertionError("a training ends with Finished")
+
+
+@contextlib.contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Holds the run's lock, and draws its curves however the training ends."""
+    with locks.hold(run.path / locks.TRAINING):
+        try:
+            yield
+        finally:
+            draw_curves(run)
+
+
+def draw_curves(run: Run) -> None:
+    """Draws a run's history, if it has one, into its folder."""
+    from jaxcorr import console, plots
+
+    rows = read_lines(run.history)
+    try:
+        for suffix in (".png", ".svg") if rows else ():
+            plots.draw_history(rows, run.path / f"curves{suffix}")
+    except OSError as error:
+        # The training is saved; a full disk should not turn it into a failure.
+        console.err.print(f"{run.path}: no curves drawn, {error.strerror}")

@@ -1,0 +1,159 @@
+"""A sweep: runs of one base spec with some keys changed, made by any number of workers.
+
+A trial is an ordinary run in the sweep's folder; one whose worker died goes on from its checkpoint.
+The module ties `study`, which chooses and remembers, to `train`; it prints nothing.
+"""
+
+import os
+import platform
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from jaxcorr import experiment, locks, runs, study, train
+from jaxcorr.errors import InputError
+from jaxcorr.experiment import Experiment
+from jaxcorr.runs import Run
+from jaxcorr.sweep_spec import Sweep, override
+
+Follow = Callable[[Experiment, Iterator[train.Event]], train.Finished]
+
+
+def work(
+    sweep: Sweep, folder: Path, follow: Follow, should_stop: Callable[[], bool]
+) -> Iterator[study.Trial]:
+    """Runs trials until there is none left, and yields each as it ends.
+
+    Args:
+        folder: of this sweep; other workers may be at work in it.
+        follow: runs through a training's events and returns the last one.
+        should_stop: True saves the running trial, leaves it to the next worker and returns.
+    Raises:
+        InputError: the data is refused, or the disk has no room.
+    """
+    shared = study.open_study(sweep, folder)
+    worker = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    try:
+        (folder / "workers").mkdir(exist_ok=True)
+        with locks.hold(study.lock_path(folder, worker)):
+            while not should_stop():
+                trial = study.next_trial(shared, sweep, folder, worker)
+                if trial is None:
+                    return
+                if _run_trial(trial, shared, sweep, folder, follow, should_stop):
+                    yield study.describe(_freeze(shared, trial))
+                # Each trial compiles its own shapes; a long sweep would keep them all.
+                jax.clear_caches()
+    except OSError as error:
+        raise study.refused_write(error, folder) from None
+
+
+def _run_trial(
+    trial: optuna.Trial,
+    shared: optuna.Study,
+    sweep: Sweep,
+    folder: Path,
+    follow: Follow,
+    should_stop: Callable[[], bool],
+) -> bool:
+    """Trains one trial; False when it was interrupted, or given to another worker meanwhile."""
+    watch = _Watch(trial, should_stop)
+    try:
+        begun = _begin(_freeze(shared, trial), sweep, folder)
+        trial.set_user_attr("run", begun.run.id)
+        events = train.fit(begun.spec, begun.data, begun.run, watch.should_stop)
+        done = follow(begun, watch.report(events, begun))
+    except train.NonFiniteLoss as error:
+        return _fail(shared, trial, str(error))
+    except InputError as error:
+        # What is said of a swept key, or of memory, is this trial's alone; the rest stops us.
+        keys = (*(p.key for p in sweep.parameters), "data.batch_size")
+        if not str(error).startswith(tuple(f"{key}:" for key in keys)):
+            raise
+        return _fail(shared, trial, str(error))
+    is_cut_off = done.reason == "interrupted" and not watch.is_pruned
+    if is_cut_off or watch.is_lost:
+        return False
+    for name, value in _summary(begun.run, done).items():
+        trial.set_user_attr(name, value)
+    if watch.is_pruned:
+        shared.tell(trial, state=TrialState.PRUNED)
+    else:
+        shared.tell(trial, done.best_mae_mm)
+    return True
+
+
+def _fail(shared: optuna.Study, trial: optuna.Trial, reason: str) -> bool:
+    trial.set_user_attr("reason", reason)
+    shared.tell(trial, state=TrialState.FAIL)
+    return True
+
+
+def _begin(trial: FrozenTrial, sweep: Sweep, folder: Path) -> Experiment:
+    """A new run for the trial, or the one that a worker left behind."""
+    name = f"trial-{study.first_number(trial) + 1:03d}"
+    left = [run for run in runs.list_all(folder) if run.id.endswith(f"-{name}")]
+    if left:
+        return experiment.reopen(left[-1])
+    changes = [override(key, value) for key, value in trial.params.items()]
+    return experiment.begin(sweep.base, [*changes, override("train.name", name)], folder)
+
+
+def _freeze(shared: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
+    return shared.get_trials(deepcopy=False)[trial.number]
+
+
+class _Watch:
+    """Reports a training's epochs to its trial, and tells the training when to stop."""
+
+    def __init__(self, trial: optuna.Trial, should_stop: Callable[[], bool]):
+        self._trial, self._should_stop = trial, should_stop
+        self.is_pruned = False
+        self.is_lost = False
+
+    def should_stop(self) -> bool:
+        return self.is_pruned or self.is_lost or self._should_stop()
+
+    def report(self, events: Iterator[train.Event], begun: Experiment) -> Iterator[train.Event]:
+        """Passes the events on; epochs from before an interruption are reported again."""
+        last = begun.spec.train.epochs
+        for event in events:
+            if isinstance(event, train.Begun):
+                self._trial.set_user_attr("num_parameters", event.num_parameters)
+                for record in runs.read_lines(begun.run.history)[: event.epoch]:
+                    self._tell(record)
+            elif isinstance(event, train.EpochDone):
+                self._tell(event.record)
+                # Nothing is saved by stopping after the last epoch.
+                is_open = not self.is_lost and event.record["epoch"] < last
+                self.is_pruned = is_open and self._trial.should_prune()
+            yield event
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        try:
+            self._trial.report(_judge(record), record["epoch"])
+        except optuna.exceptions.UpdateFinishedTrialError:
+            # This machine slept for so long that another worker took the trial over.
+            self.is_lost = True
+
+
+def _judge(record: dict[str, Any]) -> float:
+    return record.get("val_mae_mm", record["train_mae_mm"])
+
+
+def _summary(run: Run, done: train.Finished) -> dict[str, Any]:
+    """What the table shows of a run, from its own records."""
+    rows = runs.read_lines(run.history)
+    seconds = [row["seconds"] for row in runs.read_lines(run.timings)]
+    return {
+        "mae_mm": done.best_mae_mm,
+        "r2": rows[done.best_epoch - 1].get("val_r2") if rows else None,
+        "best_epoch": done.best_epoch,
+        "epochs": len(rows),
+        "seconds": sum(seconds),
+    }
