@@ -21,6 +21,14 @@ resume *ARGS: _setup
 eval *ARGS: _setup
     @{{bin}}/jaxcorr eval "$@"
 
+# Search a space of specs: just sweep specs/sweep_reference.toml [--workers 2]
+sweep *ARGS: _setup
+    @{{bin}}/jaxcorr sweep "$@"
+
+# Losses against sizes over seeds, from our own runs: just table [--seeds 3] [--epochs N]
+table *ARGS: _setup
+    @{{bin}}/jaxcorr table "$@"
+
 # Write a run's ONNX model: just export runs/<id>
 export *ARGS: _setup
     @{{bin}}/jaxcorr export "$@"
