@@ -88,6 +88,14 @@ class Data(Section):
     augment: Augment = Augment()
     simulate: Simulate | None = None
 
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> "Data":
+        names = (*self.features, *self.targets)
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"features and targets to be distinct|{twice!r} twice")
+        return self
+
 
 class Model(Section):
     """The network: Dense(encoder_size) -> LayerNorm -> ReLU -> Dropout -> LSTM layers -> Dense."""
@@ -154,6 +162,15 @@ class Spec(Section):
     train: Train = Train()
     targets: Targets = Targets()
 
+    @model_validator(mode="after")
+    def _kinematic_inputs_have_velocities(self) -> "Spec":
+        half = len(self.data.features) // 2
+        positions, velocities = self.data.features[:half], self.data.features[half:]
+        if self.model.inputs == "kinematic" and velocities != tuple(f"v{p}" for p in positions):
+            rule = "data.features to be positions, then their velocities, for model.inputs"
+            raise ValueError(f"{rule} = 'kinematic'|{list(self.data.features)}")
+        return self
+
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Spec:
     """Reads and checks a spec file with overrides; see `read_table` for both.
@@ -209,7 +226,12 @@ def from_table(table: Mapping[str, Any], where: str) -> Spec:
 
 def explain(error: ValidationError, where: str, root: type[BaseModel] = Spec) -> list[str]:
     """All problems in the house's form, a line each; `where` opens each, `root` was checked."""
-    lines = [_explain(dict(problem), where, root) for problem in error.errors()]
+    lines = [
+        _explain(dict(problem), where, root)
+        for problem in error.errors()
+        # A list whose entries are all wrong counts as empty too; its entries have their lines.
+        if problem["type"] != "too_short" or not problem["input"]
+    ]
     return list(dict.fromkeys(lines))
 
 
@@ -238,7 +260,9 @@ def _override(table: dict[str, Any], text: str) -> None:
     for key in keys[:-1]:
         inner = table.setdefault(key, {})
         if not isinstance(inner, dict):
-            raise InputError(f"--set {text!r}: expected '{key}' to be a section, got {inner!r}.")
+            raise InputError(
+                f"--set {text!r}: expected '{key}' to be a section, got {inner!r}. Mend the path."
+            )
         table = inner
     if isinstance(value, str) and isinstance(table.get(keys[-1]), list):
         value = [value]
@@ -253,11 +277,11 @@ def _explain(problem: dict[str, Any], where: str, root: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], root)
         hint = _nearest_key(key, location[:-1], known, root)
-        return f"{where}{section}: unknown key '{key}';{hint} Known keys: {', '.join(known)}."
+        return f"{where}{section}: unknown key {key!r}{hint or '.'} Known keys: {', '.join(known)}."
     if kind == "missing":
         return f"{where}{section}: expected key '{key}', got none. Add it."
     if kind == "value_error":
-        rule, got = str(context["error"]).split("|")
+        rule, _, got = str(context["error"]).partition("|")
         return f"{where}{_section_label(location)}: expected {rule}, got {got}. Change one of them."
     rule = _rule(problem)
     got = repr(list(problem["input"]) if isinstance(problem["input"], tuple) else problem["input"])
@@ -280,7 +304,7 @@ def _nearest_key(
     initials = [name for name in candidates if "".join(w[0] for w in name.split("_")) == key]
     elsewhere = difflib.get_close_matches(key, list(candidates), n=1, cutoff=0.6)
     for name in (*close, *initials, *elsewhere):
-        return f" did you mean '{name}'{candidates[name]}?"
+        return f"; did you mean '{name}'{candidates[name]}?"
     return ""
 
 
@@ -304,8 +328,8 @@ def _rule(problem: dict[str, Any]) -> str:
         return "a list with at least one entry"
     for name, sign in _BOUNDS.items():
         if name in context:
-            noun = "an integer" if isinstance(problem["input"], int) else "a number"
-            return f"{noun} {sign} {context[name]:g}"
+            noun = "an integer" if isinstance(context[name], int) else "a number"
+            return f"{noun} {sign} {context[name]:.10g}"
     for name, text in _TYPE_NAMES.items():
         if kind.startswith(name):
             return text

@@ -1,0 +1,194 @@
+"""Specs: defaults in one place, every mistake at once, overrides by the same rules."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxcorr import spec
+from jaxcorr.errors import InputError
+
+FOLDER = Path(__file__).parent.parent / "specs"
+SPECS = sorted(p for p in FOLDER.glob("*.toml") if not p.stem.startswith("sweep"))
+MINIMAL = '[data]\ntraces = ["a/*.mat"]\n'
+
+
+def load(tmp_path, text, *overrides):
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+    return spec.load(path, overrides)
+
+
+def refusal(tmp_path, text, *overrides):
+    """The lines of a refusal, without the file's name."""
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text, *overrides)
+    return str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+
+
+def test_a_spec_needs_only_its_traces(tmp_path):
+    found = load(tmp_path, MINIMAL)
+    assert found.data.traces == ("a/*.mat",)
+    assert found.data.features == ("x_ref", "y_ref", "vx_ref", "vy_ref")
+    assert (found.model.hidden_size, found.model.num_layers) == (96, 2)
+    assert (found.loss.name, found.loss.mae_ratio) == ("hybrid", 0.7)
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
+def test_shipped_specs_are_valid_and_say_what_they_are_for(path):
+    spec.load(path)
+    header = path.read_text().split("[", maxsplit=1)[0]
+    assert re.search(r"^# Question: .+", header, re.M)
+    assert f"just train specs/{path.name}" in header
+
+
+def test_a_spec_survives_its_own_table(tmp_path):
+    text = MINIMAL + '[data.split]\nby = "part"\ntest_parts = ["boat"]\n[train]\nname = "n"\n'
+    found = load(tmp_path, text)
+    assert spec.from_table(spec.to_table(found), "again") == found
+
+
+def test_a_spec_cannot_be_changed(tmp_path):
+    with pytest.raises(ValueError, match="frozen"):
+        load(tmp_path, MINIMAL).train.epochs = 3
+
+
+BAD = [
+    ("window = 0", "[data] window: expected an integer >= 2, got 0."),
+    ("stride = 2.0", "[data] stride: expected an integer, got 2.0."),
+    ("stride = true", "[data] stride: expected an integer, got True."),
+    ('batch_size = "32"', "[data] batch_size: expected an integer, got '32'."),
+    ("horizon = 1001", "[data] horizon: expected an integer <= 1000, got 1001."),
+    ('supervision = "some"', "[data] supervision: expected one of 'all', 'last', got 'some'."),
+    ("balance_parts = 1", "[data] balance_parts: expected true or false, got 1."),
+    ("targets = []", "[data] targets: expected a list with at least one entry, got []."),
+    ('targets = "error_x"', "[data] targets: expected a list of strings, got 'error_x'."),
+    ("targets = [1]", "[data] targets: expected a string, got 1."),
+    (
+        'targets = ["error_x", "error_x"]',
+        "[data]: expected features and targets to be distinct, got 'error_x' twice.",
+    ),
+    (
+        'features = ["vx_ref", "vy_ref", "x_ref", "y_ref"]',
+        ": expected data.features to be positions, then their velocities, for model.inputs = "
+        "'kinematic', got ['vx_ref', 'vy_ref', 'x_ref', 'y_ref'].",
+    ),
+    ("windw = 5", "[data]: unknown key 'windw'; did you mean 'window'? Known keys: traces, feat"),
+    ("split = 5", "[data] split: expected a section, got 5."),
+    ("[loss]\nmae_ratio = 1.5", "[loss] mae_ratio: expected a number <= 1, got 1.5."),
+    ("[loss]\nmae_ratio = nan", "[loss] mae_ratio: expected a finite number, got nan."),
+    ("[optimizer]\nlearning_rate = 0", "[optimizer] learning_rate: expected a number > 0, got 0."),
+    ("[optimizer]\nclip_norm = true", "[optimizer] clip_norm: expected a number, got True."),
+    (
+        "[train]\nseed = 2147483648",
+        "[train] seed: expected an integer < 2147483648, got 21474836",
+    ),
+    (
+        "[train]\nlr = 1e-3",
+        "[train]: unknown key 'lr'; did you mean 'learning_rate' in [optimizer]? Known keys: name",
+    ),
+    ("[trian]\nepochs = 5", ": unknown key 'trian'; did you mean 'train'? Known keys: data, model"),
+    ("[foo]", ": unknown key 'foo'. Known keys: data, model, loss, optimizer, train, targets."),
+    ("[data.split]\ntrain = 0.9", "[data.split]: expected train + val + test to be 1, got 1.1."),
+    ("[data.split]\ntrain = 0\nval = 0.9", "[data.split]: expected train > 0, got 0."),
+    (
+        '[data.split]\ntest_parts = ["a"]',
+        "[data.split]: expected by = 'part' where test_parts is given, got by = 'trace'.",
+    ),
+    (
+        "[data.augment]\nnoise = 1",
+        "[data.augment]: unknown key 'noise'; did you mean 'input_noise'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD)
+def test_a_mistake_is_named_with_section_key_rule_and_value(tmp_path, text, message):
+    (line,) = refusal(tmp_path, MINIMAL + text)
+    assert line.startswith("s.toml" + ("" if message[0] == ":" else " ") + message)
+    assert line.endswith(".")
+
+
+def test_all_mistakes_are_reported_at_once(tmp_path):
+    text = "[data]\nstride = 0\n[train]\nlr = 1\nepochs = -1\n[model]\ndropout = 1"
+    lines = refusal(tmp_path, text)
+    assert len(lines) == 5
+    assert lines[0] == "s.toml [data]: expected key 'traces', got none. Add it."
+    assert lines[2] == "s.toml [model] dropout: expected a number < 1, got 1. Change the value."
+
+
+def test_what_is_no_spec_is_refused(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "latin.toml").write_bytes("# Größe".encode("latin-1"))
+    (tmp_path / "cut.toml").write_text("[data\n")
+    for name, message in {
+        "none.toml": r"expected a spec file, got none\. Look in specs/\.",
+        "folder": r"expected a spec file, got a folder\. Look in specs/\.",
+        "latin.toml": r"expected UTF-8 text, got byte 0xf6 at offset 4\. Save the spec as UTF-8\.",
+        "cut.toml": r"expected TOML, got .*line 1.*\. Mend that line\.",
+    }.items():
+        with pytest.raises(InputError, match=rf"^{tmp_path}/{name}: {message}$"):
+            spec.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("override", "read"),
+    [
+        ("train.epochs=5", lambda s: s.train.epochs == 5),
+        ("train.epochs = 5", lambda s: s.train.epochs == 5),
+        ("data.split.seed=3", lambda s: s.data.split.seed == 3),
+        ("train.name=a run", lambda s: s.train.name == "a run"),
+        ('train.name="5"', lambda s: s.train.name == "5"),
+        ("data.traces=b/*.mat", lambda s: s.data.traces == ("b/*.mat",)),
+        ('data.traces=["b", "c=d"]', lambda s: s.data.traces == ("b", "c=d")),
+        ("optimizer.learning_rate=1e-3", lambda s: s.optimizer.learning_rate == 1e-3),
+    ],
+)
+def test_overrides_are_toml_values_or_plain_texts(tmp_path, override, read):
+    assert read(load(tmp_path, MINIMAL, override))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs=5", "--set 'epochs=5': expected section.key=value, got 'epochs=5'. Example: "),
+        ("train.epochs", "--set 'train.epochs': expected section.key=value"),
+        ("train.=5", "--set 'train.=5': expected section.key=value"),
+        ("train.epochs=0", "s.toml [train] epochs: expected an integer >= 1, got 0."),
+        ("train.epoch=1", "s.toml [train]: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("data.stride.x=1", "--set 'data.stride.x=1': expected 'stride' to be a section, got 4."),
+    ],
+)
+def test_overrides_are_checked_as_the_file_is(tmp_path, override, message):
+    (line,) = refusal(tmp_path, MINIMAL + "stride = 4\n", override)
+    assert line.startswith(message)
+
+
+NAMES = st.text(max_size=3) | st.sampled_from(["x_ref", "vx_ref", "a|b", "boat"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | NAMES,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
+    max_leaves=4,
+)
+KEYS = st.sampled_from(["traces", "features", "split", "window", "simulate", "seed"]) | NAMES
+SECTIONS = st.sampled_from(["data", "model", "train"]) | NAMES
+TABLES = st.dictionaries(SECTIONS, VALUES | st.dictionaries(KEYS, VALUES, max_size=3), max_size=4)
+
+
+@given(TABLES)
+def test_any_table_gives_a_spec_or_a_line_for_each_mistake(table):
+    lines = []
+    try:
+        found = spec.from_table(table, "s.toml")
+        assert spec.from_table(spec.to_table(found), "again") == found
+    except InputError as error:
+        lines = str(error).splitlines()
+    assert all(line.startswith("s.toml") and line[-1] == "." for line in lines)
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_name(text):
+    table = {"data": {"traces": ["a"]}, "train": {"name": text}}
+    assert spec.from_table(table, "s.toml").train.name == text
