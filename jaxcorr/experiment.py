@@ -5,6 +5,7 @@ fingerprints, scales and the test samples. The module does not train.
 """
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,16 +83,19 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
     """
     spec = specs.load(path, overrides)
     data = dataset.load(spec.data)
+    scales = train.fit_scales(spec, data)
     run = runs.create(folder, spec.train.name or path.stem)
     try:
         runs.write_text(run.path / "spec.toml", _as_given(path, overrides))
         dataset.save_samples(run.path / TEST_SAMPLES, data.test)
-        scales = train.fit_scales(spec, data)
         runs.write_json(run.path / "stats.json", _stats(spec, scales))
         # Last, since a folder with this file counts as a run.
         resolved = _resolve(spec, data, len(scales.inputs.mean))
         runs.write_json(run.path / "resolved.json", resolved)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too
+        shutil.rmtree(run.path, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         raise InputError(
             f"{run.path}: expected to write the run's files, got '{error.strerror}'. Make room, or "
             "choose another folder with --runs."
@@ -106,10 +110,11 @@ def reopen(run: Run) -> Experiment:
         InputError: a trace is missing or has changed since; the text names those that differ.
     """
     spec = run.spec()
-    resolved = run.read_json("resolved.json")
+    resolved = run.resolved()
     data = dataset.load(spec.data, resolved["split"])
+    # Traces that were added since are in no split, so they change nothing.
     known, now = resolved["fingerprint"], dataset.fingerprint(data)
-    changed = sorted(name for name in known.keys() | now.keys() if known.get(name) != now.get(name))
+    changed = sorted(name for name in known if known[name] != now.get(name))
     if changed:
         raise InputError(
             f"{run.path}: expected the traces that the run began with, got {len(changed)} that "

@@ -16,7 +16,7 @@ from jaxcorr.trace import Trace
 
 
 class Row(NamedTuple):
-    """One file's figures; all but `path` and `problem` are None where it could not be read."""
+    """One file's figures, each None where the file or the fields for it could not be read."""
 
     path: str
     part: str | None
@@ -56,28 +56,25 @@ def _inspect_file(path: Path, sample_rate_hz: float) -> Row:
 
 def _describe(found: Trace, problem: str | None) -> Row:
     fields = found.fields
-    n = found.num_samples
-    time = fields.get("time")
-    duration_s = 0.0 if time is None else float(time[-1] - time[0])
-    speed = np.hypot(fields.get("vx_ref", np.zeros(n)), fields.get("vy_ref", np.zeros(n)))
-    size = np.hypot(fields.get("error_x", np.zeros(n)), fields.get("error_y", np.zeros(n)))
+    time = _finite(fields.get("time"))
+    duration_s = float(time[-1] - time[0]) if len(time) else 0.0
     return Row(
         path=str(found.path),
         part=found.part,
-        num_samples=n,
+        num_samples=found.num_samples,
         duration_s=duration_s if duration_s > 0 else None,
-        sample_rate_hz=found.sample_rate_hz if duration_s > 0 else None,
+        sample_rate_hz=(len(time) - 1) / duration_s if duration_s > 0 else None,
         x_range_mm=_range(fields.get("x_ref")),
         y_range_mm=_range(fields.get("y_ref")),
-        peak_speed_mm_s=_finite_max(speed),
+        peak_speed_mm_s=_peak(fields.get("vx_ref"), fields.get("vy_ref")),
         rms_x_um=_rms_um(fields.get("error_x")),
         rms_y_um=_rms_um(fields.get("error_y")),
-        max_error_um=_finite_max(1e3 * size),
+        max_error_um=_peak(fields.get("error_x"), fields.get("error_y"), 1e3),
         problem=problem,
     )
 
 
-def _finite(values: Float[ndarray, " n"] | None) -> Float[ndarray, " n"]:
+def _finite(values: Float[ndarray, " n"] | None) -> Float[ndarray, " m"]:
     return np.zeros(0) if values is None else values[np.isfinite(values)]
 
 
@@ -86,9 +83,14 @@ def _range(values: Float[ndarray, " n"] | None) -> tuple[float, float] | None:
     return (float(finite.min()), float(finite.max())) if len(finite) else None
 
 
-def _finite_max(values: Float[ndarray, " n"]) -> float | None:
-    finite = _finite(values)
-    return float(finite.max()) if len(finite) else None
+def _peak(
+    x: Float[ndarray, " n"] | None, y: Float[ndarray, " n"] | None, scale: float = 1.0
+) -> float | None:
+    """Greatest length of the vectors (x, y), times `scale`."""
+    if x is None or y is None:
+        return None
+    finite = _finite(np.hypot(x, y))
+    return float(scale * finite.max()) if len(finite) else None
 
 
 def _rms_um(values: Float[ndarray, " n"] | None) -> float | None:

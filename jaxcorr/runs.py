@@ -21,6 +21,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec
 
 LATEST = "latest"
+RESOLVED = {"spec", "split", "fingerprint"}  # what a run needs of resolved.json
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy")
 
 
@@ -71,11 +72,24 @@ class Run:
         except ValueError as error:
             raise InputError(f"{path}: expected JSON, got {error}. Train the run again.") from None
 
+    def resolved(self) -> dict[str, Any]:
+        """What resolved.json says of how the run began.
+
+        Raises:
+            InputError: the file is missing, damaged or not one that `experiment.begin` wrote.
+        """
+        content = self.read_json("resolved.json")
+        missing = RESOLVED - content.keys() if isinstance(content, dict) else RESOLVED
+        if missing:
+            raise InputError(
+                f"{self.path}/resolved.json: expected key '{min(missing)}', got none. "
+                "Train the run again."
+            )
+        return content
+
     def spec(self) -> Spec:
         """The run's spec with every default as it was when the run began."""
-        return specs.from_table(
-            self.read_json("resolved.json")["spec"], f"{self.path}/resolved.json"
-        )
+        return specs.from_table(self.resolved()["spec"], f"{self.path}/resolved.json")
 
 
 def create(folder: Path, name: str) -> Run:

@@ -1,0 +1,144 @@
+"""Run folders from specs: whole or not there, and reopened only on the same data."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tomli
+from toy import write_circle
+
+from jaxcorr import experiment, runs, spec
+from jaxcorr.errors import InputError
+
+SPEC = """\
+# Question: is the folder whole?
+# Command: none
+
+[data]
+traces = ["{folder}/*/*.mat"]
+window = 20
+"""
+
+
+@pytest.fixture
+def spec_path(tmp_path):
+    for layer in range(8):
+        write_circle(tmp_path / "data_simulation_boat_all" / f"layer{layer}.mat", 60 + layer)
+    path = tmp_path / "circle.toml"
+    path.write_text(SPEC.format(folder=tmp_path))
+    return path
+
+
+def begin(spec_path, *overrides):
+    return experiment.begin(spec_path, list(overrides), spec_path.parent / "runs")
+
+
+def test_a_folder_holds_all_that_a_run_needs(spec_path):
+    begun = begin(spec_path)
+    names = sorted(path.name for path in begun.run.path.iterdir())
+    assert names == ["resolved.json", "spec.toml", "stats.json", "test.npz"]
+    assert begun.run.id.endswith("-circle")
+    assert (begun.run.path / "spec.toml").read_text() == spec_path.read_text()
+    assert begun.run.spec() == begun.spec == spec.load(spec_path)
+    resolved = begun.run.resolved()
+    assert resolved["split"] == begun.data.split
+    assert resolved["fingerprint"].keys() == begun.data.paths.keys()
+    assert resolved["versions"]["jaxcorr"]
+
+
+def test_scales_are_of_the_training_split_alone(spec_path):
+    begun = begin(spec_path, "model.inputs=raw")
+    stats = json.loads((begun.run.path / "stats.json").read_text())
+    train = begun.data.train
+    np.testing.assert_allclose(stats["inputs"]["mean"], train.features.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(stats["targets"]["std"], train.targets.std(axis=0), rtol=1e-4)
+    assert stats["targets"]["names"] == ["error_x", "error_y"]
+
+
+def test_overrides_are_kept_so_that_the_spec_gives_the_run_again(spec_path):
+    begun = begin(spec_path, "train.epochs=7", "train.name=my run", "data.split.seed=3")
+    assert begun.run.id.endswith("-my-run")
+    kept = begun.run.path / "spec.toml"
+    assert kept.read_text().startswith("# Question: is the folder whole?\n# Command: none\n")
+    assert "# changed by --set train.epochs=7\n" in kept.read_text()
+    assert tomli.loads(kept.read_text())["train"]["epochs"] == 7
+    assert spec.load(kept) == begun.spec
+
+
+def test_test_samples_stay_with_the_run_when_it_moves_and_its_traces_go(spec_path):
+    begun = begin(spec_path)
+    moved = runs.Run(begun.run.path.rename(spec_path.parent / "elsewhere"))
+    shutil.rmtree(spec_path.parent / "data_simulation_boat_all")
+    found = experiment.test_samples(moved, moved.spec(), [])
+    np.testing.assert_array_equal(found.features, begun.data.test.features)
+    assert found.names == begun.data.test.names
+
+
+def test_other_traces_can_be_evaluated_on(spec_path):
+    begun = begin(spec_path)
+    path = write_circle(spec_path.parent / "other" / "new.mat", 99)
+    found = experiment.test_samples(begun.run, begun.spec, [str(path)])
+    assert found.names == ("other/new",)
+    assert len(found.features) == 99
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epochs=0", r"circle\.toml \[train\] epochs: expected an integer >= 1, got 0"),
+        ("data.traces=/nowhere/*", r"expected files that match '/nowhere/\*', got none"),
+        ("data.window=500", r"data\.window: expected at most"),
+        ("data.sample_rate_hz=50", r"time: expected 50 Hz"),
+    ],
+)
+def test_a_refused_spec_makes_no_folder(spec_path, override, message):
+    with pytest.raises(InputError, match=message):
+        begin(spec_path, override)
+    assert not (spec_path.parent / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["spec.toml", "stats.json", "resolved.json"])
+@pytest.mark.parametrize(
+    ("error", "seen", "message"),
+    [
+        (OSError(28, "No space left"), InputError, r"run's files, got 'No space left'\. Make room"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
+    ],
+)
+def test_a_full_disk_or_an_interrupt_leaves_no_folder(
+    spec_path, monkeypatch, name, error, seen, message
+):
+    write = runs.write_text
+
+    def fail(path, text):
+        if path.name == name:
+            raise error
+        write(path, text)
+
+    monkeypatch.setattr(runs, "write_text", fail)
+    with pytest.raises(seen, match=message):
+        begin(spec_path)
+    assert list((spec_path.parent / "runs").iterdir()) == []
+
+
+def test_a_run_is_reopened_on_the_same_split_though_files_were_added(spec_path):
+    begun = begin(spec_path)
+    write_circle(spec_path.parent / "data_simulation_boat_all" / "layer99.mat")
+    again = experiment.reopen(begun.run)
+    assert again.data.split == begun.data.split
+    assert again.spec == begun.spec
+    np.testing.assert_array_equal(again.data.train.targets, begun.data.train.targets)
+
+
+def test_changed_traces_are_refused_by_name(spec_path):
+    begun = begin(spec_path)
+    folder = spec_path.parent / "data_simulation_boat_all"
+    for layer in (2, 5):
+        write_circle(folder / f"layer{layer}.mat", 61)
+    changed = r"data_simulation_boat_all/layer2, data_simulation_boat_all/layer5"
+    with pytest.raises(InputError, match=rf"got 2 that differ: {changed}\. Bring the files back"):
+        experiment.reopen(begun.run)
+    (folder / "layer2.mat").unlink()
+    with pytest.raises(InputError, match=r"8 traces, got none for data_simulation_boat_all/layer2"):
+        experiment.reopen(begun.run)

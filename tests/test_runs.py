@@ -1,0 +1,147 @@
+"""Run folders: made once, found by any name that is meant, files whole or not there."""
+
+import json
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxcorr import runs, spec
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run
+
+
+def made(folder, *names):
+    found = []
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "resolved.json").write_text("{}")
+        found.append(Run(folder / name))
+    return found
+
+
+def test_two_runs_of_one_second_get_two_folders(tmp_path):
+    made_runs = [runs.create(tmp_path / "runs", "a b/c") for _ in range(3)]
+    assert len({run.id for run in made_runs}) == 3
+    assert all(run.path.is_dir() and "-a-b-c" in run.id for run in made_runs)
+    assert runs.create(tmp_path, "").id.endswith("-run")
+
+
+@pytest.mark.parametrize("name", ["..", "../../x", "/etc", "a\nb", "ünï"])
+def test_no_name_leaves_the_folder(tmp_path, name):
+    assert runs.create(tmp_path, name).path.resolve().parent == tmp_path
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    rule = r"expected a folder that can be made, got 'Not a directory'\. Choose another with --runs"
+    with pytest.raises(InputError, match=rule):
+        runs.create(tmp_path / "file", "a")
+
+
+def test_a_run_is_found_by_path_id_start_and_latest(tmp_path, monkeypatch):
+    first, second = made(tmp_path / "runs", "20260101-000000-b", "20260102-000000-a")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "20270101-000000-unfinished").mkdir()
+    for text in (str(first.path), f"runs/{first.id}", first.id, "20260101", "runs/20260101"):
+        assert runs.find(text).path.resolve() == first.path
+    for text in ("latest", "runs/latest", str(tmp_path / "runs" / "latest")):
+        assert runs.find(text).path.resolve() == second.path
+    assert runs.find("latest", tmp_path / "runs") == second
+    assert runs.list_all(tmp_path / "runs") == [first, second]
+    assert runs.list_all(tmp_path / "nowhere") == []
+
+
+def test_an_id_that_starts_another_is_itself(tmp_path):
+    short, _ = made(tmp_path, "20260101-000000-a", "20260101-000000-a-2")
+    assert runs.find("20260101-000000-a", tmp_path) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("2026", r"2026: expected one run, got 2 that match: 20260101-000000-a, 20260102-0+-b\. R"),
+        ("x", r"x: expected one run, got none\. Runs: 20260101-000000-a, 20260102-000000-b\."),
+        ("", r": expected a run folder with resolved\.json, got a folder without\."),
+        (
+            "nowhere/latest",
+            r"nowhere/latest: expected one run, got none\. Runs: none yet; train one",
+        ),
+    ],
+)
+def test_no_run_or_several_are_refused(tmp_path, monkeypatch, text, message):
+    made(tmp_path, "20260101-000000-a", "20260102-000000-b")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        runs.find(text, tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    (tmp_path / "specs").mkdir()
+    with pytest.raises(InputError, match=r"specs: expected a run folder with resolved.json, got a"):
+        runs.find(str(tmp_path / "specs"))
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.json"
+    runs.write_json(path, {"a": [1, None, "ü"]})
+    assert Run(tmp_path).read_json("a.json") == {"a": [1, None, "ü"]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        runs.write_json(path, {"a": float("nan")})
+    with pytest.raises(UnicodeEncodeError):
+        runs.write_text(path, "\ud800")
+    assert Run(tmp_path).read_json("a.json") == {"a": [1, None, "ü"]}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_missing_and_damaged_files_are_refused(tmp_path):
+    run = Run(tmp_path)
+    with pytest.raises(InputError, match=r"a\.json: expected a readable file, got 'No such file"):
+        run.read_json("a.json")
+    for content in (b"{", b"\xff"):
+        (tmp_path / "a.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.json: expected JSON, got .* Train the run again"):
+            run.read_json("a.json")
+    for content in ("{}", "[]", '{"spec": 1, "split": 1}'):
+        (tmp_path / "resolved.json").write_text(content)
+        with pytest.raises(
+            InputError, match=r"resolved\.json: expected key 'fingerprint', got none"
+        ):
+            run.spec()
+
+
+def test_a_run_keeps_every_default_as_it_was(tmp_path):
+    given_spec = spec.from_table({"data": {"traces": ["a"]}, "train": {"epochs": 3}}, "here")
+    table = {"spec": spec.to_table(given_spec), "split": {}, "fingerprint": {}}
+    runs.write_json(tmp_path / "resolved.json", table)
+    assert Run(tmp_path).spec() == given_spec
+
+
+@given(st.lists(st.dictionaries(st.text(), st.integers()), max_size=4), st.integers(0, 30))
+def test_rows_survive_a_last_line_cut_short(tmp_path_factory, rows, cut):
+    path = tmp_path_factory.mktemp("rows") / "history.jsonl"
+    assert runs.read_lines(path) == []
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_text(text)
+    assert runs.read_lines(path) == rows
+    path.write_text(text[: max(0, len(text) - cut)])
+    found = runs.read_lines(path)
+    assert found == rows[: len(found)]
+    assert len(found) >= text[: max(0, len(text) - cut)].count("\n")
+
+
+def test_the_fingerprint_is_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert runs.fingerprint({"name": tmp_path / "a"}) == {"name": known}
+
+
+def test_the_machine_is_described_with_versions_and_commit():
+    found = runs.describe_machine()
+    json.dumps(found)
+    assert set(runs.PACKAGES) < found["versions"].keys()
+    assert found["machine"]["cores"] >= 1
+    command = ["git", "rev-parse", "HEAD"]
+    head = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    assert (found["git_commit"] or "").rstrip("+") == head
