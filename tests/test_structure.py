@@ -1,0 +1,101 @@
+"""The shape of the package: which module may import which, what loads where, who prints."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "jaxcorr"
+# A module imports only from the rows above its own. The rows follow the data flow.
+LEVELS = (
+    ("errors",),
+    ("spec", "words", "arcs", "limits", "slicers"),
+    ("trace", "machine", "selection", "locks", "sweep_spec"),
+    ("gcode", "plant", "disturbance", "windows", "normalize", "metrics", "recurrent", "runs"),
+    ("planner", "pipeline", "model", "losses", "optimizer", "dataset", "inspection", "overview"),
+    ("simulate", "predict", "update", "checkpoint", "records", "latency", "torch_reference"),
+    ("collect", "train", "stream", "plots", "study"),
+    ("experiment", "evaluate", "export"),
+    ("ceiling", "comparison", "sweep", "console"),
+    ("session", "console_sweep"),
+    ("cli_simulation", "cli_sweep"),
+    ("cli",),
+)
+LEVEL_OF = {name: level for level, row in enumerate(LEVELS) for name in row}
+WITHOUT_JAX = {name for row in LEVELS[:4] for name in row} - {"metrics", "plant", "recurrent"}
+INSIDE_FUNCTIONS = {"onnx", "onnxruntime", "jax2onnx", "matplotlib", "torch", "h5py"}
+MAY_PRINT = ("cli", "console", "session")  # and what their names begin
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def parse(name):
+    return ast.parse((PACKAGE / f"{name}.py").read_text())
+
+
+def imports(nodes):
+    """Every module that these nodes import, `from jaxcorr import a` as jaxcorr.a."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            whole = node.module == "jaxcorr"
+            yield from (f"jaxcorr.{a.name}" for a in node.names) if whole else (node.module,)
+
+
+def at_load(tree):
+    """The nodes that run when the module loads: all but the bodies of functions."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from at_load(node)
+
+
+def test_every_module_has_a_level():
+    assert sorted(LEVEL_OF) == MODULES, "list each module of the package in LEVELS, once"
+    assert len(LEVEL_OF) == sum(map(len, LEVELS))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_come_from_lower_levels(name):
+    used = {m.split(".")[1] for m in imports(ast.walk(parse(name))) if m.startswith("jaxcorr.")}
+    wrong = {other for other in used if LEVEL_OF.get(other, 99) >= LEVEL_OF.get(name, -1)}
+    assert not wrong, f"{name} imports from its own level or above: {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_JAX))
+def test_the_lower_levels_need_no_jax(name):
+    used = {module.split(".")[0] for module in imports(ast.walk(parse(name)))}
+    assert not used & {"jax", "jaxlib", "flax", "optax", "orbax", "grain"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_heavy_libraries_load_where_they_are_used(name):
+    loaded = {module.split(".")[0] for module in imports(at_load(parse(name)))}
+    assert not loaded & INSIDE_FUNCTIONS
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if not n.startswith(MAY_PRINT)])
+def test_only_the_command_line_prints_and_reads_arguments(name):
+    tree = parse(name)
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not calls & {"print", "input", "breakpoint"}
+    attributes = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    assert not attributes & {"sys.argv", "sys.stdout", "sys.stderr", "sys.exit"}
+    assert not {"rich", "typer", "argparse"} & {m.split(".")[0] for m in imports(ast.walk(tree))}
+
+
+def test_help_and_reading_traces_load_neither_jax_nor_plots():
+    code = (
+        "import sys, jaxcorr, jaxcorr.cli, jaxcorr.inspection, jaxcorr.overview, jaxcorr.gcode\n"
+        "print(sorted({'jax', 'flax', 'torch', 'matplotlib', 'onnx'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", ["__init__", *MODULES])
+def test_every_module_says_what_it_does(name):
+    assert len(ast.get_docstring(parse(name)) or "") > 40
