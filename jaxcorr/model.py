@@ -4,6 +4,7 @@
 raw millimetres in and millimetres out. The module knows nothing of data files, training or runs.
 """
 
+import functools
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -96,7 +97,8 @@ class LSTMLayer(nn.Module):
             "recurrent_kernel", _orthogonal_gates, (self.hidden_size, 4 * self.hidden_size)
         )
         run = recurrent.scan_reverse if is_training else recurrent.scan
-        return run(self.dtype, projected.astype(jnp.float32), kernel, carry)
+        # The predictor's weights are numpy constants, hence asarray.
+        return run(self.dtype, projected.astype(jnp.float32), jnp.asarray(kernel), carry)
 
 
 class ErrorModel(nn.Module):
@@ -147,6 +149,7 @@ def carry_for(spec: Spec, num_streams: int) -> Carry:
     )
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def initialize(spec: Spec, num_inputs: int, key: Array) -> Variables:
     """Fresh network parameters, for `num_inputs` encoder inputs."""
     carry = carry_for(spec, 1)
@@ -205,6 +208,6 @@ def _forget_bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -
 
 def _orthogonal_gates(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
     """An orthogonal square per gate."""
-    keys = jax.random.split(key, 4)
     square = nn.initializers.orthogonal()
-    return jnp.concatenate([square(k, (shape[0], shape[0]), dtype) for k in keys], axis=1)
+    squares = jax.vmap(lambda k: square(k, (shape[0], shape[0]), dtype))(jax.random.split(key, 4))
+    return jnp.concatenate(list(squares), axis=1)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 LayerCarry = tuple[Float[Array, "b h"], Float[Array, "b h"]]
 
 
-def cell(gates: Float[Array, "b 4h"], c: Float[Array, "b h"]) -> LayerCarry:
+def cell(gates: Float[Array, "b g"], c: Float[Array, "b h"]) -> LayerCarry:
     """One LSTM update from the summed gate inputs; returns (c, h)."""
     i, f, g, o = _activate(gates)
     c = f * c + i * g
@@ -27,11 +27,13 @@ def cell(gates: Float[Array, "b 4h"], c: Float[Array, "b h"]) -> LayerCarry:
 
 def scan(
     dtype: DTypeLike,
-    projected: Float[Array, "t b 4h"],
-    kernel: Float[Array, "h 4h"],
+    projected: Float[Array, "t b g"],
+    kernel: Float[Array, "h g"],
     carry: LayerCarry,
 ) -> tuple[LayerCarry, Float[Array, "t b h"]]:
-    """Runs a layer over t steps of b sequences; plain scan, differentiable in any mode.
+    """Runs a layer of h units over t steps of b sequences; plain scan, differentiable in any mode.
+
+    The axis g holds the four gates of h values each.
 
     Args:
         dtype: of the recurrent matmul's operands; it accumulates in float32, and the state is
@@ -45,7 +47,7 @@ def scan(
 
     kernel = kernel.astype(dtype)
 
-    def body(carry: LayerCarry, z: Float[Array, "b 4h"]) -> tuple[LayerCarry, Float[Array, "b h"]]:
+    def body(carry: LayerCarry, z: Float[Array, "b g"]) -> tuple[LayerCarry, Float[Array, "b h"]]:
         c, h = cell(z + _matmul(carry[1], kernel), carry[0])
         return (c, h), h
 
@@ -58,8 +60,8 @@ def scan(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def scan_reverse(
     dtype: DTypeLike,
-    projected: Float[Array, "t b 4h"],
-    kernel: Float[Array, "h 4h"],
+    projected: Float[Array, "t b g"],
+    kernel: Float[Array, "h g"],
     carry: LayerCarry,
 ) -> tuple[LayerCarry, Float[Array, "t b h"]]:
     """The same values as `scan` and the same gradients, faster, in reverse mode only."""
@@ -68,8 +70,8 @@ def scan_reverse(
 
 def _forward(
     dtype: DTypeLike,
-    projected: Float[Array, "t b 4h"],
-    kernel: Float[Array, "h 4h"],
+    projected: Float[Array, "t b g"],
+    kernel: Float[Array, "h g"],
     carry: LayerCarry,
 ) -> tuple[tuple[LayerCarry, Array], tuple[Array, ...]]:
     kernel = kernel.astype(dtype)
@@ -120,7 +122,7 @@ def _backward(
 scan_reverse.defvjp(_forward, _backward)
 
 
-def _activate(gates: Float[Array, "*b 4h"]) -> tuple[Array, Array, Array, Array]:
+def _activate(gates: Float[Array, "*b g"]) -> tuple[Array, Array, Array, Array]:
     i, f, g, o = jnp.split(gates, 4, axis=-1)
     return jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
 

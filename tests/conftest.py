@@ -1,11 +1,14 @@
-"""Shape annotations checked at run time, and the hypothesis profiles.
+"""Shape annotations checked at run time, shared compilations and runs, hypothesis profiles.
 
 `--hypothesis-profile=thorough` runs 10,000 cases of every property.
 """
 
+import os
+import tempfile
 from pathlib import Path
 
 import jaxtyping
+import pytest
 from hypothesis import settings
 
 # Before any test imports them: modules that declare shapes are checked, under pytest only.
@@ -15,3 +18,27 @@ NUMBERS = "beartype.BeartypeConf(is_pep484_tower=True)"  # an int is a float, as
 jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
+
+# What one test, or a process that it starts, has compiled is there for the next.
+COMPILED = tempfile.TemporaryDirectory(prefix="jaxcorr-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+@pytest.fixture(scope="session")
+def layers(tmp_path_factory):
+    """The pattern of six traces that can be learned."""
+    import oscillator
+
+    return oscillator.write_layers(tmp_path_factory.mktemp("layers"))
+
+
+@pytest.fixture(scope="session")
+def trained(layers, tmp_path_factory):
+    """A finished toy run with its data; a test that changes the folder takes a copy."""
+    import oscillator
+
+    begun = oscillator.begin(layers, tmp_path_factory.mktemp("trained"), train={"epochs": 20})
+    oscillator.fit(begun)
+    return begun
