@@ -4,7 +4,6 @@
 It reads a run folder and knows nothing of training data or metrics.
 """
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float32
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from jaxcorr import checkpoint, model, runs
 from jaxcorr.errors import InputError
@@ -22,6 +22,10 @@ from jaxcorr.model import Carry, Weights
 from jaxcorr.normalize import Scale
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
+
+# No printer's position (mm) or speed (mm/s) comes near; beyond it float32 arithmetic would overflow
+# and spoil the state for good.
+MOST = 1e6
 
 StepFn = Callable[[Weights, Carry, Array], tuple[Carry, Array]]
 
@@ -110,28 +114,35 @@ class Predictor:
         Returns:
             error = actual - reference per axis (mm), `horizon` samples after this one.
         Raises:
-            InputError: a value is not finite or their number is wrong; the state stays as it was.
+            InputError: a value is not finite, not within 1e6, or their number is wrong; the state
+                stays as it was.
         """
-        if len(sample) != len(self._sample) or not all(map(math.isfinite, sample)):
+        if len(sample) != len(self._sample) or not all([-MOST < value < MOST for value in sample]):
             raise InputError(
-                f"step: expected finite {', '.join(self.spec.data.features)}, got {sample}. "
-                "The state is unchanged; pass the sample again."
+                f"step: expected finite {', '.join(self.spec.data.features)} within {MOST:g}, got "
+                f"{sample}. The state is unchanged; pass the sample again."
             )
         self._sample[:] = sample
         self._carry, errors = self._step_fn(self._carry, self._sample)
         # Reading through numpy waits for the result without a copy on the CPU.
         return tuple(np.asarray(errors).tolist())
 
-    def predict_ahead(self, samples: Float32[ndarray, "t f"]) -> Float32[ndarray, "t k"]:
+    def predict_ahead(self, samples: ArrayLike) -> Float32[ndarray, "t k"]:
         """Errors (mm) for t samples that follow the newest one, in one call; the state stays.
 
         Compiles once for each new t.
+
+        Args:
+            samples: t rows of features, as `step` takes them.
+        Raises:
+            InputError: a value is not finite or not within 1e6, or the shape is wrong.
         """
         block = np.asarray(samples, np.float32)
-        if block.ndim != 2 or block.shape[1] != len(self._sample) or not np.isfinite(block).all():
+        is_table = block.ndim == 2 and len(block) and block.shape[1] == len(self._sample)
+        if not is_table or not (np.abs(block) < MOST).all():
             raise InputError(
-                f"predict_ahead: expected finite samples of shape (t, {len(self._sample)}), got "
-                f"shape {block.shape}. Pass one row for each sample."
+                f"predict_ahead: expected finite samples within {MOST:g} of shape "
+                f"(t, {len(self._sample)}), got shape {block.shape}. Pass one row for each sample."
             )
         return np.asarray(self._ahead_fn(self._carry, block)[1])
 
@@ -146,9 +157,9 @@ class Predictor:
 
     @carry.setter
     def carry(self, value: Float32[ndarray, " size"]) -> None:
-        if np.shape(value) != self._start.shape:
+        if np.shape(value) != self._start.shape or not np.isfinite(value).all():
             raise InputError(
-                f"carry: expected shape {self._start.shape}, got {np.shape(value)}. "
-                "Assign a value read from this predictor's carry."
+                f"carry: expected finite values of shape {self._start.shape}, got shape "
+                f"{np.shape(value)}. Assign a value read from this predictor's carry."
             )
         self._carry = jnp.array(value, jnp.float32)
