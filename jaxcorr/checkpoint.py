@@ -1,16 +1,21 @@
 """Training state on disk, through orbax: each checkpoint holds the latest state and best weights.
 
 A checkpoint appears under its step number only when complete. A damaged newest one is passed over
-for the one before. The module knows pytrees and files; it does not know what they mean to training.
+for the one before; digests tell, since orbax alone does not notice a flipped bit in an array. The
+module knows pytrees and files; it does not know what they mean to training.
 """
 
+import hashlib
+import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxcorr.errors import InputError
@@ -29,17 +34,31 @@ class Saved(NamedTuple):
     skipped: tuple[str, ...]
 
 
-class Writer:
-    """Writes checkpoints of one run and keeps the last few."""
+class Damaged(ValueError):
+    """A checkpoint that can be read but is not what was written."""
 
-    def __init__(self, folder: Path, keep: int):
+
+class Writer:
+    """Writes checkpoints of one run and keeps the last few.
+
+    Args:
+        folder: of the run's checkpoints.
+        keep: this many.
+        last: the step that the run goes on from, -1 for a fresh one. Newer checkpoints could not
+            be read; they are set aside, so that they neither count as kept nor stand in the way.
+    """
+
+    def __init__(self, folder: Path, keep: int, last: int):
+        _remove_partial(folder)
+        for step in (step for step in steps(folder) if step > last):
+            _set_aside(folder / str(step))
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, enable_async_checkpointing=False, create=True
         )
         self._folder = folder.absolute()
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         self._saved_at = time.monotonic()
-        self._saved_step = -1
+        self._saved_step = last
 
     def __enter__(self) -> "Writer":
         return self
@@ -64,18 +83,17 @@ class Writer:
             state=ocp.args.StandardSave(state),
             best=ocp.args.StandardSave(best),
             progress=ocp.args.JsonSave(progress),
+            digests=ocp.args.JsonSave(_digests(state=state, best=best, progress=progress)),
         )
-        path = self._folder / str(step)
         try:
-            if path.exists():  # a damaged one, that the resume passed over
-                path.rename(self._folder / f"damaged-{step}")
-                self._manager.reload()
             self._manager.save(step, args=content, force=True)
         # Orbax and tensorstore wrap a full disk in types of their own.
         except Exception as error:
+            _remove_partial(self._folder)
             raise InputError(
-                f"{path}: expected to write a checkpoint, got '{_reason(error)}'. Earlier "
-                "checkpoints are intact: make room or mend the permissions, then `just resume`."
+                f"{self._folder / str(step)}: expected to write a checkpoint, got "
+                f"'{_reason(error)}'. Earlier checkpoints are intact: make room or mend the "
+                "permissions, then `just resume`."
             ) from None
         self._saved_at, self._saved_step = time.monotonic(), step
 
@@ -127,9 +145,44 @@ def restore_best(folder: Path, best: State) -> tuple[State, dict[str, Any]]:
     return _newest(folder, load)[0]
 
 
-def _read(path: Path, **items: Any) -> Any:
+def _read(path: Path, **items: Any) -> dict[str, Any]:
+    """Reads these items and compares them with their digests."""
+    items["digests"] = ocp.args.JsonRestore()
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler(*items)) as checkpointer:
-        return checkpointer.restore(path.absolute(), args=ocp.args.Composite(**items))
+        content = dict(checkpointer.restore(path.absolute(), args=ocp.args.Composite(**items)))
+    known = content.pop("digests")
+    for name, digest in _digests(**content).items():
+        if known.get(name) != digest:
+            raise Damaged(f"{name} differs from what was written")
+    return content
+
+
+def _digests(**items: Any) -> dict[str, str]:
+    """SHA-256 of each item: a pytree of arrays, or JSON in its `progress`."""
+    found = {}
+    for name, item in items.items():
+        digest = hashlib.sha256()
+        if name == "progress":
+            digest.update(json.dumps(item, sort_keys=True).encode())
+        else:
+            for path, leaf in jax.tree_util.tree_leaves_with_path(item):
+                digest.update(jax.tree_util.keystr(path).encode())
+                digest.update(np.asarray(leaf).tobytes())
+        found[name] = digest.hexdigest()
+    return found
+
+
+def _remove_partial(folder: Path) -> None:
+    """Removes what a killed or refused save left; such a folder has no step's name yet."""
+    for path in folder.glob("*.orbax-checkpoint-tmp*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _set_aside(path: Path) -> None:
+    """Renames a damaged checkpoint, in place of one of that name."""
+    aside = path.with_name(f"damaged-{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
 
 
 def _newest(folder: Path, load: Callable[[int], Any]) -> tuple[Any, tuple[str, ...]]:

@@ -6,7 +6,6 @@ module knows runs, samples and metrics; it prints nothing.
 
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
@@ -37,8 +36,7 @@ def evaluate(loaded: Loaded, samples: Samples) -> dict[str, Any]:
             "traces with --traces."
         )
     streamed = predict.stream(spec, loaded.weights, samples)
-    windowed = predict.from_windows(spec, loaded.weights, samples)
-    in_window = rows & np.isfinite(windowed).all(axis=1)
+    in_window = rows & predict.has_window(samples, spec.data.window)
     found: dict[str, Any] = {
         "test": {
             "num_traces": len(samples.names),
@@ -49,6 +47,7 @@ def evaluate(loaded: Loaded, samples: Samples) -> dict[str, Any]:
         "latency": measure_latency(loaded, samples),
     }
     if in_window.any():
+        windowed = predict.from_windows(spec, loaded.weights, samples)
         found["window"] = _accuracy(spec, samples.targets[in_window], windowed[in_window])
     found["targets"] = judge(spec.targets, found)
     found["meets_all_targets"] = all(entry["is_met"] for entry in found["targets"].values())

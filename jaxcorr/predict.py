@@ -63,7 +63,7 @@ def _stream_group(
 def from_windows(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "rows k"]:
     """Predicted errors (mm), each from the window that ends at its row, run from a zero carry.
 
-    This is how the reference evaluates. Rows before the first whole window are NaN.
+    This is how the reference evaluates. Rows without a whole window (see `has_window`) are NaN.
     """
     predicted = np.full_like(samples.targets, np.nan)
     parts = windows.starts(samples._replace(lead=0), spec.data.window, stride=1)
@@ -84,4 +84,12 @@ def has_target(samples: Samples) -> ndarray:
     mask = np.ones(len(samples.features), np.bool_)
     for first in samples.first_row:
         mask[first : first + samples.lead] = False
+    return mask
+
+
+def has_window(samples: Samples, window: int) -> ndarray:
+    """True for the rows at which a whole window of their trace ends."""
+    mask = np.ones(len(samples.features), np.bool_)
+    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
+        mask[first : first + min(window - 1, rows)] = False
     return mask

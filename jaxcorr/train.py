@@ -16,11 +16,11 @@ from jaxcorr import checkpoint, model, normalize, pipeline, predict, records, up
 from jaxcorr.dataset import Dataset
 from jaxcorr.metrics import measure
 from jaxcorr.model import Weights
-from jaxcorr.optimizer import learning_rate_fn, make_optimizer
+from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
 from jaxcorr.pipeline import Batches, Plan
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
-from jaxcorr.update import Scales, TrainState
+from jaxcorr.update import Scales, Totals, TrainState
 
 
 class Begun(NamedTuple):
@@ -71,12 +71,13 @@ class Progress(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What the loop begins with: fresh, or as a checkpoint has it."""
+    """What the loop begins with: fresh, or as the checkpoint of `last` has it."""
 
     state: TrainState
     best: Weights
     progress: Progress
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    last: int = -1
 
 
 Event = Begun | Dispatched | EpochDone | Finished
@@ -93,8 +94,8 @@ def fit(
         run: the folder that gets checkpoints and history.
         should_stop: asked after each dispatch; True saves and ends with reason 'interrupted'.
     Raises:
-        NonFiniteLoss: the loss became NaN or infinite.
-        InputError: the disk has no room, or no checkpoint of the run can be read.
+        NonFiniteLoss: the loss, the weights or the predictions became NaN or infinite.
+        InputError: the disk or the device has no room, or no checkpoint of the run can be read.
     """
     plan = plan_for(spec, data)
     scales = fit_scales(spec, data)
@@ -105,19 +106,19 @@ def fit(
     iterator = pipeline.training_batches(
         data.train, spec.data, plan.steps_per_dispatch, spec.train.seed
     )
-    state, best, progress, skipped = _start_or_resume(spec, scales, run, iterator)
+    state, best, progress, skipped, last = _start_or_resume(spec, scales, run, iterator)
     yield Begun(plan, model.count_parameters(state.network), progress.epoch, skipped)
 
     with (
-        checkpoint.Writer(run.checkpoints, spec.train.keep_checkpoints) as writer,
+        checkpoint.Writer(run.checkpoints, spec.train.keep_checkpoints, last) as writer,
         records.Recorder(spec, run, progress.epoch, gradient_fn) as recorder,
     ):
         while progress.epoch < spec.train.epochs and not _is_out_of_patience(spec, progress):
             began, is_stopping, batches = time.perf_counter(), False, None
             for dispatch in range(progress.dispatch, plan.dispatches):
                 batches = next(iterator)
-                state, metrics = dispatch_fn(state, batches.features, batches.targets)
-                _refuse_non_finite(metrics.loss, state, batches, data, run)
+                state, metrics = _run(dispatch_fn, state, batches, spec)
+                _refuse_non_finite(metrics, state, batches, data, run)
                 progress = progress._replace(dispatch=dispatch + 1)
                 yield Dispatched(progress.epoch, dispatch, *_means(metrics))
                 is_stopping = should_stop()
@@ -128,6 +129,8 @@ def fit(
                         yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
                         return
             record = _end_epoch(spec, scales, data, plan, state, progress.epoch + 1)
+            if not np.isfinite(_score(record)):
+                raise _diverged(run, f"validation MAE {_score(record)} after step {state.step}")
             progress, is_best = _advance(progress, record)
             best = weights_of(state, scales) if is_best else best
             seconds = time.perf_counter() - began
@@ -170,12 +173,12 @@ def weights_of(state: TrainState, scales: Scales) -> Weights:
 
 def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | None]:
     """Accuracy on the validation split, streamed or by window as train.validation says."""
-    if not len(data.val.features):
+    rows, run_fn = predict.has_target(data.val), predict.stream
+    if spec.train.validation == "window":
+        rows, run_fn = rows & predict.has_window(data.val, spec.data.window), predict.from_windows
+    if not rows.any():
         return {}
-    run_fn = predict.stream if spec.train.validation == "stream" else predict.from_windows
-    predicted = run_fn(spec, weights, data.val)
-    rows = predict.has_target(data.val) & np.isfinite(predicted).all(axis=1)
-    found = measure(data.val.targets[rows], predicted[rows])
+    found = measure(data.val.targets[rows], run_fn(spec, weights, data.val)[rows])
     return {"val_mae_mm": found.mae_mm, "val_rmse_mm": found.rmse_mm, "val_r2": found.r2}
 
 
@@ -183,18 +186,19 @@ def _start_or_resume(spec: Spec, scales: Scales, run: Run, iterator: Any) -> Sta
     """A fresh start, or the newest readable checkpoint with the iterator set to it."""
     state = update.initialize(spec, len(scales.inputs.mean))
     best = weights_of(state, scales)
-    if not run.checkpoints.is_dir() or not any(run.checkpoints.iterdir()):
-        return Start(state, best, Progress(), ())
+    if not checkpoint.steps(run.checkpoints):
+        return Start(state, best, Progress())
     saved = checkpoint.restore(run.checkpoints, state, best)
     iterator.set_state(saved.progress["iterator"])
-    return Start(saved.state, saved.best, Progress(**saved.progress["progress"]), saved.skipped)
+    progress = Progress(**saved.progress["progress"])
+    return Start(saved.state, saved.best, progress, saved.skipped, saved.step)
 
 
 def _pack(progress: Progress, iterator: Any) -> dict[str, Any]:
     return {"progress": progress._asdict(), "iterator": iterator.get_state()}
 
 
-def _means(metrics: update.Totals) -> tuple[float, float]:
+def _means(metrics: Totals) -> tuple[float, float]:
     return float(np.mean(metrics.loss)), float(np.mean(metrics.mae_mm))
 
 
@@ -211,14 +215,15 @@ def _end_epoch(
         "train_loss": float(state.totals.loss) / steps,
         "train_mae_mm": float(state.totals.mae_mm) / steps,
         "grad_norm": float(state.totals.grad_norm) / steps,
+        "weight_norm": float(state.totals.weight_norm) / steps,
         "learning_rate": float(np.asarray(schedule(max(updates - 1, 0)))),
         **validate(spec, weights_of(state, scales), data),
     }
 
 
 def _advance(progress: Progress, record: dict[str, Any]) -> tuple[Progress, bool]:
-    """Counts the epoch and judges it, by validation MAE or, without validation, by training MAE."""
-    mae_mm = record.get("val_mae_mm", record["train_mae_mm"])
+    """Counts the epoch and judges it by its score."""
+    mae_mm = _score(record)
     is_best = progress.best_mae_mm is None or mae_mm < progress.best_mae_mm
     progress = progress._replace(epoch=progress.epoch + 1, dispatch=0)
     if is_best:
@@ -226,28 +231,48 @@ def _advance(progress: Progress, record: dict[str, Any]) -> tuple[Progress, bool
     return progress, is_best
 
 
+def _score(record: dict[str, Any]) -> float:
+    """What an epoch is judged by: validation MAE (mm) or, without validation, training MAE."""
+    return record.get("val_mae_mm", record["train_mae_mm"])
+
+
 def _is_out_of_patience(spec: Spec, progress: Progress) -> bool:
     waited = progress.epoch - progress.best_epoch
     return spec.train.patience > 0 and waited >= spec.train.patience
 
 
+def _run(
+    dispatch_fn: Any, state: TrainState, batches: Batches, spec: Spec
+) -> tuple[TrainState, Totals]:
+    """A dispatch, waited for; its metrics come back as numpy arrays, one value a step."""
+    try:
+        state, metrics = dispatch_fn(state, batches.features, batches.targets)
+        return state, jax.device_get(metrics)
+    except jax.errors.JaxRuntimeError as error:
+        raise check_memory_error(error, spec.data.batch_size) or error from None
+
+
 def _refuse_non_finite(
-    losses: jax.Array, state: TrainState, batches: Batches, data: Dataset, run: Run
+    metrics: Totals, state: TrainState, batches: Batches, data: Dataset, run: Run
 ) -> None:
-    values = np.asarray(losses)
-    values = np.asarray(losses)
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(~np.isfinite(sum(metrics)))
     if not len(bad):
         return
-    last, count = int(state.step), len(values)
-    first_row = data.train.first_row
-    traces = np.unique(np.searchsorted(first_row, batches.first[bad[0]], side="right") - 1)
-    names = [data.train.names[i] for i in traces]
+    last, count, i = int(state.step), len(metrics.loss), int(bad[0])
+    traces = np.searchsorted(data.train.first_row, batches.first[i], side="right") - 1
+    names = [data.train.names[k] for k in np.unique(traces)]
+    raise _diverged(
+        run,
+        f"loss {metrics.loss[i]}, gradient norm {metrics.grad_norm[i]}, weight norm "
+        f"{metrics.weight_norm[i]} at step {last - count + i + 1} (of steps {last - count + 1} to "
+        f"{last}), with windows of {', '.join(names[:5])}{' and others' if names[5:] else ''}",
+    )
+
+
+def _diverged(run: Run, what: str) -> NonFiniteLoss:
     kept = checkpoint.steps(run.checkpoints)
-    raise NonFiniteLoss(
-        f"{run.path}: expected a finite loss, got {values[bad[0]]} at step "
-        f"{last - count + int(bad[0]) + 1} (of steps {last - count + 1} to {last}), with windows "
-        f"of {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}. Last good "
-        f"checkpoint: {f'step {kept[-1]}' if kept else 'none'}. Lower optimizer.learning_rate, or "
-        "set optimizer.clip_norm."
+    return NonFiniteLoss(
+        f"{run.path}: expected finite numbers, got {what}. Last good checkpoint: "
+        f"{f'step {kept[-1]}' if kept else 'none'}. Lower optimizer.learning_rate, or set "
+        "optimizer.clip_norm."
     )

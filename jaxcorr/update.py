@@ -34,6 +34,7 @@ class Totals(NamedTuple):
     loss: Float[Array, ""]
     mae_mm: Float[Array, ""]
     grad_norm: Float[Array, ""]
+    weight_norm: Float[Array, ""]
 
 
 class TrainState(NamedTuple):
@@ -104,8 +105,8 @@ def make_train_step(loss_fn: LossFn, optimizer: optax.GradientTransformation) ->
             state.network, batch, key
         )
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.network)
-        metrics = Totals(loss, mae_mm, optax.global_norm(gradient))
         network: Any = optax.apply_updates(state.network, updates)
+        metrics = Totals(loss, mae_mm, optax.tree.norm(gradient), optax.tree.norm(network))
         return TrainState(
             network=network,
             optimizer=optimizer_state,

@@ -1,0 +1,74 @@
+"""Predictions in bulk: every trace as if it were alone, every window as if it were the first."""
+
+import jax
+import numpy as np
+import oscillator
+import pytest
+
+from jaxcorr import model, predict, windows
+from jaxcorr.model import Weights
+from jaxcorr.normalize import Scale
+from jaxcorr.trace import Trace
+
+run_step = jax.jit(model.step, static_argnums=0)
+
+LENGTHS = (300, 40, 13)  # more than one chunk, less than one, less than a window
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return oscillator.make_spec()
+
+
+@pytest.fixture(scope="module")
+def weights(spec):
+    network = model.initialize(spec, 6, jax.random.key(0))
+    inputs = Scale(np.zeros(6, np.float32), np.full(6, 10, np.float32))
+    return Weights(network, inputs, Scale(np.zeros(2, np.float32), np.ones(2, np.float32)))
+
+
+def tabulate(spec, lengths, tmp_path):
+    traces = []
+    for i, length in enumerate(lengths):
+        columns = oscillator.make_layer(np.random.default_rng(i), length)
+        traces.append(Trace(tmp_path / f"{i}.mat", "toy", columns, {}))
+    return windows.tabulate(traces, spec.data)
+
+
+def run_alone(spec, weights, rows):
+    """Sample by sample, from a zero carry."""
+    carry, errors = model.carry_for(spec, 1), []
+    for row in rows:
+        carry, error = run_step(spec, weights, carry, row[None])
+        errors.append(error[0])
+    return np.array(errors)
+
+
+def test_a_trace_streams_as_if_it_were_alone(spec, weights, tmp_path, monkeypatch):
+    samples = tabulate(spec, LENGTHS, tmp_path)
+    together = predict.stream(spec, weights, samples)
+    monkeypatch.setattr(predict, "MOST_STREAMS", 2)  # two groups instead of one
+    np.testing.assert_allclose(predict.stream(spec, weights, samples), together, atol=1e-6)
+    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
+        alone = run_alone(spec, weights, samples.features[first : first + rows])
+        np.testing.assert_allclose(together[first : first + rows], alone, atol=1e-6)
+    assert np.std(together) > 0.01
+
+
+def test_a_window_runs_from_zero(spec, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "WINDOW_BATCH", 16)
+    samples = tabulate(spec, LENGTHS, tmp_path)
+    predicted = predict.from_windows(spec, weights, samples)
+    window = spec.data.window
+    for last in (window - 1, 299, 300 + window - 1, 339):
+        alone = run_alone(spec, weights, samples.features[last - window + 1 : last + 1])
+        np.testing.assert_allclose(predicted[last], alone[-1], atol=1e-6)
+    complete = predict.has_window(samples, window)
+    np.testing.assert_array_equal(np.isfinite(predicted).all(axis=1), complete)
+    assert complete.sum() == (300 - window + 1) + (40 - window + 1)
+
+
+def test_a_preview_has_no_target_at_the_start(tmp_path):
+    samples = tabulate(oscillator.make_spec(data={"horizon": -2}), (10, 5), tmp_path)
+    without = np.flatnonzero(~predict.has_target(samples))
+    np.testing.assert_array_equal(without, [0, 1, 10, 11])

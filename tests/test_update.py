@@ -1,0 +1,150 @@
+"""One update: what it learns from, what augmentation does, and that it repeats bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import oscillator
+import pytest
+
+from jaxcorr import update
+from jaxcorr.normalize import Scale
+from jaxcorr.optimizer import make_optimizer
+from jaxcorr.update import Scales
+
+WINDOW, WINDOWS, STEPS = 12, 8, 20
+STEADY = {"schedule": "constant", "learning_rate": 0.02}
+SCALES = Scales(
+    Scale(np.zeros(6, np.float32), np.full(6, 20, np.float32)),
+    Scale(np.zeros(2, np.float32), np.full(2, 0.1, np.float32)),
+)
+
+
+def make_spec(**sections):
+    sections["model"] = {"dropout": 0.0, "num_layers": 1} | sections.get("model", {})
+    sections["optimizer"] = STEADY | sections.get("optimizer", {})
+    return oscillator.make_spec(**sections)
+
+
+@pytest.fixture(scope="module")
+def batches():
+    """STEPS batches of WINDOWS windows, time-major."""
+    columns = oscillator.make_layer(np.random.default_rng(0), STEPS * WINDOWS * WINDOW)
+    names = (("x_ref", "y_ref", "vx_ref", "vy_ref"), ("error_x", "error_y"))
+    tables = (np.stack([columns[n] for n in group], axis=-1).astype(np.float32) for group in names)
+    return tuple(t.reshape(STEPS, WINDOWS, WINDOW, -1).swapaxes(1, 2) for t in tables)
+
+
+def run(spec, batches):
+    """The state and the metrics after all batches, compiled anew."""
+    optimizer = make_optimizer(spec.optimizer, total_updates=1000, updates_per_epoch=10)
+    step = update.make_train_step(update.make_loss_fn(spec, SCALES), optimizer)
+    state = update.initialize(spec, num_inputs=6)
+    return update.make_dispatch(step, spec.train.seed)(state, *batches)
+
+
+def loss_of(spec, batch, network=None, key=0):
+    network = network or update.initialize(spec, num_inputs=6).network
+    loss_fn = jax.jit(update.make_loss_fn(spec, SCALES))
+    return [float(value) for value in loss_fn(network, batch, jax.random.key(key))]
+
+
+def test_loss_goes_down_and_the_totals_add_up(batches):
+    repeated = tuple(np.repeat(part[:1], STEPS, axis=0) for part in batches)
+    state, metrics = run(make_spec(), repeated)
+    assert metrics.loss[-1] < 0.7 * metrics.loss[0]
+    assert metrics.mae_mm[-1] < 0.8 * metrics.mae_mm[0]
+    assert int(state.step) == STEPS
+    for total, values in zip(state.totals, metrics, strict=True):
+        assert float(total) == pytest.approx(float(np.sum(values)), rel=1e-5)
+    assert float(metrics.weight_norm[-1]) == pytest.approx(
+        float(optax.tree.norm(state.network)), rel=1e-6
+    )
+
+
+def test_same_seed_is_the_same_bit_for_bit_and_another_is_not(batches):
+    noisy = {"model": {"dropout": 0.3}, "data": {"augment": {"input_noise": 0.1}}}
+    first, second = run(make_spec(**noisy), batches), run(make_spec(**noisy), batches)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    other = run(make_spec(**noisy, train={"seed": 1}), batches)
+    assert np.all(np.asarray(other[1].loss) != np.asarray(first[1].loss))
+
+
+def test_supervision_says_which_steps_count(batches):
+    features, targets = (part[0] for part in batches)
+    spoiled = np.array(targets)
+    spoiled[:-1] += 1.0
+    for supervision, is_same in (("last", True), ("all", False)):
+        spec = make_spec(data={"supervision": supervision})
+        same = loss_of(spec, (features, targets)) == loss_of(spec, (features, spoiled))
+        assert same == is_same
+    last = make_spec(data={"supervision": "last"})
+    assert loss_of(last, (features, targets)) != loss_of(make_spec(), (features, targets))
+
+
+def test_mae_is_in_millimetres_and_the_loss_is_not(batches):
+    spec = make_spec(loss={"name": "mae"})
+    loss, mae_mm = loss_of(spec, (batches[0][0], batches[1][0]))
+    assert mae_mm == pytest.approx(0.1 * loss, rel=1e-5)
+
+
+def test_accumulation_equals_the_large_batch(batches):
+    every = 4
+    small, large = make_spec(optimizer={"accumulation_steps": every}), make_spec()
+    joined = tuple(
+        np.stack([np.concatenate(part[i : i + every], axis=1) for i in range(0, STEPS, every)])
+        for part in batches
+    )
+    one, _ = run(small, batches)
+    other, _ = run(large, joined)
+    start = update.initialize(small, num_inputs=6).network
+    moved = jax.tree.map(lambda a, b: float(np.max(np.abs(a - b))), one.network, start)
+    differ = jax.tree.map(lambda a, b: float(np.max(np.abs(a - b))), one.network, other.network)
+    # AdamW's first updates divide by tiny gradients, which magnifies rounding.
+    assert max(jax.tree.leaves(differ)) < 1e-2 * max(jax.tree.leaves(moved))
+    assert int(one.step) == every * int(other.step)
+
+
+def test_bfloat16_keeps_parameters_optimizer_and_loss_in_float32(batches):
+    exact, _ = run(make_spec(), batches)
+    half, metrics = run(make_spec(train={"precision": "bfloat16"}), batches)
+    floats = [leaf for leaf in jax.tree.leaves((half, metrics)) if leaf.dtype != jnp.int32]
+    assert {leaf.dtype for leaf in floats} == {jnp.dtype("float32")}
+    assert float(half.totals.loss) == pytest.approx(float(exact.totals.loss), rel=0.02)
+    assert float(half.totals.loss) != float(exact.totals.loss)
+
+
+def test_noise_has_the_given_deviation_in_units_of_the_inputs_own():
+    inputs = jnp.ones((50, 200, 6))
+    noise = update.add_noise(inputs, 0.3, jax.random.key(0)) - inputs
+    assert float(noise.std()) == pytest.approx(0.3, rel=0.02)
+    assert abs(float(noise.mean())) < 0.01
+    assert update.add_noise(inputs, 0.0, jax.random.key(0)) is inputs
+
+
+def test_each_window_gets_a_target_scale_of_its_own():
+    targets = jnp.ones((5, 2000, 2))
+    scaled = np.asarray(update.scale_targets(targets, 0.2, jax.random.key(0)))
+    np.testing.assert_array_equal(scaled, np.broadcast_to(scaled[:1, :, :1], scaled.shape))
+    factors = scaled[0, :, 0]
+    assert factors.min() == pytest.approx(0.8, abs=0.01)
+    assert factors.max() == pytest.approx(1.2, abs=0.01)
+    assert factors.mean() == pytest.approx(1.0, abs=0.01)
+    assert update.scale_targets(targets, 0.0, jax.random.key(0)) is targets
+
+
+@pytest.mark.parametrize("augment", [{"input_noise": 0.5}, {"target_scale": 0.5}])
+def test_augmentation_reaches_the_loss_anew_for_each_key(batches, augment):
+    batch = (batches[0][0], batches[1][0])
+    spec = make_spec(data={"augment": augment})
+    plain, first, second = (
+        loss_of(make_spec(), batch),
+        loss_of(spec, batch),
+        loss_of(spec, batch, key=1),
+    )
+    assert len({plain[0], first[0], second[0]}) == 3
+
+
+def test_updates_are_counted_after_accumulation():
+    spec = make_spec(optimizer={"accumulation_steps": 4}, train={"epochs": 3})
+    assert update.count_updates(spec, steps_per_epoch=10) == (8, 2)
