@@ -5,34 +5,47 @@ times are in a file of their own. The module does not judge what it writes.
 """
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import (  # protobuf makes the names at run time
+    Event,  # pyright: ignore[reportAttributeAccessIssue]
+    SessionLog,  # pyright: ignore[reportAttributeAccessIssue]
+)
 
 from jaxcorr import runs
+from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
 
+HISTOGRAM_BINS = 64
+
 
 class Recorder:
-    """Appends one epoch at a time; on a resume, later rows of the broken-off run are dropped."""
+    """Appends one epoch at a time; on a resume, later rows of the broken-off run are dropped.
+
+    Raises:
+        InputError: (here and in `write`) the disk refuses a file; whole rows stay whole.
+    """
 
     def __init__(
         self, spec: Spec, run: Run, epoch: int, gradient_fn: Callable[[Any, Any, Any], Any]
     ):
         self._spec, self._run, self._gradient_fn = spec, run, gradient_fn
-        for path in (run.history, run.timings):
-            kept = runs.read_lines(path)[:epoch]
-            runs.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
-        self._board = (
-            SummaryWriter(str(run.tensorboard), purge_step=epoch + 1)
-            if spec.train.tensorboard
-            else None
-        )
+        try:
+            for path in (run.history, run.timings):
+                kept = runs.read_lines(path)[:epoch]
+                runs.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+            self._board = _Board(run.tensorboard, epoch + 1) if spec.train.tensorboard else None
+        except OSError as error:
+            raise _refused(run, error) from None
 
     def __enter__(self) -> "Recorder":
         return self
@@ -45,7 +58,6 @@ class Recorder:
         self, record: dict[str, Any], seconds: float, steps: int, state: Any, batches: Any
     ) -> None:
         """Appends an epoch's row, its timing and its TensorBoard entries."""
-        _append(self._run.history, record)
         samples = steps * batches.features[0, ..., 0].size
         timing = {
             "epoch": record["epoch"],
@@ -53,28 +65,77 @@ class Recorder:
             "step_ms": round(1e3 * seconds / steps, 4),
             "samples_per_s": round(samples / seconds, 1),
         }
-        _append(self._run.timings, timing)
-        if self._board:
-            self._write_board(record | timing, state, batches)
+        try:
+            _append(self._run.history, record)
+            _append(self._run.timings, timing)
+            if self._board:
+                self._write_board(self._board, record | timing, state, batches)
+        except OSError as error:
+            raise _refused(self._run, error) from None
 
-    def _write_board(self, values: dict[str, Any], state: Any, batches: Any) -> None:
-        assert self._board is not None
+    def _write_board(
+        self, board: "_Board", values: dict[str, Any], state: Any, batches: Any
+    ) -> None:
         epoch = values["epoch"]
         for name, value in values.items():
             if name != "epoch" and value is not None:
                 group, _, rest = name.partition("_")
                 tag = f"{group}/{rest}" if group in ("train", "val") else f"progress/{name}"
-                self._board.add_scalar(tag, value, epoch)
+                board.add(epoch, summary.scalar(tag, value))
         every = self._spec.train.histogram_every_epochs
         if every and epoch % every == 0:
             gradient = self._gradient_fn(state, batches.features, batches.targets)
             for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
-                name = "/".join(key.key for key in path)
-                self._board.add_histogram(f"gradient/{name}", np.asarray(leaf), epoch)
-                self._board.add_scalar(f"gradient_norm/{name}", np.linalg.norm(leaf), epoch)
-        self._board.flush()
+                name, leaf = "/".join(key.key for key in path), np.asarray(leaf)
+                histogram = summary.histogram(f"gradient/{name}", leaf, HISTOGRAM_BINS)
+                board.add(epoch, histogram)
+                norm = float(np.linalg.norm(leaf))
+                board.add(epoch, summary.scalar(f"gradient_norm/{name}", norm))
+        board.flush()
+
+
+class _Board:
+    """A TensorBoard event file, written by this thread.
+
+    tensorboardX's SummaryWriter writes in a thread that ends unseen when the disk is full; the
+    training would then wait for it for ever.
+    """
+
+    def __init__(self, folder: Path, first_epoch: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._events = EventsWriter(str(folder / "events"))
+        # Viewers hide what a broken-off run wrote from this epoch on.
+        start = SessionLog(status=SessionLog.START)
+        self._events.write_event(Event(wall_time=time.time(), step=first_epoch, session_log=start))
+
+    def add(self, epoch: int, content: Any) -> None:
+        self._events.write_event(Event(wall_time=time.time(), step=epoch, summary=content))
+
+    def flush(self) -> None:
+        self._events.flush()
+
+    def close(self) -> None:
+        try:
+            self._events.close()
+        except OSError:
+            # What could not be written was flushed, and reported, by `write` before.
+            return
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
+    """Adds a line, whole or not at all."""
+    line = json.dumps(row, allow_nan=False) + "\n"
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError:
+        os.truncate(path, before)
+        raise
+
+
+def _refused(run: Run, error: OSError) -> InputError:
+    return InputError(
+        f"{run.path}: expected to write the run's records, got '{error.strerror}'. Checkpoints are "
+        "intact: make room or mend the permissions, then `just resume`."
+    )
