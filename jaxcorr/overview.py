@@ -31,24 +31,24 @@ def list_runs(folder: Path) -> list[Row]:
 
 def _describe(run: Run) -> Row:
     try:
-        resolved = run.read_json("resolved.json")
+        resolved = run.resolved()
         made = datetime.datetime.fromisoformat(resolved["created"])
-        train = resolved["spec"]["train"]
         metrics = run.read_json("metrics.json") if (run.path / "metrics.json").exists() else None
-    except (InputError, KeyError, ValueError, TypeError):
+        overall = metrics["test"]["overall"] if metrics else {}
+        history = runs.read_lines(run.history)
+        errors = [row["val_mae_mm"] for row in history if row.get("val_mae_mm") is not None]
+        return Row(
+            id=run.id,
+            state=_state(run, resolved["spec"]["train"], history, metrics),
+            age_s=(datetime.datetime.now(datetime.UTC) - made).total_seconds(),
+            epochs=len(history),
+            val_mae_mm=min(errors, default=None),
+            test_mae_mm=overall.get("mae_mm"),
+            test_r2=overall.get("r2"),
+        )
+    # A file that was cut or edited must not hide the other runs.
+    except (InputError, OSError, KeyError, ValueError, TypeError, AttributeError):
         return Row(run.id, "damaged", None, 0, None, None, None)
-    history = runs.read_lines(run.history)
-    errors = [row["val_mae_mm"] for row in history if row.get("val_mae_mm") is not None]
-    overall = metrics["test"]["overall"] if metrics else {}
-    return Row(
-        id=run.id,
-        state=_state(run, train, history, metrics),
-        age_s=(datetime.datetime.now(datetime.UTC) - made).total_seconds(),
-        epochs=len(history),
-        val_mae_mm=min(errors, default=None),
-        test_mae_mm=overall.get("mae_mm"),
-        test_r2=overall.get("r2"),
-    )
 
 
 def _state(
