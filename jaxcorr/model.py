@@ -5,7 +5,7 @@ raw millimetres in and millimetres out. The module knows nothing of data files, 
 """
 
 import functools
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -14,9 +14,8 @@ from jaxtyping import Array, ArrayLike, Float
 
 from jaxcorr import normalize, recurrent
 from jaxcorr.normalize import Scale
-from jaxcorr.spec import Spec
+from jaxcorr.spec import Model, Spec
 
-InputKind = Literal["raw", "kinematic"]
 Variables = dict[str, Any]
 
 
@@ -55,7 +54,7 @@ def initialize_carry(
 
 
 def derive_inputs(
-    kind: InputKind,
+    options: Model,
     samples: Float[ArrayLike, "t b f"],
     previous: Float[ArrayLike, "b f"],
     is_started: Float[ArrayLike, "b 1"],
@@ -64,20 +63,23 @@ def derive_inputs(
 
     `raw` passes the samples on. `kinematic` drops the absolute position, which does not carry over
     from part to part: second half of the features (velocities), and the difference of every
-    feature to the sample before, zero at the first sample of a stream.
+    feature to the sample before, zero at the first sample of a stream. Each of phase_periods_mm
+    adds sine and cosine of the positions at that period: a stepper's error repeats with its steps.
 
     Args:
         samples: t samples of b streams: positions first, then as many velocities.
         previous: the sample before the first one; counted only where is_started is 1.
     """
     samples, previous, is_started = map(jnp.asarray, (samples, previous, is_started))
-    if kind == "raw":
-        return samples
+    half = samples.shape[-1] // 2
+    positions, velocities = samples[..., :half], samples[..., half:]
+    phases = [_phase(positions, period) for period in options.phase_periods_mm]
+    if options.inputs == "raw":
+        return jnp.concatenate([samples, *phases], axis=-1)
     # At the very first sample the difference is to itself, so it is zero.
     before = jnp.where(is_started > 0, previous, samples[0])
     differences = samples - jnp.concatenate([before[None], samples[:-1]])
-    velocities = samples[..., samples.shape[-1] // 2 :]
-    return jnp.concatenate([velocities, differences], axis=-1)
+    return jnp.concatenate([velocities, differences, *phases], axis=-1)
 
 
 class LSTMLayer(nn.Module):
@@ -183,7 +185,7 @@ def unroll(
 
     Equal to t calls of `step`, in values and in gradients.
     """
-    inputs = derive_inputs(spec.model.inputs, samples, carry.previous, carry.is_started)
+    inputs = derive_inputs(spec.model, samples, carry.previous, carry.is_started)
     layers, outputs = run_network(
         from_spec(spec), weights.network, carry.layers, normalize.apply(weights.inputs, inputs)
     )
@@ -197,6 +199,12 @@ def step(
     """Predicted error (mm) at the newest raw sample of b streams, and the carry after it."""
     carry, errors = unroll(spec, weights, carry, sample[None])
     return carry, errors[0]
+
+
+def _phase(positions: Float[Array, "t b p"], period_mm: float) -> Float[Array, "t b q"]:
+    # The remainder first: a turn is lost in float32 after some thousand radians.
+    angle = (2 * jnp.pi / period_mm) * jnp.mod(positions, period_mm)
+    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
 
 
 def _forget_bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:

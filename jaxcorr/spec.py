@@ -105,6 +105,7 @@ class Model(Section):
     encoder_size: Count = 32
     dropout: Rate = 0.1
     inputs: Literal["raw", "kinematic"] = "kinematic"
+    phase_periods_mm: tuple[Positive, ...] = ()  # of motor position: full step, four full steps
 
 
 class Loss(Section):
@@ -166,7 +167,8 @@ class Spec(Section):
     def _kinematic_inputs_have_velocities(self) -> "Spec":
         half = len(self.data.features) // 2
         positions, velocities = self.data.features[:half], self.data.features[half:]
-        if self.model.inputs == "kinematic" and velocities != tuple(f"v{p}" for p in positions):
+        is_kinematic = self.model.inputs == "kinematic" or self.model.phase_periods_mm
+        if is_kinematic and velocities != tuple(f"v{p}" for p in positions):
             rule = "data.features to be positions, then their velocities, for model.inputs"
             raise ValueError(f"{rule} = 'kinematic'|{list(self.data.features)}")
         return self

@@ -161,7 +161,7 @@ def fit_scales(spec: Spec, data: Dataset) -> Scales:
     for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
         trace = samples.features[first : first + rows, None, :]
         fresh = np.zeros_like(trace[0]), np.zeros((1, 1), np.float32)
-        pieces.append(np.asarray(model.derive_inputs(spec.model.inputs, trace, *fresh))[:, 0])
+        pieces.append(np.asarray(model.derive_inputs(spec.model, trace, *fresh))[:, 0])
     targets = samples.targets[predict.has_target(samples)]
     return Scales(normalize.fit(np.concatenate(pieces)), normalize.fit(targets))
 

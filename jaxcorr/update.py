@@ -79,7 +79,7 @@ def make_loss_fn(spec: Spec, scales: Scales) -> LossFn:
     ) -> tuple[Array, Array]:
         noise_key, scale_key, dropout_key = jax.random.split(key, 3)
         carry = model.carry_for(spec, batch[0].shape[1])
-        raw = model.derive_inputs(spec.model.inputs, batch[0], carry.previous, carry.is_started)
+        raw = model.derive_inputs(spec.model, batch[0], carry.previous, carry.is_started)
         inputs = add_noise(normalize.apply(scales.inputs, raw), augment.input_noise, noise_key)
         targets = scale_targets(batch[1], augment.target_scale, scale_key)
         targets = normalize.apply(scales.targets, targets)

@@ -4,6 +4,7 @@ A split never divides a trace, and a window never crosses from one trace to the 
 knows rows and offsets; it does not shuffle, batch or normalise.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -44,8 +45,8 @@ class Samples(NamedTuple):
 def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, tuple[str, ...]]:
     """Deals traces to training, validation and test.
 
-    By trace, each part is dealt on its own, so that every split sees every part where it can. By
-    part, whole parts go to one split. With three or more units no split with a ratio above zero
+    By trace, the parts are spread over the splits in proportion, and the traces of one layer at
+    several accelerations and speeds stay together. By part, whole parts go to one split. With three or more units no split with a ratio above zero
     stays empty; the training split never does.
 
     Args:
@@ -57,25 +58,36 @@ def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, 
         InputError: too few traces or parts, or an unknown part in `test_parts`.
     """
     ratios = {"train": split.train, "val": split.val, "test": split.test}
-    wanted = sum(ratio > 0 for ratio in ratios.values())
     rng = np.random.default_rng(split.seed)
     if split.by == "part":
-        units = _deal_parts(sorted(set(parts)), split, ratios, rng)
-        of_part = {part: name for name, members in units.items() for part in members}
-        dealt = {
-            s: [n for n, p in zip(names, parts, strict=True) if of_part[p] == s] for s in SPLITS
-        }
+        units = list(parts)
+        dealt = _deal_parts(sorted(set(parts)), split, ratios, rng)
     else:
-        dealt = {name: [] for name in SPLITS}
-        if len(names) < wanted:
-            raise InputError(
-                f"data.split: expected at least {wanted} traces for {wanted} splits, got "
-                f"{len(names)}. Add traces, or set the ratio of a split to 0."
-            )
-        order = _spread_parts(names, parts, rng)
-        for name, members in zip(SPLITS, _cut(order, list(ratios.values())), strict=True):
-            dealt[name] = members
-    return {name: tuple(sorted(dealt[name])) for name in SPLITS}
+        units = [layer_of(name) for name in names]
+        dealt = _deal_layers(dict(zip(units, parts, strict=True)), ratios, rng)
+    split_of = {unit: name for name, members in dealt.items() for unit in members}
+    return {
+        s: tuple(sorted(n for n, u in zip(names, units, strict=True) if split_of[u] == s))
+        for s in SPLITS
+    }
+
+
+def layer_of(name: str) -> str:
+    """A trace's name less the sweep point: layer01_a300_v100_ender3v2 -> layer01_ender3v2."""
+    return re.sub(r"(_a[\d.]+)?(_v[\d.]+)?(?=_[^_/]*$)", "", name, count=1)
+
+
+def _deal_layers(
+    part_of: Mapping[str, str], ratios: Mapping[str, float], rng: np.random.Generator
+) -> dict[str, list[str]]:
+    wanted = sum(ratio > 0 for ratio in ratios.values())
+    if len(part_of) < wanted:
+        raise InputError(
+            f"data.split: expected at least {wanted} traces for {wanted} splits, got "
+            f"{len(part_of)}. Add traces, or set the ratio of a split to 0."
+        )
+    order = _spread_parts(list(part_of), list(part_of.values()), rng)
+    return dict(zip(SPLITS, _cut(order, list(ratios.values())), strict=True))
 
 
 def _deal_parts(

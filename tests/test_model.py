@@ -11,6 +11,7 @@ from oscillator import make_spec
 from jaxcorr import model
 from jaxcorr.model import Weights
 from jaxcorr.normalize import Scale
+from jaxcorr.spec import Model
 
 STEPS, STREAMS, CUT = 6, 3, 3
 
@@ -195,13 +196,24 @@ def test_raw_numbers_go_in_and_millimetres_come_out(spec, weights):
 def test_kinematic_inputs_are_velocities_and_differences():
     samples = jnp.arange(24.0).reshape(3, 2, 4) ** 2
     started = jnp.array([[0.0], [1.0]])  # the second stream has seen a sample of zeros
-    derived = model.derive_inputs("kinematic", samples, jnp.zeros((2, 4)), started)
+    derived = model.derive_inputs(Model(), samples, jnp.zeros((2, 4)), started)
     np.testing.assert_array_equal(derived[..., :2], samples[..., 2:])
     np.testing.assert_array_equal(derived[1:, :, 2:], samples[1:] - samples[:-1])
     np.testing.assert_array_equal(derived[0, 0, 2:], np.zeros(4))
     np.testing.assert_array_equal(derived[0, 1, 2:], samples[0, 1])
-    raw = model.derive_inputs("raw", samples, jnp.zeros((2, 4)), started)
+    raw = model.derive_inputs(Model(inputs="raw"), samples, jnp.zeros((2, 4)), started)
     np.testing.assert_array_equal(raw, samples)
+
+
+def test_phases_repeat_with_the_motor_steps():
+    options = Model(inputs="raw", phase_periods_mm=(0.2, 0.8))
+    x = np.array([0.0, 0.05, 0.1, 200.05, 200.85])
+    samples = jnp.asarray(np.stack([x, 0 * x, 0 * x, 0 * x], axis=-1)[:, None], jnp.float32)
+    derived = model.derive_inputs(options, samples, jnp.zeros((1, 4)), jnp.zeros((1, 1)))[:, 0]
+    full_step, four_steps = derived[:, 4:8:2], derived[:, 8:12:2]  # sine, cosine of x
+    np.testing.assert_allclose(full_step[:, 0], [0, 1, 0, 1, 1], atol=1e-3)
+    np.testing.assert_allclose(four_steps[:, 0], np.sin(2 * np.pi * x / 0.8), atol=1e-3)
+    np.testing.assert_allclose(np.sum(np.square(derived[:, 4:]), axis=1), 4.0, rtol=1e-5)
 
 
 def test_only_raw_inputs_see_where_on_the_bed_the_part_is(spec, weights):

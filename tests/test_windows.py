@@ -138,3 +138,13 @@ def test_too_little_to_deal_is_refused(split, num_parts, per_part, message):
     names, parts = names_and_parts(num_parts, per_part)
     with pytest.raises(InputError, match=rf"^data\.split.*{message}"):
         windows.deal(names, parts, split)
+
+
+def test_a_layer_at_several_speeds_is_never_divided():
+    points = [f"_a{a}_v{v}" for a in (300, 500.5) for v in (60, 100)]
+    names = [f"d/layer{i:02d}{point}_ender3v2" for i in range(10) for point in points]
+    dealt = windows.deal(names, ["part"] * len(names), Split())
+    layers = {s: {name[:9] for name in members} for s, members in dealt.items()}
+    assert [len(layers[s]) for s in windows.SPLITS] == [8, 1, 1]
+    assert len(set.union(*layers.values())) == 10
+    assert windows.layer_of("d/layer07_v60_ender3v2") == windows.layer_of("d/layer07_ender3v2")
