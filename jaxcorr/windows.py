@@ -46,8 +46,8 @@ def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, 
     """Deals traces to training, validation and test.
 
     By trace, the parts are spread over the splits in proportion, and the traces of one layer at
-    several accelerations and speeds stay together. By part, whole parts go to one split. With three or more units no split with a ratio above zero
-    stays empty; the training split never does.
+    several accelerations and speeds stay together. By part, whole parts go to one split. With
+    three or more units no split with a ratio above zero stays empty; the training split never does.
 
     Args:
         names, parts: of each trace.
@@ -83,8 +83,8 @@ def _deal_layers(
     wanted = sum(ratio > 0 for ratio in ratios.values())
     if len(part_of) < wanted:
         raise InputError(
-            f"data.split: expected at least {wanted} traces for {wanted} splits, got "
-            f"{len(part_of)}. Add traces, or set the ratio of a split to 0."
+            f"data.split: expected at least {wanted} layers for {wanted} splits, got "
+            f"{len(part_of)}. Add traces of other layers, or set the ratio of a split to 0."
         )
     order = _spread_parts(list(part_of), list(part_of.values()), rng)
     return dict(zip(SPLITS, _cut(order, list(ratios.values())), strict=True))

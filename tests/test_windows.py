@@ -118,7 +118,7 @@ def test_parts_named_for_the_test_are_the_test():
 @pytest.mark.parametrize(
     ("split", "num_parts", "per_part", "message"),
     [
-        (Split(), 1, 2, r"at least 3 traces for 3 splits, got 2\. Add traces, or set the ratio"),
+        (Split(), 1, 2, r"at least 3 layers for 3 splits, got 2\. Add traces of other layers, or"),
         (Split(by="part"), 2, 9, r"at least 3 parts to deal to 3 splits, got 2\. Add parts"),
         (
             Split(by="part", test_parts=("boat", "part0")),
