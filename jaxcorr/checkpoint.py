@@ -46,17 +46,22 @@ class Writer:
         keep: this many.
         last: the step that the run goes on from, -1 for a fresh one. Newer checkpoints could not
             be read; they are set aside, so that they neither count as kept nor stand in the way.
+    Raises:
+        InputError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, keep: int, last: int):
-        _remove_partial(folder)
-        for step in (step for step in steps(folder) if step > last):
-            _set_aside(folder / str(step))
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, enable_async_checkpointing=False, create=True
         )
         self._folder = folder.absolute()
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        try:
+            _remove_partial(folder)
+            for step in (step for step in steps(folder) if step > last):
+                _set_aside(folder / str(step))
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
+        except OSError as error:
+            raise _refused(self._folder, error) from None
         self._saved_at = time.monotonic()
         self._saved_step = last
 
@@ -90,11 +95,7 @@ class Writer:
         # Orbax and tensorstore wrap a full disk in types of their own.
         except Exception as error:
             _remove_partial(self._folder)
-            raise InputError(
-                f"{self._folder / str(step)}: expected to write a checkpoint, got "
-                f"'{_reason(error)}'. Earlier checkpoints are intact: make room or mend the "
-                "permissions, then `just resume`."
-            ) from None
+            raise _refused(self._folder / str(step), error) from None
         self._saved_at, self._saved_step = time.monotonic(), step
 
 
@@ -105,7 +106,7 @@ def steps(folder: Path) -> list[int]:
 
 
 def restore(folder: Path, state: Any, best: Any) -> Saved:
-    """The newest readable checkpoint.
+    """The newest readable checkpoint, as numpy arrays: on no device, wherever it was written.
 
     Args:
         folder: of the run's checkpoints.
@@ -128,7 +129,7 @@ def restore(folder: Path, state: Any, best: Any) -> Saved:
 
 
 def restore_best(folder: Path, best: State) -> tuple[State, dict[str, Any]]:
-    """The best weights of the newest readable checkpoint, and the progress stored with them.
+    """The best weights of the newest readable checkpoint as numpy arrays, and the progress.
 
     Raises:
         InputError: no checkpoint can be read.
@@ -199,6 +200,13 @@ def _newest(folder: Path, load: Callable[[int], Any]) -> tuple[Any, tuple[str, .
     )
 
 
+def _refused(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: expected to write a checkpoint, got '{_reason(error)}'. Earlier checkpoints are "
+        "intact: make room or mend the permissions, then `just resume`."
+    )
+
+
 def _reason(error: Exception) -> str:
     number = getattr(error, "errno", None)
     text = os.strerror(number) if number else str(error) or type(error).__name__
@@ -206,8 +214,4 @@ def _reason(error: Exception) -> str:
 
 
 def _template(tree: Any) -> Any:
-    """Shapes and dtypes on this machine's first device, wherever the checkpoint was written."""
-    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
-    )
+    return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)

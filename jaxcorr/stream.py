@@ -50,6 +50,7 @@ def load_weights(run: Run) -> Loaded:
     blank = [Scale(*(np.zeros(n, np.float32),) * 2) for n in (num_inputs, len(spec.data.targets))]
     network = jax.eval_shape(lambda: model.initialize(spec, num_inputs, jax.random.key(0)))
     weights, kept = checkpoint.restore_best(run.checkpoints, Weights(network, *blank))
+    weights = weights._replace(network=jax.tree.map(jnp.asarray, weights.network))
     progress = kept["progress"]
     waited = progress["epoch"] - progress["best_epoch"]
     is_finished = progress["epoch"] >= spec.train.epochs or 0 < spec.train.patience <= waited

@@ -191,7 +191,8 @@ def _start_or_resume(spec: Spec, scales: Scales, run: Run, iterator: Any) -> Sta
     saved = checkpoint.restore(run.checkpoints, state, best)
     iterator.set_state(saved.progress["iterator"])
     progress = Progress(**saved.progress["progress"])
-    return Start(saved.state, saved.best, progress, saved.skipped, saved.step)
+    state = jax.tree.map(jnp.asarray, saved.state)
+    return Start(state, saved.best, progress, saved.skipped, saved.step)
 
 
 def _pack(progress: Progress, iterator: Any) -> dict[str, Any]:
