@@ -39,6 +39,6 @@ def trained(layers, tmp_path_factory):
     """A finished toy run with its data; a test that changes the folder takes a copy."""
     import oscillator
 
-    begun = oscillator.begin(layers, tmp_path_factory.mktemp("trained"), train={"epochs": 20})
+    begun = oscillator.begin(layers, tmp_path_factory.mktemp("trained"))
     oscillator.fit(begun)
     return begun

@@ -20,7 +20,7 @@ DAMPING = 0.15
 SETTINGS: dict[str, dict[str, Any]] = {
     "data": {"window": 20, "stride": 10, "batch_size": 8},
     "model": {"hidden_size": 8, "encoder_size": 8},
-    "train": {"epochs": 3, "steps_per_dispatch": 4, "tensorboard": False},
+    "train": {"epochs": 12, "steps_per_dispatch": 4, "tensorboard": False},
 }
 
 

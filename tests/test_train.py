@@ -1,0 +1,223 @@
+"""Training: it learns, stops when it should, and goes on as if nothing had happened."""
+
+import errno
+import json
+import threading
+
+import jax
+import numpy as np
+import oscillator
+import pytest
+
+from jaxcorr import checkpoint, train, update
+from jaxcorr.errors import InputError
+from jaxcorr.train import Begun, Dispatched, EpochDone, Finished, NonFiniteLoss
+
+# Everything that has a state of its own: keys, iterator, schedule, accumulation, epoch totals.
+LIVELY = {
+    "train": {"epochs": 3},
+    "data": {"augment": {"input_noise": 0.1, "time_shift": 3, "target_scale": 0.1}},
+    "model": {"dropout": 0.2},
+    "optimizer": {"accumulation_steps": 3, "schedule": "cosine_restarts", "restart_epochs": 1},
+}
+
+
+def final_state(begun):
+    """All that a checkpoint holds, as plain arrays."""
+    scales = train.fit_scales(begun.spec, begun.data)
+    state = update.initialize(begun.spec, len(scales.inputs.mean))
+    saved = checkpoint.restore(begun.run.checkpoints, state, train.weights_of(state, scales))
+    return saved._replace(skipped=())
+
+
+def assert_same(begun, other):
+    assert begun.run.history.read_bytes() == other.run.history.read_bytes()
+    one, two = final_state(begun), final_state(other)
+    assert one.progress == two.progress
+    jax.tree.map(np.testing.assert_array_equal, (one.state, one.best), (two.state, two.best))
+
+
+def rows(begun):
+    return [json.loads(line) for line in begun.run.history.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def lively(layers, tmp_path_factory):
+    begun = oscillator.begin(layers, tmp_path_factory.mktemp("lively"), **LIVELY)
+    oscillator.fit(begun)
+    return begun
+
+
+def test_it_learns_and_tells_what_happens(trained, layers, tmp_path):
+    history = rows(trained)
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert history[-1]["val_mae_mm"] < 0.7 * history[0]["val_mae_mm"]
+    assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
+    assert history[-1]["val_r2"] > 0.4
+    assert history[-1]["step"] == 12 * history[0]["step"]
+    events = oscillator.fit(oscillator.begin(layers, tmp_path))
+    assert isinstance(events[0], Begun)
+    assert events[0].plan.steps_per_epoch == history[0]["step"] == 16
+    kinds = [type(event) for event in events[1:-1]]
+    assert kinds == ([Dispatched] * 4 + [EpochDone]) * 12
+    best = min(e.record["val_mae_mm"] for e in events if isinstance(e, EpochDone))
+    assert events[-1] == Finished("epochs", 12, best)
+
+
+def test_same_seed_is_the_same_history_bit_for_bit(lively, layers, tmp_path):
+    again = oscillator.begin(layers, tmp_path, **LIVELY)
+    oscillator.fit(again)
+    assert_same(again, lively)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(lively, layers, tmp_path):
+    begun = oscillator.begin(layers, tmp_path, **LIVELY)
+    for dispatches in (1, 3, 2):  # an epoch has 4: within the first, at its end, within the second
+        asked = iter([False] * (dispatches - 1) + [True])
+        events = oscillator.fit(begun, should_stop=lambda asked=asked: next(asked))
+        assert events[-1].reason == "interrupted"
+        assert sum(isinstance(event, Dispatched) for event in events) == dispatches
+    assert oscillator.fit(begun)[-1].reason == "epochs"
+    assert_same(begun, lively)
+
+
+def test_a_damaged_newest_checkpoint_costs_only_time(lively, layers, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    begun = oscillator.begin(layers, tmp_path, **LIVELY)
+    asked = iter([False] * 5 + [True])
+    oscillator.fit(begun, should_stop=lambda: next(asked))
+    newest = begun.run.checkpoints / str(checkpoint.steps(begun.run.checkpoints)[-1])
+    largest = max(newest.rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    largest.write_bytes(largest.read_bytes()[:-10])
+    events = oscillator.fit(begun)
+    assert len(events[0].skipped) == 1
+    assert str(newest) in events[0].skipped[0]
+    assert_same(begun, lively)
+    assert len(checkpoint.steps(begun.run.checkpoints)) == begun.spec.train.keep_checkpoints
+
+
+def test_resuming_a_finished_run_changes_nothing(lively):
+    before = {path: path.stat().st_mtime_ns for path in lively.run.checkpoints.rglob("*")}
+    for _ in range(2):
+        events = oscillator.fit(lively)
+        assert [type(event) for event in events] == [Begun, Finished]
+        assert events[-1].reason == "epochs"
+    assert {path: path.stat().st_mtime_ns for path in lively.run.checkpoints.rglob("*")} == before
+
+
+def test_a_kill_during_the_first_save_starts_anew(lively, layers, tmp_path):
+    begun = oscillator.begin(layers, tmp_path, **LIVELY)
+    (begun.run.checkpoints / "4.orbax-checkpoint-tmp").mkdir(parents=True)
+    assert oscillator.fit(begun)[0].epoch == 0
+    assert_same(begun, lively)
+
+
+def script_validation(monkeypatch, *mae_mm):
+    values = iter(mae_mm)
+    monkeypatch.setattr(train, "validate", lambda *_: {"val_mae_mm": next(values)})
+
+
+def test_patience_counts_epochs_without_a_better_one(layers, tmp_path, monkeypatch):
+    begun = oscillator.begin(layers, tmp_path, train={"patience": 2})
+    script_validation(monkeypatch, 0.3, 0.2, 0.25, 0.1, 0.2, 0.1)
+    asked = iter([False] * 10 + [True])  # in the third epoch: patience survives a resume
+    assert oscillator.fit(begun, should_stop=lambda: next(asked))[-1].reason == "interrupted"
+    events = oscillator.fit(begun)
+    assert events[-1] == Finished("patience", 4, 0.1)
+    assert [e.is_best for e in events if isinstance(e, EpochDone)] == [False, True, False, False]
+    saved = final_state(begun)
+    differs = jax.tree.map(lambda a, b: np.any(a != b), saved.best.network, saved.state.network)
+    assert any(jax.tree.leaves(differs))  # the best is the fourth epoch's, not the last one's
+
+
+def test_without_validation_the_training_mae_decides(layers, tmp_path):
+    split = {"train": 0.8, "val": 0.0, "test": 0.2}
+    begun = oscillator.begin(layers, tmp_path, data={"split": split})
+    events = oscillator.fit(begun)
+    scores = [row["train_mae_mm"] for row in rows(begun)]
+    assert "val_mae_mm" not in rows(begun)[0]
+    assert events[-1] == Finished("epochs", 1 + int(np.argmin(scores)), min(scores))
+
+
+def test_validation_by_window_leaves_the_first_samples_out(trained):
+    state, scales = final_state(trained).state, train.fit_scales(trained.spec, trained.data)
+    weights = train.weights_of(state, scales)
+    streamed = train.validate(trained.spec, weights, trained.data)
+    by_window = oscillator.make_spec(train={"validation": "window"})
+    windowed = train.validate(by_window, weights, trained.data)
+    assert windowed["val_mae_mm"] != streamed["val_mae_mm"]
+    assert windowed["val_mae_mm"] == pytest.approx(streamed["val_mae_mm"], rel=0.3)
+
+
+def test_scales_come_from_the_training_split_alone(trained):
+    scales = train.fit_scales(trained.spec, trained.data)
+    samples = trained.data.train
+    np.testing.assert_allclose(scales.targets.std, samples.targets.std(axis=0), rtol=1e-4)
+    traces = np.split(samples.features, samples.first_row[1:])
+    steps = np.concatenate([np.diff(t, axis=0, prepend=t[:1]) for t in traces])
+    np.testing.assert_allclose(scales.inputs.mean[2:], steps.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        scales.inputs.std[:2], samples.features[:, 2:].std(axis=0), rtol=1e-4
+    )
+
+
+def test_a_loss_that_is_not_finite_names_steps_traces_and_checkpoint(layers, tmp_path):
+    wild = {"learning_rate": 1e30, "clip_norm": 0.0, "warmup_fraction": 0.0}
+    begun = oscillator.begin(layers, tmp_path, optimizer=wild)
+    with pytest.raises(NonFiniteLoss) as caught:
+        oscillator.fit(begun)
+    text = str(caught.value)
+    assert (
+        "weight norm inf at step 1 (of steps 1 to 4), with windows of data_simulation_toy" in text
+    )
+    assert "Last good checkpoint: none. Lower optimizer.learning_rate" in text
+    assert "\n" not in text
+
+
+def test_non_finite_validation_stops_before_it_is_saved(layers, tmp_path, monkeypatch):
+    begun = oscillator.begin(layers, tmp_path)
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    script_validation(monkeypatch, 0.1, float("nan"))
+    with pytest.raises(NonFiniteLoss, match=r"MAE nan after step 32\. Last .*: step 28\."):
+        oscillator.fit(begun)
+    assert len(rows(begun)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "rule"),
+    [
+        ("RESOURCE_EXHAUSTED: Out of memory", InputError, r"batch_size: expected .*, got 8 win"),
+        ("INTERNAL: something else", jax.errors.JaxRuntimeError, "something else"),
+    ],
+)
+def test_out_of_device_memory_is_one_line(layers, tmp_path, monkeypatch, text, kind, rule):
+    def fail(*_):
+        raise jax.errors.JaxRuntimeError(text)
+
+    begun = oscillator.begin(layers, tmp_path)
+    monkeypatch.setattr(update, "make_dispatch", lambda *_: fail)
+    with pytest.raises(kind, match=rule):
+        oscillator.fit(begun)
+
+
+def test_a_folder_that_refuses_checkpoints_is_one_line(layers, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    begun = oscillator.begin(layers, tmp_path)
+    monkeypatch.setattr(checkpoint.ocp, "CheckpointManager", refuse)
+    with pytest.raises(InputError, match=r"checkpoints: expected .*, got 'Permission denied'"):
+        oscillator.fit(begun)
+
+
+def test_two_trainings_at_once_get_two_folders(layers, tmp_path):
+    begun = []
+    threads = [
+        threading.Thread(target=lambda: begun.append(oscillator.begin(layers, tmp_path)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({experiment.run.path for experiment in begun}) == 2
