@@ -46,7 +46,8 @@ def step_onnx(run: Run, spec: Spec, weights: Weights, samples: Samples) -> Expor
         run: gets the file, and gives its id to the file's metadata.
         samples: traces on which the file must agree with the model to 1e-5 mm.
     Raises:
-        InputError: it does not agree, or there is nothing to check it on; no file is left.
+        InputError: it does not agree, there is nothing to check it on, or the disk refuses it; no
+            file is left.
     """
     if not len(samples.features):
         raise InputError(
@@ -106,9 +107,9 @@ def _check_then_name(
     import onnxruntime
 
     onnx.checker.check_model(proto)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(proto.SerializeToString())
         session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
         expected = predict.stream(spec, weights, samples)
@@ -119,8 +120,14 @@ def _check_then_name(
                 f"{worst:.3g} mm. No file was written; report this with the run's spec."
             )
         partial.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected to write the file, got '{error.strerror}'. Make room, or mend the "
+            "permissions."
+        ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            partial.unlink(missing_ok=True)
     versions = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
     return Exported(path, worst, len(expected), proto.opset_import[0].version, versions)
 

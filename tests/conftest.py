@@ -42,3 +42,13 @@ def trained(layers, tmp_path_factory):
     begun = oscillator.begin(layers, tmp_path_factory.mktemp("trained"))
     oscillator.fit(begun)
     return begun
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Starts `jaxcorr` processes quickly, and signals them."""
+    import forkserver
+
+    server = forkserver.ForkServer(tmp_path_factory.mktemp("server") / "log")
+    yield server
+    server.close()

@@ -53,6 +53,7 @@ def serve() -> None:
     assert len(os.listdir("/proc/self/task")) == 1
     for line in sys.stdin:
         request = json.loads(line)
+        Path(request["log"]).write_text("")
         pid = os.fork()
         if not pid:
             become(request, checkpoint, cli)
@@ -62,7 +63,7 @@ def serve() -> None:
 
 def become(request: dict[str, Any], checkpoint: Any, cli: Any) -> None:
     """In the child: turns into `jaxcorr ARGV`, with its output in the log; does not return."""
-    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    log = os.open(request["log"], os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     sys.argv = request["argv"]

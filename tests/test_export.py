@@ -73,3 +73,9 @@ def test_without_samples_to_check_on_there_is_no_export(tmp_path, loaded, traine
     with pytest.raises(InputError, match="expected test traces to check the export on"):
         export.step_onnx(Run(tmp_path), loaded.spec, loaded.weights, empty)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_the_way_is_one_line(tmp_path, loaded, trained):
+    (tmp_path / "export").write_text("in the way")
+    with pytest.raises(InputError, match=r"step.onnx: expected to write the file, got 'File exi"):
+        export.step_onnx(Run(tmp_path), loaded.spec, loaded.weights, trained.data.test)

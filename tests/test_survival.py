@@ -4,22 +4,13 @@ import random
 import time
 
 import oscillator
-import pytest
 import tomli_w
-from forkserver import ForkServer
 from test_train import assert_same
 
 from jaxcorr import experiment, runs
 
 NUM_KILLS = 20
 EPOCHS = 25
-
-
-@pytest.fixture
-def server(tmp_path):
-    server = ForkServer(tmp_path / "log")
-    yield server
-    server.close()
 
 
 def newest(folder, finished):
