@@ -153,9 +153,10 @@ def _run_worker(loaded: Any, folder: Path, parent: int) -> None:
     """A worker process: stops when its parent says so, or is gone."""
     from jaxcorr import session
 
-    stop_requested = session.catch_interrupt()
-    # The terminal sends Ctrl-C to all processes; here only the parent's word counts.
+    stop_requested: list[int] = []
+    # The terminal sends Ctrl-C to all processes; here only the parent's word counts, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: stop_requested.append(number))
     session.choose_device(loaded.base_table["train"]["device"])
     try:
         _work(loaded, folder, lambda: bool(stop_requested) or os.getppid() != parent, is_quiet=True)

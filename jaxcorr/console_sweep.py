@@ -57,7 +57,7 @@ def show_sweep(sweep: Sweep, trials: Sequence[Trial], folder: Path, files: Seque
 
 def trial_line(sweep: Sweep, trial: Trial) -> str:
     """One line on a trial that has ended."""
-    head = f"trial {trial.number + 1} of {sweep.num_trials}: {_choices(sweep, trial)}"
+    head = f"trial {trial.number + 1}: {_choices(sweep, trial)}"
     if trial.mae_mm is None:
         return f"{head}: {trial.state}, {trial.reason}"
     return (

@@ -1,0 +1,134 @@
+"""The table of losses and sizes: counted, judged by the spread, and never trained twice."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import oscillator
+import pytest
+import tomli_w
+from typer.testing import CliRunner
+
+from jaxcorr import cli, comparison, experiment, runs, train
+from jaxcorr.comparison import Job, Result
+from jaxcorr.errors import InputError
+
+SHORT = ["train.epochs=3"]
+
+
+def results(**mae_um: list[float]) -> list[Result]:
+    """Results of one size, for the seeds 0, 1, ... of each loss; R2 is 1 - MAE in mm."""
+    return [
+        Result(Job("small", loss, seed), 1 - 1e-3 * um, 1e-3 * um, 0.9, 100, 5.0 + seed, "run")
+        for loss, values in mae_um.items()
+        for seed, um in enumerate(values)
+    ]
+
+
+def test_cell_holds_mean_and_standard_deviation():
+    (cell,) = comparison.summarize(results(mae=[10.0, 12.0, 14.0]))
+    assert cell.mae_mm == pytest.approx((0.012, 0.002))
+    assert cell.r2 == pytest.approx((0.988, 0.002))
+    assert cell.correlation == (pytest.approx(0.9), 0.0)
+    assert (cell.num_seeds, cell.num_parameters, cell.seconds) == (3, 100, 6.0)
+    (single,) = comparison.summarize(results(mae=[10.0]))
+    assert single.mae_mm == (0.01, None)
+    undefined = [r._replace(r2=None) for r in results(mae=[10.0, 12.0])]
+    assert comparison.summarize(undefined)[0].r2 == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("mae_um", "expected"),
+    [
+        ({"hybrid": [10.0, 10.2], "mae": [12.0, 12.2]}, "Hybrid beats mae beyond"),
+        ({"hybrid": [12.0, 12.2], "mae": [10.0, 10.2]}, "MAE better in 0 and worse in 1, R2 b"),
+        ({"hybrid": [10.0, 14.0], "mae": [11.0, 14.5]}, "Hybrid does not beat mae beyond"),
+        (
+            {"hybrid": [10.0, 10.2], "mae": [12.0, 12.2], "mse": [10.1, 10.3]},
+            "Hybrid in part beats mae and mse beyond",
+        ),
+        ({"hybrid": [10.0], "mae": [12.0]}, "One seed shows no spread"),
+        ({"mae": [10.0, 11.0], "mse": [10.0, 11.0]}, "lacks hybrid, or a loss to compare"),
+        ({"hybrid": [10.0, 11.0]}, "lacks hybrid, or a loss to compare"),
+    ],
+)
+def test_verdict_asks_for_more_than_the_spread(mae_um, expected):
+    sentence = comparison.judge(comparison.summarize(results(**mae_um)))
+    assert expected in sentence
+    assert sentence.count(".") == 1
+
+
+def test_jobs_go_seed_by_seed():
+    jobs = comparison.plan_jobs(["mae", "hybrid"], ["small"], 2)
+    assert jobs == [
+        Job("small", "mae", 0),
+        Job("small", "hybrid", 0),
+        Job("small", "mae", 1),
+        Job("small", "hybrid", 1),
+    ]
+    with pytest.raises(InputError, match="--losses: expected some of mae,mse,hybrid, got 'mea'"):
+        comparison.plan_jobs(["mea"], ["small"], 1)
+    with pytest.raises(InputError, match="--sizes: expected some of small,medium,large, got ''"):
+        comparison.plan_jobs(["mae"], [], 1)
+
+
+@pytest.fixture
+def base(tmp_path, layers, monkeypatch) -> Path:
+    monkeypatch.setitem(comparison.SIZES, "small", (4, 1))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "base.toml"
+    path.write_text(tomli_w.dumps(oscillator.make_table(layers)))
+    return path
+
+
+def test_command_trains_evaluates_and_uses_its_runs_again(base):
+    arguments = ["table", str(base), "--sizes", "small", "--losses", "mae,hybrid", "--seeds", "1"]
+    first = CliRunner().invoke(cli.app, [*arguments, "--epochs", "1", "--json"])
+    assert first.exit_code == 0, first.output
+    found = json.loads(first.stdout)
+    assert [cell["loss"] for cell in found["cells"]] == ["mae", "hybrid"]
+    folder = Path("runs/table")
+    known = runs.list_all(folder)
+    assert [run.spec().loss.name for run in known] == ["mae", "hybrid"]
+    for run, cell, row in zip(known, found["cells"], found["runs"], strict=True):
+        assert row["run"] == run.id
+        assert len(runs.read_lines(run.history)) == 1
+        overall = run.read_json("metrics.json")["test"]["overall"]
+        assert cell["mae_mm"] == {"mean": overall["mae_mm"], "spread": None}
+        # Encoder of 6 kinematic inputs and its norm, LSTM of 4 units, head of 2 outputs.
+        assert cell["num_parameters"] == (6 * 8 + 8) + 16 + 4 * 4 * (8 + 4 + 1) + (4 * 2 + 2)
+    again = CliRunner().invoke(cli.app, [*arguments, "--epochs", "1"])
+    assert again.exit_code == 0
+    assert [run.id for run in runs.list_all(folder)] == [run.id for run in known]
+    assert found["verdict"] in again.stdout
+    assert "small (4×1)" in again.stdout
+    text = (folder / "table.md").read_text()
+    assert text.startswith("| model | loss | R2 | MAE um | correlation | parameters | s | seeds |")
+    assert f"| {1e3 * found['cells'][0]['mae_mm']['mean']:.2f} |" in text
+
+
+def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkeypatch):
+    def follow(_begun: Any, events: Iterator[train.Event]) -> train.Finished:
+        *_, last = events
+        assert isinstance(last, train.Finished)
+        return last
+
+    monkeypatch.setattr(comparison, "_evaluate", evaluate_nothing)
+    jobs, folder = comparison.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
+    assert list(comparison.work(base, SHORT, jobs, folder, follow, lambda: True)) == []
+    (run,) = runs.list_all(folder)
+    (result,) = comparison.work(base, SHORT, jobs, folder, follow, lambda: False)
+    assert result.run == run.id
+    assert len(runs.read_lines(run.history)) == 3
+    resolved = run.resolved()
+    changed = resolved["fingerprint"] | {next(iter(resolved["fingerprint"])): "other"}
+    runs.write_json(run.path / "resolved.json", resolved | {"fingerprint": changed})
+    (result,) = comparison.work(base, SHORT, jobs, folder, follow, lambda: False)
+    assert result.run != run.id
+    assert experiment.reopen(runs.find(f"{folder}/{result.run}")).spec.loss.name == "mae"
+
+
+def evaluate_nothing(run: runs.Run) -> None:
+    overall = {"mae_mm": 0.01, "r2": 0.9, "correlation": 0.95}
+    runs.write_json(run.path / "metrics.json", {"test": {"overall": overall}})

@@ -1,0 +1,95 @@
+"""A lock excludes others while its process lives, and no longer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jaxcorr import locks
+from jaxcorr.errors import InputError
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from jaxcorr import locks
+with locks.hold(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that holds tmp_path/x.lock."""
+    arguments = [sys.executable, "-c", HOLD, str(tmp_path / "x.lock")]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def leave_behind(path: Path, kernel: str, age_s: float) -> None:
+    """The file of a process on some machine, touched so long ago."""
+    path.write_text(json.dumps({"process": 7, "host": "far", "kernel": kernel}))
+    os.utime(path, (time.time() - age_s,) * 2)
+
+
+def test_lock_names_its_holder_and_ends_with_the_block(tmp_path):
+    path = tmp_path / "x.lock"
+    assert locks.holder(path) is None
+    with locks.hold(path):
+        assert (locks.holder(path) or "").startswith(f"process {os.getpid()} on ")
+        with pytest.raises(InputError, match="no other process works in"), locks.hold(path):
+            pass
+        assert locks.holder(path)
+    assert not path.exists()
+    with locks.hold(path):
+        pass
+
+
+def test_killed_process_lets_go_at_once(tmp_path, other):
+    path = tmp_path / "x.lock"
+    assert locks.holder(path) == f"process {other.pid} on {os.uname().nodename}"
+    with pytest.raises(InputError, match=f"process {other.pid}"), locks.hold(path):
+        pass
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    assert path.exists()
+    assert locks.holder(path) is None
+    with locks.hold(path):
+        pass
+
+
+def test_lock_of_another_machine_counts_until_nobody_touches_it(tmp_path):
+    path = tmp_path / "x.lock"
+    leave_behind(path, "another kernel", 0.5 * locks.STALE_S)
+    assert locks.holder(path) == "process 7 on far"
+    with pytest.raises(InputError, match="process 7 on far"), locks.hold(path):
+        pass
+    leave_behind(path, "another kernel", 2 * locks.STALE_S)
+    assert locks.holder(path) is None
+    with locks.hold(path):
+        assert (locks.holder(path) or "").startswith(f"process {os.getpid()} ")
+
+
+def test_held_lock_is_touched(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "TOUCH_S", 0.01)
+    path = tmp_path / "x.lock"
+    with locks.hold(path):
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 5
+        while path.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert time.time() - path.stat().st_mtime < 60
+
+
+def test_folder_that_refuses_files_is_named(tmp_path):
+    with pytest.raises(InputError, match="expected a folder that can be written, got 'No such"):
+        locks.hold(tmp_path / "none" / "x.lock").__enter__()

@@ -1,0 +1,76 @@
+"""Around a training: one process for each run, curves however it ends, one clean stop."""
+
+import os
+import signal
+
+import oscillator
+import pytest
+
+from jaxcorr import locks, plots, runs, session, train
+from jaxcorr.errors import InputError
+
+ROW = '{"epoch": 1, "train_loss": 1.0, "train_mae_mm": 0.1, "learning_rate": 0.1}\n'
+
+
+@pytest.fixture
+def begun(layers, tmp_path):
+    made = oscillator.begin(layers, tmp_path)
+    made.run.history.write_text(ROW)
+    return made
+
+
+@pytest.fixture
+def signals():
+    """Puts the process's own handlers back."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def test_curves_are_drawn_and_the_run_is_let_go(begun):
+    done = train.Finished("interrupted", 1, 0.1)
+    assert session.follow_quietly(begun, iter([done])) == done
+    assert {"curves.png", "curves.svg"} <= {path.name for path in begun.run.path.iterdir()}
+    assert locks.holder(begun.run.path / locks.TRAINING) is None
+
+
+def test_curves_are_drawn_when_training_fails(begun):
+    def diverge():
+        yield train.EpochDone({"epoch": 1}, 1.0, True)
+        raise train.NonFiniteLoss("nan")
+
+    with pytest.raises(train.NonFiniteLoss):
+        session.follow_quietly(begun, diverge())
+    assert (begun.run.path / "curves.png").exists()
+
+
+def test_run_is_not_trained_twice_at_once(begun):
+    with (
+        locks.hold(begun.run.path / locks.TRAINING),
+        pytest.raises(InputError, match=f"process {os.getpid()} on .* does. Wait for it, or stop"),
+    ):
+        session.follow(begun, iter([]))
+
+
+def test_full_disk_costs_the_curves_alone(begun, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(plots, "draw_history", refuse)
+    session.draw_curves(begun.run)
+    assert "no curves drawn, No space left on device" in capsys.readouterr().err
+
+
+def test_run_without_an_epoch_has_no_curves(tmp_path):
+    session.draw_curves(runs.Run(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("signals")
+def test_first_interrupt_asks_and_the_second_stops():
+    requested = session.catch_interrupt()
+    signal.raise_signal(signal.SIGINT)
+    assert requested == [signal.SIGINT]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)

@@ -1,0 +1,229 @@
+"""A sweep ends with every trial run once, whatever happens to its workers on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import oscillator
+import pytest
+import tomli_w
+
+from jaxcorr import console_sweep, overview, runs, session, stream, study, sweep, sweep_spec, train
+from jaxcorr.errors import InputError
+from jaxcorr.experiment import Experiment
+from jaxcorr.sweep_spec import Sweep
+
+RATES = [1e-4, 1e-3, 1e-2]
+SPACE = {"optimizer.learning_rate": RATES, "model.hidden_size": [4, 8]}
+CHEAP = {"train.patience": [0, 50, 51, 52]}  # changes nothing that is compiled
+
+
+def write(folder: Path, layers: str, space: dict, epochs: int = 3, **keys: object) -> Path:
+    sections = {"train": {"epochs": epochs, "patience": 0}}
+    (folder / "base.toml").write_text(tomli_w.dumps(oscillator.make_table(layers, **sections)))
+    table = {"base": str(folder / "base.toml"), "sampler": "grid", "space": space} | keys
+    (folder / "some.toml").write_text(tomli_w.dumps({"sweep": table}))
+    return folder / "some.toml"
+
+
+def drain(_begun: Experiment, events: Iterator[train.Event]) -> train.Finished:
+    *_, last = events
+    assert isinstance(last, train.Finished)
+    return last
+
+
+def run_all(
+    loaded: Sweep, folder: Path, follow: sweep.Follow = drain, stop: Callable[[], bool] = bool
+) -> list[study.Trial]:
+    return list(sweep.work(loaded, folder, follow, stop))
+
+
+def learn_nothing(spec: Any, data: Any, run: runs.Run, should_stop: Callable[[], bool]) -> Any:
+    """Stands in for `train.fit`: the MAE is the learning rate, the loss of 1e-2 is not finite."""
+    del data
+    rate = spec.optimizer.learning_rate
+    if rate == 1e-2:
+        raise train.NonFiniteLoss(f"{run.path}: expected a finite loss, got nan.")
+    rows = runs.read_lines(run.history)
+    yield train.Begun(None, 10, len(rows), ())  # pyright: ignore[reportArgumentType]
+    for epoch in range(len(rows) + 1, spec.train.epochs + 1):
+        rows.append({"epoch": epoch, "val_mae_mm": rate, "train_mae_mm": rate, "val_r2": 0.5})
+        runs.write_text(run.history, "".join(json.dumps(row) + "\n" for row in rows))
+        yield train.EpochDone(rows[-1], 0.1, epoch == 1)
+        if should_stop() and epoch < spec.train.epochs:
+            yield train.Finished("interrupted", 1, rate)
+            return
+    yield train.Finished("epochs", 1, rate)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    monkeypatch.setattr(train, "fit", learn_nothing)
+
+
+def test_trials_are_ordinary_runs_and_a_finished_sweep_does_nothing(tmp_path, layers):
+    loaded = sweep_spec.load(write(tmp_path, layers, {"train.patience": [0, 9]}))
+    folder = tmp_path / "runs" / "sweeps" / "some"
+    trials = run_all(loaded, folder, session.follow_quietly)
+    assert [trial.state for trial in trials] == ["complete"] * 2
+    assert sorted(trial.values["train.patience"] for trial in trials) == [0, 9]
+    for trial in trials:
+        run = runs.find(str(folder / str(trial.run)))
+        rows = runs.read_lines(run.history)
+        assert trial.mae_mm == min(row["val_mae_mm"] for row in rows)
+        assert trial.epochs == len(rows) == 3
+        assert run.spec().train.patience == trial.values["train.patience"]
+        assert stream.load_weights(run).best_epoch == trial.best_epoch
+        assert (run.path / "curves.png").exists()
+    assert runs.find(f"{folder}/latest").id == trials[-1].run
+    assert [row.state for row in overview.list_runs(folder)] == ["trained", "trained"]
+    assert run_all(loaded, folder) == []
+
+
+@pytest.mark.usefixtures("no_training")
+def test_bad_trials_are_pruned_failed_ones_do_not_end_the_sweep(tmp_path, layers):
+    good = [1e-4, 1.1e-4, 1.2e-4]
+    space = {"optimizer.learning_rate": [*good, 1e-3, 1e-2], "model.hidden_size": [4, 8, 12]}
+    path = write(tmp_path, layers, space, epochs=9, pruning_warmup_epochs=4)
+    trials = run_all(sweep_spec.load(path), tmp_path / "sweep")
+    states = Counter((t.values["optimizer.learning_rate"], t.state) for t in trials)
+    assert states[1e-4, "complete"] == 3
+    assert states[1e-2, "failed"] == 3
+    assert states[1e-3, "pruned"] >= 1
+    assert sum(states.values()) == 15
+    for trial in trials:
+        if trial.state == "pruned":
+            # Four epochs are spared, the fifth is the first to be judged.
+            assert trial.epochs == 5
+            assert trial.mae_mm == trial.values["optimizer.learning_rate"]
+        if trial.state == "failed":
+            assert "expected a finite loss, got nan." in str(trial.reason)
+    path = write(tmp_path, layers, SPACE, epochs=9, pruning=False)
+    states = Counter(trial.state for trial in run_all(sweep_spec.load(path), tmp_path / "all"))
+    assert states == {"complete": 4, "failed": 2}
+
+
+@pytest.mark.usefixtures("no_training")
+def test_only_mistakes_of_swept_keys_are_the_trials_own(tmp_path, layers):
+    loaded = sweep_spec.load(write(tmp_path, layers, {"data.window": [20, 4000]}))
+    states = {t.values["data.window"]: t for t in run_all(loaded, tmp_path / "sweep")}
+    assert states[20].state == "complete"
+    assert states[4000].state == "failed"
+    assert "data.window: expected at most" in str(states[4000].reason)
+    bad = sweep_spec.load(write(tmp_path, f"{tmp_path}/none/*.mat", {"data.window": [20]}))
+    with pytest.raises(InputError, match="none"):
+        run_all(bad, tmp_path / "other")
+
+
+def test_interrupted_trial_goes_on_where_it_was(tmp_path, layers):
+    loaded = sweep_spec.load(write(tmp_path, layers, {"train.patience": [0]}))
+    (whole,) = run_all(loaded, tmp_path / "whole")
+    seen: list[train.Event] = []
+
+    def follow(_begun: Experiment, events: Iterator[train.Event]) -> train.Finished:
+        for event in events:
+            seen.append(event)
+        assert isinstance(seen[-1], train.Finished)
+        return seen[-1]
+
+    def is_epoch_over() -> bool:
+        return any(isinstance(event, train.EpochDone) for event in seen)
+
+    folder = tmp_path / "cut"
+    assert run_all(loaded, folder, follow, is_epoch_over) == []
+    assert [row.state for row in study.list_trials(study.open_study(loaded, folder))] == ["running"]
+    (trial,) = run_all(loaded, folder)
+    assert len(runs.list_all(folder)) == 1
+    assert (trial.number, trial.mae_mm, trial.epochs) == (0, whole.mae_mm, whole.epochs)
+    histories = [
+        (runs.find(f"{tmp_path / n}/latest").history).read_text() for n in ("cut", "whole")
+    ]
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.usefixtures("no_training")
+def test_trial_that_another_worker_took_over_is_let_go(tmp_path, layers):
+    """As after a night in which this machine slept: its lock went stale and the trial was given."""
+    loaded = sweep_spec.load(write(tmp_path, layers, {"optimizer.learning_rate": [1e-4]}, 9))
+    folder = tmp_path / "sweep"
+
+    def follow(_begun: Experiment, events: Iterator[train.Event]) -> train.Finished:
+        for event in events:
+            if isinstance(event, train.EpochDone) and event.record["epoch"] == 3:
+                for lock in (folder / "workers").iterdir():
+                    lock.unlink()
+                others = study.open_study(loaded, folder)
+                with study._exclusive(folder):
+                    study._queue_dead(others, folder)
+            if isinstance(event, train.Finished):
+                return event
+        raise AssertionError
+
+    (trial,) = run_all(loaded, folder, follow)
+    assert (trial.state, trial.number, trial.epochs) == ("complete", 0, 9)
+    states = [t.state.name for t in study.open_study(loaded, folder).trials]
+    assert states == ["FAIL", "COMPLETE"]
+    assert len(runs.list_all(folder)) == 1
+
+
+def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
+    path = write(tmp_path, layers, CHEAP, epochs=40, pruning=False)
+    arguments = ["sweep", str(path), "--workers", "2", "--runs", str(tmp_path / "runs"), "--json"]
+    command = [sys.executable, "-c", "from jaxcorr.cli import main; main()", *arguments]
+    loaded, folder = sweep_spec.load(path), tmp_path / "runs" / "sweeps" / "some"
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    killed = kill_a_worker_in_training(process, folder)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert f"worker {killed} was killed; the same command goes on with its trial" in err
+    # The other worker did that already, in the trial's own folder: one for each trial.
+    trials = json.loads(out)["trials"]
+    assert run_all(loaded, folder) == []
+    assert [trial["state"] for trial in trials] == ["complete"] * 4
+    assert sorted(t["values"]["train.patience"] for t in trials) == CHEAP["train.patience"]
+    assert all(trial["epochs"] == 40 for trial in trials)
+    assert sorted(run.id for run in runs.list_all(folder)) == sorted(t["run"] for t in trials)
+    found = study.open_study(loaded, folder).trials
+    assert len({trial.user_attrs["worker"] for trial in found}) == 2
+    assert sum(trial.state.name == "FAIL" for trial in found) == 1
+    assert {"table.md", "sweep.png", "sweep.svg"} <= {path.name for path in folder.iterdir()}
+
+
+def kill_a_worker_in_training(process: subprocess.Popen[str], folder: Path) -> int:
+    """Waits until two trainings run at once, kills one with SIGKILL; returns its process."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        locks = [path for run in runs.list_all(folder) for path in run.path.glob("train.lock")]
+        if len(locks) == 2:
+            worker = json.loads(locks[0].read_text())["process"]
+            os.kill(worker, signal.SIGKILL)
+            return worker
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError("two trainings never ran at once")
+
+
+@pytest.mark.usefixtures("no_training")
+def test_table_lists_the_best_first(tmp_path, layers, capsys):
+    loaded = sweep_spec.load(write(tmp_path, layers, SPACE))
+    folder = tmp_path / "sweep"
+    run_all(loaded, folder)
+    trials = study.list_trials(study.open_study(loaded, folder))
+    files = console_sweep.write_sweep(loaded, trials, folder)
+    text = (folder / "table.md").read_text()
+    lines = text.splitlines()
+    assert lines[2].startswith("| # | hidden_size | learning_rate | val MAE um |")
+    assert [line.split(" | ")[2] for line in lines[4:]] == sorted(
+        [str(rate) for rate in (0.0001, 0.001, 0.01) for _ in range(2)]
+    )
+    console_sweep.show_sweep(loaded, trials, folder, files)
+    shown = capsys.readouterr().out
+    assert "6 of 6 trials have ended (" in shown
+    assert "learning_rate 0.0001: 0.10 um" in shown
