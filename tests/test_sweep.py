@@ -187,7 +187,7 @@ def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
     loaded, folder = sweep_spec.load(path), tmp_path / "runs" / "sweeps" / "some"
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     killed = kill_a_worker_in_training(process, folder)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
     assert f"worker {killed} was killed; the same command goes on with its trial" in err
     # The other worker did that already, in the trial's own folder: one for each trial.
@@ -205,7 +205,7 @@ def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
 
 def kill_a_worker_in_training(process: subprocess.Popen[str], folder: Path) -> int:
     """Waits until two trainings run at once, kills one with SIGKILL; returns its process."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         locks = [path for run in runs.list_all(folder) for path in run.path.glob("train.lock")]
         if len(locks) == 2:
