@@ -7,7 +7,9 @@ module knows pytrees and files; it does not know what they mean to training.
 
 import hashlib
 import json
+import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -22,6 +24,12 @@ from jaxcorr.errors import InputError
 
 State = TypeVar("State")
 EVERY_S = 10.0
+FAILED_WAIT_S = 5.0
+FAILED_QUIET_S = 0.5
+
+# Orbax logs a page of tracebacks for what is reported in one line here, some of it from threads
+# that end after the call.
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 
 
 class Saved(NamedTuple):
@@ -94,7 +102,7 @@ class Writer:
             self._manager.save(step, args=content, force=True)
         # Orbax and tensorstore wrap a full disk in types of their own.
         except Exception as error:
-            _remove_partial(self._folder)
+            _remove_failed(self._folder)
             raise _refused(self._folder / str(step), error) from None
         self._saved_at, self._saved_step = time.monotonic(), step
 
@@ -173,10 +181,21 @@ def _digests(**items: Any) -> dict[str, str]:
     return found
 
 
-def _remove_partial(folder: Path) -> None:
-    """Removes what a killed or refused save left; such a folder has no step's name yet."""
-    for path in folder.glob("*.orbax-checkpoint-tmp*"):
+def _remove_partial(folder: Path) -> bool:
+    """Removes half-written checkpoints, which have no step's name yet; True if there were any."""
+    partial = list(folder.glob("*.orbax-checkpoint-tmp*"))
+    for path in partial:
         shutil.rmtree(path, ignore_errors=True)
+    return bool(partial)
+
+
+def _remove_failed(folder: Path) -> None:
+    """Removes what a refused save left, until nothing new comes: its threads go on for a while."""
+    began = changed = time.monotonic()
+    while (now := time.monotonic()) < min(began + FAILED_WAIT_S, changed + FAILED_QUIET_S):
+        if _remove_partial(folder):
+            changed = now
+        time.sleep(0.01)
 
 
 def _set_aside(path: Path) -> None:
@@ -208,7 +227,9 @@ def _refused(path: Path, error: Exception) -> InputError:
 
 
 def _reason(error: Exception) -> str:
-    number = getattr(error, "errno", None)
+    """The system's own words where the error has its number, else the error's first line."""
+    wrapped = re.search(r"os_error_code='(\d+)'", str(error))  # as tensorstore puts it
+    number = int(wrapped[1]) if wrapped else getattr(error, "errno", None)
     text = os.strerror(number) if number else str(error) or type(error).__name__
     return text.splitlines()[0][:160]
 

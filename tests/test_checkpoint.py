@@ -97,17 +97,19 @@ def test_nothing_to_read_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_refused_write_leaves_the_earlier_ones_and_nothing_else(tmp_path):
+@pytest.mark.parametrize("room", [100, 5000])  # refused in Python, and in tensorstore
+def test_a_refused_write_leaves_the_earlier_ones_and_nothing_else(tmp_path, capfd, room):
     save(tmp_path, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Writer(tmp_path, 2, 1) as writer:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # a disk with no room
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))  # a disk with no room
         try:
-            with pytest.raises(InputError, match=r"/2: expected to write .* intact") as caught:
+            with pytest.raises(InputError, match=r"/2: .*got 'File too large'\. Ear") as caught:
                 writer.save(2, state_at(2), BEST, {"epoch": 2})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert "\n" not in str(caught.value)
+        assert capfd.readouterr() == ("", "")
         assert [path.name for path in tmp_path.iterdir()] == ["1"]
         writer.save(3, state_at(3), BEST, {"epoch": 3})
     assert restore(tmp_path).step == 3
