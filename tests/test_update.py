@@ -70,6 +70,12 @@ def test_same_seed_is_the_same_bit_for_bit_and_another_is_not(batches):
     assert np.all(np.asarray(other[1].loss) != np.asarray(first[1].loss))
 
 
+def test_each_step_has_a_key_of_its_own(batches):
+    still = make_spec(model={"dropout": 0.5}, optimizer={"learning_rate": 1e-12})
+    repeated = tuple(np.repeat(part[:1], STEPS, axis=0) for part in batches)
+    assert len(set(np.asarray(run(still, repeated)[1].loss).tolist())) == STEPS
+
+
 def test_supervision_says_which_steps_count(batches):
     features, targets = (part[0] for part in batches)
     spoiled = np.array(targets)
