@@ -9,6 +9,7 @@ al., 2000. Gate order i, f, g, o, as in PyTorch and Flax.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -73,21 +74,23 @@ def _forward(
     projected: Float[Array, "t b g"],
     kernel: Float[Array, "h g"],
     carry: LayerCarry,
-) -> tuple[tuple[LayerCarry, Array], tuple[Array, ...]]:
+) -> tuple[tuple[LayerCarry, Array], tuple[Any, ...]]:
     kernel = kernel.astype(dtype)
 
-    def body(carry: LayerCarry, z: Array) -> tuple[LayerCarry, tuple[Array, ...]]:
+    def body(carry: LayerCarry, z: Array) -> tuple[LayerCarry, tuple[Any, ...]]:
         i, f, g, o = _activate(z + _matmul(carry[1], kernel))
         c = f * carry[0] + i * g
-        h = o * jnp.tanh(c)
-        return (c, h), (h, c, jnp.concatenate([i, f, g, o], axis=-1))
+        tanh_c = jnp.tanh(c)
+        h = o * tanh_c
+        # Each in an array of its own: joining them in the loop costs more than the arithmetic.
+        return (c, h), (h, c, (i, f, g, o, tanh_c))
 
     last, (hs, cs, gates) = jax.lax.scan(body, carry, projected)
     return (last, hs), (hs, cs, gates, kernel, *carry)
 
 
 def _backward(
-    dtype: DTypeLike, residuals: tuple[Array, ...], cotangents: tuple[LayerCarry, Array]
+    dtype: DTypeLike, residuals: tuple[Any, ...], cotangents: tuple[LayerCarry, Array]
 ) -> tuple[Array, Array, LayerCarry]:
     hs, cs, gates, kernel, c0, h0 = residuals
     last, dhs = cotangents
@@ -95,25 +98,21 @@ def _backward(
     previous_h = jnp.concatenate([h0[None], hs[:-1]])
     transposed = kernel.T
 
-    def body(carry: LayerCarry, inputs: tuple[Array, ...]) -> tuple[LayerCarry, Array]:
+    def body(carry: LayerCarry, inputs: tuple[Any, ...]) -> tuple[LayerCarry, tuple[Array, ...]]:
         dc, dh = carry
-        dh_out, c, c_before, gate = inputs
-        i, f, g, o = jnp.split(gate, 4, axis=-1)
-        tanh_c = jnp.tanh(c)
+        dh_out, c_before, (i, f, g, o, tanh_c) = inputs
         dh = dh + dh_out
         dc = dc + dh * o * (1 - tanh_c * tanh_c)
-        dz = jnp.concatenate(
-            [
-                dc * g * i * (1 - i),
-                dc * c_before * f * (1 - f),
-                dc * i * (1 - g * g),
-                dh * tanh_c * o * (1 - o),
-            ],
-            axis=-1,
+        dz = (
+            dc * g * i * (1 - i),
+            dc * c_before * f * (1 - f),
+            dc * i * (1 - g * g),
+            dh * tanh_c * o * (1 - o),
         )
-        return (dc * f, _matmul(dz, transposed)), dz
+        return (dc * f, _matmul(jnp.concatenate(dz, axis=-1), transposed)), dz
 
-    first, dz = jax.lax.scan(body, last, (dhs, cs, previous_c, gates), reverse=True)
+    first, parts = jax.lax.scan(body, last, (dhs, previous_c, gates), reverse=True)
+    dz = jnp.concatenate(parts, axis=-1)
     steps = dz.shape[0] * dz.shape[1]
     flat_h, flat_z = previous_h.reshape(steps, -1), dz.reshape(steps, -1)
     return dz, _matmul(flat_h.T, flat_z.astype(dtype)), first
