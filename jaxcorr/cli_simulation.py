@@ -113,7 +113,6 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Makes traces from G-code: firmware plan, elastic axes, error by source, .mat files."""
-    from jaxcorr import console
     from jaxcorr.errors import InputError
     from jaxcorr.planner import PlanOptions
     from jaxcorr.plant import AxisPlant, PlantOptions
@@ -146,7 +145,7 @@ def simulate(
         sweep_accel_mm_s2=tuple(sweep_accel_mm_s2),
         sweep_velocity_mm_s=tuple(sweep_velocity_mm_s),
     )
-    _collect(parts, layers, options, out, plot, as_json, console)
+    _collect(parts, layers, options, out, plot, as_json)
 
 
 def _collect(
@@ -156,12 +155,11 @@ def _collect(
     out: Path,
     plot: Path | None,
     as_json: bool,
-    console: Any,
 ) -> None:
-    from jaxcorr import collect, selection, trace
+    from jaxcorr import collect, console, selection, trace
 
     began, files = time.perf_counter(), []
-    for name in parts:
+    for name in dict.fromkeys(parts):
         path, note = selection.find_part(name)
         console.err.print(note)
         part = selection.part_name(name)

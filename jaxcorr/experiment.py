@@ -4,6 +4,7 @@ A folder holds everything that a run needs later: the spec as given, every defau
 fingerprints, scales and the test samples. The module does not train.
 """
 
+import fnmatch
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from jaxcorr import spec as specs
 from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
+from jaxcorr.plant import AxisPlant, PlantOptions
 from jaxcorr.runs import Run
-from jaxcorr.simulate import SimulateOptions
+from jaxcorr.simulate import SOURCES, SimulateOptions
 from jaxcorr.spec import Data, Simulate, Spec
 from jaxcorr.windows import Samples
 
@@ -34,7 +36,7 @@ class Experiment(NamedTuple):
 
 
 def traces_to_make(data: Data) -> Simulate | None:
-    """How to make the traces first; None where the pattern finds files of another origin.
+    """How to make the traces first; None where the pattern means files of another origin.
 
     A set that an interrupted simulation left incomplete is completed: `simulate_part` skips what
     is there.
@@ -42,9 +44,17 @@ def traces_to_make(data: Data) -> Simulate | None:
     options = data.simulate
     if options is None:
         return None
-    own = {Path(_folder(name, options)).absolute() for name in options.parts}
+    for name in options.parts:
+        selection.find_part(name)
+    folders = [Path(_folder(name, options)) for name in options.parts]
     found = {path.parent.absolute() for path in trace.match(data.traces)}
-    return options if found <= own else None
+    would_match = any(
+        fnmatch.fnmatch(str(folder / "layer01_ender3v2.mat"), pattern)
+        for folder in folders
+        for pattern in data.traces
+    )
+    is_own = would_match and found <= {folder.absolute() for folder in folders}
+    return options if is_own else None
 
 
 def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
@@ -60,7 +70,28 @@ def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
 
 def simulate_options(options: Simulate) -> SimulateOptions:
     """A spec's [data.simulate] as the simulator takes it."""
+    axes = [
+        AxisPlant(*values)
+        for values in zip(
+            options.mass_kg,
+            options.stiffness_n_m,
+            options.damping_ns_m,
+            options.friction_n,
+            strict=True,
+        )
+    ]
+    unknown = sorted(set(options.sources_off) - set(SOURCES))
+    if unknown:
+        raise InputError(
+            f"sources off: expected some of {', '.join(SOURCES)}, got '{unknown[0]}'. "
+            "Check its name."
+        )
     return SimulateOptions(
+        plant=PlantOptions(axes[0], axes[1], damping=options.damping),
+        sources=tuple(source for source in SOURCES if source not in options.sources_off),
+        microstep_um=options.microstep_um,
+        jitter_cycles=options.jitter_cycles,
+        floor_um=options.floor_um,
         seed=options.seed,
         sweep_accel_mm_s2=options.accel_mm_s2,
         sweep_velocity_mm_s=options.velocity_mm_s,

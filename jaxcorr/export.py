@@ -4,6 +4,7 @@ Normalisation is inside the file. It knows the model and a set of samples to che
 its runtime are loaded only here.
 """
 
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +63,8 @@ def step_onnx(run: Run, spec: Spec, weights: Weights, samples: Samples) -> Expor
 def _convert(spec: Spec, weights: Weights) -> Any:
     import jax2onnx
 
+    # It warns of its own shape inference; the file is checked against the predictor below.
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)
     carry = model.carry_for(spec, 1)
     leaves, structure = jax.tree.flatten(carry)
     frozen = jax.tree.map(np.asarray, weights)

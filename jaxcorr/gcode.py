@@ -9,7 +9,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TextIO
@@ -54,29 +54,6 @@ class Program:
     def num_layers(self) -> int:
         """Number of layers in the file."""
         return len(self.layer_z_mm)
-
-    def select(self, layer: int) -> "Program":
-        """The moves of one layer; everything that is not per move stays as it is.
-
-        Raises:
-            InputError: There is no such layer.
-        """
-        if not 0 <= layer < self.num_layers:
-            rule = f"a layer from 0 to {self.num_layers - 1}"
-            raise InputError(f"layer: expected {rule}, got {layer}. Choose a layer of this file.")
-        chosen = self.layer == layer
-        return replace(
-            self,
-            start_mm=self.start_mm[chosen],
-            end_mm=self.end_mm[chosen],
-            extrude_mm=self.extrude_mm[chosen],
-            feedrate_mm_s=self.feedrate_mm_s[chosen],
-            dwell_s=self.dwell_s[chosen],
-            layer=self.layer[chosen],
-            feature=self.feature[chosen],
-            line=self.line[chosen],
-            limits_index=self.limits_index[chosen],
-        )
 
 
 def parse(text: str, name: str, limits: Limits = ENDER3_V2) -> Program:

@@ -21,7 +21,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec
 
 LATEST = "latest"
-RESOLVED = {"spec", "split", "fingerprint"}  # what a run needs of resolved.json
+RESOLVED = {"spec", "split", "fingerprint", "num_inputs"}  # what a run needs of resolved.json
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy")
 
 

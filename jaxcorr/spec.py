@@ -7,12 +7,12 @@ a trace exists, or what a run folder looks like.
 import difflib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from jaxcorr.errors import InputError
 
@@ -61,14 +61,27 @@ class Augment(Section):
     target_scale: Rate = 0.0  # targets are scaled by a factor within 1 +- this
 
 
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class Simulate(Section):
     """How to make the traces with the built-in simulator where there are none."""
 
     parts: Names  # bundled parts, or G-code files
-    layers: str = "sampled:5"
+    layers: Annotated[str, BeforeValidator(_number_as_text)] = "sampled:5"
     seed: Seed = 0
     accel_mm_s2: tuple[Positive, ...] = ()  # each layer once per value; empty: as in the G-code
     velocity_mm_s: tuple[Positive, ...] = ()
+    mass_kg: tuple[Positive, Positive] = (0.35, 0.45)  # x and y
+    stiffness_n_m: tuple[Positive, Positive] = (8000.0, 8000.0)
+    damping_ns_m: tuple[NonNegative, NonNegative] = (15.0, 15.0)
+    friction_n: tuple[NonNegative, NonNegative] = (0.8, 0.8)
+    damping: Literal["relative", "ground"] = "relative"  # of the head, against motor or frame
+    sources_off: tuple[str, ...] = ()
+    microstep_um: NonNegative = 4.0
+    jitter_cycles: NonNegative = 50.0
+    floor_um: NonNegative = 2.0
 
 
 class Data(Section):
@@ -209,8 +222,14 @@ def read_table(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         ) from None
     except tomli.TOMLDecodeError as error:
         raise InputError(f"{path}: expected TOML, got {error}. Mend that line.") from None
+    problems = []
     for text in overrides:
-        _override(table, text)
+        try:
+            _override(table, text)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("\n".join(problems))
     return table
 
 
@@ -220,19 +239,43 @@ def from_table(table: Mapping[str, Any], where: str) -> Spec:
     Raises:
         InputError: with one line for each mistake.
     """
-    try:
-        return Spec.model_validate(_tuples(table))
-    except ValidationError as error:
-        raise InputError("\n".join(explain(error, where))) from None
+    content, problems = _tuples(table), []
+    dropped: set[tuple[str, ...]] = set()
+    spec = None
+    while spec is None:
+        try:
+            spec = Spec.model_validate(content)
+        except ValidationError as error:
+            problems += explain(error, where, ignored=dropped)
+            # Rules across keys are checked only where each key is right: look again without them.
+            wrong = {_names(problem["loc"]) for problem in error.errors()} - dropped
+            dropped |= {path for path in wrong if _drop(content, path)}
+            if not wrong & dropped:
+                break
+    if spec is None or problems:
+        raise InputError("\n".join(dict.fromkeys(problems)))
+    return spec
 
 
-def explain(error: ValidationError, where: str, root: type[BaseModel] = Spec) -> list[str]:
-    """All problems in the house's form, a line each; `where` opens each, `root` was checked."""
+def explain(
+    error: ValidationError,
+    where: str,
+    root: type[BaseModel] = Spec,
+    ignored: Container[tuple[str, ...]] = (),
+) -> list[str]:
+    """All problems in the house's form, a line each.
+
+    Args:
+        where: opens each line.
+        root: what was checked.
+        ignored: paths of keys whose absence is no problem.
+    """
     lines = [
         _explain(dict(problem), where, root)
         for problem in error.errors()
         # A list whose entries are all wrong counts as empty too; its entries have their lines.
-        if problem["type"] != "too_short" or not problem["input"]
+        if (problem["type"] != "too_short" or not problem["input"])
+        and (problem["type"] != "missing" or _names(problem["loc"]) not in ignored)
     ]
     return list(dict.fromkeys(lines))
 
@@ -240,6 +283,17 @@ def explain(error: ValidationError, where: str, root: type[BaseModel] = Spec) ->
 def to_table(spec: Spec) -> dict[str, Any]:
     """A spec as plain nested dictionaries and lists, every default filled in."""
     return spec.model_dump(mode="json")
+
+
+def _names(location: tuple[int | str, ...]) -> tuple[str, ...]:
+    return tuple(part for part in location if isinstance(part, str))
+
+
+def _drop(table: Any, path: tuple[str, ...]) -> bool:
+    """Takes a key out of a nested table; False where there is none."""
+    for key in path[:-1]:
+        table = table.get(key) if isinstance(table, dict) else None
+    return isinstance(table, dict) and bool(path) and table.pop(path[-1], table) is not table
 
 
 def _tuples(value: Any) -> Any:
@@ -273,7 +327,7 @@ def _override(table: dict[str, Any], text: str) -> None:
 
 def _explain(problem: dict[str, Any], where: str, root: type[BaseModel]) -> str:
     """One pydantic problem in the house's form: place, rule, value, and what to do."""
-    location = tuple(part for part in problem["loc"] if isinstance(part, str))
+    location = _names(problem["loc"])
     section, key = _section_label(location[:-1]), location[-1] if location else ""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
@@ -315,7 +369,7 @@ _TYPE_NAMES = {
     "float": "a number",
     "string": "a string",
     "bool": "true or false",
-    "tuple": "a list of strings",
+    "tuple": "a list",
     "model": "a section",
     "finite_number": "a finite number",
 }

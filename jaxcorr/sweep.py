@@ -136,14 +136,10 @@ class _Watch:
 
     def _tell(self, record: dict[str, Any]) -> None:
         try:
-            self._trial.report(_judge(record), record["epoch"])
+            self._trial.report(train.score(record), record["epoch"])
         except optuna.exceptions.UpdateFinishedTrialError:
             # This machine slept for so long that another worker took the trial over.
             self.is_lost = True
-
-
-def _judge(record: dict[str, Any]) -> float:
-    return record.get("val_mae_mm", record["train_mae_mm"])
 
 
 def _summary(run: Run, done: train.Finished) -> dict[str, Any]:

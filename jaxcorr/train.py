@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxcorr import checkpoint, model, normalize, pipeline, predict, records, update, windows
 from jaxcorr.dataset import Dataset
+from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
 from jaxcorr.model import Weights
 from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
@@ -129,8 +130,8 @@ def fit(
                         yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
                         return
             record = _end_epoch(spec, scales, data, plan, state, progress.epoch + 1)
-            if not np.isfinite(_score(record)):
-                raise _diverged(run, f"validation MAE {_score(record)} after step {state.step}")
+            if not np.isfinite(score(record)):
+                raise _diverged(run, f"validation MAE {score(record)} after step {state.step}")
             progress, is_best = _advance(progress, record)
             best = weights_of(state, scales) if is_best else best
             seconds = time.perf_counter() - began
@@ -151,6 +152,11 @@ def plan_for(spec: Spec, data: Dataset) -> Plan:
     """How an epoch over the training split is cut into dispatches."""
     first = windows.starts(data.train, spec.data.window, spec.data.stride)
     num_windows = sum(len(rows) for rows in first.values())
+    if spec.data.batch_size > num_windows:
+        raise InputError(
+            f"data.batch_size: expected at most the {num_windows} training windows, got "
+            f"{spec.data.batch_size}. Lower it, or data.stride."
+        )
     return pipeline.plan_epoch(num_windows, spec.data.batch_size, spec.train.steps_per_dispatch)
 
 
@@ -224,7 +230,7 @@ def _end_epoch(
 
 def _advance(progress: Progress, record: dict[str, Any]) -> tuple[Progress, bool]:
     """Counts the epoch and judges it by its score."""
-    mae_mm = _score(record)
+    mae_mm = score(record)
     is_best = progress.best_mae_mm is None or mae_mm < progress.best_mae_mm
     progress = progress._replace(epoch=progress.epoch + 1, dispatch=0)
     if is_best:
@@ -232,7 +238,7 @@ def _advance(progress: Progress, record: dict[str, Any]) -> tuple[Progress, bool
     return progress, is_best
 
 
-def _score(record: dict[str, Any]) -> float:
+def score(record: dict[str, Any]) -> float:
     """What an epoch is judged by: validation MAE (mm) or, without validation, training MAE."""
     return record.get("val_mae_mm", record["train_mae_mm"])
 

@@ -1,5 +1,6 @@
 """G-code to moves: every command, every dialect, refusals, and the same path in other spellings."""
 
+import dataclasses
 import gzip
 import math
 from pathlib import Path
@@ -183,6 +184,15 @@ DIALECTS = {
 }
 
 
+def moves_of(program, layer):
+    """The moves of one layer, as a program."""
+    chosen = program.layer == layer
+    arrays = {
+        n: v[chosen] for n, v in vars(program).items() if np.shape(v) and len(v) == len(chosen)
+    }
+    return dataclasses.replace(program, **arrays)
+
+
 @pytest.mark.parametrize("name", DIALECTS)
 def test_the_same_part_in_every_dialect(name):
     slicer, wall, infill = DIALECTS[name]
@@ -191,7 +201,7 @@ def test_the_same_part_in_every_dialect(name):
     assert program.unknown_commands == {}
     assert program.layer_z_mm.tolist() == [0.2, 0.4]
     for layer in range(2):
-        chosen = program.select(layer)
+        chosen = moves_of(program, layer)
         is_last = layer == 1  # what follows the last printing move is no layer's
         assert features(chosen) == [
             *("travel", "travel", "retraction"),
@@ -206,16 +216,6 @@ def test_the_same_part_in_every_dialect(name):
     outside = program.layer == -1
     assert outside[:3].all()
     assert outside[-3:].all()
-
-
-def test_select_refuses_a_layer_that_is_not_there():
-    program = read(DATA / "cura.gcode")
-    assert program.num_layers == program.select(1).num_layers == 2
-    for layer in (-1, 2):
-        with pytest.raises(
-            InputError, match=rf"layer: expected a layer from 0 to 1, got {layer}\."
-        ):
-            program.select(layer)
 
 
 def test_unknown_commands_are_counted_and_known_ones_are_not():

@@ -64,7 +64,7 @@ BAD = [
     ('supervision = "some"', "[data] supervision: expected one of 'all', 'last', got 'some'."),
     ("balance_parts = 1", "[data] balance_parts: expected true or false, got 1."),
     ("targets = []", "[data] targets: expected a list with at least one entry, got []."),
-    ('targets = "error_x"', "[data] targets: expected a list of strings, got 'error_x'."),
+    ('targets = "error_x"', "[data] targets: expected a list, got 'error_x'."),
     ("targets = [1]", "[data] targets: expected a string, got 1."),
     (
         'targets = ["error_x", "error_x"]',
@@ -192,3 +192,18 @@ def test_any_table_gives_a_spec_or_a_line_for_each_mistake(table):
 def test_any_text_is_a_name(text):
     table = {"data": {"traces": ["a"]}, "train": {"name": text}}
     assert spec.from_table(table, "s.toml").train.name == text
+
+
+def test_rules_across_keys_are_checked_beside_wrong_keys(tmp_path):
+    table = '[data]\ntraces = ["x"]\nfeatures = ["x_ref", "y_ref"]\nstride = 0\n'
+    lines = refusal(tmp_path, table + "[data.split]\ntrain = 0.9\nseed = -1\n")
+    found = "\n".join(lines)
+    assert len(lines) == 4
+    for text in ("stride: expected", "seed: expected", "train + val + test to be 1", "positions"):
+        assert text in found
+
+
+def test_every_malformed_override_is_named(tmp_path):
+    (tmp_path / "s.toml").write_text(MINIMAL)
+    with pytest.raises(InputError, match=r"(?s)'foo'.*'=3'"):
+        spec.load(tmp_path / "s.toml", ["foo", "train.epochs=2", "=3"])
