@@ -6,13 +6,14 @@ interrupted. Heavy modules load inside the commands that use them, so `--help` i
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jaxcorr import cli_simulation, cli_sweep
+from jaxcorr import cli_bench, cli_simulation, cli_sweep
 from jaxcorr.errors import InputError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(cli_simulation.plan)
 app.command()(cli_simulation.simulate)
 app.command()(cli_sweep.sweep)
 app.command()(cli_sweep.table)
+app.add_typer(cli_bench.app, name="bench")
 
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
@@ -49,6 +51,14 @@ def main() -> None:
         # The reader of a pipe has left; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        where = error.filename or "a file"
+        print(
+            f"{where}: expected a file or folder that can be used, got '{error.strerror}'. "
+            "Mend its permissions, make room, or choose another.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -110,9 +120,11 @@ def _fit(begun: Any, as_json: bool) -> None:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     if done.reason == "interrupted":
-        console.err.print(f"interrupted and saved; go on with: just resume {begun.run.path}")
+        console.err.print(
+            f"interrupted and saved; go on with: just resume {shlex.quote(str(begun.run.path))}"
+        )
         raise typer.Exit(130)
-    best = {"best_epoch": done.best_epoch, "best_val_mae_mm": done.best_mae_mm}
+    best = {"best_epoch": done.best_epoch, "best_mae_mm": done.best_mae_mm}
     result = {"run": str(begun.run.path), "ended_by": done.reason, **best}
     if as_json:
         print(json.dumps(result))
@@ -120,7 +132,7 @@ def _fit(begun: Any, as_json: bool) -> None:
     best_um = 1e3 * (done.best_mae_mm or 0.0)
     console.out.print(
         f"{begun.run.path}: best epoch {done.best_epoch}, MAE {best_um:.2f} um "
-        f"(ended by {done.reason})\nnext: just eval {begun.run.path}"
+        f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}"
     )
 
 

@@ -15,12 +15,12 @@ LEVELS = (
     ("trace", "machine", "selection", "locks", "sweep_spec"),
     ("gcode", "plant", "disturbance", "windows", "normalize", "metrics", "recurrent", "runs"),
     ("planner", "pipeline", "model", "losses", "optimizer", "dataset", "inspection", "overview"),
-    ("simulate", "predict", "update", "checkpoint", "records", "latency", "torch_reference"),
-    ("collect", "train", "stream", "plots", "study"),
+    ("simulate", "predict", "update", "checkpoint", "records", "latency"),
+    ("collect", "train", "stream", "plots", "study", "torch_reference"),
     ("experiment", "evaluate", "export", "bench"),
-    ("ceiling", "comparison", "sweep", "bench_contest", "console"),
-    ("session", "console_sweep"),
-    ("cli_simulation", "cli_sweep"),
+    ("ceiling", "comparison", "sweep", "bench_contest", "bench_latency", "console"),
+    ("session", "console_sweep", "console_bench"),
+    ("cli_simulation", "cli_sweep", "cli_bench"),
     ("cli",),
 )
 LEVEL_OF = {name: level for level, row in enumerate(LEVELS) for name in row}

@@ -1,0 +1,259 @@
+"""Training speed beside the reference document's PyTorch loop: same network, same data, in turns.
+
+Loops take turns within one process (A B A B), so that a busy machine slows all of them alike, and
+ratios are what counts. The module measures; it prints nothing. Latency is `bench_latency.py`'s.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxcorr import model, pipeline, predict, runs, torch_reference, train, update
+from jaxcorr import spec as specs
+from jaxcorr.dataset import Dataset
+from jaxcorr.errors import InputError
+from jaxcorr.metrics import measure
+from jaxcorr.model import Weights
+from jaxcorr.optimizer import make_optimizer
+from jaxcorr.runs import Run
+from jaxcorr.spec import Spec
+from jaxcorr.torch_reference import Trainer
+
+SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}  # hidden units, layers
+
+# The document's recipe, whatever the spec says of these; data, horizon and sizes stay the spec's.
+REFERENCE: dict[str, Any] = {
+    "data": {"window": 50, "stride": 4, "batch_size": 256, "supervision": "last", "augment": {}},
+    "model": {"inputs": "raw", "dropout": 0.1},
+    "loss": {"name": "hybrid", "mae_ratio": 0.7},
+    "optimizer": {"learning_rate": 5e-4, "weight_decay": 1e-4, "clip_norm": 0.0},
+}
+
+
+class Timing(NamedTuple):
+    """One turn of a loop. With supervision 'last' a target is a window."""
+
+    targets: int
+    seconds: float
+    waited_s: float = 0.0  # of the seconds, for the next batches
+
+
+class Loop:
+    """The heart of `train.fit`, batches and dispatches, without validation, records, checkpoints.
+
+    Attributes:
+        plan: of an epoch.
+        targets_per_dispatch: that the loss compares.
+        num_parameters: of the network.
+        compile_s: seconds that tracing and compiling took.
+    """
+
+    def __init__(self, spec: Spec, data: Dataset) -> None:
+        """Compiles the training step and fills the pipeline."""
+        self.plan = train.plan_for(spec, data)
+        per_window = spec.data.window if spec.data.supervision == "all" else 1
+        self.targets_per_dispatch = self.plan.steps_per_dispatch * spec.data.batch_size * per_window
+        self._scales = train.fit_scales(spec, data)
+        counts = update.count_updates(spec, self.plan.steps_per_epoch)
+        step = update.make_train_step(
+            update.make_loss_fn(spec, self._scales), make_optimizer(spec.optimizer, *counts)
+        )
+        self._state = update.initialize(spec, len(self._scales.inputs.mean))
+        self.num_parameters = model.count_parameters(self._state.network)
+        self._iterator = pipeline.training_batches(
+            data.train, spec.data, self.plan.steps_per_dispatch, spec.train.seed
+        )
+        batches = next(self._iterator)
+        began = time.perf_counter()
+        dispatch_fn = update.make_dispatch(step, spec.train.seed)
+        self._dispatch_fn = dispatch_fn.lower(
+            self._state, batches.features, batches.targets
+        ).compile()
+        self.compile_s = time.perf_counter() - began
+
+    def run(self, seconds: float) -> Timing:
+        """Trains on for this long, to the next whole dispatch."""
+        count, waited_s, began = 0, 0.0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            asked = time.perf_counter()
+            batches = next(self._iterator)
+            waited_s += time.perf_counter() - asked
+            self._state, metrics = self._dispatch_fn(self._state, batches.features, batches.targets)
+            jax.device_get(metrics.loss)
+            count += self.targets_per_dispatch
+        return Timing(count, time.perf_counter() - began, waited_s)
+
+    def time_pipeline(self, num_dispatches: int = 8) -> float:
+        """Seconds that the pipeline takes to make a dispatch's batches while nothing else runs."""
+        for _ in range(4):  # what it has made ahead
+            next(self._iterator)
+        began = time.perf_counter()
+        for _ in range(num_dispatches):
+            next(self._iterator)
+        return (time.perf_counter() - began) / num_dispatches
+
+    def weights(self) -> Weights:
+        """The model as it stands."""
+        return train.weights_of(self._state, self._scales)
+
+
+def change(spec: Spec, changes: Mapping[str, Mapping[str, Any]]) -> Spec:
+    """A spec with keys of some sections replaced, checked again."""
+    table = specs.to_table(spec)
+    for section, keys in changes.items():
+        table[section] = table[section] | dict(keys)
+    return specs.from_table(table, "bench")
+
+
+def resize(spec: Spec, size: str) -> Spec:
+    """A spec with the network of one of SIZES."""
+    hidden_size, num_layers = SIZES[size]
+    return change(spec, {"model": {"hidden_size": hidden_size, "num_layers": num_layers}})
+
+
+def throughput(
+    spec: Spec, data: Dataset, size: str, seconds: float, rounds: int, with_torch: bool = True
+) -> dict[str, Any]:
+    """Targets per second of one size of network, in every way there is to train it here.
+
+    Loops: `all` is the spec's own recipe with every step supervised, `last` the document's recipe
+    by jaxcorr, `torch` the same by PyTorch; on a GPU each in bfloat16 too (`all_bfloat16`, ...).
+
+    Args:
+        size: of SIZES.
+        seconds, rounds: each loop gets this many turns of this length.
+    Returns:
+        parameters, loops (name -> figures) and ratios (name -> times the windows/s of the PyTorch
+        loop of the same precision).
+    """
+    loops = _make_loops(resize(spec, size), data, with_torch)
+    turns: dict[str, list[Timing]] = {name: [] for name in loops}
+    for loop in loops.values():
+        loop.run(seconds / 10)  # threads, caches and clocks warm up outside of the figures
+    for _ in range(rounds):
+        for name, loop in loops.items():
+            turns[name].append(loop.run(seconds))
+    found = {name: _figures(loop, turns[name]) for name, loop in loops.items()}
+    ratios = {}
+    for name, figures in found.items():
+        rival = found.get("_".join(["torch", *name.split("_")[1:]]))
+        if rival is not None and rival is not figures:
+            ratios[name] = figures["targets_per_s"] / rival["targets_per_s"]
+    parameters = loops["all"].num_parameters
+    return {"model": size, "parameters": parameters, "loops": found, "ratios": ratios}
+
+
+def _make_loops(spec: Spec, data: Dataset, with_torch: bool) -> dict[str, Any]:
+    """The loops of `throughput` by name."""
+    every_step = change(spec, {"data": {"supervision": "all"}})
+    reference = change(spec, REFERENCE)
+    loops: dict[str, Any] = {}
+    for precision in ("float32", "bfloat16") if jax.default_backend() == "gpu" else ("float32",):
+        suffix = "" if precision == "float32" else f"_{precision}"
+        typed = {"train": {"precision": precision}}
+        loops[f"all{suffix}"] = Loop(change(every_step, typed), data)
+        loops[f"last{suffix}"] = Loop(change(reference, typed), data)
+        if with_torch:
+            loops[f"torch{suffix}"] = _TorchLoop(change(reference, typed), data)
+    return loops
+
+
+class _TorchLoop:
+    """The PyTorch loop, timed as a `Loop` is."""
+
+    def __init__(self, spec: Spec, data: Dataset) -> None:
+        self._trainer = make_trainer(spec, data)
+
+    def run(self, seconds: float) -> Timing:
+        done = self._trainer.train(seconds)
+        return Timing(done.windows, done.seconds)
+
+
+def _figures(loop: Any, turns: list[Timing]) -> dict[str, Any]:
+    seconds = sum(turn.seconds for turn in turns)
+    rate = sum(turn.targets for turn in turns) / seconds
+    found: dict[str, Any] = {
+        "targets_per_s": rate,
+        "turns_per_s": [turn.targets / turn.seconds for turn in turns],
+    }
+    if isinstance(loop, Loop):
+        waited = sum(turn.waited_s for turn in turns)
+        making_s = loop.time_pipeline()
+        step_s = loop.targets_per_dispatch / rate * (1 - waited / seconds)
+        found |= {
+            "compile_s": loop.compile_s,
+            "pipeline_share_alone": making_s / (making_s + step_s),
+            "pipeline_share_in_loop": waited / seconds,
+        }
+    return found
+
+
+def time_to_torch_mae(spec: Spec, data: Dataset, seconds: float, run: Run) -> dict[str, Any]:
+    """Seconds until jaxcorr is as good on the validation split as PyTorch after `seconds`.
+
+    PyTorch is judged on the rows where a whole window ends, jaxcorr by its own validation, which
+    counts the rows before too; its seconds count compiling, validating and checkpoints.
+
+    Args:
+        run: an empty folder for jaxcorr's checkpoints.
+    Returns:
+        torch_seconds, torch_epochs, torch_val_mae_mm; seconds (None where jaxcorr never got there),
+        val_mae_mm and epochs of jaxcorr when it did.
+    Raises:
+        InputError: there is nothing to validate on.
+    """
+    trainer = make_trainer(change(spec, REFERENCE), data)
+    done = trainer.train(seconds)
+    rows = predict.has_target(data.val) & predict.has_window(data.val, REFERENCE["data"]["window"])
+    if not rows.any():
+        raise InputError(
+            "bench: expected validation traces of 50 samples or more, got none. Give more traces, "
+            "or set data.split.val."
+        )
+    goal_mm = measure(data.val.targets[rows], trainer.predict(data.val)[rows]).mae_mm
+    found = {
+        "torch_seconds": done.seconds,
+        "torch_epochs": done.windows / trainer.num_windows,
+        "torch_val_mae_mm": goal_mm,
+    }
+    began = time.perf_counter()
+    for event in train.fit(spec, data, run):
+        elapsed = time.perf_counter() - began
+        if isinstance(event, train.EpochDone) and event.record["val_mae_mm"] <= goal_mm:
+            reached = {"val_mae_mm": event.record["val_mae_mm"], "epochs": event.record["epoch"]}
+            return found | reached | {"seconds": elapsed}
+    return found | {"seconds": None, "val_mae_mm": None, "epochs": spec.train.epochs}
+
+
+def make_trainer(spec: Spec, data: Dataset) -> Trainer:
+    """The PyTorch loop on this data, on the number of threads that is quickest now.
+
+    Its weights are fresh; what it learns while threads are chosen is not kept.
+    """
+    torch = torch_reference.load_torch()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    if torch_device() == "cpu":
+        Trainer(spec, data.train).choose_threads()
+    return Trainer(spec, data.train, torch_device())
+
+
+def torch_device() -> str:
+    """Where PyTorch should compute: on a GPU only if jax does, so that both have the same."""
+    is_gpu = jax.default_backend() == "gpu" and torch_reference.load_torch().cuda.is_available()
+    return "cuda" if is_gpu else "cpu"
+
+
+def describe(with_torch: bool = True) -> dict[str, Any]:
+    """Machine, devices and versions that figures belong to."""
+    found = runs.describe_machine()
+    found["devices"] = [device.device_kind for device in jax.local_devices()]
+    found["usable_cores"] = len(os.sched_getaffinity(0))
+    found["load_average"] = os.getloadavg()[0]
+    if with_torch:
+        torch = torch_reference.load_torch()
+        found["versions"]["torch"] = torch.__version__
+        found["torch_device"] = torch_device()
+    return found

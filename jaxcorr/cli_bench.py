@@ -1,0 +1,142 @@
+"""The commands of `jaxcorr bench`: how fast it trains and predicts here, beside PyTorch."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Measures speed on this machine, beside PyTorch.")
+
+SpecOption = Annotated[Path, typer.Option("--spec", help="The spec that trains and predicts.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
+]
+TracesOption = Annotated[
+    list[str], typer.Option("--traces", metavar="GLOB", help="Train on these .mat files.")
+]
+SizesOption = Annotated[
+    list[str], typer.Option("--size", help="small, medium or large; repeat the option.")
+]
+TorchOption = Annotated[bool, typer.Option(help="Compare with PyTorch.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+DEFAULT_SPEC = Path("specs/medium_hybrid.toml")
+DEFAULT_SIZES = ["small", "medium", "large"]
+
+
+@app.command()
+def train(
+    spec: SpecOption = DEFAULT_SPEC,
+    overrides: SetOption = [],
+    traces: TracesOption = [],
+    seconds: Annotated[float, typer.Option(min=0, help="Of PyTorch's training; 0: none.")] = 60.0,
+    turn_seconds: Annotated[float, typer.Option(min=0.01, help="Of a loop's turn.")] = 3.0,
+    turns: Annotated[int, typer.Option(min=1, help="Of each loop.")] = 3,
+    sizes: SizesOption = DEFAULT_SIZES,
+    torch: TorchOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Measures targets per second, the pipeline's share, and the race to PyTorch's accuracy."""
+    from jaxcorr import bench, console, console_bench, dataset
+    from jaxcorr.runs import Run
+
+    checked = _load(spec, _with_traces(overrides, traces), sizes, torch)
+    data = dataset.load(checked.data)
+    result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec)}
+    result["throughput"] = []
+    for size in sizes:
+        console.err.print(f"timing {size}")
+        result["throughput"].append(
+            bench.throughput(checked, data, size, turn_seconds, turns, torch)
+        )
+    if torch and seconds:
+        console.err.print(f"PyTorch trains for {seconds:g} s, then jaxcorr until it is as good")
+        with tempfile.TemporaryDirectory() as folder:
+            result["time_to_torch_mae"] = bench.time_to_torch_mae(
+                checked, data, seconds, Run(Path(folder))
+            )
+    _show(result, as_json, console_bench.show_training)
+
+
+@app.command()
+def step(
+    spec: SpecOption = DEFAULT_SPEC,
+    overrides: SetOption = [],
+    calls: Annotated[int, typer.Option(min=1, help="Of the predictor, back to back.")] = 20_000,
+    sizes: SizesOption = DEFAULT_SIZES,
+    torch: TorchOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Measures the latency of one prediction, back to back and paced at 100 Hz and 1 kHz."""
+    from jaxcorr import bench, bench_latency, console, console_bench
+    from jaxcorr import spec as specs
+
+    checked = specs.load(spec, overrides)
+    _check(sizes, torch)
+    result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec), "latency": []}
+    for size in sizes:
+        console.err.print(f"timing {size}")
+        result["latency"].append(bench_latency.measure(checked, size, calls, torch))
+    _show(result, as_json, console_bench.show_latency)
+
+
+@app.command(name="against-torch")
+def against_torch(
+    spec: Annotated[Path, typer.Argument(help="Experiment spec, a TOML file.")] = DEFAULT_SPEC,
+    overrides: SetOption = [],
+    traces: TracesOption = [],
+    seconds: Annotated[float, typer.Option(min=1, help="Of training, for each.")] = 60.0,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="Keep jaxcorr's run in this folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Trains jaxcorr and PyTorch for the same time and evaluates both on the same test rows."""
+    from jaxcorr import bench, bench_contest, console, console_bench
+
+    overrides = _with_traces(overrides, traces)
+    _load(spec, overrides, [], True)
+    result: dict[str, Any] = {"machine": bench.describe(), "spec": str(spec)}
+    with tempfile.TemporaryDirectory() as folder:
+        result |= bench_contest.against_torch(
+            spec, overrides, seconds, runs or Path(folder), console.err.print
+        )
+    _show(result, as_json, console_bench.show_contest)
+
+
+def _load(spec: Path, overrides: list[str], sizes: list[str], torch: bool) -> Any:
+    """The checked spec, its traces made; nothing is measured where something is missing."""
+    from jaxcorr import session
+    from jaxcorr import spec as specs
+
+    checked = specs.load(spec, overrides)
+    _check(sizes, torch)
+    session.prepare(checked)
+    return checked
+
+
+def _check(sizes: list[str], torch: bool) -> None:
+    from jaxcorr import bench, torch_reference
+    from jaxcorr.errors import InputError
+
+    unknown = sorted(set(sizes) - set(bench.SIZES))
+    if unknown:
+        raise InputError(
+            f"--size: expected some of {', '.join(bench.SIZES)}, got '{unknown[0]}'. "
+            "Check its name."
+        )
+    if torch:
+        torch_reference.load_torch()
+
+
+def _with_traces(overrides: list[str], traces: list[str]) -> list[str]:
+    return [*overrides, f"data.traces={json.dumps(traces)}"] if traces else overrides
+
+
+def _show(result: dict[str, Any], as_json: bool, show_fn: Any) -> None:
+    if as_json:
+        print(json.dumps(result))
+    else:
+        show_fn(result)

@@ -1,0 +1,206 @@
+"""Benchmarks measure what they say: counts, shares, fairness of the rival, and refusals."""
+
+import json
+import sys
+import time
+
+import numpy as np
+import oscillator
+import pytest
+import tomli_w
+
+from jaxcorr import bench, bench_contest, bench_latency, cli, dataset, latency, torch_reference
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run
+
+SECONDS = 0.05
+
+
+@pytest.fixture(scope="module")
+def toy(layers):
+    spec = oscillator.make_spec(layers, data={"horizon": 1})
+    return spec, dataset.load(spec.data)
+
+
+@pytest.fixture
+def toy_file(layers, tmp_path):
+    path = tmp_path / "toy.toml"
+    path.write_text(tomli_w.dumps(oscillator.make_table(layers, data={"horizon": 1})))
+    return path
+
+
+def test_summary_has_the_percentiles_of_the_calls():
+    found = latency.summarize(np.arange(1.0, 1002.0))
+    assert (found["p50_us"], found["p90_us"], found["p99_us"]) == (501, 901, 991)
+    assert found["p99_9_us"] == pytest.approx(1000)
+    assert (found["max_us"], found["num_calls"]) == (1001, 1001)
+
+
+def test_paced_calls_keep_their_rate_and_count_only_the_call():
+    began = time.perf_counter()
+    elapsed_us = latency.time_calls(lambda _: time.sleep(0.001), [[0.0]], 10, rate_hz=100)
+    assert time.perf_counter() - began >= 10 / 100
+    assert len(elapsed_us) == 10
+    assert (elapsed_us >= 1000).all()
+
+
+def test_samples_are_reused_in_turn():
+    seen = []
+    latency.time_calls(lambda x: seen.append(x), [[1.0], [2.0]], 3)
+    assert seen == [1.0, 2.0, 1.0]
+
+
+def test_reference_recipe_keeps_data_horizon_and_sizes(toy):
+    spec, _ = toy
+    reference = bench.change(spec, bench.REFERENCE)
+    assert (reference.data.window, reference.data.supervision) == (50, "last")
+    assert (reference.data.horizon, reference.data.traces) == (1, spec.data.traces)
+    assert reference.model.hidden_size == spec.model.hidden_size
+    assert bench.resize(spec, "large").model.num_layers == 3
+
+
+def test_loop_counts_every_target_once(toy):
+    spec, data = toy
+    loop = bench.Loop(spec, data)
+    turn = loop.run(SECONDS)
+    windows = loop.plan.steps_per_dispatch * spec.data.batch_size
+    assert loop.targets_per_dispatch == windows * spec.data.window
+    assert turn.targets > 0
+    assert turn.targets % loop.targets_per_dispatch == 0
+    assert turn.seconds >= SECONDS
+    assert 0 <= turn.waited_s <= turn.seconds
+
+
+def test_throughput_without_torch_has_rates_and_shares(toy):
+    found = bench.throughput(*toy, "small", SECONDS, rounds=2, with_torch=False)
+    assert set(found["loops"]) == {"all", "last"}
+    assert found["ratios"] == {}
+    for loop in found["loops"].values():
+        assert len(loop["turns_per_s"]) == 2
+        assert min(loop["turns_per_s"]) <= loop["targets_per_s"] <= max(loop["turns_per_s"])
+        assert 0 < loop["pipeline_share_alone"] < 1
+        assert 0 <= loop["pipeline_share_in_loop"] < 1
+        assert loop["compile_s"] > 0
+
+
+def test_latency_covers_every_way_and_pace(toy):
+    found = bench_latency.measure(toy[0], "small", num_calls=40, with_torch=False)
+    counts = {name: way["num_calls"] for name, way in found["ways"].items()}
+    assert counts == {
+        "predictor": 40,
+        "functional": 4,
+        "onnxruntime": 4,
+        "predictor_100_hz": 4,
+        "predictor_1000_hz": 10,
+    }
+    assert set(found["ratios"]) == {"functional", "onnxruntime"}
+    assert found["floor"]["parameter_bytes"] == 4 * found["parameters"]
+    assert 0 < found["floor"]["from_memory_us"] < 1e6
+
+
+def test_missing_torch_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match=r"expected PyTorch .* got none\. Run `just bench`"):
+        torch_reference.load_torch()
+
+
+def test_unknown_size_is_refused(capsys, monkeypatch, toy_file):
+    arguments = ["bench", "step", "--no-torch", "--size", "huge", "--spec", str(toy_file)]
+    monkeypatch.setattr(sys, "argv", ["jaxcorr", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "--size: expected some of small, medium, large, got 'huge'." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_command_prints_rates(capsys, monkeypatch, toy_file, is_json):
+    arguments = ["bench", "train", "--no-torch", "--size", "small", "--spec", str(toy_file)]
+    arguments += ["--turn-seconds", "0.05", "--turns", "1", *["--json"] * is_json]
+    monkeypatch.setattr(sys, "argv", ["jaxcorr", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    printed = capsys.readouterr().out
+    if is_json:
+        result = json.loads(printed)
+        assert result["machine"]["usable_cores"] >= 1
+        assert [entry["model"] for entry in result["throughput"]] == ["small"]
+    else:
+        assert "small: jaxcorr, all steps" in printed
+
+
+# From here on with PyTorch, where it is installed.
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def trainer(torch, toy):
+    spec, data = toy
+    del torch
+    return torch_reference.Trainer(bench.change(spec, bench.REFERENCE), data.train)
+
+
+def test_torch_loop_learns_in_epochs_of_all_windows(trainer, toy):
+    _, data = toy
+    assert trainer.num_windows == sum((rows - 50) // 4 + 1 for rows in data.train.num_rows)
+    first = trainer.train(SECONDS)
+    done = trainer.train(20 * SECONDS)
+    assert done.windows > 0
+    assert done.loss < first.loss
+
+
+def test_torch_predicts_where_a_whole_window_ends(trainer, toy):
+    predicted = trainer.predict(toy[1].test)
+    is_missing = np.isnan(predicted).any(axis=1)
+    assert is_missing.sum() == 49 * len(toy[1].test.names)
+    assert is_missing[:49].all()
+
+
+def test_torch_predictor_needs_a_whole_window_and_no_more(torch, toy):
+    rows = bench_latency.make_samples(4, 2).features.tolist()
+    spec = bench.change(toy[0], bench.REFERENCE)
+    torch.manual_seed(0)
+    eager = torch_reference.WindowPredictor(spec, is_scripted=False)
+    torch.manual_seed(0)
+    scripted = torch_reference.WindowPredictor(spec, is_scripted=True)
+    outputs = [eager.step(*row) for row in rows[:60]]
+    assert set(outputs[:49]) == {(0.0, 0.0)}
+    assert (0.0, 0.0) not in outputs[49:]
+    np.testing.assert_allclose([scripted.step(*row) for row in rows[:60]], outputs, atol=1e-6)
+    again = torch_reference.WindowPredictor(spec, is_scripted=False)
+    again._network.load_state_dict(eager._network.state_dict())
+    late = [again.step(*row) for row in rows[10:60]]
+    np.testing.assert_allclose(late[-1], outputs[-1], atol=1e-6)
+
+
+def test_throughput_is_in_ratio_to_torch(torch, toy):
+    del torch
+    found = bench.throughput(*toy, "small", SECONDS, rounds=1)
+    loops = found["loops"]
+    for name, ratio in found["ratios"].items():
+        expected = loops[name]["targets_per_s"] / loops["torch"]["targets_per_s"]
+        assert ratio == pytest.approx(expected)
+    assert set(found["ratios"]) == {"all", "last"}
+
+
+def test_race_ends_at_the_rivals_accuracy(torch, toy, tmp_path):
+    del torch
+    found = bench.time_to_torch_mae(*toy, SECONDS, Run(tmp_path))
+    if found["seconds"] is not None:
+        assert found["val_mae_mm"] <= found["torch_val_mae_mm"]
+    assert 1 <= found["epochs"] <= toy[0].train.epochs
+
+
+def test_contest_judges_both_on_the_same_rows(torch, toy_file, tmp_path):
+    del torch
+    said = []
+    found = bench_contest.against_torch(toy_file, [], 2.0, tmp_path / "runs", said.append)
+    assert found["test"] == {"num_traces": 1, "num_rows": 299 - 49}  # horizon 1: a row less
+    assert set(found["jaxcorr"]["stream"]) == {"overall", "x", "y"} == set(found["torch"]["window"])
+    assert found["jaxcorr"]["epochs"] >= 1
+    assert len(said) == 2
