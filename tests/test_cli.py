@@ -171,3 +171,15 @@ def test_ctrl_c_saves_and_says_how_to_resume(name, server, run, spec, tmp_path):
     assert code == 0
     assert f"resuming after epoch {len(rows)}" in err
     assert runs.read_lines(begun.history)[: len(rows)] == rows
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    argv = ["jaxcorr", "simulate", "standard_trajectory", "--layers", "1", "--out"]
+    monkeypatch.setattr(sys, "argv", [*argv, str(tmp_path / "file")])
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main()
+    assert exit_info.value.code == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "file" in last
+    assert "expected a file or folder that can be used, got 'Not a directory'" in last

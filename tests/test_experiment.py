@@ -142,3 +142,36 @@ def test_changed_traces_are_refused_by_name(spec_path):
     (folder / "layer2.mat").unlink()
     with pytest.raises(InputError, match=r"8 traces, got none for data_simulation_boat_all/layer2"):
         experiment.reopen(begun.run)
+
+
+def simulated(traces, **options):
+    table = {"traces": [traces], "simulate": {"parts": ["boat"], "layers": "sampled:16", **options}}
+    return spec.from_table({"data": table}, "here").data
+
+
+def test_traces_are_made_where_the_pattern_means_them_and_nowhere_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    meant = simulated("data_simulation_*_sampled16/*.mat")
+    assert experiment.traces_to_make(meant) == meant.simulate
+    assert experiment.traces_to_make(simulated("nothing*/*.mat")) is None
+    write_circle(tmp_path / "data_simulation_boat_sampled16" / "layer01_ender3v2.mat", 60)
+    assert experiment.traces_to_make(meant) == meant.simulate  # an unfinished set is completed
+    write_circle(tmp_path / "data_simulation_mine_sampled16" / "layer01.mat", 60)
+    assert experiment.traces_to_make(meant) is None
+    with pytest.raises(InputError, match=r"expected a G-code file or one of .*, got 'yacht'"):
+        experiment.traces_to_make(simulated("x", parts=["yacht"]))
+
+
+def test_a_spec_can_change_the_simulated_printer():
+    options = simulated(
+        "x", layers=3, stiffness_n_m=[4000.0, 9000.0], damping="ground", sources_off=["floor"]
+    ).simulate
+    made = experiment.simulate_options(options)
+    assert options.layers == "3"
+    assert (made.plant.x.stiffness_n_m, made.plant.y.stiffness_n_m) == (4000.0, 9000.0)
+    assert (made.plant.x.mass_kg, made.plant.y.mass_kg) == (0.35, 0.45)
+    assert made.plant.damping == "ground"
+    assert "floor" not in made.sources
+    assert len(made.sources) == 5
+    with pytest.raises(InputError, match=r"expected some of .*, got 'wobble'"):
+        experiment.simulate_options(options.model_copy(update={"sources_off": ("wobble",)}))

@@ -13,7 +13,7 @@ METRICS = {"test": {"overall": {"mae_mm": 0.004, "r2": 0.98}}}
 
 def make(folder, name, maes, metrics=None, **changes):
     made = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=2)
-    resolved = {"spec": spec.to_table(SPEC), "split": {}, "fingerprint": {}}
+    resolved = {"spec": spec.to_table(SPEC), "split": {}, "fingerprint": {}, "num_inputs": 6}
     path = folder / name
     path.mkdir()
     content = resolved | {"created": made.isoformat()} | changes
@@ -71,7 +71,10 @@ def test_a_run_that_a_process_trains_is_running(tmp_path):
     [
         ("resolved.json", "{"),
         ("resolved.json", "[]"),
-        ("resolved.json", '{"spec": 5, "split": {}, "fingerprint": {}, "created": "2026-01-01"}'),
+        (
+            "resolved.json",
+            '{"spec": 5, "split": {}, "fingerprint": {}, "num_inputs": 6, "created": "2026-01-01"}',
+        ),
         ("metrics.json", '{"test": {}}'),
         ("metrics.json", '{"test": 5}'),
         ("history.jsonl", '{"epoch": 1}\n'),

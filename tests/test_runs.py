@@ -113,7 +113,7 @@ def test_missing_and_damaged_files_are_refused(tmp_path):
 
 def test_a_run_keeps_every_default_as_it_was(tmp_path):
     given_spec = spec.from_table({"data": {"traces": ["a"]}, "train": {"epochs": 3}}, "here")
-    table = {"spec": spec.to_table(given_spec), "split": {}, "fingerprint": {}}
+    table = {"spec": spec.to_table(given_spec), "split": {}, "fingerprint": {}, "num_inputs": 6}
     runs.write_json(tmp_path / "resolved.json", table)
     assert Run(tmp_path).spec() == given_spec
 

@@ -221,3 +221,9 @@ def test_two_trainings_at_once_get_two_folders(layers, tmp_path):
     for thread in threads:
         thread.join()
     assert len({experiment.run.path for experiment in begun}) == 2
+
+
+def test_a_batch_larger_than_the_training_set_is_refused(layers, tmp_path):
+    begun = oscillator.begin(layers, tmp_path, data={"batch_size": 10**8})
+    with pytest.raises(InputError, match=r"batch_size: expected at most the \d+ training windows"):
+        oscillator.fit(begun)
