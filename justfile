@@ -49,7 +49,7 @@ simulate *ARGS: _setup
 plan *ARGS: _setup
     @{{bin}}/jaxcorr plan "$@"
 
-# Measure speed on this machine: just bench train | step [--json]
+# Measure speed here, beside PyTorch: just bench train | step | against-torch [--json]
 bench *ARGS: _setup _torch
     @{{bin}}/jaxcorr bench "$@"
 

@@ -17,6 +17,12 @@ SECONDS = 0.05
 
 
 @pytest.fixture(scope="module")
+def layers(tmp_path_factory):
+    """Enough of them for the document's batch of 256 windows."""
+    return oscillator.write_layers(tmp_path_factory.mktemp("layers"), num_layers=10)
+
+
+@pytest.fixture(scope="module")
 def toy(layers):
     spec = oscillator.make_spec(layers, data={"horizon": 1})
     return spec, dataset.load(spec.data)
