@@ -35,7 +35,7 @@ def prepare(spec: Spec) -> None:
     if simulate is None:
         return
     for part in simulate.parts:
-        console.err.print(f"making traces of {selection.find_part(part)[1]}")
+        console.err.print(f"traces of {selection.find_part(part)[1]}")
         console.follow_collection(experiment.simulate_part(simulate, part), part)
 
 
