@@ -70,7 +70,8 @@ def draw_history(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             best = min(found, key=lambda point: point[1])
             axes[1].plot(*best, "o", color=colour, fillstyle="none", ms=9)
             axes[1].lines[-1].set_label(f"best: {best[1]:.2f} um, epoch {best[0]}")
-    axes[1].set(ylabel="MAE / um", ylim=(0, None))
+    axes[1].set(ylabel="MAE / um", yscale="log")
+    _label_plainly(axes[1])
     axes[1].legend(frameon=False)
     axes[2].plot(epochs, [row["learning_rate"] for row in rows], color=PALETTE[2], marker=".")
     axes[2].set(ylabel="learning rate", xlabel="epoch", ylim=(0, None))
@@ -113,9 +114,12 @@ def draw_sweep(
 
 
 def _label_plainly(axis: Any) -> None:
-    """Numbers such as 20 on a logarithmic axis that spans little more than a decade."""
+    """1, 2 and 5 of each decade of a logarithmic axis, which may span little more than one."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _place(axis: Any, column: Sequence[Any]) -> Float[ndarray, " trials"]:
