@@ -215,7 +215,16 @@ def _forget_bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -
 
 
 def _orthogonal_gates(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
-    """An orthogonal square per gate."""
-    square = nn.initializers.orthogonal()
-    squares = jax.vmap(lambda k: square(k, (shape[0], shape[0]), dtype))(jax.random.split(key, 4))
+    """An orthogonal square per gate, each a product of random reflections (Stewart, 1980).
+
+    Not by QR: jaxlib 0.10 runs its factorisations on the pool that they then wait for, and two at
+    once on a machine of two cores wait for ever.
+    """
+
+    def reflect(square: Array, normal: Array) -> tuple[Array, None]:
+        return square - 2 * jnp.outer(square @ normal, normal) / (normal @ normal), None
+
+    normals = jnp.triu(jax.random.normal(key, (4, shape[0], shape[0]), dtype))
+    start = jnp.eye(shape[0], dtype=dtype)
+    squares = jax.vmap(lambda rows: jax.lax.scan(reflect, start, rows)[0])(normals)
     return jnp.concatenate(list(squares), axis=1)
