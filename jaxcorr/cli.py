@@ -139,7 +139,7 @@ def _fit(begun: Any, as_json: bool) -> None:
 @app.command(name="eval")
 def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:
     """Evaluates a run on its test split, as streaming delivers it, and writes metrics.json."""
-    from jaxcorr import ceiling, console, evaluate, experiment, runs, stream
+    from jaxcorr import ceiling, console, evaluate, experiment, files, runs, stream
 
     found = runs.find(run)
     loaded = stream.load_weights(found)
@@ -149,7 +149,7 @@ def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = 
     metrics = evaluate.evaluate(loaded, samples) | {"best_epoch": loaded.best_epoch}
     if not traces:
         metrics["ceiling"] = ceiling.noise_ceiling(loaded.spec.data, samples)
-    runs.write_json(found.path / ("metrics_traces.json" if traces else "metrics.json"), metrics)
+    files.write_json(found.path / ("metrics_traces.json" if traces else "metrics.json"), metrics)
     if as_json:
         print(json.dumps(metrics))
     else:

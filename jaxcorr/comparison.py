@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import dataset, evaluate, experiment, model, runs, stream, train
+from jaxcorr import dataset, evaluate, experiment, files, model, runs, stream, train
 from jaxcorr import spec as specs
 from jaxcorr.errors import InputError
 from jaxcorr.experiment import Experiment
@@ -193,7 +193,7 @@ def _evaluate(run: Run) -> None:
     """Measures the run on its test split, as `eval` does."""
     loaded = stream.load_weights(run)
     found = evaluate.evaluate(loaded, experiment.test_samples(run, loaded.spec, []))
-    runs.write_json(run.path / "metrics.json", found | {"best_epoch": loaded.best_epoch})
+    files.write_json(run.path / "metrics.json", found | {"best_epoch": loaded.best_epoch})
 
 
 def _read(job: Job, run: Run) -> Result:

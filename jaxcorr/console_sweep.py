@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcorr import plots, runs
+from jaxcorr import files, plots
 from jaxcorr.comparison import SIZES, Cell, Figure, Job, Result
 from jaxcorr.console import number, out, table
 from jaxcorr.study import Trial
@@ -23,7 +23,7 @@ def write_sweep(sweep: Sweep, trials: Sequence[Trial], folder: Path) -> list[Pat
     """Writes the sweep's table and, once a trial has a result, its plot; returns the files."""
     columns, rows = _sweep_rows(sweep, trials)
     path = folder / "table.md"
-    runs.write_text(path, f"# {sweep.name}\n\n{markdown(columns, rows)}")
+    files.write_text(path, f"# {sweep.name}\n\n{markdown(columns, rows)}")
     judged = [trial for trial in trials if trial.mae_mm is not None]
     if not judged:
         return [path]
@@ -87,7 +87,7 @@ def plain(value: Any) -> Any:
 def write_comparison(cells: Sequence[Cell], verdict: str, path: Path) -> None:
     """Writes the table of losses and sizes, and what it says."""
     columns, rows = _comparison_rows(cells)
-    runs.write_text(path, f"{markdown(columns, rows)}\n{verdict}\n")
+    files.write_text(path, f"{markdown(columns, rows)}\n{verdict}\n")
 
 
 def show_comparison(cells: Sequence[Cell], verdict: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcorr import runs, trace, windows
+from jaxcorr import files, runs, trace, windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
 from jaxcorr.trace import Trace
@@ -91,13 +91,8 @@ def _by_name(traces: Sequence[Trace]) -> dict[str, Trace]:
 
 def save_samples(path: Path, samples: Samples) -> None:
     """Keeps a split in the run folder, so that the run can be evaluated without its traces."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **samples._asdict())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.write_whole(path) as partial:
+        np.savez_compressed(partial, allow_pickle=False, **samples._asdict())
 
 
 def load_samples(path: Path) -> Samples:

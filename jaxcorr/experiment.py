@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import collect, dataset, runs, selection, trace, train
+from jaxcorr import collect, dataset, files, runs, selection, trace, train
 from jaxcorr import spec as specs
 from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
@@ -117,12 +117,12 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
     scales = train.fit_scales(spec, data)
     run = runs.create(folder, spec.train.name or path.stem)
     try:
-        runs.write_text(run.path / "spec.toml", _as_given(path, overrides))
+        files.write_text(run.path / "spec.toml", _as_given(path, overrides))
         dataset.save_samples(run.path / TEST_SAMPLES, data.test)
-        runs.write_json(run.path / "stats.json", _stats(spec, scales))
+        files.write_json(run.path / "stats.json", _stats(spec, scales))
         # Last, since a folder with this file counts as a run.
         resolved = _resolve(spec, data, len(scales.inputs.mean))
-        runs.write_json(run.path / "resolved.json", resolved)
+        files.write_json(run.path / "resolved.json", resolved)
     except BaseException as error:  # Ctrl-C too
         shutil.rmtree(run.path, ignore_errors=True)
         if not isinstance(error, OSError):

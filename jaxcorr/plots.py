@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from jaxcorr import files
 from jaxcorr.errors import InputError
 from jaxcorr.simulate import SOURCES
 from jaxcorr.trace import Trace
@@ -182,9 +183,5 @@ def _figure(
 
 
 def _save(figure: Any, path: Path) -> None:
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
+    with files.write_whole(path) as partial:
         figure.savefig(partial, dpi=150)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from tensorboardX.proto.event_pb2 import (  # protobuf makes the names at run ti
     SessionLog,  # pyright: ignore[reportAttributeAccessIssue]
 )
 
-from jaxcorr import runs
+from jaxcorr import files, runs
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
@@ -42,7 +42,7 @@ class Recorder:
         try:
             for path in (run.history, run.timings):
                 kept = runs.read_lines(path)[:epoch]
-                runs.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+                files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
             self._board = _Board(run.tensorboard, epoch + 1) if spec.train.tensorboard else None
         except OSError as error:
             raise _refused(run, error) from None

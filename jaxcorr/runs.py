@@ -149,21 +149,6 @@ def list_all(folder: Path = Path("runs")) -> list[Run]:
     return [Run(path) for path in sorted(found, key=lambda p: (p.name[:15], p.stat().st_mtime_ns))]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file under a temporary name, then renames it: whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON, indented, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Rows of a .jsonl file; a last line cut short by a crash is left out."""
     rows = []

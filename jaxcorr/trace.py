@@ -19,6 +19,7 @@ import scipy.io
 from jaxtyping import Float
 from numpy import ndarray
 
+from jaxcorr import files
 from jaxcorr.errors import InputError
 
 STRUCT = "simulation_data"
@@ -202,13 +203,8 @@ def write(path: Path, fields: Mapping[str, ndarray], params: Mapping[str, Any]) 
     }
     struct["params"] = _plain(params)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            scipy.io.savemat(file, {STRUCT: struct}, do_compression=True, long_field_names=True)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.write_whole(path) as partial, partial.open("wb") as file:
+        scipy.io.savemat(file, {STRUCT: struct}, do_compression=True, long_field_names=True)
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, comparison, experiment, runs, train
+from jaxcorr import cli, comparison, experiment, files, runs, train
 from jaxcorr.comparison import Job, Result
 from jaxcorr.errors import InputError
 
@@ -123,7 +123,7 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
     assert len(runs.read_lines(run.history)) == 3
     resolved = run.resolved()
     changed = resolved["fingerprint"] | {next(iter(resolved["fingerprint"])): "other"}
-    runs.write_json(run.path / "resolved.json", resolved | {"fingerprint": changed})
+    files.write_json(run.path / "resolved.json", resolved | {"fingerprint": changed})
     (result,) = comparison.work(base, SHORT, jobs, folder, follow, lambda: False)
     assert result.run != run.id
     assert experiment.reopen(runs.find(f"{folder}/{result.run}")).spec.loss.name == "mae"
@@ -131,4 +131,4 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
 
 def evaluate_nothing(run: runs.Run) -> None:
     overall = {"mae_mm": 0.01, "r2": 0.9, "correlation": 0.95}
-    runs.write_json(run.path / "metrics.json", {"test": {"overall": overall}})
+    files.write_json(run.path / "metrics.json", {"test": {"overall": overall}})

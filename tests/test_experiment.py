@@ -8,7 +8,7 @@ import pytest
 import tomli
 from toy import write_circle
 
-from jaxcorr import experiment, runs, spec
+from jaxcorr import experiment, files, runs, spec
 from jaxcorr.errors import InputError
 
 SPEC = """\
@@ -109,14 +109,14 @@ def test_a_refused_spec_makes_no_folder(spec_path, override, message):
 def test_a_full_disk_or_an_interrupt_leaves_no_folder(
     spec_path, monkeypatch, name, error, seen, message
 ):
-    write = runs.write_text
+    write = files.write_text
 
     def fail(path, text):
         if path.name == name:
             raise error
         write(path, text)
 
-    monkeypatch.setattr(runs, "write_text", fail)
+    monkeypatch.setattr(files, "write_text", fail)
     with pytest.raises(seen, match=message):
         begin(spec_path)
     assert list((spec_path.parent / "runs").iterdir()) == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import runs, spec
+from jaxcorr import files, runs, spec
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 
@@ -83,18 +83,6 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         runs.find(str(tmp_path / "specs"))
 
 
-def test_files_are_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "a.json"
-    runs.write_json(path, {"a": [1, None, "ü"]})
-    assert Run(tmp_path).read_json("a.json") == {"a": [1, None, "ü"]}
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        runs.write_json(path, {"a": float("nan")})
-    with pytest.raises(UnicodeEncodeError):
-        runs.write_text(path, "\ud800")
-    assert Run(tmp_path).read_json("a.json") == {"a": [1, None, "ü"]}
-    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
-
-
 def test_missing_and_damaged_files_are_refused(tmp_path):
     run = Run(tmp_path)
     with pytest.raises(InputError, match=r"a\.json: expected a readable file, got 'No such file"):
@@ -114,7 +102,7 @@ def test_missing_and_damaged_files_are_refused(tmp_path):
 def test_a_run_keeps_every_default_as_it_was(tmp_path):
     given_spec = spec.from_table({"data": {"traces": ["a"]}, "train": {"epochs": 3}}, "here")
     table = {"spec": spec.to_table(given_spec), "split": {}, "fingerprint": {}, "num_inputs": 6}
-    runs.write_json(tmp_path / "resolved.json", table)
+    files.write_json(tmp_path / "resolved.json", table)
     assert Run(tmp_path).spec() == given_spec
 
 

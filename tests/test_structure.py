@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "jaxcorr"
 # A module imports only from the rows above its own. The rows follow the data flow.
 LEVELS = (
     ("errors",),
-    ("spec", "words", "arcs", "limits", "slicers"),
+    ("files", "spec", "words", "arcs", "limits", "slicers"),
     ("trace", "machine", "selection", "locks", "sweep_spec"),
     ("gcode", "plant", "disturbance", "windows", "normalize", "metrics", "recurrent", "runs"),
     ("planner", "pipeline", "model", "losses", "optimizer", "dataset", "inspection", "overview"),

@@ -16,7 +16,18 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import console_sweep, overview, runs, session, stream, study, sweep, sweep_spec, train
+from jaxcorr import (
+    console_sweep,
+    files,
+    overview,
+    runs,
+    session,
+    stream,
+    study,
+    sweep,
+    sweep_spec,
+    train,
+)
 from jaxcorr.errors import InputError
 from jaxcorr.experiment import Experiment
 from jaxcorr.sweep_spec import Sweep
@@ -56,7 +67,7 @@ def learn_nothing(spec: Any, data: Any, run: runs.Run, should_stop: Callable[[],
     yield train.Begun(None, 10, len(rows), ())  # pyright: ignore[reportArgumentType]
     for epoch in range(len(rows) + 1, spec.train.epochs + 1):
         rows.append({"epoch": epoch, "val_mae_mm": rate, "train_mae_mm": rate, "val_r2": 0.5})
-        runs.write_text(run.history, "".join(json.dumps(row) + "\n" for row in rows))
+        files.write_text(run.history, "".join(json.dumps(row) + "\n" for row in rows))
         yield train.EpochDone(rows[-1], 0.1, epoch == 1)
         if should_stop() and epoch < spec.train.epochs:
             yield train.Finished("interrupted", 1, rate)
