@@ -7,6 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from jaxcorr.spec import Simulate
+
+DEFAULTS = Simulate(parts=("3dbenchy",))
+
 Accel = Annotated[
     float | None, typer.Option("--accel-mm-s2", help="Acceleration in place of the file's.")
 ]
@@ -87,46 +91,42 @@ def simulate(
     ] = [],
     mass_kg: Annotated[
         tuple[float, float], typer.Option(help="Moving mass, x and y.", metavar="X Y")
-    ] = (0.35, 0.45),
+    ] = DEFAULTS.mass_kg,
     stiffness_n_m: Annotated[
         tuple[float, float], typer.Option(help="Belt stiffness, x and y.", metavar="X Y")
-    ] = (8000.0, 8000.0),
+    ] = DEFAULTS.stiffness_n_m,
     damping_ns_m: Annotated[
         tuple[float, float], typer.Option(help="Damping, x and y.", metavar="X Y")
-    ] = (15.0, 15.0),
+    ] = DEFAULTS.damping_ns_m,
     friction_n: Annotated[
         tuple[float, float], typer.Option(help="Friction force, x and y.", metavar="X Y")
-    ] = (0.8, 0.8),
-    damping: Annotated[str, typer.Option(help="Damping of head against: relative | ground.")] = (
-        "relative"
-    ),
+    ] = DEFAULTS.friction_n,
+    damping: Annotated[
+        str, typer.Option(help="Damping of head against: relative | ground.")
+    ] = DEFAULTS.damping,
     off: Annotated[
         list[str], typer.Option(help="Switch a source of error off; repeat the option.")
     ] = [],
-    microstep_um: Annotated[float, typer.Option(help="Amplitude of each period.")] = 4.0,
-    jitter_cycles: Annotated[float, typer.Option(help="Half range, 72 MHz cycles.")] = 50.0,
-    floor_um: Annotated[float, typer.Option(help="RMS of the disturbance per axis.")] = 2.0,
+    microstep_um: Annotated[
+        float, typer.Option(help="Amplitude of each period.")
+    ] = DEFAULTS.microstep_um,
+    jitter_cycles: Annotated[
+        float, typer.Option(help="Half range, 72 MHz cycles.")
+    ] = DEFAULTS.jitter_cycles,
+    floor_um: Annotated[
+        float, typer.Option(help="RMS of the disturbance per axis.")
+    ] = DEFAULTS.floor_um,
     rate_hz: Annotated[float, typer.Option(help="Rate of the traces.")] = 100.0,
     plant_rate_hz: Annotated[float, typer.Option(help="Rate of the integration.")] = 2000.0,
-    seed: Annotated[int, typer.Option(help="Of the random sources.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random sources.")] = DEFAULTS.seed,
     plot: Annotated[Path | None, typer.Option(help="Draw the first layer into this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Makes traces from G-code: firmware plan, elastic axes, error by source, .mat files."""
-    from jaxcorr.errors import InputError
     from jaxcorr.planner import PlanOptions
-    from jaxcorr.plant import AxisPlant, PlantOptions
-    from jaxcorr.simulate import SOURCES, SimulateOptions
+    from jaxcorr.plant import PlantOptions
+    from jaxcorr.simulate import SimulateOptions, sources_without
 
-    unknown = sorted(set(off) - set(SOURCES))
-    if unknown:
-        raise InputError(
-            f"--off: expected some of {', '.join(SOURCES)}, got '{unknown[0]}'. Check its name."
-        )
-    axes = [
-        AxisPlant(*values)
-        for values in zip(mass_kg, stiffness_n_m, damping_ns_m, friction_n, strict=True)
-    ]
     options = SimulateOptions(
         plan=PlanOptions(
             junction_deviation_mm,
@@ -135,8 +135,10 @@ def simulate(
             accel_mm_s2,
             velocity_mm_s,
         ),
-        plant=PlantOptions(axes[0], axes[1], damping=damping, rate_hz=plant_rate_hz),
-        sources=tuple(source for source in SOURCES if source not in off),
+        plant=PlantOptions.of_axes(
+            mass_kg, stiffness_n_m, damping_ns_m, friction_n, damping=damping, rate_hz=plant_rate_hz
+        ),
+        sources=sources_without(off),
         microstep_um=microstep_um,
         jitter_cycles=jitter_cycles,
         floor_um=floor_um,

@@ -18,9 +18,9 @@ from jaxcorr import spec as specs
 from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
-from jaxcorr.plant import AxisPlant, PlantOptions
+from jaxcorr.plant import PlantOptions
 from jaxcorr.runs import Run
-from jaxcorr.simulate import SOURCES, SimulateOptions
+from jaxcorr.simulate import SimulateOptions, sources_without
 from jaxcorr.spec import Data, Simulate, Spec
 from jaxcorr.windows import Samples
 
@@ -70,25 +70,15 @@ def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
 
 def simulate_options(options: Simulate) -> SimulateOptions:
     """A spec's [data.simulate] as the simulator takes it."""
-    axes = [
-        AxisPlant(*values)
-        for values in zip(
+    return SimulateOptions(
+        plant=PlantOptions.of_axes(
             options.mass_kg,
             options.stiffness_n_m,
             options.damping_ns_m,
             options.friction_n,
-            strict=True,
-        )
-    ]
-    unknown = sorted(set(options.sources_off) - set(SOURCES))
-    if unknown:
-        raise InputError(
-            f"sources off: expected some of {', '.join(SOURCES)}, got '{unknown[0]}'. "
-            "Check its name."
-        )
-    return SimulateOptions(
-        plant=PlantOptions(axes[0], axes[1], damping=options.damping),
-        sources=tuple(source for source in SOURCES if source not in options.sources_off),
+            damping=options.damping,
+        ),
+        sources=sources_without(options.sources_off),
         microstep_um=options.microstep_um,
         jitter_cycles=options.jitter_cycles,
         floor_um=options.floor_um,

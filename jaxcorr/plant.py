@@ -20,9 +20,10 @@ f = (f0 + f1)/2. At the start e = 0 and w = v(0). At 2000 Hz this is 0.09 um RMS
 from 32 kHz on a path of 300 corners, at 1000 Hz 0.46 um, at 8000 Hz 0.005 um, of 138 um.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +65,20 @@ class PlantOptions:
     friction_velocity_mm_s: float = 2.0  # v_s, where friction has three quarters of its force
     damping: str = "relative"  # of head against motor; or "ground"
     rate_hz: float = 2000.0
+
+    @classmethod
+    def of_axes(
+        cls,
+        mass_kg: Sequence[float],
+        stiffness_n_m: Sequence[float],
+        damping_ns_m: Sequence[float],
+        friction_n: Sequence[float],
+        **options: Any,
+    ) -> "PlantOptions":
+        """Both axes from pairs of values, x before y; `options` are the other fields."""
+        pairs = zip(mass_kg, stiffness_n_m, damping_ns_m, friction_n, strict=True)
+        x, y = (AxisPlant(*values) for values in pairs)
+        return cls(x, y, **options)
 
     def __post_init__(self) -> None:
         if self.damping not in ("relative", "ground"):

@@ -112,6 +112,21 @@ class Simulated(NamedTuple):
     params: dict[str, Any]  # nested, how it was made
 
 
+def sources_without(names: Sequence[str]) -> tuple[str, ...]:
+    """All sources of error but these.
+
+    Raises:
+        InputError: there is no source of such a name.
+    """
+    unknown = sorted(set(names) - set(SOURCES))
+    if unknown:
+        raise InputError(
+            f"sources off: expected some of {', '.join(SOURCES)}, got '{unknown[0]}'. "
+            "Check its name."
+        )
+    return tuple(source for source in SOURCES if source not in names)
+
+
 def simulate_layers(
     program: Program,
     layers: Sequence[int],

@@ -10,6 +10,7 @@ from toy import write_circle
 
 from jaxcorr import experiment, files, runs, spec
 from jaxcorr.errors import InputError
+from jaxcorr.simulate import SimulateOptions
 
 SPEC = """\
 # Question: is the folder whole?
@@ -175,3 +176,7 @@ def test_a_spec_can_change_the_simulated_printer():
     assert len(made.sources) == 5
     with pytest.raises(InputError, match=r"expected some of .*, got 'wobble'"):
         experiment.simulate_options(options.model_copy(update={"sources_off": ("wobble",)}))
+
+
+def test_the_defaults_of_a_spec_are_those_of_the_simulator():
+    assert experiment.simulate_options(spec.Simulate(parts=("x",))) == SimulateOptions()

@@ -10,7 +10,13 @@ from jaxcorr.errors import InputError
 from jaxcorr.planner import PlanOptions, plan_layer
 from jaxcorr.plant import AxisPlant, PlantOptions
 from jaxcorr.selection import find_part
-from jaxcorr.simulate import SOURCES, SimulateOptions, rms_by_source, simulate_layers
+from jaxcorr.simulate import (
+    SOURCES,
+    SimulateOptions,
+    rms_by_source,
+    simulate_layers,
+    sources_without,
+)
 
 DEFAULT = SimulateOptions()
 QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))
@@ -117,7 +123,7 @@ def test_retraction_neither_extrudes_nor_travels(three_layers):
 
 @pytest.mark.parametrize("off", SOURCES)
 def test_a_source_that_is_off_contributes_nothing(standard, off):
-    options = dataclasses.replace(DEFAULT, sources=tuple(s for s in SOURCES if s != off))
+    options = dataclasses.replace(DEFAULT, sources=sources_without([off]))
     rms, full = rms_by_source(only(standard, options)[0]), rms_by_source(only(standard)[0])
     assert rms[off] == 0.0
     assert all(rms[source] > 0.0 for source in options.sources)
