@@ -20,6 +20,28 @@ from jaxcorr.trace import Trace
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MOST_TICKS = 6  # a column with more different numbers gets an axis of numbers
 FORMATS = (".png", ".svg", ".pdf")
+COLUMN_IN = 3.5  # one column of a journal page, 89 mm
+DPI = 300  # of a .png, and of what is dense enough to be drawn as points in a vector file
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.0,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "svg.hashsalt": "jaxcorr",  # the same figure is the same file
+}
 
 
 def draw_trace(trace: Trace, path: Path) -> None:
@@ -31,32 +53,39 @@ def draw_trace(trace: Trace, path: Path) -> None:
     Raises:
         InputError: the ending is none of these, or the folder is not there.
     """
-    figure, axes = _figure(path, 3, (8.0, 10.0), (2.2, 1.0, 1.0))
+    figure, axes = _tall_figure(path, (8.0, 10.0), (2.2, 1.0, 1.0))
     fields = trace.fields
     size_um = 1e3 * np.hypot(fields["error_x"], fields["error_y"])
     dots = axes[0].scatter(fields["x_ref"], fields["y_ref"], c=size_um, s=3, cmap="viridis")
     axes[0].set(xlabel="x / mm", ylabel="y / mm", aspect="equal", title=f"{trace.name}: error")
-    figure.colorbar(dots, ax=axes[0], label="|error| / um")
+    figure.colorbar(dots, ax=axes[0], label="|error| / µm")
     _draw_sources(axes[1], trace)
     rate_hz = trace.sample_rate_hz
     for name, colour in zip(("error_x", "error_y"), PALETTE, strict=False):
         frequency_hz, amplitude_um = amplitude_spectrum(1e3 * fields[name], rate_hz)
         axes[2].semilogy(frequency_hz, amplitude_um, color=colour, lw=1, label=name[-1])
-    axes[2].set(xlabel="frequency / Hz", ylabel="amplitude / um", xlim=(0, rate_hz / 2))
+    axes[2].set(xlabel="frequency / Hz", ylabel="amplitude / µm", xlim=(0, rate_hz / 2))
     axes[2].legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
-def draw_history(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws a training's curves: loss, MAE of training and validation, learning rate.
+def draw_history(rows: Sequence[Mapping[str, Any]], *paths: Path) -> None:
+    """Draws a training's curves into files: loss, MAE of training and validation, learning rate.
 
     Args:
         rows: of history.jsonl, one an epoch.
-        path: .png, .svg or .pdf.
+        paths: .png, .svg or .pdf; one figure, laid out once, is saved to all of them.
     Raises:
-        InputError: the ending is none of these, or the folder is not there.
+        InputError: an ending is none of these, or a folder is not there.
     """
-    figure, axes = _figure(path, 3, (7.0, 8.0), (1.0, 1.4, 0.7))
+    _check(*paths)
+    with style():
+        save(history(rows), *paths)
+
+
+def history(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """The figure of a training's curves, one column wide; the best epochs are marked."""
+    figure, axes = new_figure(3, 1, 3.8, height_ratios=(1.0, 1.4, 0.7), sharex=True)
     epochs = [row["epoch"] for row in rows]
     axes[0].semilogy(epochs, [row["train_loss"] for row in rows], color=PALETTE[0], marker=".")
     axes[0].set(ylabel="training loss")
@@ -67,19 +96,55 @@ def draw_history(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     ):
         found = [(row["epoch"], 1e3 * row[name]) for row in rows if row.get(name) is not None]
         if found:
-            axes[1].plot(*zip(*found, strict=True), color=colour, marker=".", label=label)
             best = min(found, key=lambda point: point[1])
-            axes[1].plot(*best, "o", color=colour, fillstyle="none", ms=9)
-            axes[1].lines[-1].set_label(f"best: {best[1]:.2f} um, epoch {best[0]}")
-    axes[1].set(ylabel="MAE / um", yscale="log")
+            text = f"{label}, best {best[1]:.2f} µm at {best[0]}"
+            axes[1].plot(*zip(*found, strict=True), color=colour, marker=".", label=text)
+            axes[1].plot(*best, "o", color=colour, fillstyle="none", ms=6)
+    axes[1].set(ylabel="MAE / µm", yscale="log")
     _label_plainly(axes[1])
-    axes[1].legend(frameon=False)
+    legend_above(axes[1], 1)
     axes[2].plot(epochs, [row["learning_rate"] for row in rows], color=PALETTE[2], marker=".")
     axes[2].set(ylabel="learning rate", xlabel="epoch", ylim=(0, None))
-    for axis in axes:
-        axis.set_xlim(0, epochs[-1] + 1)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    _save(figure, path)
+    axes[2].set_xlim(0, epochs[-1] + 1)
+    axes[2].xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def draw_horizons(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draws R2 and MAE against the horizon, of the network and of the best baseline at each.
+
+    Args:
+        rows: with horizon (samples), r2, mae_mm, baseline (its name), baseline_r2 and
+            baseline_mae_mm; what a row lacks, or has as None, is not drawn.
+        path: .png, .svg or .pdf.
+    Raises:
+        InputError: the ending is none of these, or the folder is not there.
+    """
+    _check(path)
+    with style():
+        figure, axes = new_figure(2, 1, 3.6, sharex=True)
+        lines = (("", "network", PALETTE[0], "o-"), ("baseline_", "", PALETTE[1], "s--"))
+        for prefix, label, colour, form in lines:
+            label = label or _baseline_label(rows)
+            for axis, name, scale in ((axes[0], "r2", 1.0), (axes[1], "mae_mm", 1e3)):
+                found = [
+                    (row["horizon"], scale * row[prefix + name])
+                    for row in sorted(rows, key=lambda row: row["horizon"])
+                    if row.get(prefix + name) is not None
+                ]
+                if found:
+                    axis.plot(*zip(*found, strict=True), form, color=colour, ms=3.5, label=label)
+        axes[0].set(ylabel="R²")
+        axes[1].set(ylabel="MAE / µm", xlabel="horizon / samples", ylim=(0, None))
+        axes[1].xaxis.get_major_locator().set_params(integer=True)
+        legend_above(axes[0], 1)
+        save(figure, path)
+
+
+def _baseline_label(rows: Sequence[Mapping[str, Any]]) -> str:
+    """`best baseline`, with the names it goes by over the horizons."""
+    names = dict.fromkeys(str(row["baseline"]) for row in rows if row.get("baseline"))
+    return f"best baseline ({', '.join(names)})" if names else "best baseline"
 
 
 def draw_sweep(
@@ -99,7 +164,7 @@ def draw_sweep(
     Raises:
         InputError: the ending is none of these, or the folder is not there.
     """
-    figure, axes = _figure(path, len(values), (7.0, 2.6 * len(values)), (1.0,) * len(values))
+    figure, axes = _tall_figure(path, (7.0, 2.6 * len(values)), (1.0,) * len(values))
     best = int(np.argmin(mae_um))
     for axis, (key, column) in zip(np.atleast_1d(axes), values.items(), strict=True):
         at = _place(axis, column)
@@ -109,9 +174,9 @@ def draw_sweep(
             median = np.median(mae_um[at == place])
             axis.plot(place, median, marker="_", ms=26, mew=2, color=PALETTE[1])
         axis.plot(at[best], mae_um[best], marker="*", ms=15, color=PALETTE[1])
-        axis.set(xlabel=key, ylabel="validation MAE / um", yscale="log")
+        axis.set(xlabel=key, ylabel="validation MAE / µm", yscale="log")
         _label_plainly(axis)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _label_plainly(axis: Any) -> None:
@@ -163,25 +228,53 @@ def _draw_sources(axis: Any, trace: Trace) -> None:
         axis.semilogy(
             time, 1e3 * np.sqrt(np.maximum(mean, 1e-12)), color=colour, lw=0.9, label=label
         )
-    axis.set(xlabel="time / s", ylabel="RMS over 0.2 s / um", xlim=(time[0], time[-1]))
+    axis.set(xlabel="time / s", ylabel="RMS over 0.2 s / µm", xlim=(time[0], time[-1]))
     axis.set_ylim(bottom=3e-3)
     axis.legend(frameon=False, ncols=4, fontsize=8, loc="lower right")
 
 
-def _figure(
-    path: Path, num_axes: int, size: tuple[float, float], heights: tuple[float, ...]
-) -> tuple[Any, Any]:
-    if path.suffix not in FORMATS or not path.parent.is_dir():
-        raise InputError(
-            f"{path}: expected a file ending in {', '.join(FORMATS)} in a folder that exists, got "
-            f"'{path.name}' in '{path.parent}'. Choose another name."
-        )
+def style() -> Any:
+    """A context in which figures are drawn and saved: one font, sizes for one column of print."""
+    from matplotlib import rc_context
+
+    return rc_context(STYLE)
+
+
+def new_figure(num_rows: int, num_columns: int, height_in: float, **options: Any) -> tuple:
+    """A figure one column wide and its axes, laid out so that nothing overlaps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(COLUMN_IN, height_in), layout="constrained")
+    return figure, figure.subplots(num_rows, num_columns, **options)
+
+
+def legend_above(axis: Any, num_columns: int) -> None:
+    """A legend above the axis, clear of the data."""
+    axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=num_columns, borderaxespad=0.2)
+
+
+def save(figure: Any, *paths: Path) -> None:
+    """Saves one figure to several files, each whole or not at all; its layout is made once."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for path in paths:
+        with files.write_whole(path) as partial:
+            figure.savefig(partial, dpi=DPI)
+
+
+def _check(*paths: Path) -> None:
+    for path in paths:
+        if path.suffix not in FORMATS or not path.parent.is_dir():
+            raise InputError(
+                f"{path}: expected a file ending in {', '.join(FORMATS)} in a folder that exists, "
+                f"got '{path.name}' in '{path.parent}'. Choose another name."
+            )
+
+
+def _tall_figure(path: Path, size: tuple[float, float], heights: Sequence[float]) -> tuple:
+    """A figure for the screen: axes over one another."""
+    _check(path)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(num_axes, 1, height_ratios=heights)
-
-
-def _save(figure: Any, path: Path) -> None:
-    with files.write_whole(path) as partial:
-        figure.savefig(partial, dpi=150)
+    return figure, figure.subplots(len(heights), 1, height_ratios=heights)

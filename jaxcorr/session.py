@@ -122,8 +122,8 @@ def draw_curves(run: Run) -> None:
 
     rows = read_lines(run.history)
     try:
-        for suffix in (".png", ".svg") if rows else ():
-            plots.draw_history(rows, run.path / f"curves{suffix}")
+        if rows:
+            plots.draw_history(rows, run.path / "curves.png", run.path / "curves.svg")
     except OSError as error:
         # The training is saved; a full disk should not turn it into a failure.
         console.err.print(f"{run.path}: no curves drawn, {error.strerror}")

@@ -1,5 +1,6 @@
 """Figures show the numbers that they were given, in the units that they name."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ ROWS = [
 def figures(monkeypatch) -> list[Any]:
     """The figures drawn, in place of their files."""
     drawn: list[Any] = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _path: drawn.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, *_paths: drawn.append(figure))
     return drawn
 
 
@@ -36,15 +37,16 @@ def test_history_shows_loss_mae_and_learning_rate(tmp_path, figures):
     assert np.array_equal(
         loss.lines[0].get_xydata(), np.c_[epochs, [r["train_loss"] for r in ROWS]]
     )
-    lines = {line.get_label(): line for line in mae.lines}
+    training, _, validation, best = mae.lines
     val_um = [1e3 * row["val_mae_mm"] for row in ROWS]
-    assert np.allclose(lines["training"].get_ydata(), [1e3 * r["train_mae_mm"] for r in ROWS])
-    assert np.allclose(lines["validation"].get_ydata(), val_um)
-    assert np.allclose(lines["best: 10.00 um, epoch 4"].get_xydata(), [[4, 10.0]])
+    assert np.allclose(training.get_ydata(), [1e3 * r["train_mae_mm"] for r in ROWS])
+    assert np.allclose(validation.get_ydata(), val_um)
+    assert validation.get_label() == "validation, best 10.00 µm at 4"
+    assert np.allclose(best.get_xydata(), [[4, 10.0]])
     assert np.allclose(rate.lines[0].get_ydata(), [row["learning_rate"] for row in ROWS])
     assert [axis.get_ylabel() for axis in (loss, mae, rate)] == [
         "training loss",
-        "MAE / um",
+        "MAE / µm",
         "learning rate",
     ]
 
@@ -52,8 +54,9 @@ def test_history_shows_loss_mae_and_learning_rate(tmp_path, figures):
 def test_history_without_validation_and_of_one_epoch_is_drawn(tmp_path, figures):
     row = {k: v for k, v in ROWS[0].items() if k != "val_mae_mm"}
     plots.draw_history([row], tmp_path / "curves.png")
-    labels = [line.get_label() for line in figures[0].axes[1].lines]
-    assert labels == ["training", "best: 20.00 um, epoch 1"]
+    line, circle = figures[0].axes[1].lines
+    assert line.get_label() == "training, best 20.00 µm at 1"
+    assert np.allclose(circle.get_xydata(), [[1, 20.0]])
 
 
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml")])
@@ -62,6 +65,34 @@ def test_figure_is_a_whole_file_or_none(tmp_path, suffix, magic):
     plots.draw_history(ROWS, path)
     assert path.read_bytes().startswith(magic)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_files_of_one_figure_are_laid_out_alike(tmp_path):
+    plots.draw_history(ROWS, tmp_path / "a.svg", tmp_path / "b.svg")
+    plots.draw_history(ROWS, tmp_path / "c.svg")
+    first, second, third = (
+        re.sub(rb"<dc:date>.*?</dc:date>", b"", (tmp_path / f"{name}.svg").read_bytes())
+        for name in "abc"
+    )
+    assert first == second == third
+
+
+def test_horizons_show_the_network_and_the_best_baseline(tmp_path, figures):
+    rows = [
+        {"horizon": h, "r2": 1 - 0.01 * (h + 2), "mae_mm": 0.002 + 0.001 * h}
+        | {"baseline": "physics" if h else "mean", "baseline_r2": None if h == 1 else 0.5}
+        | {"baseline_mae_mm": 0.009}
+        for h in (1, 0, -1)
+    ]
+    plots.draw_horizons(rows, tmp_path / "horizons.png")
+    r2, mae = figures[0].axes
+    assert np.allclose(r2.lines[0].get_xydata(), [[-1, 0.99], [0, 0.98], [1, 0.97]])
+    assert np.allclose(r2.lines[1].get_xydata(), [[-1, 0.5], [0, 0.5]])
+    assert np.allclose(mae.lines[0].get_xydata(), [[-1, 1.0], [0, 2.0], [1, 3.0]])
+    assert np.allclose(mae.lines[1].get_ydata(), 9.0)
+    labels = [text.get_text() for text in r2.get_legend().get_texts()]
+    assert labels == ["network", "best baseline (physics, mean)"]
+    assert "samples" in mae.get_xlabel()
 
 
 @pytest.mark.parametrize("name", ["curves.gif", "none/curves.png"])

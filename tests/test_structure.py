@@ -11,21 +11,22 @@ PACKAGE = Path(__file__).parent.parent / "jaxcorr"
 # A module imports only from the rows above its own. The rows follow the data flow.
 LEVELS = (
     ("errors",),
-    ("files", "spec", "words", "arcs", "limits", "slicers"),
+    ("files", "spool", "spec", "words", "arcs", "limits", "slicers"),
     ("trace", "machine", "selection", "locks", "sweep_spec"),
     ("gcode", "plant", "disturbance", "windows", "normalize", "metrics", "recurrent", "runs"),
     ("planner", "pipeline", "model", "losses", "optimizer", "dataset", "inspection", "overview"),
-    ("simulate", "predict", "update", "checkpoint", "records", "latency"),
+    ("simulate", "predict", "predictions", "update", "checkpoint", "records", "latency"),
+    ("scales",),
     ("collect", "train", "stream", "plots", "study", "torch_reference"),
-    ("experiment", "evaluate", "export", "bench"),
-    ("ceiling", "comparison", "sweep", "bench_contest", "bench_latency", "console"),
+    ("figures", "experiment", "evaluate", "export", "bench"),
+    ("figures_path", "ceiling", "comparison", "sweep", "bench_contest", "bench_latency", "console"),
     ("session", "console_sweep", "console_bench"),
     ("cli_simulation", "cli_sweep", "cli_bench"),
     ("cli",),
 )
 LEVEL_OF = {name: level for level, row in enumerate(LEVELS) for name in row}
 WITHOUT_JAX = {name for row in LEVELS[:4] for name in row} - {"metrics", "plant", "recurrent"}
-INSIDE_FUNCTIONS = {"onnx", "onnxruntime", "jax2onnx", "matplotlib", "torch", "h5py"}
+INSIDE_FUNCTIONS = {"jinja2", "onnx", "onnxruntime", "jax2onnx", "matplotlib", "torch", "h5py"}
 MAY_PRINT = ("cli", "console", "session")  # and what their names begin
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 
