@@ -14,11 +14,12 @@ import jax
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr import bench, export, latency, model, stream, torch_reference, train
+from jaxcorr import bench, export, latency, model, stream, torch_reference
 from jaxcorr.dataset import Dataset
 from jaxcorr.latency import Call
 from jaxcorr.model import Weights
 from jaxcorr.runs import Run
+from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
 from jaxcorr.windows import Samples
 
@@ -45,7 +46,7 @@ def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> d
     sized = bench.resize(spec, size)
     samples = make_samples(len(spec.data.features), len(spec.data.targets))
     data = Dataset(train=samples, val=samples, test=samples, paths={})
-    scales = train.fit_scales(sized, data)
+    scales = fit_scales(sized, data.train)
     network = model.initialize(sized, len(scales.inputs.mean), jax.random.key(sized.train.seed))
     weights = Weights(network, scales.inputs, scales.targets)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,10 @@
-"""The data of one experiment: traces found, checked, dealt to splits and tabulated.
+"""The data of one experiment: traces found, dealt to splits, read one by one and tabulated.
 
 The module ties trace files to the spec's data section; it knows neither model nor training.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,26 +40,29 @@ def load(data: Data, dealt: Mapping[str, Sequence[str]] | None = None) -> Datase
         InputError: nothing matches, a file is refused, two traces share a name, a trace of
             `dealt` is missing, or no training window fits.
     """
-    traces = trace.load(
-        trace.find(data.traces), (*data.features, *data.targets), data.sample_rate_hz
-    )
-    by_name = _by_name(traces)
+    paths = _by_name(trace.find(data.traces))
     if dealt is None:
-        dealt = windows.deal(list(by_name), [t.part for t in by_name.values()], data.split)
-    missing = sorted({name for names in dealt.values() for name in names} - set(by_name))
+        dealt = windows.deal(list(paths), list(map(trace.part_of, paths.values())), data.split)
+    names = [name for split in SPLITS for name in dealt[split]]
+    missing = sorted(set(names) - set(paths))
     if missing:
         raise InputError(
-            f"data.traces: expected the run's {sum(map(len, dealt.values()))} traces, got none "
+            f"data.traces: expected the run's {len(names)} traces, got none "
             f"for {', '.join(missing[:5])}. Bring the files back, or train anew."
         )
-    tables = {name: windows.tabulate([by_name[n] for n in dealt[name]], data) for name in SPLITS}
+    traces = read([paths[name] for name in names], data)
+    tables = {
+        split: windows.tabulate(itertools.islice(traces, len(dealt[split])), data)
+        for split in SPLITS
+    }
     if not windows.starts(tables["train"], data.window, data.stride):
         longest = max(tables["train"].num_rows, default=0) - tables["train"].lead
         raise InputError(
             f"data.window: expected at most the longest training trace's {longest} targets, got "
             f"{data.window}. Choose a shorter window, or longer traces."
         )
-    return Dataset(**tables, paths={name: t.path for name, t in by_name.items()})
+    members = set(names)
+    return Dataset(**tables, paths={n: path for n, path in paths.items() if n in members})
 
 
 def load_all(data: Data, patterns: Sequence[str]) -> Samples:
@@ -67,9 +71,43 @@ def load_all(data: Data, patterns: Sequence[str]) -> Samples:
     Raises:
         InputError: nothing matches, or a file is refused.
     """
+    paths = _by_name(trace.find(patterns))
+    return windows.tabulate(read(list(paths.values()), data), data)
+
+
+def read(paths: Sequence[Path], data: Data) -> Iterator[Trace]:
+    """Reads and checks traces one after the other, only the columns that the spec names of each.
+
+    From the first file that is refused on nothing is yielded, but all others are checked.
+
+    Raises:
+        InputError: after the last file, with a line for each way in which files are refused.
+    """
     names = (*data.features, *data.targets)
-    traces = trace.load(trace.find(patterns), names, data.sample_rate_hz)
-    return windows.tabulate(list(_by_name(traces).values()), data)
+    problems: list[tuple[Path, str]] = []
+    for path in paths:
+        try:
+            found = trace.read(path, (*names, "time"))
+            trace.check(found, data.sample_rate_hz, names)
+            windows.check_length(found, data.horizon)
+        except InputError as error:
+            problems.append((path, str(error)))
+            continue
+        if not problems:
+            yield found
+    if problems:
+        raise InputError("\n".join(_merge(problems)))
+
+
+def _merge(problems: Iterable[tuple[Path, str]]) -> list[str]:
+    """A line for each problem, with the first file in order and how many more have the same."""
+    files_with: dict[str, list[Path]] = {}
+    for path, text in sorted(problems):
+        files_with.setdefault(text.removeprefix(f"{path}: "), []).append(path)
+    return [
+        f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {text}"
+        for text, paths in files_with.items()
+    ]
 
 
 def fingerprint(data: Dataset) -> dict[str, str]:
@@ -77,15 +115,15 @@ def fingerprint(data: Dataset) -> dict[str, str]:
     return runs.fingerprint(data.paths)
 
 
-def _by_name(traces: Sequence[Trace]) -> dict[str, Trace]:
-    by_name: dict[str, Trace] = {}
-    for item in traces:
-        if item.name in by_name:
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        first = by_name.setdefault(trace.name_of(path), path)
+        if first is not path:
             raise InputError(
-                f"{item.path}: expected a folder and file name of its own, got the same as "
-                f"{by_name[item.name].path}. Rename one of the folders."
+                f"{path}: expected a folder and file name of its own, got the same as {first}. "
+                "Rename one of the folders."
             )
-        by_name[item.name] = item
     return by_name
 
 

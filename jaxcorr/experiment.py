@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import collect, dataset, files, runs, selection, trace, train
+from jaxcorr import collect, dataset, files, runs, selection, trace
 from jaxcorr import spec as specs
 from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.plant import PlantOptions
 from jaxcorr.runs import Run
+from jaxcorr.scales import fit_scales
 from jaxcorr.simulate import SimulateOptions, sources_without
 from jaxcorr.spec import Data, Simulate, Spec
 from jaxcorr.windows import Samples
@@ -104,7 +105,7 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
     """
     spec = specs.load(path, overrides)
     data = dataset.load(spec.data)
-    scales = train.fit_scales(spec, data)
+    scales = fit_scales(spec, data.train)
     run = runs.create(folder, spec.train.name or path.stem)
     try:
         files.write_text(run.path / "spec.toml", _as_given(path, overrides))

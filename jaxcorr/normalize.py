@@ -4,6 +4,7 @@ It works on columns and does not know what they mean. Means and deviations belon
 artefact, so nobody outside the model sees a normalised number.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,10 +24,27 @@ def fit(columns: Float[ndarray, "n c"]) -> Scale:
 
     A column is constant when its deviation is below the rounding of its own mean.
     """
-    mean = columns.mean(axis=0, dtype=np.float64)
-    std = columns.std(axis=0, dtype=np.float64)
+    return fit_pieces([columns])
+
+
+def fit_pieces(pieces: Iterable[ndarray]) -> Scale:
+    """The same of pieces that together hold the samples, each needed only once and by itself.
+
+    Source: Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing
+    Sample Variances", 1979.
+    """
+    count, mean, squares = 0, 0.0, 0.0
+    for piece in filter(len, pieces):
+        share = len(piece) / (count + len(piece))
+        apart = piece.mean(axis=0, dtype=np.float64) - mean
+        squares = squares + len(piece) * piece.var(axis=0, dtype=np.float64)
+        squares = squares + share * count * apart**2
+        mean = mean + share * apart
+        count += len(piece)
+    assert count, "a scale needs samples"
+    std = np.sqrt(squares / count)
     is_constant = std <= np.finfo(np.float32).eps * np.maximum(np.abs(mean), 1e-30)
-    return Scale(mean.astype(np.float32), np.where(is_constant, 1.0, std).astype(np.float32))
+    return Scale(np.asarray(mean, np.float32), np.where(is_constant, 1.0, std).astype(np.float32))
 
 
 def apply(scale: Scale, values: Any) -> Any:

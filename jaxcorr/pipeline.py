@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
-from jaxcorr import windows
+from jaxcorr import spool, windows
 from jaxcorr.spec import Data
 from jaxcorr.windows import Samples
 
@@ -77,6 +77,7 @@ def training_batches(
 
 def _gather(samples: Samples, first: Int[ndarray, "steps b"], window: int) -> Batches:
     features, targets = windows.gather(samples, first.reshape(-1), window)
+    spool.release(samples.features)
     shape = (*first.shape, window)
     return Batches(
         features=features.reshape(*shape, -1).swapaxes(1, 2),

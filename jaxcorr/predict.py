@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import model, windows
+from jaxcorr import model, spool, windows
 from jaxcorr.model import Carry, Weights
 from jaxcorr.spec import Spec
 from jaxcorr.windows import Samples
@@ -33,6 +33,7 @@ def stream(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "
     width = min(MOST_STREAMS, len(longest_first))
     for i in range(0, len(longest_first), max(width, 1)):
         _stream_group(spec, weights, samples, longest_first[i : i + width], width, predicted)
+        spool.release(samples.features)
     return predicted
 
 

@@ -55,8 +55,8 @@ class Trace:
 
     @property
     def name(self) -> str:
-        """`part/file`, unique within a data set."""
-        return f"{self.path.parent.name}/{self.path.stem}"
+        """As `name_of` its file."""
+        return name_of(self.path)
 
     @property
     def num_samples(self) -> int:
@@ -97,6 +97,11 @@ def match(patterns: Iterable[str]) -> list[Path]:
         for path in sorted(map(Path, glob.glob(os.path.expanduser(pattern), recursive=True))):
             files += [path] if path.is_file() else sorted(path.glob("*.mat"))
     return list(dict.fromkeys(files))
+
+
+def name_of(path: Path) -> str:
+    """A trace's name, `folder/file`, unique within a data set."""
+    return f"{path.parent.name}/{path.stem}"
 
 
 def part_of(path: Path) -> str:
@@ -168,25 +173,6 @@ def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRE
     for name in required:
         _check_magnitude(trace, name)
     _check_motion(trace)
-
-
-def load(paths: Iterable[Path], names: Sequence[str], sample_rate_hz: float) -> list[Trace]:
-    """Reads and checks many traces, only the named fields of each.
-
-    Raises:
-        InputError: with one line for each file that is refused.
-    """
-    traces, problems = [], []
-    for path in paths:
-        try:
-            trace = read(path, (*names, "time"))
-            check(trace, sample_rate_hz, names)
-            traces.append(trace)
-        except InputError as error:
-            problems.append(str(error))
-    if problems:
-        raise InputError("\n".join(problems))
-    return traces
 
 
 def write(path: Path, fields: Mapping[str, ndarray], params: Mapping[str, Any]) -> None:

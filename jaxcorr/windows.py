@@ -5,13 +5,14 @@ knows rows and offsets; it does not shuffle, batch or normalise.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
+from jaxcorr import spool
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
 from jaxcorr.trace import Trace
@@ -23,7 +24,8 @@ class Samples(NamedTuple):
     """Traces end to end: row r holds the inputs at one instant and the targets that belong to it.
 
     The target of a row lies `horizon` samples after it, so rows without one are left out at the
-    end of a trace (horizon > 0) or marked by `lead` at its start (horizon < 0).
+    end of a trace (horizon > 0) or marked by `lead` at its start (horizon < 0). Features and
+    targets may be read-only views of one table, which is on disk where it is large.
 
     Attributes:
         features: raw inputs, mm and mm/s.
@@ -139,40 +141,60 @@ def _cut(order: list[str], ratios: list[float]) -> list[list[str]]:
     return [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-def tabulate(traces: Sequence[Trace], data: Data) -> Samples:
+def tabulate(traces: Iterable[Trace], data: Data) -> Samples:
     """Lays traces end to end and lines up each row with its target, `horizon` samples on.
 
+    Each trace is asked for, copied and let go before the next one.
+
+    Args:
+        traces: each longer than its horizon, see `check_length`.
     Raises:
-        InputError: a trace is too short for its horizon.
+        InputError: the disk has no room for a large table.
     """
-    horizon = data.horizon
-    features, targets = [], []
-    for trace in traces:
-        if trace.num_samples <= abs(horizon):
-            raise InputError(
-                f"{trace.path}: expected more than |horizon| = {abs(horizon)} samples, got "
-                f"{trace.num_samples}. Drop the file, or choose a shorter data.horizon."
-            )
-        rows = trace.num_samples - max(horizon, 0)
-        features.append(trace.columns(data.features)[:rows].astype(np.float32))
-        # With horizon < 0 the first rows have no target; roll leaves other values there, and
-        # `lead` keeps them out of every loss and metric.
-        shifted = np.roll(trace.columns(data.targets), -horizon, axis=0)[:rows]
-        targets.append(shifted.astype(np.float32))
-    num_rows = np.array([len(f) for f in features], np.int64)
-    empty = [
-        np.zeros((0, len(data.features)), np.float32),
-        np.zeros((0, len(data.targets)), np.float32),
-    ]
+    names, parts, num_rows = [], [], []
+    with spool.RowSpool(len(data.features) + len(data.targets)) as table:
+        for trace in traces:
+            rows = _align(trace, data)
+            table.append(rows)
+            names.append(trace.name)
+            parts.append(trace.part)
+            num_rows.append(len(rows))
+        columns = table.finish()
+    counts = np.array(num_rows, np.int64)
     return Samples(
-        features=np.concatenate([*features, empty[0]]),
-        targets=np.concatenate([*targets, empty[1]]),
-        first_row=np.cumsum(num_rows) - num_rows,
-        num_rows=num_rows,
-        lead=max(-horizon, 0),
-        names=tuple(trace.name for trace in traces),
-        parts=tuple(trace.part for trace in traces),
+        features=columns[:, : len(data.features)],
+        targets=columns[:, len(data.features) :],
+        first_row=np.cumsum(counts) - counts,
+        num_rows=counts,
+        lead=max(-data.horizon, 0),
+        names=tuple(names),
+        parts=tuple(parts),
     )
+
+
+def check_length(trace: Trace, horizon: int) -> None:
+    """Refuses a trace in which no sample has a target.
+
+    Raises:
+        InputError: it is no longer than the horizon.
+    """
+    if trace.num_samples <= abs(horizon):
+        raise InputError(
+            f"{trace.path}: expected more than |horizon| = {abs(horizon)} samples, got "
+            f"{trace.num_samples}. Drop the file, or choose a shorter data.horizon."
+        )
+
+
+def _align(trace: Trace, data: Data) -> Float32[ndarray, "rows c"]:
+    """Features and targets of one trace side by side, less the rows whose target lies beyond it."""
+    rows = trace.num_samples - max(data.horizon, 0)
+    assert rows > 0, "check_length comes first"
+    columns = trace.columns((*data.features, *data.targets))
+    # With horizon < 0 the first rows have no target; roll leaves other values there, and `lead`
+    # keeps them out of every loss and metric.
+    targets = columns[:, len(data.features) :]
+    targets[:] = np.roll(targets, -data.horizon, axis=0)
+    return columns[:rows].astype(np.float32)
 
 
 def starts(samples: Samples, window: int, stride: int) -> dict[str, Int[ndarray, " windows"]]:

@@ -1,6 +1,8 @@
 """The data of an experiment: loaded, dealt, kept and found again."""
 
 import contextlib
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import counters, write_circle
 
-from jaxcorr import dataset, windows
+from jaxcorr import dataset, spool, windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
 
@@ -64,6 +66,51 @@ def test_two_traces_of_one_name_are_refused(data, tmp_path):
     both = data.model_copy(update={"traces": (*data.traces, f"{tmp_path}/more/*/*.mat")})
     with pytest.raises(InputError, match=r"got the same as .*layer1\.mat\. Rename one"):
         dataset.load(both)
+
+
+def test_traces_that_came_later_are_not_even_read(data, tmp_path):
+    first = dataset.load(data)
+    (tmp_path / "data_simulation_boat_all" / "layer9.mat").write_text("no trace")
+    assert dataset.load(data, first.split).paths == first.paths
+    with pytest.raises(InputError, match=r"layer9\.mat: expected a MATLAB file"):
+        dataset.load(data)
+
+
+def test_every_bad_file_is_named_at_once_and_a_common_problem_once(data, tmp_path):
+    folder = tmp_path / "data_simulation_boat_all"
+    for layer in (5, 2, 0):
+        write_circle(folder / f"layer{layer}.mat", error_x=None)
+    write_circle(folder / "layer3.mat", time=np.arange(200) / 20)
+    write_circle(tmp_path / "data_simulation_cube_all" / "layer1.mat", 4)
+    ahead = data.model_copy(update={"horizon": 9})
+    for read in (dataset.load, lambda data: dataset.load_all(data, data.traces)):
+        with pytest.raises(InputError) as caught:
+            read(ahead)
+        fields, rate, short = str(caught.value).splitlines()
+        assert fields.startswith(f"{folder}/layer0.mat and 2 more: expected field 'error_x' in")
+        assert rate.startswith(f"{folder}/layer3.mat: time: expected 100 Hz +-1%, got 20 Hz")
+        assert "cube_all/layer1.mat: expected more than |horizon| = 9 samples, got 4." in short
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_no_more_than_a_few_traces_are_in_memory_at_once(tmp_path, monkeypatch, is_refused):
+    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 1)
+    more = {f"source{i}": np.random.default_rng(i).normal(size=2000) for i in range(25)}
+    folder = tmp_path / "data_simulation_boat_all"
+    original = write_circle(folder / "layer00.mat", 2000, **more)
+    for i in range(1, 40):
+        os.link(original, folder / f"layer{i:02d}.mat")
+    if is_refused:
+        write_circle(folder / "layer40.mat", error_x=None)
+    data = Data(traces=(f"{folder}/*.mat",))
+    dataset.load_all(data, [str(original)])  # what the libraries keep from their first call
+    tracemalloc.start()
+    with contextlib.suppress(InputError) if is_refused else contextlib.nullcontext():
+        dataset.load(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    one_trace = 8 * 2000 * (7 + len(more))
+    assert peak < 5 * one_trace
 
 
 def test_load_all_deals_nothing(data):

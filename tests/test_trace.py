@@ -292,19 +292,3 @@ def test_a_pattern_without_a_match_is_named(tmp_path):
 )
 def test_the_folder_names_the_part(tmp_path, folder, part):
     assert trace.part_of(tmp_path / folder / "layer01.mat") == part
-
-
-def test_load_names_every_bad_file_at_once(tmp_path):
-    paths = [
-        write_circle(tmp_path / "a.mat"),
-        write_circle(tmp_path / "b.mat", error_x=None),
-        write_circle(tmp_path / "c.mat", time=np.arange(200) / 20),
-    ]
-    names = NEEDED[1:]
-    with pytest.raises(InputError) as caught:
-        trace.load(paths, names, RATE_HZ)
-    lines = str(caught.value).splitlines()
-    assert [line.split(": ")[0] for line in lines] == [str(p) for p in paths[1:]]
-    (good,) = trace.load(paths[:1], names, RATE_HZ)
-    assert set(good.fields) == set(NEEDED)
-    assert good.name == f"{tmp_path.name}/a"

@@ -11,6 +11,7 @@ import pytest
 
 from jaxcorr import checkpoint, train, update
 from jaxcorr.errors import InputError
+from jaxcorr.scales import fit_scales
 from jaxcorr.train import Begun, Dispatched, EpochDone, Finished, NonFiniteLoss
 
 # Everything that has a state of its own: keys, iterator, schedule, accumulation, epoch totals.
@@ -24,7 +25,7 @@ LIVELY = {
 
 def final_state(begun):
     """All that a checkpoint holds, as plain arrays."""
-    scales = train.fit_scales(begun.spec, begun.data)
+    scales = fit_scales(begun.spec, begun.data.train)
     state = update.initialize(begun.spec, len(scales.inputs.mean))
     saved = checkpoint.restore(begun.run.checkpoints, state, train.weights_of(state, scales))
     return saved._replace(skipped=())
@@ -140,7 +141,7 @@ def test_without_validation_the_training_mae_decides(layers, tmp_path):
 
 
 def test_validation_by_window_leaves_the_first_samples_out(trained):
-    state, scales = final_state(trained).state, train.fit_scales(trained.spec, trained.data)
+    state, scales = final_state(trained).state, fit_scales(trained.spec, trained.data.train)
     weights = train.weights_of(state, scales)
     streamed = train.validate(trained.spec, weights, trained.data)
     by_window = oscillator.make_spec(train={"validation": "window"})
@@ -150,7 +151,7 @@ def test_validation_by_window_leaves_the_first_samples_out(trained):
 
 
 def test_scales_come_from_the_training_split_alone(trained):
-    scales = train.fit_scales(trained.spec, trained.data)
+    scales = fit_scales(trained.spec, trained.data.train)
     samples = trained.data.train
     np.testing.assert_allclose(scales.targets.std, samples.targets.std(axis=0), rtol=1e-4)
     traces = np.split(samples.features, samples.first_row[1:])

@@ -1,0 +1,46 @@
+"""The scales of a model's inputs and targets, fitted to the training split trace by trace.
+
+It knows the rows of a split and what the model derives from them; nothing of how it trains.
+"""
+
+import functools
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float32
+from numpy import ndarray
+
+from jaxcorr import model, normalize, spool
+from jaxcorr.spec import Spec
+from jaxcorr.update import Scales
+from jaxcorr.windows import Samples
+
+
+def fit_scales(spec: Spec, samples: Samples) -> Scales:
+    """Normalisation of the derived inputs and of the targets, in one pass over each."""
+    targets = (rows[samples.lead :] for rows in _by_trace(samples, samples.targets))
+    inputs = (_derive(spec, rows) for rows in _by_trace(samples, samples.features))
+    return Scales(normalize.fit_pieces(inputs), normalize.fit_pieces(targets))
+
+
+def _by_trace(samples: Samples, rows: ndarray) -> Iterator[ndarray]:
+    for first, count in zip(samples.first_row, samples.num_rows, strict=True):
+        yield rows[first : first + count]
+        spool.release(rows)
+
+
+def _derive(spec: Spec, rows: Float32[ndarray, "t f"]) -> Float32[ndarray, "t d"]:
+    """What the encoder sees of one trace, in raw units."""
+    # A size for all traces of up to twice the length: each size is compiled anew. Inputs are
+    # causal, so what is added behind the end changes nothing before it.
+    size = 1 << (len(rows) - 1).bit_length()
+    padded = np.pad(rows, ((0, size - len(rows)), (0, 0)), mode="edge")
+    return np.asarray(_derive_padded(spec, padded))[: len(rows)]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _derive_padded(spec: Spec, rows: Float32[Array, "t f"]) -> Float32[Array, "t d"]:
+    carry = model.carry_for(spec, 1)
+    inputs = model.derive_inputs(spec.model, rows[:, None], carry.previous, carry.is_started)
+    return inputs[:, 0]
