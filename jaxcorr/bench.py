@@ -19,6 +19,7 @@ from jaxcorr.metrics import measure
 from jaxcorr.model import Weights
 from jaxcorr.optimizer import make_optimizer
 from jaxcorr.runs import Run
+from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
 from jaxcorr.torch_reference import Trainer
 
@@ -56,7 +57,7 @@ class Loop:
         self.plan = train.plan_for(spec, data)
         per_window = spec.data.window if spec.data.supervision == "all" else 1
         self.targets_per_dispatch = self.plan.steps_per_dispatch * spec.data.batch_size * per_window
-        self._scales = train.fit_scales(spec, data)
+        self._scales = fit_scales(spec, data.train)
         counts = update.count_updates(spec, self.plan.steps_per_epoch)
         step = update.make_train_step(
             update.make_loss_fn(spec, self._scales), make_optimizer(spec.optimizer, *counts)

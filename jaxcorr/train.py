@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcorr import checkpoint, model, normalize, pipeline, predict, records, update, windows
+from jaxcorr import checkpoint, model, pipeline, predict, records, update, windows
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
@@ -20,6 +20,7 @@ from jaxcorr.model import Weights
 from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
 from jaxcorr.pipeline import Batches, Plan
 from jaxcorr.runs import Run
+from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
 from jaxcorr.update import Scales, Totals, TrainState
 
@@ -99,7 +100,7 @@ def fit(
         InputError: the disk or the device has no room, or no checkpoint of the run can be read.
     """
     plan = plan_for(spec, data)
-    scales = fit_scales(spec, data)
+    scales = fit_scales(spec, data.train)
     optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
     loss_fn = update.make_loss_fn(spec, scales)
     dispatch_fn = update.make_dispatch(update.make_train_step(loss_fn, optimizer), spec.train.seed)
@@ -158,18 +159,6 @@ def plan_for(spec: Spec, data: Dataset) -> Plan:
             f"{spec.data.batch_size}. Lower it, or data.stride."
         )
     return pipeline.plan_epoch(num_windows, spec.data.batch_size, spec.train.steps_per_dispatch)
-
-
-def fit_scales(spec: Spec, data: Dataset) -> Scales:
-    """Normalisation of the derived inputs and of the targets, from the training split alone."""
-    samples = data.train
-    pieces = []
-    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
-        trace = samples.features[first : first + rows, None, :]
-        fresh = np.zeros_like(trace[0]), np.zeros((1, 1), np.float32)
-        pieces.append(np.asarray(model.derive_inputs(spec.model, trace, *fresh))[:, 0])
-    targets = samples.targets[predict.has_target(samples)]
-    return Scales(normalize.fit(np.concatenate(pieces)), normalize.fit(targets))
 
 
 def weights_of(state: TrainState, scales: Scales) -> Weights:
