@@ -1,30 +1,77 @@
-"""Evaluation of a run on traces it has not seen: what streaming delivers, in figures.
+"""Evaluation of a model on traces it has not seen: what streaming delivers, in figures.
 
-Predictions are those of the deployed predictor, streamed from the first sample of each trace. The
-module knows runs, samples and metrics; it prints nothing.
+Predictions are those of the deployed predictor, streamed from the first sample of each trace, and
+every rival is judged on the very same rows. The module knows models, samples and metrics; it knows
+no files and prints nothing.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from jaxtyping import Float32
+import numpy as np
+from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from jaxcorr import latency, metrics, predict
+from jaxcorr import baselines, bootstrap, breakdown, friction, latency, metrics, predict
+from jaxcorr.baselines import Fitted
+from jaxcorr.bootstrap import Blocks, Paired
 from jaxcorr.errors import InputError
+from jaxcorr.labels import Labels
+from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec, Targets
-from jaxcorr.stream import Loaded, Predictor
+from jaxcorr.stream import Loaded
 from jaxcorr.windows import Samples
 
 NUM_TIMED_CALLS = 10_000
 
+Found = dict[str, Any]
 
-def evaluate(loaded: Loaded, samples: Samples) -> dict[str, Any]:
-    """Accuracy, latency and verdicts of a model on these traces, as plain nested values.
 
-    Keys: `test` (num_traces, num_samples, overall, one entry per axis, percentiles), `window`
-    (overall and per axis, each prediction from a window run from zero, as the reference measures),
-    `latency` (us), `targets` (goal, value, is_met of each) and `meets_all_targets`.
+class Assessment(NamedTuple):
+    """Figures, and the predictions (mm) that they are of."""
 
+    found: Found
+    predicted: Float32[ndarray, "rows k"]
+    by_baseline: dict[str, Float[ndarray, "rows k"]]  # empty where none were fitted
+
+
+def evaluate(
+    loaded: Loaded,
+    samples: Samples,
+    labels: Labels | None = None,
+    fitted: Fitted | None = None,
+    ceiling: Mapping[str, Any] | None = None,
+) -> Found:
+    """The figures of `assess`, as plain nested values."""
+    return assess(loaded, samples, labels, fitted, ceiling).found
+
+
+def assess(
+    loaded: Loaded,
+    samples: Samples,
+    labels: Labels | None = None,
+    fitted: Fitted | None = None,
+    ceiling: Mapping[str, Any] | None = None,
+) -> Assessment:
+    """Accuracy, its uncertainty, rivals, latency and verdicts of a model on these traces.
+
+    Keys of the figures:
+      test        num_traces, num_samples, overall, one entry per axis, percentiles
+      window      overall and per axis, each prediction from a window run from zero, as the
+                  reference measures
+      horizon, period_us
+      intervals   95% of mae_mm, rmse_mm, r2, correlation; method, num_blocks
+      baselines   overall and per axis of each; best_baseline, against_best_baseline
+      ceiling     as given, and the shares of it that were reached
+      dynamic     r2 and RMS of the error without friction's offset
+      per_trace, breakdown
+      latency     us, of single calls; limit_us, period_us
+      targets     goal, value, is_met of each; meets_all_targets
+
+    Args:
+        labels: of the same samples; the breakdown has less without them.
+        fitted: baselines to judge beside the model.
+        ceiling: of `ceiling.noise_ceiling`.
     Raises:
         InputError: there are no samples to evaluate on.
     """
@@ -36,32 +83,132 @@ def evaluate(loaded: Loaded, samples: Samples) -> dict[str, Any]:
             "traces with --traces."
         )
     streamed = predict.stream(spec, loaded.weights, samples)
-    in_window = rows & predict.has_window(samples, spec.data.window)
-    found: dict[str, Any] = {
+    rivals = baselines.predict(fitted, samples) if fitted is not None else {}
+    blocks = bootstrap.cut(samples.first_row, samples.num_rows, rows)
+    true = samples.targets[rows]
+    found: Found = {
         "test": {
             "num_traces": len(samples.names),
             "num_samples": int(rows.sum()),
-            **_accuracy(spec, samples.targets[rows], streamed[rows]),
-            "percentiles": metrics.percentiles(samples.targets[rows], streamed[rows]),
+            **_accuracy(spec, true, streamed[rows]),
+            "percentiles": metrics.percentiles(true, streamed[rows]),
         },
+        "horizon": spec.data.horizon,
+        "period_us": 1e6 / spec.data.sample_rate_hz,
+        "intervals": measure_intervals(samples, streamed, blocks),
+        "dynamic": friction.measure_dynamic(samples, streamed, rows, spec.data, labels),
+        "per_trace": breakdown.per_trace(samples, streamed, rows),
+        "breakdown": breakdown.measure(samples, streamed, rows, spec.data, labels),
         "latency": measure_latency(loaded, samples),
     }
+    in_window = rows & predict.has_window(samples, spec.data.window)
     if in_window.any():
         windowed = predict.from_windows(spec, loaded.weights, samples)
         found["window"] = _accuracy(spec, samples.targets[in_window], windowed[in_window])
+    found |= _judge_rivals(spec, samples, streamed, rivals, blocks)
+    found["ceiling"] = share_of(ceiling, found["test"]["overall"])
     found["targets"] = judge(spec.targets, found)
     found["meets_all_targets"] = all(entry["is_met"] for entry in found["targets"].values())
-    return found
+    return Assessment(found, streamed, rivals)
+
+
+def measure_intervals(
+    samples: Samples, predicted: Float[ndarray, "rows k"], blocks: Blocks
+) -> dict[str, Any]:
+    """95% intervals of the headline figures, and how they were found."""
+    sums = bootstrap.summarize(samples.targets, predicted, blocks)
+    return {
+        **bootstrap.intervals(sums),
+        "confidence": bootstrap.CONFIDENCE,
+        "method": f"block bootstrap, {bootstrap.NUM_RESAMPLES} resamples of {blocks.method}",
+        "num_blocks": blocks.num_blocks,
+    }
+
+
+def _judge_rivals(
+    spec: Spec,
+    samples: Samples,
+    streamed: Float32[ndarray, "rows k"],
+    rivals: Mapping[str, Float[ndarray, "rows k"]],
+    blocks: Blocks,
+) -> dict[str, Any]:
+    """Each baseline's figures, and how the model does against the best of them."""
+    rows = blocks.of_row >= 0
+    measured = {
+        name: _accuracy(spec, samples.targets[rows], predicted[rows])
+        for name, predicted in rivals.items()
+    }
+    if not measured:
+        return {"baselines": {}, "best_baseline": None, "against_best_baseline": None}
+    best = min(measured, key=lambda name: measured[name]["overall"]["rmse_mm"])
+    ours, theirs = (
+        bootstrap.summarize(samples.targets, predicted, blocks)
+        for predicted in (streamed, rivals[best])
+    )
+    return {
+        "baselines": measured,
+        "best_baseline": best,
+        "against_best_baseline": against(best, bootstrap.compare(ours, theirs)),
+    }
+
+
+def against(name: str, found: Mapping[str, Paired]) -> dict[str, Any]:
+    """How the model compares with a baseline, and one sentence that says so."""
+    keys = {"rmse_ratio": "rmse_ratio", "mae_ratio": "mae_ratio", "r2_difference": "r2"}
+    values = {key: found[of].value for key, of in keys.items()}
+    return {
+        "name": name,
+        **values,
+        "intervals": {key: found[of].interval for key, of in keys.items()},
+        "sentence": _sentence(name, found["rmse_ratio"]),
+    }
+
+
+def _sentence(name: str, ratio: Paired) -> str:
+    rival = f"the best baseline ({name})"
+    if ratio.value is None:
+        return f"Nothing can be said against {rival}, since it makes no error."
+    reached = f"its RMSE is {ratio.value:.2f} times the baseline's"
+    if ratio.interval is None:
+        return f"Against {rival}, {reached}; too few samples to tell that from chance."
+    low, high = ratio.interval
+    reached += f" (95% interval {low:.2f} to {high:.2f})"
+    if high < 1:
+        return f"The network beats {rival}: {reached}."
+    if low > 1:
+        return f"The network does not beat {rival}: {reached}."
+    return f"The network and {rival} do not differ beyond chance: {reached}."
+
+
+def share_of(ceiling: Mapping[str, Any] | None, overall: Mapping[str, Any]) -> dict | None:
+    """The ceiling, and how much of it was reached; None where there is none.
+
+    `r2_share` and `explained_share` are the explained part of the variance that anyone can explain,
+    `mae_share` the ceiling's MAE as part of the model's: 1 is as good as possible.
+    """
+    if ceiling is None:
+        return None
+    best_r2, r2 = ceiling["r2"], overall["r2"]
+    share = r2 / best_r2 if best_r2 and r2 is not None else None
+    mae_share = ceiling["mae_mm"] / overall["mae_mm"] if overall["mae_mm"] else None
+    return {**ceiling, "r2_share": share, "explained_share": share, "mae_share": mae_share}
 
 
 def measure_latency(loaded: Loaded, samples: Samples) -> dict[str, Any]:
     """Latency of the deployed predictor, one sample at a time, on this machine."""
-    predictor = Predictor(loaded.spec, loaded.weights)
-    rows = samples.features[: min(len(samples.features), NUM_TIMED_CALLS)].tolist()
-    return latency.measure(predictor.step, rows, NUM_TIMED_CALLS)
+    # Traces of others may hold what this model was not made for; that is still a call to time.
+    predictor = Predictor(loaded.spec, loaded.weights, loaded.ranges, mode="hold")
+    longest = int(np.argmax(samples.num_rows))
+    first, num_rows = samples.first_row[longest], samples.num_rows[longest]
+    rows = samples.features[first : first + num_rows].tolist()
+    return {
+        **latency.measure(predictor.step, rows, NUM_TIMED_CALLS, restart_fn=predictor.reset),
+        "limit_us": 1e3 * loaded.spec.targets.inference_ms,
+        "period_us": 1e6 / loaded.spec.data.sample_rate_hz,
+    }
 
 
-def judge(targets: Targets, found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def judge(targets: Targets, found: Found) -> dict[str, dict[str, Any]]:
     """Each target with what was reached; the time that counts is the 99th percentile."""
     overall = found["test"]["overall"]
     inference_ms = found["latency"]["p99_us"] / 1e3
@@ -82,7 +229,7 @@ def axis_names(spec: Spec) -> list[str]:
 
 
 def _accuracy(
-    spec: Spec, true: Float32[ndarray, "n k"], predicted: Float32[ndarray, "n k"]
+    spec: Spec, true: Float[ndarray, "n k"], predicted: Float[ndarray, "n k"]
 ) -> dict[str, Any]:
     axes = {
         name: metrics.measure(true[:, i], predicted[:, i])._asdict()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import collect, dataset, files, runs, selection, trace
+from jaxcorr import collect, dataset, evidence, files, runs, selection, trace
 from jaxcorr import spec as specs
 from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
@@ -110,6 +110,7 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
     try:
         files.write_text(run.path / "spec.toml", _as_given(path, overrides))
         dataset.save_samples(run.path / TEST_SAMPLES, data.test)
+        evidence.keep(run.path, spec.data, data)
         files.write_json(run.path / "stats.json", _stats(spec, scales))
         # Last, since a folder with this file counts as a run.
         resolved = _resolve(spec, data, len(scales.inputs.mean))

@@ -1,0 +1,289 @@
+"""What a network has to beat: zero, mean, two linear regressions and a fitted oscillator.
+
+Each is fitted on the training traces and answers from the samples up to now, at the same horizon as
+the network. The module knows tables of samples; it knows no network and no metric. The oscillator
+itself is in oscillation.py.
+
+  zero            no correction
+  mean            the mean training error of each axis
+  linear_fir      ridge regression on the last 20 samples of the velocities, and a constant
+  linear_binned   that, and for the last 4 samples: 16 bins of travel direction, 20 of speed, those
+                  again while slowing down, and the direction's unit vector within each bin of speed
+  physics         second-order response of each axis to its acceleration and friction
+
+The regressions go through normal equations, summed trace by trace, so memory does not grow with the
+number of traces. Of several strengths of ridge the one that does best on the validation traces is
+kept.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr import files, oscillation
+from jaxcorr.errors import InputError
+from jaxcorr.oscillation import Mode
+from jaxcorr.spec import Data
+from jaxcorr.windows import Samples
+
+NUM_LAGS = 20  # velocity samples of the regressions
+NUM_BINNED_LAGS = 4  # samples whose direction and speed are binned
+NUM_SECTORS = 16  # of travel direction
+SPEED_EDGES_MM_S = (
+    0.1,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    12,
+    15,
+    20,
+    30,
+    40,
+    60,
+    80,
+    100,
+)  # fine where corners are
+REST_MM_S = 0.1  # below it a direction means nothing
+SLOWING_MM_S = 0.5  # from sample to sample
+RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
+BLOCK = 20_000  # rows of regressors in memory at once
+# A regression with hundreds of coefficients gains nothing from more rows than this.
+MOST_ROWS = 400_000
+
+Table = Float[ndarray, "_ _"]
+
+
+class Fitted(NamedTuple):
+    """Everything that the baselines learned. Axes: k targets, p regressors.
+
+    Attributes:
+        horizon: samples from the newest one to the predicted error.
+        rate_hz: sampling rate.
+        velocity: columns of the features that the regressors are made of.
+        is_position: whether those columns have to be differentiated first.
+        mean_mm: (k,).
+        fir, binned: (p, k), mm per unit of each regressor.
+        modes: of each axis; empty where a target has no velocity of its own.
+        readout: (k, p), what each axis's oscillator is read with.
+    """
+
+    horizon: int
+    rate_hz: float
+    velocity: tuple[int, ...]
+    is_position: bool
+    mean_mm: Float[ndarray, " k"]
+    fir: Float[ndarray, "p k"]
+    binned: Float[ndarray, "q k"]
+    modes: tuple[Mode, ...]
+    readout: Float[ndarray, "axes r"]
+
+
+def fit(data: Data, train: Samples, val: Samples) -> Fitted:
+    """Fits all baselines on the training traces.
+
+    Args:
+        data: names of features and targets, horizon, sampling rate.
+        train, val: tables of the two splits; an empty `val` is replaced by `train`.
+    """
+    velocity, is_position = _velocity_columns(data)
+    judge = val if len(val.names) else train
+
+    def speeds(samples: Samples) -> Iterator[tuple[Table, Table]]:
+        for features, targets in each_trace(samples):
+            yield _speeds(features, velocity, is_position, data.sample_rate_hz), targets
+
+    total, count = 0.0, 0
+    for _, targets in each_trace(train):
+        total = total + targets[train.lead :].sum(axis=0)
+        count += len(targets) - train.lead
+    modes, readout = (), np.zeros((0, 0))
+    if len(velocity) == len(data.targets) and not is_position:
+        modes, readout = oscillation.fit(
+            lambda: speeds(train), train.lead, data.horizon, data.sample_rate_hz
+        )
+    step = max(1, -(-count // MOST_ROWS))
+    fir, binned = (
+        _regress(
+            _sums(speeds(train), train.lead, design, step),
+            _sums(speeds(judge), judge.lead, design, step),
+        )
+        for design in (fir_design, binned_design)
+    )
+    return Fitted(
+        horizon=data.horizon,
+        rate_hz=data.sample_rate_hz,
+        velocity=velocity,
+        is_position=is_position,
+        mean_mm=np.asarray(total / count),
+        fir=fir,
+        binned=binned,
+        modes=modes,
+        readout=readout,
+    )
+
+
+def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
+    """Predicted errors (mm) of every row by each baseline, from the rows before it and itself."""
+    num_targets = len(fitted.mean_mm)
+    names = ["zero", "mean", "linear_fir", "linear_binned", *(["physics"] if fitted.modes else [])]
+    found = {name: np.zeros((len(samples.features), num_targets)) for name in names}
+    found["mean"] += fitted.mean_mm
+    for first, (features, _) in zip(samples.first_row, each_trace(samples), strict=True):
+        rows = slice(first, first + len(features))
+        v = _speeds(features, fitted.velocity, fitted.is_position, fitted.rate_hz)
+        found["linear_fir"][rows] = _apply(fir_design, fitted.fir, v)
+        found["linear_binned"][rows] = _apply(binned_design, fitted.binned, v)
+        if fitted.modes:
+            found["physics"][rows] = oscillation.predict(
+                fitted.modes, fitted.readout, v, fitted.horizon, fitted.rate_hz
+            )
+    return found
+
+
+def save(path: Path, fitted: Fitted) -> None:
+    """Keeps the coefficients in a run folder."""
+    fields = fitted._asdict() | {"modes": np.array(fitted.modes).reshape(-1, len(Mode._fields))}
+    with files.write_whole(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **fields)
+
+
+def load(path: Path) -> Fitted | None:
+    """What `save` kept; None where there is no file, as in runs of older versions.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            fields = {name: content[name] for name in Fitted._fields}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: expected the run's fitted baselines, got '{error}'. Delete the file to "
+            "evaluate without them, or train the run again."
+        ) from None
+    return Fitted(**fields)._replace(
+        horizon=int(fields["horizon"]),
+        rate_hz=float(fields["rate_hz"]),
+        velocity=tuple(map(int, fields["velocity"])),
+        is_position=bool(fields["is_position"]),
+        modes=tuple(Mode(*map(float, row)) for row in fields["modes"]),
+    )
+
+
+def each_trace(samples: Samples) -> Iterator[tuple[Table, Table]]:
+    """Features and targets of one trace after the other, in float64."""
+    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
+        span = slice(int(first), int(first + rows))
+        yield (
+            np.asarray(samples.features[span], np.float64),
+            np.asarray(samples.targets[span], np.float64),
+        )
+
+
+def fir_design(speeds_mm_s: Table) -> Table:
+    """The last NUM_LAGS samples of each velocity, zero before the trace begins, and a one."""
+    return np.column_stack([_lagged(speeds_mm_s, NUM_LAGS), np.ones(len(speeds_mm_s))])
+
+
+def binned_design(speeds_mm_s: Table) -> Table:
+    """The regressors of `fir_design`, and direction and speed in bins."""
+    first_two = speeds_mm_s[:, :2]
+    speed = np.linalg.norm(first_two, axis=1)
+    is_moving = speed >= REST_MM_S
+    angle = np.arctan2(first_two[:, -1], first_two[:, 0])
+    sector = np.floor((angle + np.pi) / (2 * np.pi) * NUM_SECTORS).astype(int) % NUM_SECTORS
+    sectors = np.eye(NUM_SECTORS + 1)[np.where(is_moving, sector, NUM_SECTORS)]
+    bands = np.eye(len(SPEED_EDGES_MM_S) + 1)[np.digitize(speed, SPEED_EDGES_MM_S)]
+    slowing = np.diff(speed, prepend=0.0) < -SLOWING_MM_S
+    unit = first_two / np.maximum(speed, REST_MM_S)[:, None]
+    directed = (unit[:, :, None] * bands[:, None]).reshape(len(speed), -1)
+    binned = np.column_stack([sectors, bands, bands * slowing[:, None], directed])
+    return np.column_stack([fir_design(speeds_mm_s), _lagged(binned, NUM_BINNED_LAGS)])
+
+
+class _Sums(NamedTuple):
+    """Sufficient statistics of a regression: X'X, X'Y and the squares of Y."""
+
+    gram: Float[ndarray, "p p"]
+    moment: Float[ndarray, "p k"]
+    power: Float[ndarray, " k"]
+
+
+def _sums(
+    traces: Iterator[tuple[Table, Table]],
+    lead: int,
+    design: Callable[[Table], Table],
+    step: int,
+) -> _Sums:
+    """Sums over all rows with a target, or over every `step`-th of them."""
+    gram, moment, power = 0.0, 0.0, 0.0
+    for speeds, targets in traces:
+        for x, rows in _blocks(speeds, design):
+            keep = np.arange(rows.start, rows.stop) >= lead
+            x, y = x[keep][::step], targets[rows][keep][::step]
+            gram, moment, power = gram + x.T @ x, moment + x.T @ y, power + np.sum(y**2, axis=0)
+    return _Sums(np.asarray(gram), np.asarray(moment), np.asarray(power))
+
+
+def _blocks(speeds: Table, design: Callable[[Table], Table]) -> Iterator[tuple[Table, slice]]:
+    """Regressors of a trace in blocks, each made with the rows that it looks back on."""
+    for start in range(0, len(speeds), BLOCK):
+        stop = min(start + BLOCK, len(speeds))
+        begin = max(start - NUM_LAGS, 0)
+        yield design(speeds[begin:stop])[start - begin :], slice(start, stop)
+
+
+def _apply(design: Callable[[Table], Table], weights: Table, speeds: Table) -> Table:
+    return np.concatenate([x @ weights for x, _ in _blocks(speeds, design)])
+
+
+def _regress(train: _Sums, judge: _Sums) -> Table:
+    """Ridge regression in units of each regressor's size, with the ridge that judges best."""
+    size = np.sqrt(np.diag(train.gram))
+    scale = np.where(size > 0, 1 / np.where(size > 0, size, 1.0), 0.0)
+    gram = train.gram * scale[:, None] * scale
+    values, vectors = np.linalg.eigh(gram)
+    moment = vectors.T @ (train.moment * scale[:, None])
+    best, least = np.zeros_like(train.moment), np.inf
+    for ridge in RIDGES:
+        inverse = 1 / (np.maximum(values, 0.0) + ridge)
+        weights = (vectors @ (inverse[:, None] * moment)) * scale[:, None]
+        squares = np.sum(weights * (judge.gram @ weights - 2 * judge.moment), axis=0)
+        left = float(np.sum(judge.power + squares))
+        if left < least:
+            best, least = weights, left
+    return best
+
+
+def _velocity_columns(data: Data) -> tuple[tuple[int, ...], bool]:
+    """Velocities among the features, in the order of the targets where each has its own."""
+    own = [f"v{name.removeprefix('error_')}_ref" for name in data.targets]
+    if set(own) <= set(data.features):
+        return tuple(data.features.index(name) for name in own), False
+    found = [i for i, name in enumerate(data.features) if name.startswith("v")]
+    return (tuple(found), False) if found else (tuple(range(len(data.features))), True)
+
+
+def _speeds(features: Table, columns: Sequence[int], is_position: bool, rate_hz: float) -> Table:
+    chosen = features[:, list(columns)]
+    return np.diff(chosen, axis=0, prepend=chosen[:1]) * rate_hz if is_position else chosen
+
+
+def _lagged(values: Table, num_lags: int) -> Table:
+    """A row's values, those of the row before, and so on, side by side; zero before the first."""
+    padded = np.concatenate([np.zeros((num_lags - 1, values.shape[1])), values])
+    return np.column_stack([padded[num_lags - 1 - k : len(padded) - k] for k in range(num_lags)])

@@ -1,0 +1,187 @@
+"""How far figures of a test set may be off by chance: a bootstrap over blocks of samples.
+
+Neighbouring samples are alike, so whole blocks are drawn: traces, or pieces of them where traces
+are few. Each metric follows from sums over blocks, so thousands of resamples cost one product of
+matrices. The module knows arrays of truth and prediction; it knows no model.
+
+Intervals are percentiles, moved outwards as far as Student's t is wider than the normal
+distribution, since with few blocks plain percentiles are too narrow.
+
+Source: Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69
+(2015), section 3.4: the expanded percentile interval.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from scipy import stats
+
+NUM_RESAMPLES = 2_000
+CONFIDENCE = 0.95
+FEWEST_TRACES = 8  # with fewer, blocks are pieces of traces
+WANTED_BLOCKS = 40
+SHORTEST_BLOCK = 100  # samples; a second at 100 Hz, by which every ringing has died away
+METRICS = ("mae_mm", "rmse_mm", "r2", "correlation")
+
+Interval = tuple[float, float]
+Values = Float[ndarray, "rows k"]
+
+
+class Blocks(NamedTuple):
+    """Which block each row belongs to; -1 where it counts for nothing."""
+
+    of_row: Int[ndarray, " rows"]
+    num_blocks: int
+    method: str  # for people: what the blocks are
+
+
+class Sums(NamedTuple):
+    """Sufficient statistics of each block and axis; y truth, p prediction, both centred."""
+
+    entries: Float[ndarray, "b k"]
+    absolute: Float[ndarray, "b k"]
+    square: Float[ndarray, "b k"]
+    y: Float[ndarray, "b k"]
+    yy: Float[ndarray, "b k"]
+    p: Float[ndarray, "b k"]
+    pp: Float[ndarray, "b k"]
+    yp: Float[ndarray, "b k"]
+
+
+def cut(
+    first_row: Int[ndarray, " traces"],
+    num_rows: Int[ndarray, " traces"],
+    counts: Bool[ndarray, " rows"],
+) -> Blocks:
+    """Makes each trace a block, or cuts them into pieces where there are fewer than eight.
+
+    Args:
+        first_row, num_rows: where each trace lies.
+        counts: rows that count.
+    """
+    spans = list(zip(first_row.tolist(), num_rows.tolist(), strict=True))
+    of_row = np.full(len(counts), -1)
+    if len(spans) >= FEWEST_TRACES:
+        for block, (first, rows) in enumerate(spans):
+            of_row[first : first + rows] = block
+        of_row[~counts] = -1
+        return Blocks(*_without_gaps(of_row), "whole traces")
+    length = max(SHORTEST_BLOCK, math.ceil(counts.sum() / WANTED_BLOCKS))
+    made = 0
+    for first, rows in spans:
+        pieces = max(1, rows // length)
+        of_row[first : first + rows] = made + np.arange(rows) * pieces // max(rows, 1)
+        made += pieces
+    of_row[~counts] = -1
+    return Blocks(*_without_gaps(of_row), f"blocks of about {length} samples within traces")
+
+
+def summarize(true: Values, predicted: Values, blocks: Blocks) -> Sums:
+    """Sums of every block, from which each metric of any resample follows."""
+    rows = blocks.of_row >= 0
+    ids = blocks.of_row[rows]
+    y, p = np.asarray(true[rows], np.float64), np.asarray(predicted[rows], np.float64)
+    residual = p - y
+    # Means cancel in every metric; taken off first, they cost no digits.
+    y, p = y - y.mean(axis=0), p - p.mean(axis=0)
+    products = (np.ones_like(y), np.abs(residual), residual**2, y, y * y, p, p * p, y * p)
+    return Sums(*(_sum_by(ids, values, blocks.num_blocks) for values in products))
+
+
+def weights(num_blocks: int, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> ndarray:
+    """How often each block is drawn in each resample, (resamples, blocks)."""
+    draws = np.full(num_blocks, 1.0 / num_blocks)
+    return np.random.default_rng(seed).multinomial(num_blocks, draws, size=num_resamples)
+
+
+def figures(sums: Sums, drawn: ndarray) -> dict[str, Float[ndarray, " resamples"]]:
+    """Each metric of each resample, as `metrics.measure` defines it; NaN where undefined."""
+    total = Sums(*(np.asarray(drawn, np.float64) @ field for field in sums))
+    count = np.maximum(total.entries, 1.0)
+    variance = np.sum(total.yy - total.y**2 / count, axis=1)
+    spread = np.sum(total.pp - total.p**2 / count, axis=1)
+    shared = np.sum(total.yp - total.y * total.p / count, axis=1)
+    num_entries = total.entries.sum(axis=1)
+    # What rounding leaves of a constant is no variance.
+    tiny = 1e-12 * (np.sum(total.yy, axis=1) + 1e-300)
+    flat = 1e-12 * (np.sum(total.pp, axis=1) + 1e-300)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = np.where(variance > tiny, 1 - total.square.sum(axis=1) / variance, np.nan)
+        correlation = np.where(
+            (variance > tiny) & (spread > flat), shared / np.sqrt(variance * spread), np.nan
+        )
+    return {
+        "mae_mm": total.absolute.sum(axis=1) / num_entries,
+        "rmse_mm": np.sqrt(total.square.sum(axis=1) / num_entries),
+        "r2": r2,
+        "correlation": correlation,
+    }
+
+
+def interval(values: Float[ndarray, " resamples"], num_blocks: int) -> Interval | None:
+    """The 95% interval of a figure over its resamples; None where it is undefined.
+
+    With one block nothing is known of chance, so that is None too.
+    """
+    if num_blocks < 2 or not np.isfinite(values).all():
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    wide = math.sqrt(num_blocks / (num_blocks - 1)) * stats.t.ppf(tail, num_blocks - 1)
+    share = stats.norm.cdf(wide)
+    low, high = np.quantile(values, [share, 1 - share])
+    return float(low), float(high)
+
+
+def intervals(sums: Sums, seed: int = 0) -> dict[str, Interval | None]:
+    """95% intervals of each metric."""
+    num_blocks = len(sums.entries)
+    found = figures(sums, weights(num_blocks, seed))
+    return {name: interval(found[name], num_blocks) for name in METRICS}
+
+
+class Paired(NamedTuple):
+    """Two models on the same blocks: a metric of a less that of b, or their ratio."""
+
+    value: float | None
+    interval: Interval | None
+
+
+def compare(a: Sums, b: Sums, seed: int = 0) -> Mapping[str, Paired]:
+    """Differences a - b of each metric, and the ratios `mae_ratio` and `rmse_ratio` of a to b.
+
+    Both are resampled together, so what makes a block hard for both cancels.
+    """
+    num_blocks = len(a.entries)
+    drawn = weights(num_blocks, seed)
+    once = np.ones((1, num_blocks))
+    (ra, rb), (wa, wb) = ([figures(s, d) for s in (a, b)] for d in (drawn, once))
+    found = {
+        name: _paired(wa[name] - wb[name], ra[name] - rb[name], num_blocks) for name in METRICS
+    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for name in ("mae", "rmse"):
+            key = f"{name}_mm"
+            found[f"{name}_ratio"] = _paired(wa[key] / wb[key], ra[key] / rb[key], num_blocks)
+    return found
+
+
+def _paired(whole: ndarray, resampled: ndarray, num_blocks: int) -> Paired:
+    value = float(whole[0])
+    return Paired(value if math.isfinite(value) else None, interval(resampled, num_blocks))
+
+
+def _sum_by(ids: ndarray, values: ndarray, num_blocks: int) -> ndarray:
+    columns = [np.bincount(ids, values[:, i], num_blocks) for i in range(values.shape[1])]
+    return np.stack(columns, axis=1)
+
+
+def _without_gaps(of_row: ndarray) -> tuple[ndarray, int]:
+    """Blocks numbered again without those that no row belongs to."""
+    used, numbered = np.unique(of_row[of_row >= 0], return_inverse=True)
+    made = np.full_like(of_row, -1)
+    made[of_row >= 0] = numbered
+    return made, len(used)

@@ -1,0 +1,53 @@
+"""What a run keeps beside its test samples, so that it can be judged without its traces.
+
+Labels of the test samples, and the baselines that were fitted on its training split. The module
+knows run folders and data; it computes no metric.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxcorr import baselines, labels, trace
+from jaxcorr.baselines import Fitted
+from jaxcorr.dataset import Dataset
+from jaxcorr.labels import Labels
+from jaxcorr.runs import Run
+from jaxcorr.spec import Data
+from jaxcorr.windows import Samples
+
+TEST_LABELS = "test_labels.npz"
+BASELINES = "baselines.npz"
+
+
+class Kept(NamedTuple):
+    """What there is to judge a run with; None for runs of versions that kept less."""
+
+    labels: Labels | None
+    fitted: Fitted | None
+
+
+def keep(folder: Path, data: Data, split: Dataset) -> None:
+    """Fits the baselines and writes them and the test labels into a run folder.
+
+    Raises:
+        InputError: a test trace cannot be read any more.
+    """
+    paths = [split.paths[name] for name in split.test.names]
+    labels.save(folder / TEST_LABELS, labels.read(paths, data, split.test))
+    baselines.save(folder / BASELINES, baselines.fit(data, split.train, split.val))
+
+
+def load(run: Run, samples: Samples) -> Kept:
+    """What `keep` wrote, for the run's own test samples.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    return Kept(labels.load(run.path / TEST_LABELS, samples), baselines.load(run.path / BASELINES))
+
+
+def load_for(run: Run, data: Data, patterns: list[str], samples: Samples) -> Kept:
+    """The same for other traces, whose labels come from their files."""
+    path_of = {trace.name_of(path): path for path in trace.find(patterns)}
+    paths = [path_of[name] for name in samples.names]
+    return Kept(labels.read(paths, data, samples), baselines.load(run.path / BASELINES))
