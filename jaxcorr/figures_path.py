@@ -45,7 +45,7 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
     reach = max(round(STRETCH_S * found.track.rate_hz), 2)
     rows = slice(max(worst - reach, 0), worst + reach + 1)
     factor, low, high = _magnify(found, rows)
-    figure, axes = plots.new_figure(2, 1, 5.6, height_ratios=(1.0, 1.15))
+    figure, axes = plots.new_figure(2, 1, 5.0, height_ratios=(1.0, 1.15))
     _draw_layer(axes[0], found, low, high)
     lines = (
         ("reference", found.reference, {"color": REFERENCE, "lw": 2.5}),

@@ -1,0 +1,172 @@
+"""The report of a run: one page that opens anywhere, with its figures beside it as files.
+
+It puts together what others computed, worded and drew. The folder appears whole or not at all; a
+report that was there before stays until then.
+"""
+
+import base64
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import Float32
+from numpy import ndarray
+
+from jaxcorr import (
+    figures,
+    figures_motion,
+    figures_path,
+    model,
+    plots,
+    predictions,
+    report_run,
+    report_text,
+    runs,
+)
+from jaxcorr.errors import InputError
+from jaxcorr.figures import Drawing
+from jaxcorr.predictions import Track
+from jaxcorr.runs import Run
+from jaxcorr.windows import Samples
+
+FOLDER = "report"
+PAGE = "index.html"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def build(
+    run: Run,
+    found: Mapping[str, Any],
+    samples: Samples,
+    predicted: Float32[ndarray, "rows k"],
+    folder: str = FOLDER,
+) -> Path:
+    """Writes `<run>/<folder>/index.html`, and each figure as .png and .svg beside it.
+
+    Args:
+        run: that was evaluated.
+        found: of `evaluate.evaluate`; a section whose keys are missing is left out.
+        samples: that it was evaluated on.
+        predicted: the streamed prediction of each row (mm).
+        folder: name of the report's folder, which is replaced as a whole.
+    Returns:
+        the page.
+    Raises:
+        InputError: the run is incomplete, or the folder cannot be written; an older report stays.
+    """
+    content = _describe(run, found, samples)
+    tracks = predictions.align(samples, predicted, run.spec())
+    with _replaced(run.path / folder) as partial:
+        drawings = _draw(partial, tracks, runs.read_lines(run.history))
+        page = _render({**content, "drawings": drawings})
+        (partial / PAGE).write_text(page, encoding="utf-8")
+    return run.path / folder / PAGE
+
+
+def _describe(run: Run, found: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
+    """What the template shows besides the figures."""
+    spec, resolved = run.spec(), run.resolved()
+    split = resolved["split"]
+    return {
+        "run_id": run.id,
+        "found": found,
+        "judged_on": report_run.judged_on(samples.names, split),
+        "text": report_text,
+        "training": report_run.training_rows(
+            spec,
+            resolved,
+            _num_parameters(run),
+            num_epochs=len(runs.read_lines(run.history)),
+            best_epoch=found.get("best_epoch"),
+        ),
+        "machine": report_run.machine_rows(runs.describe_machine(), "Evaluated"),
+        "limits": report_run.limits(spec, samples.names, split),
+        "spec_text": _spec_text(run),
+    }
+
+
+def _num_parameters(run: Run) -> int:
+    num_inputs = int(run.resolved()["num_inputs"])
+    shapes = jax.eval_shape(lambda: model.initialize(run.spec(), num_inputs, jax.random.key(0)))
+    return model.count_parameters(shapes)
+
+
+def _spec_text(run: Run) -> str:
+    """The spec as given; a run made by a program may have none."""
+    path = run.path / "spec.toml"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _draw(
+    folder: Path, tracks: list[Track], history: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """Draws and saves each figure that the data allows; each with its picture for the page."""
+    drawn = []
+    with plots.style():
+        for drawing in _drawings(tracks, history):
+            if drawing:
+                png, svg = (folder / f"{drawing.name}{suffix}" for suffix in (".png", ".svg"))
+                plots.save(drawing.figure, png, svg)
+                picture = base64.b64encode(svg.read_bytes()).decode("ascii")
+                words = {key: getattr(drawing, key) for key in ("name", "title", "caption", "alt")}
+                drawn.append(words | {"source": f"data:image/svg+xml;base64,{picture}"})
+    return drawn
+
+
+def _drawings(
+    tracks: list[Track], history: Sequence[Mapping[str, Any]]
+) -> Iterator[Drawing | None]:
+    """One after the other, so that only one is in memory."""
+    yield figures_path.trajectory_comparison(tracks)
+    yield figures.per_axis_error(tracks)
+    yield figures.error_distribution(tracks)
+    yield figures.error_correlation(tracks)
+    yield figures_motion.spectrum(tracks)
+    yield figures_motion.residual_vs_speed(tracks)
+    yield figures_path.error_heatmap(tracks)
+    yield figures_path.worst_moments(tracks)
+    yield figures.training_curves(history)
+
+
+def _render(content: Mapping[str, Any]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(content)
+
+
+@contextlib.contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Lends an empty folder that takes the place of `folder` if the block succeeds.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        partial.mkdir()
+        yield partial
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(old)
+        partial.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected to write the report there, got '{error.strerror}'. Make room, or "
+            "mend its permissions."
+        ) from None
+    finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        for path in (partial, old):
+            shutil.rmtree(path, ignore_errors=True)
