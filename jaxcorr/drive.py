@@ -1,0 +1,165 @@
+"""Drives printers along commands for a planned layer: what the head does with all sources on.
+
+A layer is driven with a little rest before and after, so that a command may begin before the plan
+and what swings at its end is seen. Many commands and many printers run side by side, in float64, at
+the plant's rate; at each instant all of them meet the same jitter and the same floor. The module
+does not know how a command was found, nor how good the result is.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr import correction
+from jaxcorr.disturbance import floor_noise, microstep, timer_lateness
+from jaxcorr.planner import Plan, sample_plan
+from jaxcorr.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
+from jaxcorr.simulate import SimulateOptions
+
+REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
+KNOT_RATE_HZ = 100.0
+JUDGE_RATE_HZ = 1000.0
+BLOCK = 2000  # plant samples per call; layers of all lengths share one compiled function
+
+
+class Command(NamedTuple):
+    """What the motors are told, at the plant's rate. Axes: T samples, 2 = x, y."""
+
+    position_mm: Float[ndarray, "T 2"]
+    velocity_mm_s: Float[ndarray, "T 2"]
+
+
+class Layer(NamedTuple):
+    """A planned layer, sampled at the plant's rate with REST_S of rest on either side."""
+
+    plan: Plan
+    rate_hz: float
+    time_s: Float[ndarray, " T"]  # of the plan: negative before it begins
+    reference: Command
+
+    @property
+    def num_knots(self) -> int:
+        """Samples of the plan at KNOT_RATE_HZ, its first instant among them."""
+        return max(int(np.floor(self.plan.total_s * KNOT_RATE_HZ + 1e-6)) + 1, 2)
+
+    @property
+    def at_knots(self) -> slice:
+        """The plant samples that are knots."""
+        per_knot = round(self.rate_hz / KNOT_RATE_HZ)
+        begin = round(REST_S * self.rate_hz)
+        return slice(begin, begin + (self.num_knots - 1) * per_knot + 1, per_knot)
+
+
+class Driven(NamedTuple):
+    """What heads did during the plan, at JUDGE_RATE_HZ. Axes: n instants, lanes, 2 = x, y."""
+
+    time_s: Float[ndarray, " n"]
+    reference_mm: Float[ndarray, "n 2"]
+    actual_mm: Float[ndarray, "n lanes 2"]
+
+    @property
+    def error_mm(self) -> Float[ndarray, "n lanes 2"]:
+        """Actual less reference at the same instant."""
+        return self.actual_mm - self.reference_mm[:, None]
+
+
+def make_layer(plan: Plan, rate_hz: float) -> Layer:
+    """Samples a plan at the plant's rate."""
+    rest = round(REST_S * rate_hz)
+    steps = int(np.ceil(plan.total_s * rate_hz)) + rest
+    steps += -(steps + rest) % round(rate_hz / JUDGE_RATE_HZ)
+    time_s = np.arange(-rest, steps + 1) / rate_hz
+    at = sample_plan(plan, time_s)
+    reference = Command(at.position_mm[:, :2], at.velocity_mm_s[:, :2])
+    return Layer(plan, rate_hz, time_s, reference)
+
+
+def corrected(layer: Layer, knots_mm: Float[ndarray, "k 2"]) -> Command:
+    """The reference plus a correction given by its knots at KNOT_RATE_HZ (see correction.py).
+
+    Outside of the knots the correction stays what it is at the first and the last.
+    """
+    per_knot = round(layer.rate_hz / KNOT_RATE_HZ)
+    position, velocity = correction.curve(knots_mm, KNOT_RATE_HZ, per_knot)
+    before = round(REST_S * layer.rate_hz)
+    after = len(layer.time_s) - before - len(position)
+    edges = ((before, after), (0, 0))
+    return Command(
+        layer.reference.position_mm + np.pad(position, edges, mode="edge"),
+        layer.reference.velocity_mm_s + np.pad(velocity, edges),
+    )
+
+
+def drive(
+    layer: Layer,
+    commands: Sequence[Command],
+    plants: Sequence[PlantOptions],
+    options: SimulateOptions,
+    seed: int,
+) -> Driven:
+    """Drives printers along commands, one plant for each command.
+
+    Args:
+        layer: whose plan the commands are for.
+        commands: one a lane, as long as the layer's own reference.
+        plants: one a lane; all run at the layer's rate.
+        options: which sources are on, and how large; its own plant is not used.
+        seed: of jitter and floor.
+    """
+    every = round(layer.rate_hz / JUDGE_RATE_HZ)
+    late_s, floor_mm = _random(len(layer.time_s), layer.rate_hz, options, seed)
+    micro_mm = options.microstep_um / 1000.0 if "microstep" in options.sources else 0.0
+    scale = float("friction" in options.sources)
+    steps = [discretize(plant) for plant in plants]
+    stacked = [np.stack(arrays, axis=-2) for arrays in zip(*(s[:3] for s in steps), strict=True)]
+    speeds = np.array([[plant.friction_velocity_mm_s] for plant in plants])
+    matrices = steps[0]._replace(
+        a=stacked[0], b=stacked[1], g=stacked[2], friction_velocity_mm_s=speeds
+    )
+    actual = []
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        state = initial_state(jax.numpy.zeros((len(commands), 2)))
+        for first in range(0, len(layer.time_s) - 1, BLOCK):
+            rows = np.minimum(np.arange(first, first + BLOCK + 1), len(layer.time_s) - 1)
+            u, v = _motors(commands, rows, late_s, micro_mm)
+            mean_v = mean_velocity(u, layer.rate_hz)
+            states, state = respond(matrices, state, v, mean_v, scale, every=every)
+            error = np.asarray(states.error_mm)
+            actual.append(u[every::every] + error + floor_mm[rows[every::every], None])
+    return _during_plan(layer, np.concatenate(actual), every)
+
+
+def _motors(
+    commands: Sequence[Command], rows: ndarray, late_s: ndarray, micro_mm: float
+) -> tuple[ndarray, ndarray]:
+    """Positions and velocities of the motors, (t, lanes, 2): microsteps and jitter included.
+
+    Rows that repeat the last one stand still, as the layer's end does.
+    """
+    position = np.stack([command.position_mm[rows] for command in commands], axis=1)
+    velocity = np.stack([command.velocity_mm_s[rows] for command in commands], axis=1)
+    micro, slope = microstep(position, micro_mm) if micro_mm else (0.0, 0.0)
+    return position + micro - velocity * late_s[rows, None], velocity * (1.0 + slope)
+
+
+def _random(
+    num_samples: int, rate_hz: float, options: SimulateOptions, seed: int
+) -> tuple[Float[ndarray, "T 2"], Float[ndarray, "T 2"]]:
+    """Lateness in s and floor in mm of a whole layer; zero where the source is off."""
+    for_jitter, for_floor = np.random.default_rng(seed).spawn(2)
+    cycles = options.jitter_cycles if "jitter" in options.sources else 0.0
+    rms_mm = options.floor_um / 1000.0 if "floor" in options.sources else 0.0
+    late_s = timer_lateness(for_jitter, num_samples, cycles)
+    return late_s, floor_noise(for_floor, num_samples, rms_mm, options.floor_hz, rate_hz)
+
+
+def _during_plan(layer: Layer, actual: ndarray, every: int) -> Driven:
+    """Keeps the instants from the plan's first to its last; `actual` lacks the very first."""
+    time_s = layer.time_s[every::every]
+    reference = layer.reference.position_mm[every::every]
+    kept = np.flatnonzero((time_s >= 0.0) & (time_s <= layer.plan.total_s))
+    return Driven(time_s[kept], reference[kept], actual[kept])

@@ -1,0 +1,111 @@
+"""Driven layers against the simulator, and commands against their definition."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxcorr import correction, drive, gcode, selection
+from jaxcorr.planner import PlanOptions, plan_layer
+from jaxcorr.plant import PlantOptions
+from jaxcorr.simulate import SOURCES, SimulateOptions, simulate_layers
+
+QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))
+
+
+@pytest.fixture(scope="module")
+def program():
+    return gcode.read(selection.find_part("standard_trajectory")[0])
+
+
+@pytest.fixture(scope="module")
+def layer(program):
+    return drive.make_layer(plan_layer(program, 0, PlanOptions()), 2000.0)
+
+
+def run(layer, *knots, plants=None, options=QUIET, seed=0):
+    commands = [drive.corrected(layer, k) for k in knots]
+    return drive.drive(layer, commands, plants or [PlantOptions()] * len(knots), options, seed)
+
+
+def nothing(layer):
+    return np.zeros((layer.num_knots, 2))
+
+
+def test_the_reference_errs_as_the_simulator_says(program, layer):
+    made = next(iter(simulate_layers(program, [1], QUIET))).fields
+    driven = run(layer, nothing(layer))
+    errors = np.stack([made["error_x"], made["error_y"]], axis=1)
+    np.testing.assert_allclose(driven.error_mm[::10, 0], errors, atol=1e-9)
+    np.testing.assert_allclose(driven.time_s[::10], made["time"], atol=1e-12)
+    assert np.sqrt(np.mean(errors**2)) > 0.05
+
+
+def test_a_command_is_the_reference_plus_its_knots(layer):
+    rng = np.random.default_rng(0)
+    knots = rng.standard_normal((layer.num_knots, 2))
+    command = drive.corrected(layer, knots)
+    added = (command.position_mm - layer.reference.position_mm)[layer.at_knots]
+    np.testing.assert_allclose(added, knots, atol=1e-12)
+    speed = (command.velocity_mm_s - layer.reference.velocity_mm_s)[layer.at_knots]
+    np.testing.assert_allclose(speed, correction.slopes(knots, drive.KNOT_RATE_HZ), atol=1e-9)
+
+
+def test_position_and_velocity_of_a_command_belong_together(layer):
+    knots = 0.1 * np.sin(np.arange(layer.num_knots)[:, None] * [0.2, 0.3])
+    added = [a - b for a, b in zip(drive.corrected(layer, knots), layer.reference, strict=True)]
+    way = np.cumsum((added[1][1:] + added[1][:-1]) / 2, axis=0) / layer.rate_hz
+    np.testing.assert_allclose(added[0][1:] - added[0][0], way, atol=1e-4)
+
+
+def test_outside_of_the_plan_nothing_moves(layer):
+    knots = np.ones((layer.num_knots, 2))
+    command = drive.corrected(layer, knots)
+    outside = (layer.time_s < 0) | (layer.time_s > layer.plan.total_s)
+    assert np.all(command.velocity_mm_s[outside] == 0.0)
+    np.testing.assert_array_equal(command.position_mm[0], layer.reference.position_mm[0] + 1.0)
+
+
+def test_lanes_do_not_touch_each_other(layer):
+    rng = np.random.default_rng(2)
+    knots = [nothing(layer), 0.1 * rng.standard_normal((layer.num_knots, 2))]
+    soft = PlantOptions.of_axes((0.5, 0.6), (8000.0, 7000.0), (15.0, 10.0), (0.8, 0.4))
+    plants = [PlantOptions(), soft]
+    both = run(layer, *knots, plants=plants, options=SimulateOptions())
+    for lane in range(2):
+        alone = run(layer, knots[lane], plants=plants[lane : lane + 1], options=SimulateOptions())
+        np.testing.assert_allclose(alone.actual_mm[:, 0], both.actual_mm[:, lane], atol=1e-12)
+
+
+@pytest.mark.parametrize("source", ["friction", "microstep", "jitter", "floor"])
+def test_each_source_counts(layer, source):
+    options = SimulateOptions(floor_um=3.0)
+    without = tuple(name for name in SOURCES if name != source)
+    found = [
+        run(layer, nothing(layer), options=o)
+        for o in (options, dataclasses.replace(options, sources=without))
+    ]
+    change_mm = np.sqrt(np.mean((found[0].actual_mm - found[1].actual_mm) ** 2))
+    least = {"friction": 0.03, "microstep": 0.003, "jitter": 1e-6, "floor": 0.0025}[source]
+    assert least < change_mm < 0.3
+
+
+def test_seeds_differ_and_repeat(layer):
+    def made(seed):
+        return run(layer, nothing(layer), options=SimulateOptions(), seed=seed).actual_mm
+
+    np.testing.assert_array_equal(made(1), made(1))
+    assert np.abs(made(1) - made(2)).max() > 1e-3
+
+
+def test_a_known_constant_error_is_removed_not_doubled(layer):
+    """The sign, end to end: correction = -error, added to the command, takes the error away."""
+    offset_mm = np.array([0.3, -0.2])
+    standing = nothing(layer) + offset_mm
+    driven = run(layer, nothing(layer), standing)
+    error = driven.actual_mm[:, 1] - driven.actual_mm[:, 0]
+    quiet = np.abs(error - offset_mm) < 0.05  # the microsteps lie elsewhere on the motor's circle
+    assert quiet.mean() > 0.99
+    shifted = drive.Driven(driven.time_s, driven.reference_mm + offset_mm, driven.actual_mm)
+    before, after = np.sqrt(np.mean(shifted.error_mm**2, axis=(0, 2)))
+    assert after < 0.5 * before
