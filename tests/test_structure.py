@@ -28,6 +28,7 @@ LEVELS = (
     ),
     (
         "planner",
+        "shapers",
         "pipeline",
         "probe",
         "model",
@@ -42,6 +43,7 @@ LEVELS = (
     ),
     (
         "simulate",
+        "contour",
         "predict",
         "predictions",
         "update",
@@ -53,6 +55,7 @@ LEVELS = (
     ),
     (
         "scales",
+        "drive",
         "breakdown",
         "evidence",
         "predictor_group",
@@ -61,13 +64,24 @@ LEVELS = (
         "export_matlab",
         "export_stablehlo",
     ),
-    ("friction", "collect", "train", "stream", "plots", "study", "torch_reference", "export_onnx"),
+    (
+        "judge",
+        "linear_inverse",
+        "friction",
+        "collect",
+        "train",
+        "stream",
+        "plots",
+        "study",
+        "torch_reference",
+        "export_onnx",
+    ),
     ("predictor", "model_card"),
     ("figures", "report_text", "experiment", "evaluate", "export", "bench"),
     ("figures_path", "figures_motion", "report_run", "ceiling", "comparison", "sweep"),
-    ("bench_contest", "bench_latency", "console"),
-    ("session", "report", "console_sweep", "console_bench", "console_export"),
-    ("cli_simulation", "cli_sweep", "cli_bench", "cli_export"),
+    ("bench_contest", "bench_latency", "console", "evaluation"),
+    ("session", "report", "console_evaluation", "console_sweep", "console_bench", "console_export"),
+    ("cli_simulation", "cli_sweep", "cli_evaluation", "cli_bench", "cli_export"),
     ("cli",),
 )
 LEVEL_OF = {name: level for level, row in enumerate(LEVELS) for name in row}
