@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import collect, experiment, gcode, metrics, selection, windows
+from jaxcorr.errors import InputError
 from jaxcorr.gcode import Program
 from jaxcorr.simulate import Job, simulate_jobs
 from jaxcorr.spec import Data, Simulate
@@ -29,11 +30,15 @@ def noise_ceiling(data: Data, samples: Samples) -> dict[str, Any] | None:
 
     Returns:
         overall r2, rmse_mm, mae_mm, and the repetitions; None where a trace is not of
-        `data.simulate`.
+        `data.simulate`, or the G-code that it was made from is not there.
     """
     if data.simulate is None:
         return None
-    jobs = _jobs_by_trace(data.simulate)
+    try:
+        jobs = _jobs_by_trace(data.simulate)
+    except InputError:
+        # The run comes from a machine whose G-code is not here.
+        return None
     if not set(samples.names) <= jobs.keys():
         return None
     options = experiment.simulate_options(data.simulate)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr import cli_bench, cli_simulation, cli_sweep
+from jaxcorr import cli_bench, cli_evaluation, cli_simulation, cli_sweep
 from jaxcorr.errors import InputError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Learns the trajectory error of a 3D printer and predicts it in microseconds.",
 )
 
+app.command(name="eval")(cli_evaluation.evaluate)
 app.command()(cli_simulation.plan)
 app.command()(cli_simulation.simulate)
 app.command()(cli_sweep.sweep)
@@ -134,26 +135,6 @@ def _fit(begun: Any, as_json: bool) -> None:
         f"{begun.run.path}: best epoch {done.best_epoch}, MAE {best_um:.2f} um "
         f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}"
     )
-
-
-@app.command(name="eval")
-def evaluate(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:
-    """Evaluates a run on its test split, as streaming delivers it, and writes metrics.json."""
-    from jaxcorr import ceiling, console, evaluate, experiment, files, runs, stream
-
-    found = runs.find(run)
-    loaded = stream.load_weights(found)
-    samples = experiment.test_samples(found, loaded.spec, traces)
-    if not loaded.is_finished:
-        console.err.print(f"training has not ended; using its best epoch, {loaded.best_epoch}")
-    metrics = evaluate.evaluate(loaded, samples) | {"best_epoch": loaded.best_epoch}
-    if not traces:
-        metrics["ceiling"] = ceiling.noise_ceiling(loaded.spec.data, samples)
-    files.write_json(found.path / ("metrics_traces.json" if traces else "metrics.json"), metrics)
-    if as_json:
-        print(json.dumps(metrics))
-    else:
-        console.show_evaluation(metrics, found.id)
 
 
 @app.command()

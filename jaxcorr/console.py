@@ -102,48 +102,6 @@ def number(value: float | None, digits: int) -> str:
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
-def show_evaluation(found: dict[str, Any], run_id: str) -> None:
-    """Prints the evaluation: metrics overall and per axis, percentiles, latency, verdicts."""
-    test = found["test"]
-    out.print(
-        f"[bold]{run_id}[/bold]: test, {test['num_traces']} traces, {test['num_samples']:,} samples"
-    )
-    names = [n for n, v in test.items() if isinstance(v, dict) and "mae_mm" in v]
-    rows = [_metric_row(name, test[name]) for name in names]
-    if "window" in found:
-        rows.append(_metric_row("overall, window from zero", found["window"]["overall"]))
-    if best := found.get("ceiling"):
-        values = (1e3 * best["mae_mm"], 1e3 * best["rmse_mm"])
-        rows.append(["noise ceiling", *(f"{v:.2f}" for v in values), number(best["r2"], 4), "", ""])
-    out.print(table("", ("", "MAE um", "RMSE um", "R2", "corr.", "max um"), rows))
-    percentiles = "  ".join(
-        f"{key.removesuffix('_mm')} {1e3 * value:.1f}" for key, value in test["percentiles"].items()
-    )
-    out.print(f"absolute error, um: {percentiles}")
-    latency = found["latency"]
-    out.print(
-        f"inference: p50 {latency['p50_us']:.1f} us, p99 {latency['p99_us']:.1f} us, max "
-        f"{latency['max_us']:.0f} us, {latency['calls_per_s']:,.0f} calls/s, one sample at a time"
-    )
-    for name, entry in found["targets"].items():
-        sign = ">=" if name == "r2" else "<="
-        mark = "[green]met[/green]" if entry["is_met"] else "[red]missed[/red]"
-        out.print(f"target {name} {sign} {entry['goal']:g}: {number(entry['value'], 4)}, {mark}")
-    verdict = "meets all targets" if found["meets_all_targets"] else "misses a target"
-    out.print(f"[bold]the model {verdict}[/bold]")
-
-
-def _metric_row(name: str, values: dict[str, Any]) -> list[str]:
-    return [
-        name,
-        f"{1e3 * values['mae_mm']:.2f}",
-        f"{1e3 * values['rmse_mm']:.2f}",
-        number(values["r2"], 4),
-        number(values["correlation"], 4),
-        f"{1e3 * values['max_mm']:.1f}",
-    ]
-
-
 def show_inspection(rows: Sequence[inspection.Row]) -> None:
     """Prints a row a trace file, then the problems, then the verdict on all of them."""
     columns = (

@@ -62,6 +62,7 @@ def assess(
       horizon, period_us
       intervals   95% of mae_mm, rmse_mm, r2, correlation; method, num_blocks
       baselines   overall and per axis of each; best_baseline, against_best_baseline
+      identified  frequency_hz and damping_ratio of each axis, as the baseline `physics` found them
       ceiling     as given, and the shares of it that were reached
       dynamic     r2 and RMS of the error without friction's offset
       per_trace, breakdown
@@ -106,6 +107,10 @@ def assess(
         windowed = predict.from_windows(spec, loaded.weights, samples)
         found["window"] = _accuracy(spec, samples.targets[in_window], windowed[in_window])
     found |= _judge_rivals(spec, samples, streamed, rivals, blocks)
+    modes = fitted.modes if fitted is not None else ()
+    found["identified"] = {
+        name: mode._asdict() for name, mode in zip(axis_names(spec), modes, strict=False)
+    }
     found["ceiling"] = share_of(ceiling, found["test"]["overall"])
     found["targets"] = judge(spec.targets, found)
     found["meets_all_targets"] = all(entry["is_met"] for entry in found["targets"].values())

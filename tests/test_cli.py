@@ -67,7 +67,7 @@ def test_smoke_from_spec_to_export(run, spec, tmp_path):
     }
     assert "# changed by --set train.tensorboard=true" in (path / "spec.toml").read_text()
 
-    code, out, _ = run("eval", path, "--json")
+    code, out, _ = run("eval", path, "--no-report", "--json")
     assert code == 0
     metrics = json.loads(out)
     assert metrics == json.loads((path / "metrics.json").read_text())
@@ -87,7 +87,7 @@ def test_smoke_from_spec_to_export(run, spec, tmp_path):
 
 
 def test_people_get_tables(run, done, trained):
-    code, out, _ = run("eval", done)
+    code, out, _ = run("eval", done, "--no-report")
     assert code == 0
     for text in (
         "overall",
@@ -106,9 +106,9 @@ def test_people_get_tables(run, done, trained):
 
 
 def test_a_moved_run_evaluates_to_the_same_numbers(run, done, tmp_path):
-    before = json.loads(run("eval", done, "--json")[1])
+    before = json.loads(run("eval", done, "--no-report", "--json")[1])
     moved = done.rename(tmp_path / "elsewhere")
-    after = json.loads(run("eval", moved, "--json")[1])
+    after = json.loads(run("eval", moved, "--no-report", "--json")[1])
     assert after["test"] == before["test"]
     assert after["window"] == before["window"]
 

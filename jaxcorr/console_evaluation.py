@@ -1,0 +1,164 @@
+"""What a person sees of an evaluation: tables in um and mm, verdicts, and comparisons of runs.
+
+It formats what others computed. Results go to stdout.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxcorr.console import number, out, table
+
+COLUMNS = ("", "MAE um", "RMSE um", "R2", "corr.", "max um")
+GROUPS = {
+    "feature_type": "by kind of line",
+    "speed": "by speed",
+    "corner_distance": "by way since the last corner or stop",
+    "acceleration": "by acceleration",
+    "feedrate": "by feedrate",
+}
+MOST_TRACES = 12  # more would push the verdict off the screen; metrics.json has them all
+
+Found = Mapping[str, Any]
+
+
+def show_evaluation(found: Found, run_id: str) -> None:
+    """Prints accuracy, uncertainty, rivals, breakdown, latency, and a verdict for each target."""
+    test = found["test"]
+    out.print(
+        f"[bold]{run_id}[/bold]: test, {test['num_traces']} traces, {test['num_samples']:,} "
+        f"samples, {_horizon(found['horizon'])}"
+    )
+    _show_accuracy(found)
+    _show_uncertainty(found)
+    _show_rivals(found)
+    _show_groups(found)
+    _show_latency(found["latency"])
+    _show_verdicts(found)
+
+
+def _horizon(horizon: int) -> str:
+    if horizon == 0:
+        return "the error at the newest sample"
+    where = "after" if horizon > 0 else "before"
+    plural = "" if abs(horizon) == 1 else "s"
+    return f"the error {abs(horizon)} sample{plural} {where} the newest"
+
+
+def _show_accuracy(found: Found) -> None:
+    test = found["test"]
+    names = [n for n, v in test.items() if isinstance(v, dict) and "mae_mm" in v]
+    rows = [metric_row(name, test[name]) for name in names]
+    if "window" in found:
+        rows.append(metric_row("overall, window from zero", found["window"]["overall"]))
+    out.print(table("accuracy, streamed sample by sample", COLUMNS, rows))
+    percentiles = "  ".join(
+        f"{key.removesuffix('_mm')} {um(value)}" for key, value in test["percentiles"].items()
+    )
+    out.print(f"absolute residual, um: {percentiles}")
+
+
+def _show_uncertainty(found: Found) -> None:
+    intervals = found["intervals"]
+    spelled = [
+        f"{heading} {'n/a' if bounds is None else f'{form(bounds[0])}..{form(bounds[1])}'}"
+        for heading, form, bounds in (
+            ("MAE", um, intervals["mae_mm"]),
+            ("RMSE", um, intervals["rmse_mm"]),
+            ("R2", ratio, intervals["r2"]),
+            ("corr.", ratio, intervals["correlation"]),
+        )
+    ]
+    out.print(f"95% intervals, um: {'  '.join(spelled)}")
+    out.print(f"  ({intervals['method']}, {intervals['num_blocks']} blocks)")
+    if moving := found["dynamic"]:
+        out.print(
+            f"dynamic part alone ({moving['offset']} taken off): {um(moving['rms_mm'])} um RMS, "
+            f"R2 {ratio(moving['r2'])}"
+        )
+
+
+def _show_rivals(found: Found) -> None:
+    """Network, baselines and ceiling on the same rows, best first."""
+    rivals = {name: entry["overall"] for name, entry in found["baselines"].items()}
+    if rivals:
+        everyone = {"network": found["test"]["overall"], **rivals}
+        order = sorted(everyone, key=lambda name: everyone[name]["rmse_mm"])
+        rows = [metric_row(name, everyone[name]) for name in order]
+        if best := found["ceiling"]:
+            rows.insert(0, metric_row("noise ceiling", best))
+        out.print(table("on the same samples", COLUMNS, rows))
+        for axis, mode in found["identified"].items():
+            out.print(
+                f"physics, {axis}: {mode['frequency_hz']:.2f} Hz, damping ratio "
+                f"{mode['damping_ratio']:.3f}"
+            )
+        out.print(found["against_best_baseline"]["sentence"])
+    else:
+        out.print("no baselines: this run began before they were fitted; train it again for them")
+    if best := found["ceiling"]:
+        out.print(
+            f"noise ceiling: MAE {um(best['mae_mm'])} um, R2 {ratio(best['r2'])}; "
+            f"{share(best['explained_share'])} of the explainable variance is explained, the "
+            f"ceiling's MAE is {share(best['mae_share'])} of the model's"
+        )
+
+
+def _show_groups(found: Found) -> None:
+    columns = ("", "samples", "true RMS um", "MAE um", "RMSE um", "R2")
+    for kind, entries in found["breakdown"].items():
+        rows = [_group_row(entry["label"], entry) for entry in entries]
+        out.print(table(GROUPS[kind], columns, rows))
+    traces = sorted(found["per_trace"], key=lambda entry: -entry["rmse_mm"])
+    rows = [_group_row(entry["name"], entry) for entry in traces[:MOST_TRACES]]
+    left = len(traces) - MOST_TRACES
+    title = "by trace, worst first" + (f"; {left} more in metrics.json" if left > 0 else "")
+    out.print(table(title, columns, rows))
+
+
+def _group_row(name: str, entry: Found) -> list[str]:
+    lengths = (um(entry[key]) for key in ("true_rms_mm", "mae_mm", "rmse_mm"))
+    return [name, f"{entry['num_samples']:,}", *lengths, ratio(entry["r2"])]
+
+
+def _show_latency(latency: Found) -> None:
+    keys = ("p50_us", "p90_us", "p99_us", "p99_9_us", "max_us")
+    spelled = ", ".join(
+        f"{key.removesuffix('_us').replace('_', '.')} {latency[key]:.1f} us" for key in keys
+    )
+    out.print(
+        f"inference: {spelled}; {latency['num_calls']:,} calls, one sample at a time, "
+        f"{latency['calls_per_s']:,.0f} a second"
+    )
+    out.print(f"  (limit {latency['limit_us']:g} us, a sample every {latency['period_us']:g} us)")
+
+
+def _show_verdicts(found: Found) -> None:
+    for name, entry in found["targets"].items():
+        sign = ">=" if name == "r2" else "<="
+        mark = "[green]met[/green]" if entry["is_met"] else "[red]missed[/red]"
+        out.print(f"target {name} {sign} {entry['goal']:g}: {number(entry['value'], 4)}, {mark}")
+    verdict = "meets all targets" if found["meets_all_targets"] else "misses a target"
+    out.print(f"[bold]the model {verdict}[/bold]")
+
+
+def metric_row(name: str, values: Found) -> list[str]:
+    """A name and the columns of COLUMNS; empty where a figure is not known."""
+    lengths = [um(values[key]) if key in values else "" for key in ("mae_mm", "rmse_mm")]
+    correlation = ratio(values["correlation"]) if "correlation" in values else ""
+    most = f"{1e3 * values['max_mm']:.1f}" if "max_mm" in values else ""
+    return [name, *lengths, ratio(values["r2"]), correlation, most]
+
+
+def um(value_mm: float | None) -> str:
+    """A length in um, with two decimals."""
+    return number(None if value_mm is None else 1e3 * value_mm, 2)
+
+
+def ratio(value: float | None) -> str:
+    """R2 or a correlation, with four decimals."""
+    return number(value, 4)
+
+
+def share(value: float | None) -> str:
+    """A percentage, or `n/a`."""
+    return "n/a" if value is None else f"{100 * value:.2f}%"
