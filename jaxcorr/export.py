@@ -1,149 +1,226 @@
-"""ONNX for elsewhere: the one-step model with explicit carry, checked before it gets its name.
+"""A run's `export/` folder: every deployable form, each checked against the predictor, or none.
 
-Normalisation is inside the file. It knows the model and a set of samples to check against; onnx and
-its runtime are loaded only here.
+All is written into a folder beside it, which takes the name only when every check has passed, so a
+failure leaves an earlier export whole. The module knows which forms there are and how far they may
+be off; how each is written and run is the business of the `export_*` modules.
 """
 
-import logging
+import hashlib
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float32
+from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import model, predict
+from jaxcorr import (
+    export_c,
+    export_graph,
+    export_matlab,
+    export_model,
+    export_onnx,
+    export_stablehlo,
+    files,
+    model_card,
+    predict,
+)
 from jaxcorr.errors import InputError
 from jaxcorr.model import Weights
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
+from jaxcorr.stream import Loaded
 from jaxcorr.windows import Samples
 
 TOLERANCE_MM = 1e-5
-OPSET = 18  # LayerNorm and LSTM parts are plain operators here; older runtimes read it
+MATLAB_TOLERANCE_MM = 1e-6
+MANIFEST = "manifest.json"
+PACKAGES = ("jaxcorr", "jax", "jaxlib", "numpy", "scipy", "onnx", "onnxruntime")
+
+RunFn = Callable[[Path, Samples], ndarray]
 
 
-class Exported(NamedTuple):
-    """A checked file: how far it is from the predictor, over how many samples."""
+class Form(NamedTuple):
+    """One deployable file.
 
-    path: Path
-    worst_mm: float
-    num_samples: int
-    opset: int
-    versions: dict[str, str]
+    Attributes:
+        write_fn: writes it.
+        run_fn: its own errors (mm) for every row of some samples; None where it is not run here.
+        checked_with: the program that runs it, or why none does.
+        is_windowed: its errors come from windows that start from zero, so most rows have one.
+        tolerance_mm: how far they may be from the predictor's.
+        time_fn: microseconds that one call takes here; None where nobody measures it.
+    """
+
+    write_fn: Callable[[Path], None]
+    run_fn: RunFn | None
+    checked_with: str
+    is_windowed: bool = False
+    tolerance_mm: float = TOLERANCE_MM
+    time_fn: Callable[[Path, Samples], float] | None = None
 
 
-def carry_names(num_layers: int) -> list[str]:
-    """Names of the state's tensors, in the order of a flattened `Carry`."""
-    layers = [f"{kind}_{i}" for i in range(num_layers) for kind in ("c", "h")]
-    return [*layers, "previous_sample", "is_started"]
-
-
-def step_onnx(run: Run, spec: Spec, weights: Weights, samples: Samples) -> Exported:
-    """Writes `export/step.onnx`: (sample, state...) -> (error, next state...), batch 1, raw units.
+def export(run: Run, loaded: Loaded, samples: Samples) -> dict[str, Any]:
+    """Writes `export/` anew; returns what its manifest says.
 
     Args:
-        run: gets the file, and gives its id to the file's metadata.
-        samples: traces on which the file must agree with the model to 1e-5 mm.
+        run: gets the folder, and gives its id to the files.
+        samples: traces over which every form must agree with the predictor.
     Raises:
-        InputError: it does not agree, there is nothing to check it on, or the disk refuses it; no
-            file is left.
+        InputError: a form does not agree, there is nothing to check it on, a compiler, Octave or
+            the disk refuses; the export that was there stays.
     """
-    if not len(samples.features):
-        raise InputError(
-            f"{run.path}: expected test traces to check the export on, got none. Give some with "
-            "--traces, or train with data.split.test > 0."
-        )
-    proto = _convert(spec, weights)
-    _describe(proto, run, spec)
-    return _check_then_name(proto, run.export / "step.onnx", spec, weights, samples)
-
-
-def _convert(spec: Spec, weights: Weights) -> Any:
-    import jax2onnx
-
-    # It warns of its own shape inference; the file is checked against the predictor below.
-    logging.getLogger("onnx_ir").setLevel(logging.ERROR)
-    carry = model.carry_for(spec, 1)
-    leaves, structure = jax.tree.flatten(carry)
-    frozen = jax.tree.map(np.asarray, weights)
-
-    def step(sample: Array, *state: Array) -> tuple[Array, ...]:
-        after, error = model.step(spec, frozen, jax.tree.unflatten(structure, state), sample)
-        return (error, *jax.tree.leaves(after))
-
-    names = carry_names(spec.model.num_layers)
-    shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
-    sample = jax.ShapeDtypeStruct((1, len(spec.data.features)), np.float32)
-    return jax2onnx.to_onnx(
-        step,
-        [sample, *shapes],
-        model_name="jaxcorr_step",
-        opset=OPSET,
-        input_names=["sample", *names],
-        output_names=["error", *(f"next_{name}" for name in names)],
-    )
-
-
-def _describe(proto: Any, run: Run, spec: Spec) -> None:
-    """Writes what the tensors mean into the file's metadata."""
-    facts = {
-        "run": run.id,
-        "features": ", ".join(spec.data.features),
-        "targets": ", ".join(spec.data.targets),
-        "units": "positions mm, velocities mm/s, errors mm",
-        "sign": "error = actual - reference",
-        "horizon_samples": str(spec.data.horizon),
-        "sample_rate_hz": f"{spec.data.sample_rate_hz:g}",
-        "initial_state": "all zeros",
-    }
-    for key, value in facts.items():
-        entry = proto.metadata_props.add()
-        entry.key, entry.value = key, value
-
-
-def _check_then_name(
-    proto: Any, path: Path, spec: Spec, weights: Weights, samples: Samples
-) -> Exported:
-    import onnx
-    import onnxruntime
-
-    onnx.checker.check_model(proto)
-    partial = path.with_name(f".{path.name}.partial")
+    _refuse_too_few(run, loaded.spec, samples)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(proto.SerializeToString())
-        session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
-        expected = predict.stream(spec, weights, samples)
-        worst = float(np.max(np.abs(run_step(session, samples) - expected)))
-        if not worst <= TOLERANCE_MM:
-            raise InputError(
-                f"{path}: expected agreement with the predictor to {TOLERANCE_MM:g} mm, got "
-                f"{worst:.3g} mm. No file was written; report this with the run's spec."
-            )
-        partial.replace(path)
+        partial = Path(tempfile.mkdtemp(prefix=".export-", dir=run.path))
+        try:
+            manifest = _fill(partial, run, loaded, samples)
+            _swap(partial, run.export)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise InputError(
-            f"{path}: expected to write the file, got '{error.strerror}'. Make room, or mend the "
-            "permissions."
+            f"{run.export}: expected to write the export, got '{error.strerror or error}'. Make "
+            "room, or mend the permissions."
         ) from None
-    finally:
-        if path.parent.is_dir():
-            partial.unlink(missing_ok=True)
-    versions = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
-    return Exported(path, worst, len(expected), proto.opset_import[0].version, versions)
+    return manifest
 
 
-def run_step(session: Any, samples: Samples) -> Float32[ndarray, "rows k"]:
-    """Streams every trace through an onnxruntime session of the one-step model."""
-    inputs = session.get_inputs()
-    state_names = [item.name for item in inputs[1:]]
-    errors = []
-    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
-        state = [np.zeros(item.shape, np.float32) for item in inputs[1:]]
-        for sample in samples.features[first : first + rows]:
-            feed = dict(zip(state_names, state, strict=True)) | {"sample": sample[None]}
-            error, *state = session.run(None, feed)
-            errors.append(error[0])
-    return np.stack(errors)
+def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
+    """Every deployable file by its name; a later one may need an earlier one."""
+    facts, plain = export_model.facts(run_id, spec), export_model.plain(spec, weights)
+    onnxruntime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
+    jax_here = f"jax {jax.__version__} on {jax.default_backend()}"
+    compiler, octave = export_c.find_compiler(), export_matlab.find_octave()
+    return {
+        "step.onnx": Form(
+            lambda path: export_onnx.write_step(path, spec, plain, facts),
+            export_onnx.stream_step,
+            onnxruntime,
+            time_fn=export_onnx.time_step,
+        ),
+        "window.onnx": Form(
+            lambda path: export_onnx.write_window(path, spec, plain, facts),
+            lambda path, samples: export_onnx.run_windows(path, samples, spec.data.window),
+            onnxruntime,
+            is_windowed=True,
+            time_fn=lambda path, samples: export_onnx.time_window(path, samples, spec.data.window),
+        ),
+        "step.stablehlo": Form(
+            lambda path: export_stablehlo.write_step(path, spec, weights),
+            export_stablehlo.stream_step,
+            jax_here,
+        ),
+        "unroll.stablehlo": Form(
+            lambda path: export_stablehlo.write_unroll(path, spec, weights),
+            export_stablehlo.stream_unroll,
+            jax_here,
+        ),
+        "weights.mat": Form(
+            lambda path: export_matlab.write_weights(path, spec.model, plain, facts),
+            export_matlab.stream if octave else None,
+            export_matlab.version(octave) if octave else "not run here: no GNU Octave",
+            tolerance_mm=MATLAB_TOLERANCE_MM,
+        ),
+        export_c.EXAMPLE: Form(
+            lambda path: export_c.write_example(path, facts), None, "run with step.c"
+        ),
+        "step.c": Form(
+            lambda path: export_c.write_step(path, spec.model, plain, facts),
+            export_c.stream_step if compiler else None,
+            export_c.version(compiler) if compiler else "not compiled here: no C compiler",
+            time_fn=export_c.time_step if compiler else None,
+        ),
+    }
+
+
+def _fill(folder: Path, run: Run, loaded: Loaded, samples: Samples) -> dict[str, Any]:
+    """Writes and checks every form, then what describes them."""
+    spec, weights = loaded.spec, loaded.weights
+    streamed = predict.stream(spec, weights, samples)
+    windowed = predict.from_windows(spec, weights, samples)
+    found = {}
+    for name, form in forms(run.id, spec, weights).items():
+        form.write_fn(folder / name)
+        expected = windowed if form.is_windowed else streamed
+        found[name] = _describe(folder / name, form) | _check(
+            folder / name, form, samples, expected
+        )
+    manifest = {
+        "run": run.id,
+        "num_traces": len(samples.num_rows),
+        "num_samples": len(streamed),
+        "opset": export_graph.OPSET,
+        "platforms": list(export_stablehlo.PLATFORMS),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "files": found,
+    }
+    card = folder / "model_card.md"
+    card.write_text(model_card.write(run, loaded, manifest), encoding="utf-8")
+    manifest["files"][card.name] = _sign(card)
+    files.write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def _check(
+    path: Path, form: Form, samples: Samples, expected: Float32[ndarray, "rows k"]
+) -> dict[str, Any]:
+    """How far a form is from the predictor, and how long a call takes.
+
+    Raises:
+        InputError: farther than it may be, or it has no error for a row that needs one.
+    """
+    if form.run_fn is None:
+        return {"worst_mm": None, "num_samples": 0, "us_per_call": None}
+    is_needed = ~np.isnan(expected).any(axis=1)
+    errors = form.run_fn(path, samples)
+    worst_mm = float(np.max(np.abs(errors[is_needed] - expected[is_needed])))
+    if not worst_mm <= form.tolerance_mm:
+        raise InputError(
+            f"{path.name}: expected agreement with the predictor to {form.tolerance_mm:g} mm, got "
+            f"{worst_mm:.3g} mm. Nothing was exported; report this with the run's spec."
+        )
+    us_per_call = form.time_fn(path, samples) if form.time_fn else None
+    return {
+        "worst_mm": worst_mm,
+        "num_samples": int(is_needed.sum()),
+        "us_per_call": us_per_call,
+    }
+
+
+def _describe(path: Path, form: Form) -> dict[str, Any]:
+    return {**_sign(path), "checked_with": form.checked_with, "tolerance_mm": form.tolerance_mm}
+
+
+def _sign(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "num_bytes": len(content)}
+
+
+def _refuse_too_few(run: Run, spec: Spec, samples: Samples) -> None:
+    longest = int(samples.num_rows.max(initial=0))
+    if longest < spec.data.window:
+        got = f"only traces of up to {longest}" if longest else "none"
+        raise InputError(
+            f"{run.path}: expected test traces of at least {spec.data.window} samples to check the "
+            f"export on, got {got}. Give some with --traces, or train with data.split.test > 0."
+        )
+
+
+def _swap(partial: Path, target: Path) -> None:
+    """Puts a finished folder in another's place; the old one is whole until then."""
+    old = partial.with_name(f"{partial.name}-old")
+    partial.chmod(0o755)  # mkdtemp's is for its owner alone
+    if target.exists():
+        target.rename(old)
+    try:
+        partial.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,13 +1,43 @@
-"""The ONNX file: the predictor's numbers, named and described, or no file at all."""
+"""The export folder: every form as good as the predictor, described, or no new folder at all."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
+from onnx import helper
 
-from jaxcorr import export, model, predict, stream
+from jaxcorr import cli, export, export_c, export_matlab, export_model, export_onnx, predict, stream
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
+
+FILES = {
+    "step.onnx",
+    "window.onnx",
+    "step.stablehlo",
+    "unroll.stablehlo",
+    "weights.mat",
+    "stream_csv.c",
+    "step.c",
+    "model_card.md",
+}
+# Runs where jaxcorr cannot be imported; prints the errors of the samples that it is given.
+WITHOUT_JAXCORR = """
+import sys
+sys.modules["jaxcorr"] = None
+import jax, numpy as np
+from jax import export
+step = export.deserialize(bytearray(open(sys.argv[1] + "/step.stablehlo", "rb").read()))
+state = [np.zeros((1, *item.shape[1:]), np.float32) for item in step.in_avals[1:]]
+call = jax.jit(step.call)
+for sample in np.load(sys.argv[2]):
+    error, *state = call(sample[None], *state)
+    print(*np.asarray(error)[0].tolist())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -17,65 +47,229 @@ def loaded(trained):
 
 @pytest.fixture(scope="module")
 def made(loaded, trained, tmp_path_factory):
-    run = Run(tmp_path_factory.mktemp("toy-run"))
-    return export.step_onnx(run, loaded.spec, loaded.weights, trained.data.test)
+    """An exported copy of the toy run, and what the export says of it."""
+    run = Run(tmp_path_factory.mktemp("runs") / trained.run.id)
+    shutil.copytree(trained.run.path, run.path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export_onnx, "NUM_TIMED", 20)
+        return run, export.export(run, loaded, trained.data.test)
 
 
-def test_agrees_with_the_predictor_over_a_whole_trace(made, loaded, trained):
-    session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
-    predictor = stream.Predictor(loaded.spec, loaded.weights)
-    errors = export.run_step(session, trained.data.test)
-    expected = [predictor.step(*row) for row in trained.data.test.features.tolist()]
-    np.testing.assert_allclose(errors, expected, atol=1e-5)
-    worst = np.abs(errors - predict.stream(loaded.spec, loaded.weights, trained.data.test)).max()
-    assert made.worst_mm == pytest.approx(worst)
-    assert made.num_samples == len(expected) == 300
-    assert made.path.name == "step.onnx"
+@pytest.fixture
+def run_cli(capsys, monkeypatch):
+    """Runs `jaxcorr ARGV` in this process; returns exit code, stdout and stderr."""
+
+    def run(*argv):
+        monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, argv)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as error:
+            code = error.code or 0
+        return code, *capsys.readouterr()
+
+    return run
 
 
-def test_tensors_are_named_and_explained(made):
-    proto = onnx.load(made.path)
+@pytest.fixture
+def quick(monkeypatch):
+    """Exports only the one file that is made fastest."""
+    real = export.forms
+
+    def only_onnx(*arguments):
+        return {"step.onnx": real(*arguments)["step.onnx"]}
+
+    monkeypatch.setattr(export, "forms", only_onnx)
+    monkeypatch.setattr(export_onnx, "NUM_TIMED", 20)
+
+
+def test_every_file_is_there_signed_and_checked(made, trained):
+    run, manifest = made
+    assert {path.name for path in run.export.iterdir()} == FILES | {"manifest.json"}
+    assert json.loads((run.export / "manifest.json").read_text()) == manifest
+    assert set(manifest["files"]) == FILES
+    assert (manifest["num_samples"], manifest["num_traces"]) == (300, 1)
+    for name, entry in manifest["files"].items():
+        content = (run.export / name).read_bytes()
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["num_bytes"] == len(content)
+    checked = {"step.onnx", "window.onnx", "step.stablehlo", "unroll.stablehlo"}
+    checked |= {"step.c"} if export_c.find_compiler() else set()
+    checked |= {"weights.mat"} if export_matlab.find_octave() else set()
+    window = trained.spec.data.window
+    for name in FILES - {"model_card.md"}:
+        entry = manifest["files"][name]
+        assert (entry["worst_mm"] is not None) == (name in checked)
+        if name in checked:
+            assert entry["worst_mm"] <= entry["tolerance_mm"]
+            assert entry["num_samples"] == (301 - window if name == "window.onnx" else 300)
+    assert not [path for path in run.path.iterdir() if path.name.startswith(".export")]
+
+
+def test_worst_difference_is_measured(made, loaded, trained):
+    run, manifest = made
+    errors = export_onnx.stream_step(run.export / "step.onnx", trained.data.test)
+    expected = predict.stream(loaded.spec, loaded.weights, trained.data.test)
+    worst_mm = np.abs(errors - expected).max()
+    assert manifest["files"]["step.onnx"]["worst_mm"] == pytest.approx(worst_mm)
+    assert np.std(expected) > 1e-2
+
+
+def test_onnx_tensors_are_named_and_explained(made):
+    run, manifest = made
+    step, window = (onnx.load(run.export / name) for name in ("step.onnx", "window.onnx"))
     state = ["c_0", "h_0", "c_1", "h_1", "previous_sample", "is_started"]
-    assert [item.name for item in proto.graph.input] == ["sample", *state]
-    assert [item.name for item in proto.graph.output] == ["error", *(f"next_{n}" for n in state)]
-    facts = {entry.key: entry.value for entry in proto.metadata_props}
-    assert facts["run"] == made.path.parent.parent.name
-    assert facts["features"] == "x_ref, y_ref, vx_ref, vy_ref"
-    assert facts["sign"] == "error = actual - reference"
-    assert facts["sample_rate_hz"] == "100"
-    assert facts["horizon_samples"] == "0"
+    assert [item.name for item in step.graph.input] == ["sample", *state]
+    assert [item.name for item in step.graph.output] == ["error", *(f"next_{n}" for n in state)]
+    assert [item.name for item in window.graph.input] == ["samples"]
+    sizes = [d.dim_param or d.dim_value for d in window.graph.input[0].type.tensor_type.shape.dim]
+    assert sizes == ["batch", "window", 4]
+    for proto in (step, window):
+        facts = {entry.key: entry.value for entry in proto.metadata_props}
+        assert facts["run"] == run.id
+        assert facts["features"] == "x_ref, y_ref, vx_ref, vy_ref"
+        assert facts["feature_units"] == "mm, mm, mm/s, mm/s"
+        assert facts["sign"] == "error = actual - reference"
+        assert facts["sample_rate_hz"] == "100"
+        assert facts["horizon_samples"] == "0"
+        operators = [node.op_type for node in proto.graph.node]
+        assert not set(operators) & {"Loop", "Scan", "If"}
+        assert operators.count("LSTM") == 2
+        assert proto.opset_import[0].version == manifest["opset"]
+        assert helper.find_min_ir_version_for(proto.opset_import) <= proto.ir_version
 
 
-def test_one_step_needs_no_loop(made):
-    proto = onnx.load(made.path)
-    operators = {node.op_type for node in proto.graph.node}
-    assert not operators & {"Loop", "Scan", "If"}
-    assert "MatMul" in operators or "Gemm" in operators
-    assert proto.opset_import[0].version == made.opset == export.OPSET
+@pytest.mark.parametrize(("batch", "window"), [(3, 7), (1, 1), (2, 33)])
+def test_window_takes_any_batch_and_length(made, loaded, trained, batch, window):
+    run, _ = made
+    spec = loaded.spec.model_copy(
+        update={"data": loaded.spec.data.model_copy(update={"window": window})}
+    )
+    rows = np.arange(batch)[:, None] * 5 + np.arange(window)
+    blocks = trained.data.test.features[rows]
+    session = export_onnx.export_graph.load(run.export / "window.onnx")
+    (errors,) = session.run(None, {"samples": blocks})
+    expected = predict.from_windows(spec, loaded.weights, trained.data.test)[rows[:, -1]]
+    np.testing.assert_allclose(errors, expected, rtol=0, atol=export.TOLERANCE_MM)
 
 
-@pytest.mark.parametrize("off_by", [1e-3, np.nan])
-def test_a_failed_check_leaves_no_file(tmp_path, loaded, trained, monkeypatch, off_by):
-    real = model.step
-
-    def wrong(*arguments):
-        carry, errors = real(*arguments)
-        return carry, errors + off_by
-
-    monkeypatch.setattr(model, "step", wrong)
-    with pytest.raises(InputError, match=r"expected agreement .* No file was written"):
-        export.step_onnx(Run(tmp_path), loaded.spec, loaded.weights, trained.data.test)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+def test_stablehlo_needs_no_jaxcorr(made, loaded, trained, tmp_path):
+    run, manifest = made
+    rows = trained.data.test.features[:20]
+    np.save(tmp_path / "rows.npy", rows)
+    arguments = [sys.executable, "-c", WITHOUT_JAXCORR, run.export, tmp_path / "rows.npy"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    errors = np.array([line.split() for line in done.stdout.splitlines()], float)
+    expected = predict.stream(loaded.spec, loaded.weights, trained.data.test)[:20]
+    np.testing.assert_allclose(errors, expected, rtol=0, atol=export.TOLERANCE_MM)
+    assert manifest["platforms"] == ["cpu", "cuda"]
 
 
-def test_without_samples_to_check_on_there_is_no_export(tmp_path, loaded, trained):
-    empty = trained.data.test._replace(features=np.zeros((0, 4), np.float32))
-    with pytest.raises(InputError, match="expected test traces to check the export on"):
-        export.step_onnx(Run(tmp_path), loaded.spec, loaded.weights, empty)
+def test_a_form_that_fails_leaves_the_old_export_whole(made, loaded, trained, monkeypatch):
+    run, _ = made
+    before = {path.name: path.read_bytes() for path in run.export.iterdir()}
+    real = export_onnx.derive_inputs
+
+    def wrong(graph, options, samples, now, count):
+        return real(graph, options, now, samples, count)
+
+    monkeypatch.setattr(export_onnx, "derive_inputs", wrong)
+    with pytest.raises(InputError, match=r"step.onnx: expected agreement .* Nothing was exported"):
+        export.export(run, loaded, trained.data.test)
+    assert {path.name: path.read_bytes() for path in run.export.iterdir()} == before
+    assert not list(run.path.glob(".export*"))
+
+
+def test_errors_that_are_not_numbers_fail_too(tmp_path, loaded, trained, monkeypatch):
+    shutil.copytree(trained.run.path, tmp_path / "run")
+    nothing = np.full_like(trained.data.test.targets, np.nan)
+    real = export.forms("run", loaded.spec, loaded.weights)["step.onnx"]
+    broken = {"step.onnx": real._replace(run_fn=lambda *_: nothing)}
+    monkeypatch.setattr(export, "forms", lambda *_: broken)
+    with pytest.raises(InputError, match="got nan mm"):
+        export.export(Run(tmp_path / "run"), loaded, trained.data.test)
+    assert not (tmp_path / "run" / "export").exists()
+
+
+def test_too_short_traces_are_refused(tmp_path, loaded, trained):
+    test = trained.data.test
+    none = test._replace(features=test.features[:0], num_rows=test.num_rows[:0])
+    short = test._replace(num_rows=test.num_rows * 0 + 19)
+    for samples, got in ((none, "got none"), (short, "got only traces of up to 19")):
+        with pytest.raises(InputError, match=rf"test traces of at least 20 samples .* {got}"):
+            export.export(Run(tmp_path), loaded, samples)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_in_the_way_is_one_line(tmp_path, loaded, trained):
-    (tmp_path / "export").write_text("in the way")
-    with pytest.raises(InputError, match=r"step.onnx: expected to write the file, got 'File exi"):
-        export.step_onnx(Run(tmp_path), loaded.spec, loaded.weights, trained.data.test)
+def test_what_cannot_be_checked_here_says_so(loaded, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    forms = export.forms("run", loaded.spec, loaded.weights)
+    assert forms["step.c"].checked_with == "not compiled here: no C compiler"
+    assert forms["weights.mat"].checked_with == "not run here: no GNU Octave"
+    for name in ("step.c", "weights.mat"):
+        assert forms[name].run_fn is None
+        assert forms[name].time_fn is None
+
+
+def test_a_run_that_cannot_be_written_is_one_line(tmp_path, loaded, trained):
+    (tmp_path / "run").write_text("a file in the way")
+    with pytest.raises(InputError, match=r"export: expected to write the export, got 'Not a dir"):
+        export.export(Run(tmp_path / "run"), loaded, trained.data.test)
+
+
+@pytest.mark.parametrize("name", ["test.npz", "resolved.json", "stats.json", "checkpoints"])
+def test_missing_and_altered_files_are_named(run_cli, trained, tmp_path, name):
+    folder = tmp_path / "run"
+    shutil.copytree(trained.run.path, folder)
+    (folder / name).rename(tmp_path / "away")
+    code, out, err = run_cli("export", folder)
+    assert (code, out) == (2, "")
+    assert name in err or "expected one run" in err
+    assert len(err.splitlines()) == 1
+    if name.endswith(("npz", "json")):
+        content = (tmp_path / "away").read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+        code, out, err = run_cli("export", folder)
+        assert (code, out) == (2, "")
+        assert f"{folder}/{name}" in err
+        assert len(err.splitlines()) == 1
+    assert not (folder / "export").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_command_finds_runs_and_prints_a_table_or_json(run_cli, trained, tmp_path):
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(trained.run.path, folder / trained.run.id)
+    code, out, _ = run_cli("export", "latest", "--runs", folder, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["run"] == trained.run.id
+    assert found["files"]["step.onnx"]["worst_mm"] <= 1e-5
+    code, out, _ = run_cli(
+        "export", trained.run.id, "--runs", folder, "--traces", *[trained.spec.data.traces[0]]
+    )
+    assert code == 0
+    assert "compared with the predictor over 1,800 samples of 6 traces" in out
+    assert "step.onnx" in out
+    code, _, err = run_cli("export", "nothing", "--runs", folder)
+    assert code == 2
+    assert "expected one run, got none" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("x_ref", "mm"),
+        ("vz_ref", "mm/s"),
+        ("v_mag_ref", "mm/s"),
+        ("ay_ref", "mm/s2"),
+        ("jx_ref", "mm/s3"),
+        ("jerk_mag", "mm/s3"),
+        ("error_y", "mm"),
+        ("jitter_x", "mm"),
+        ("error_direction", "rad"),
+        ("is_travel", "1"),
+    ],
+)
+def test_units_follow_from_names(name, unit):
+    assert export_model.unit(name) == unit

@@ -1,0 +1,36 @@
+"""The command `export`. Arguments in, a checked folder and its summary out."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
+TracesOption = Annotated[
+    list[str], typer.Option("--traces", help="Check on these .mat files, not on the test split.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def export(
+    run: RunArgument,
+    runs: RunsOption = Path("runs"),
+    traces: TracesOption = [],
+    as_json: JsonOption = False,
+) -> None:
+    """Writes a run's model as ONNX, StableHLO, C and for MATLAB, each checked on whole traces."""
+    from jaxcorr import console, console_export, experiment, export, stream
+    from jaxcorr import runs as run_folders
+
+    found = run_folders.find(run, runs)
+    loaded = stream.load_weights(found)
+    if not loaded.is_finished:
+        console.err.print(f"training has not ended; using its best epoch, {loaded.best_epoch}")
+    samples = experiment.test_samples(found, loaded.spec, traces)
+    manifest = export.export(found, loaded, samples)
+    if as_json:
+        print(json.dumps(manifest | {"folder": str(found.export)}))
+    else:
+        console_export.show_export(found.export, manifest)

@@ -1,0 +1,125 @@
+"""`weights.mat` for matlab/predict_error.m: everything that the stream needs, as doubles.
+
+Values are the model's float32 ones. The module also runs the stream where there is GNU Octave; it
+knows no run folder.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+from jaxtyping import Float32, Float64
+from numpy import ndarray
+
+from jaxcorr import export_model
+from jaxcorr.errors import InputError
+from jaxcorr.export_model import Facts, Plain
+from jaxcorr.spec import Model
+from jaxcorr.windows import Samples
+
+SOURCES = Path(__file__).parent.parent / "matlab"  # there in a checkout, not in a wheel
+TIMEOUT_S = 1800
+
+STREAM = """
+warning('off', 'all');
+start = predict_error('{weights}');
+given = load('{samples}');
+errors = cell(numel(given.traces), 1);
+for k = 1:numel(given.traces)
+    errors{{k}} = predict_error(start, given.traces{{k}});
+end
+errors = vertcat(errors{{:}});
+save('{errors}', 'errors', '-v7');
+"""
+
+
+def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
+    """Writes one struct `model`; matrices multiply a row of inputs from the right."""
+    model = {
+        "run": facts.run,
+        "features": _cell(facts.features),
+        "feature_units": _cell(facts.feature_units),
+        "targets": _cell(facts.targets),
+        "target_units": _cell(facts.target_units),
+        "sign": export_model.SIGN,
+        "horizon": facts.horizon,
+        "sample_rate_hz": facts.sample_rate_hz,
+        "inputs": options.inputs,
+        "phase_periods_mm": np.array([options.phase_periods_mm], np.float32),
+        "input_mean": plain.inputs.mean[None],
+        "input_std": plain.inputs.std[None],
+        "target_mean": plain.targets.mean[None],
+        "target_std": plain.targets.std[None],
+        "encoder_kernel": plain.encoder.kernel,
+        "encoder_bias": plain.encoder.bias[None],
+        "norm_scale": plain.norm_scale[None],
+        "norm_bias": plain.norm_bias[None],
+        "norm_epsilon": export_model.NORM_EPSILON,
+        "layers": _cell(
+            {
+                "input_kernel": _double(layer.inputs),
+                "recurrent_kernel": _double(layer.recurrent),
+                "bias": _double(layer.bias[None]),
+            }
+            for layer in plain.layers
+        ),
+        "head_kernel": plain.head.kernel,
+        "head_bias": plain.head.bias[None],
+    }
+    is_number = {key: getattr(v, "dtype", None) == np.float32 for key, v in model.items()}
+    content = {key: _double(v) if is_number[key] else v for key, v in model.items()}
+    scipy.io.savemat(path, {"model": content}, do_compression=True)
+
+
+def find_octave() -> str | None:
+    """GNU Octave, where it and the .m files are there."""
+    program = shutil.which("octave-cli") or shutil.which("octave")
+    return program if (SOURCES / "predict_error.m").is_file() else None
+
+
+def version(program: str) -> str:
+    """The first line of what Octave says of itself."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return (done.stdout or program).splitlines()[0]
+
+
+def stream(path: Path, samples: Samples) -> Float64[ndarray, "rows k"]:
+    """Streams every trace through predict_error under Octave.
+
+    Raises:
+        InputError: Octave ends with an error.
+    """
+    program = find_octave()
+    assert program is not None, "find_octave() comes first"
+    with tempfile.TemporaryDirectory() as folder:
+        given, errors = Path(folder) / "samples.mat", Path(folder) / "errors.mat"
+        ends = samples.first_row[1:]
+        scipy.io.savemat(given, {"traces": _cell(np.split(_double(samples.features), ends))})
+        code = STREAM.format(weights=path.absolute(), samples=given, errors=errors)
+        command = [program, "--norc", "--no-gui", "--path", str(SOURCES), "--eval", code]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+        if done.returncode:
+            raise InputError(
+                f"{path}: expected Octave to stream it, got '{done.stderr.strip()[:300]}'. Mend "
+                "Octave, or take it off the PATH to export without this check."
+            )
+        return scipy.io.loadmat(errors)["errors"]
+
+
+def _cell(items: Iterable[Any]) -> ndarray:
+    """A row of cells."""
+    values = list(items)
+    cells = np.empty((1, len(values)), object)
+    cells[0, :] = values
+    return cells
+
+
+def _double(values: Float32[ndarray, "..."]) -> Float64[ndarray, "..."]:
+    return values.astype(np.float64)

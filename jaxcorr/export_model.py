@@ -1,0 +1,172 @@
+"""What every exported form is made from: plain arrays of a trained model, and facts to label them.
+
+Forms written by hand (the ONNX window, C, MATLAB) read their numbers here and nowhere else, so the
+layout of the network's parameters is spelled out once. The module writes no files.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from jaxcorr.model import Weights
+from jaxcorr.normalize import Scale
+from jaxcorr.spec import Spec
+from jaxcorr.windows import Samples
+
+SIGN = "error = actual - reference"
+NORM_EPSILON = 1e-6  # of Flax's LayerNorm
+MOST = 1e6  # mm or mm/s; beyond it no printer comes, and float32 arithmetic would overflow
+
+
+class Dense(NamedTuple):
+    """outputs = inputs @ kernel + bias."""
+
+    kernel: Float32[ndarray, "i o"]
+    bias: Float32[ndarray, " o"]
+
+
+class Recurrent(NamedTuple):
+    """One LSTM layer of h units; the axis g holds the gates i, f, g, o of h values each."""
+
+    inputs: Float32[ndarray, "d g"]
+    recurrent: Float32[ndarray, "h g"]
+    bias: Float32[ndarray, " g"]
+
+    @property
+    def size(self) -> int:
+        """h."""
+        return len(self.recurrent)
+
+
+class Plain(NamedTuple):
+    """A trained model in the order of its arithmetic, in arrays of its own.
+
+    Attributes:
+        inputs, targets: scales of the derived inputs, and of the errors in mm.
+        encoder: into the layer normalisation.
+        norm_scale, norm_bias: of the layer normalisation, before the ReLU.
+        layers: of the LSTM, first to last.
+        head: of the last layer's h to the normalised errors.
+    """
+
+    inputs: Scale
+    targets: Scale
+    encoder: Dense
+    norm_scale: Float32[ndarray, " e"]
+    norm_bias: Float32[ndarray, " e"]
+    layers: tuple[Recurrent, ...]
+    head: Dense
+
+
+class Facts(NamedTuple):
+    """What a file says of itself."""
+
+    run: str
+    features: tuple[str, ...]
+    feature_units: tuple[str, ...]
+    targets: tuple[str, ...]
+    target_units: tuple[str, ...]
+    horizon: int
+    sample_rate_hz: float
+    window: int
+
+
+class Difference(NamedTuple):
+    """How far an exported form is from the predictor."""
+
+    worst_mm: float
+    num_samples: int
+
+
+def plain(spec: Spec, weights: Weights) -> Plain:
+    """Takes a model's parameters apart."""
+    network = weights.network
+    layers = [network[f"lstm_{i}"] for i in range(spec.model.num_layers)]
+    return Plain(
+        inputs=Scale(*map(_copy, weights.inputs)),
+        targets=Scale(*map(_copy, weights.targets)),
+        encoder=_dense(network["encoder"]),
+        norm_scale=_copy(network["norm"]["scale"]),
+        norm_bias=_copy(network["norm"]["bias"]),
+        layers=tuple(
+            Recurrent(*_dense(layer["input"])[:1], _copy(layer["recurrent_kernel"]), bias)
+            for layer in layers
+            for bias in [_copy(layer["input"]["bias"])]
+        ),
+        head=_dense(network["head"]),
+    )
+
+
+def facts(run_id: str, spec: Spec) -> Facts:
+    """The labels of a run's exported files."""
+    data = spec.data
+    return Facts(
+        run=run_id,
+        features=data.features,
+        feature_units=tuple(map(unit, data.features)),
+        targets=data.targets,
+        target_units=tuple(map(unit, data.targets)),
+        horizon=data.horizon,
+        sample_rate_hz=data.sample_rate_hz,
+        window=data.window,
+    )
+
+
+def unit(name: str) -> str:
+    """The unit of a trace's field: x_ref is mm, vx_ref mm/s, ax_ref mm/s2, jx_ref mm/s3."""
+    if name == "time":
+        return "s"
+    if name == "error_direction":
+        return "rad"
+    if name.startswith(("is_", "layer_num")):
+        return "1"
+    orders = {"v": "mm/s", "a": "mm/s2", "j": "mm/s3"}
+    is_derivative = name.endswith(("_ref", "_mag")) and name[0] in orders
+    return orders[name[0]] if is_derivative else "mm"
+
+
+def horizon_text(horizon: int) -> str:
+    """What a horizon means, in words."""
+    if horizon == 0:
+        return "at the newest sample"
+    count = f"{abs(horizon)} sample{'s' if abs(horizon) > 1 else ''}"
+    return f"{count} {'after' if horizon > 0 else 'before'} the newest"
+
+
+def render(template: str, **values: Any) -> str:
+    """Fills in a template of `jaxcorr/templates`; a name that it lacks is an error."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def side_by_side(samples: Samples) -> Float32[ndarray, "t b f"]:
+    """All traces as parallel streams, shorter ones continued with zeros that nobody reads."""
+    longest = int(samples.num_rows.max(initial=0))
+    block = np.zeros((longest, len(samples.num_rows), samples.features.shape[1]), np.float32)
+    for lane, (first, rows) in enumerate(zip(samples.first_row, samples.num_rows, strict=True)):
+        block[:rows, lane] = samples.features[first : first + rows]
+    return block
+
+
+def end_to_end(samples: Samples, block: ndarray) -> Float32[ndarray, "rows k"]:
+    """What `side_by_side` streams gave, back in the order of the samples' rows."""
+    return np.concatenate([block[:rows, lane] for lane, rows in enumerate(samples.num_rows)])
+
+
+def _dense(parameters: Any) -> Dense:
+    return Dense(_copy(parameters["kernel"]), _copy(parameters["bias"]))
+
+
+def _copy(values: Any) -> Float32[ndarray, "..."]:
+    return np.array(values, np.float32)

@@ -1,0 +1,143 @@
+"""The model card: what a run's model is, how good, for which inputs, and how to call it.
+
+Everything in it comes from the run's own files and from the export's checks; what a file lacks is
+said to be missing. The module writes no file.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxcorr import export_model, export_onnx, model
+from jaxcorr.runs import Run
+from jaxcorr.spec import Data, Spec
+from jaxcorr.stream import Loaded
+
+METRICS = {"mae_mm": "MAE, um", "rmse_mm": "RMSE, um", "r2": "R2", "correlation": "correlation"}
+UNKNOWN = "not known"
+
+
+def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
+    """The card's text, Markdown.
+
+    Args:
+        manifest: of the export that it goes into.
+    Raises:
+        InputError: a file of the run is damaged.
+    """
+    spec, facts = loaded.spec, export_model.facts(run.id, loaded.spec)
+    resolved = run.resolved()
+    metrics = run.read_json("metrics.json") if (run.path / "metrics.json").is_file() else None
+    return export_model.render(
+        "model_card.md.j2",
+        facts=facts,
+        sign=export_model.SIGN,
+        horizon=export_model.horizon_text(facts.horizon),
+        inputs=_inputs(loaded, facts),
+        num_parameters=model.count_parameters(loaded.weights.network),
+        network=_network(spec),
+        origin=_origin(spec.data),
+        splits=_splits(resolved),
+        split_by=spec.data.split.by,
+        best_epoch=loaded.best_epoch,
+        is_finished=loaded.is_finished,
+        commit=resolved.get("git_commit") or UNKNOWN,
+        created=resolved.get("created") or UNKNOWN,
+        accuracy=_accuracy(metrics, spec),
+        latency=(metrics or {}).get("latency"),
+        forms=_forms(manifest["files"]),
+        manifest=manifest,
+        state=", ".join(_state_names(spec)),
+    )
+
+
+def _inputs(loaded: Loaded, facts: export_model.Facts) -> list[dict[str, str]]:
+    """Name, unit and training range of each feature."""
+    known = loaded.ranges
+    spans = [UNKNOWN] * len(facts.features)
+    if known is not None:
+        bounds = zip(known.low, known.high, strict=True)
+        spans = [f"{low:.4g} to {high:.4g}" for low, high in bounds]
+    columns = zip(facts.features, facts.feature_units, spans, strict=True)
+    return [{"name": name, "unit": unit, "range": span} for name, unit, span in columns]
+
+
+def _network(spec: Spec) -> str:
+    options = spec.model
+    phases = " and ".join(f"{period:g}" for period in options.phase_periods_mm)
+    inside = "raw samples" if options.inputs == "raw" else "velocities and differences of samples"
+    inside += f", phases of the position at {phases} mm" if phases else ""
+    layers = f"{options.num_layers} LSTM layers of {options.hidden_size} units"
+    return f"{inside}; Dense({options.encoder_size}), LayerNorm, ReLU; {layers}; Dense"
+
+
+def _origin(data: Data) -> str:
+    patterns = ", ".join(f"`{pattern}`" for pattern in data.traces)
+    if data.simulate is None:
+        return f"Traces of {patterns}."
+    parts = ", ".join(data.simulate.parts)
+    return f"Simulated traces of {patterns}: {parts}, layers {data.simulate.layers}."
+
+
+def _splits(resolved: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Traces and samples of each split."""
+    counts = resolved.get("num_samples", {})
+    return [
+        {"name": name, "num_traces": len(names), "num_samples": counts.get(name, UNKNOWN)}
+        for name, names in resolved["split"].items()
+    ]
+
+
+def _accuracy(metrics: Mapping[str, Any] | None, spec: Spec) -> dict[str, Any] | None:
+    """Rows of metrics with 95% intervals, and what they compare with; None before an evaluation."""
+    if metrics is None:
+        return None
+    test, intervals = metrics["test"], metrics.get("intervals") or {}
+    axes = [name.removeprefix("error_") for name in spec.data.targets]
+    rows = [
+        [label, _figure(test["overall"][key], key), _interval(intervals.get(key), key)]
+        + [_figure(test[axis][key], key) for axis in axes]
+        for key, label in METRICS.items()
+    ]
+    ceiling, against = metrics.get("ceiling"), metrics.get("against_best_baseline")
+    return {
+        "axes": axes,
+        "rows": rows,
+        "num_traces": test["num_traces"],
+        "num_samples": test["num_samples"],
+        "method": intervals.get("method", UNKNOWN),
+        "percentiles": {
+            name[1:].removesuffix("_mm"): _figure(value, "mae_mm")
+            for name, value in test.get("percentiles", {}).items()
+        },
+        "ceiling": {key: _figure(ceiling[key], key) for key in METRICS if key in ceiling}
+        if ceiling
+        else None,
+        "against": against["sentence"] if against else None,
+    }
+
+
+def _figure(value: float | None, key: str) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{1e3 * value:.2f}" if key.endswith("_mm") else f"{value:.4f}"
+
+
+def _interval(bounds: Any, key: str) -> str:
+    return " to ".join(_figure(bound, key) for bound in bounds) if bounds else UNKNOWN
+
+
+def _forms(entries: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Name, difference, check and time of each exported file."""
+    return [
+        {
+            "name": name,
+            "worst": UNKNOWN if entry["worst_mm"] is None else f"{entry['worst_mm']:.1e} mm",
+            "checked_with": entry["checked_with"],
+            "time": f"{entry['us_per_call']:.3g} us" if entry["us_per_call"] else "",
+        }
+        for name, entry in entries.items()
+    ]
+
+
+def _state_names(spec: Spec) -> list[str]:
+    return export_onnx.carry_names(spec.model.num_layers)
