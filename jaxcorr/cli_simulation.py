@@ -89,6 +89,10 @@ def simulate(
     sweep_velocity_mm_s: Annotated[
         list[float], typer.Option(help="Each layer once per value; repeat the option.")
     ] = [],
+    probe_um: Annotated[
+        list[float],
+        typer.Option(help="Each layer once more per value: RMS of a random change of the command."),
+    ] = [],
     mass_kg: Annotated[
         tuple[float, float], typer.Option(help="Moving mass, x and y.", metavar="X Y")
     ] = DEFAULTS.mass_kg,
@@ -146,6 +150,7 @@ def simulate(
         seed=seed,
         sweep_accel_mm_s2=tuple(sweep_accel_mm_s2),
         sweep_velocity_mm_s=tuple(sweep_velocity_mm_s),
+        probe_um=tuple(probe_um),
     )
     _collect(parts, layers, options, out, plot, as_json)
 

@@ -39,7 +39,7 @@ def collect(
         part: the part's name, for the folder, the random numbers and the files' `params`.
         path: its G-code, from `selection.find_part`.
         selection: see `selection.select_layers`.
-        options: see `SimulateOptions`; a sweep gives one file per layer and point.
+        options: see `SimulateOptions`; sweeps and probes give several files per layer.
         out: where the folder goes.
 
     Yields:
@@ -51,7 +51,7 @@ def collect(
     """
     program = gcode.read(path)
     layers = select_layers(selection, program.num_layers)
-    jobs = [Job(layer, variant) for layer in layers for variant in options.variants()]
+    jobs = options.jobs(layers)
     folder = out / folder_name(part, selection)
     source = hashlib.sha256(path.read_bytes()).hexdigest()
     files = {job: folder / file_name(job, options) for job in jobs}
@@ -77,9 +77,10 @@ def collect(
 
 
 def file_name(job: Job, options: SimulateOptions) -> str:
-    """`layer07_ender3v2.mat`; in a sweep `layer07_a300_v100_ender3v2.mat`."""
+    """`layer07_ender3v2.mat`; in a sweep, with a probe, `layer07_a300_v100_p50_ender3v2.mat`."""
     point = f"_a{job.plan.accel_mm_s2:g}" if options.sweep_accel_mm_s2 else ""
     point += f"_v{job.plan.velocity_mm_s:g}" if options.sweep_velocity_mm_s else ""
+    point += f"_p{job.probe_um:g}" if job.probe_um else ""
     return f"layer{job.layer:02d}{point}_ender3v2.mat"
 
 
@@ -109,7 +110,10 @@ def _collected(
 def _fingerprint(part: str, source: str, job: Job, options: SimulateOptions) -> str:
     """Sixteen digits that change with anything that changes the numbers in the file."""
     own: dict[str, Any] = dict(vars(options))
-    for name in ("plan", "sweep_accel_mm_s2", "sweep_velocity_mm_s"):
+    for name in ("plan", "sweep_accel_mm_s2", "sweep_velocity_mm_s", "probe_um"):
         del own[name]
-    text = repr((part, source, job, sorted(own.items())))
+    # Without a probe the same as before there were probes, so that older files stay good.
+    plain = f"Job(layer={job.layer}, plan={job.plan}, seed={job.seed})"
+    probed = f", probe_um={job.probe_um}" if job.probe_um else ""
+    text = f"({part!r}, {source!r}, {plain}{probed}, {sorted(own.items())})"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

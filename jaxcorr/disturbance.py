@@ -41,13 +41,20 @@ def floor_noise(
     rng: np.random.Generator, num_samples: int, rms_mm: float, cutoff_hz: float, rate_hz: float
 ) -> Float[ndarray, "T 2"]:
     """Band-limited noise of the given RMS in mm, independent per axis."""
+    settle = int(np.ceil(SETTLE_PERIODS * rate_hz / cutoff_hz))
+    white = rng.standard_normal((settle + num_samples, 2))
+    return rms_mm * low_pass(white, cutoff_hz, rate_hz)[settle:]
+
+
+def low_pass(
+    white: Float[ndarray, "T a"], cutoff_hz: float, rate_hz: float
+) -> Float[ndarray, "T a"]:
+    """White noise of variance 1 through the low-pass, from rest; its variance tends to 1 again."""
     k = np.tan(np.pi * cutoff_hz / rate_hz)
     scale = 1.0 + np.sqrt(2.0) * k + k**2
     b = k**2 / scale * np.array([1.0, 2.0, 1.0])
     a = np.array([1.0, 2.0 * (k**2 - 1.0) / scale, (1.0 - np.sqrt(2.0) * k + k**2) / scale])
-    settle = int(np.ceil(SETTLE_PERIODS * rate_hz / cutoff_hz))
-    impulse = np.zeros(settle)
+    impulse = np.zeros(int(np.ceil(SETTLE_PERIODS * rate_hz / cutoff_hz)))
     impulse[0] = 1.0
     gain = np.sqrt(np.sum(np.asarray(lfilter(b, a, impulse)) ** 2))
-    white = rng.standard_normal((settle + num_samples, 2))
-    return np.asarray(lfilter(b, a, white, axis=0))[settle:] * (rms_mm / gain)
+    return np.asarray(lfilter(b, a, white, axis=0)) / gain

@@ -86,6 +86,7 @@ def simulate_options(options: Simulate) -> SimulateOptions:
         seed=options.seed,
         sweep_accel_mm_s2=options.accel_mm_s2,
         sweep_velocity_mm_s=options.velocity_mm_s,
+        probe_um=options.probe_um,
     )
 
 

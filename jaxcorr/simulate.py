@@ -16,6 +16,10 @@ A source that is off contributes zero and is left out of the runs after it. With
 sources (jitter, floor) off, a trace is a function of the program and the options alone; otherwise
 its random numbers come from seed, part, layer, acceleration and speed, not from what else is
 simulated.
+
+A probed trace follows a command that is not the reference: r above is then the command, reference
+plus the curve of probe.py through its knots, and the trace has it as x_cmd, y_cmd, vx_cmd, vy_cmd.
+The sources add up to actual - command; error stays actual - reference.
 """
 
 import dataclasses
@@ -30,6 +34,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from jaxcorr import probe
+from jaxcorr.correction import curve
 from jaxcorr.disturbance import floor_noise, microstep, timer_lateness
 from jaxcorr.errors import InputError
 from jaxcorr.gcode import Program
@@ -57,6 +63,7 @@ class SimulateOptions:
     seed: int = 0
     sweep_accel_mm_s2: tuple[float, ...] = ()  # each layer once per value, in place of plan's own
     sweep_velocity_mm_s: tuple[float, ...] = ()
+    probe_um: tuple[float, ...] = ()  # each layer once more per value, the command's RMS deviation
 
     def __post_init__(self) -> None:
         for source in self.sources:
@@ -69,6 +76,12 @@ class SimulateOptions:
             if not getattr(self, name) >= 0:
                 raise InputError(
                     f"simulate: expected {name} >= 0, got {getattr(self, name):g}. Check its sign."
+                )
+        for value in self.probe_um:
+            if not 0 < value <= probe.MOST_UM:
+                raise InputError(
+                    f"simulate: expected 0 < probe_um <= {probe.MOST_UM:g}, got {value:g}. "
+                    "Check its unit."
                 )
         if not 0 < self.floor_hz < self.plant.rate_hz / 2:
             raise InputError(
@@ -95,6 +108,13 @@ class SimulateOptions:
             for accel, velocity in product(accels, velocities)
         ]
 
+    def jobs(self, layers: Sequence[int]) -> list["Job"]:
+        """All traces of these layers: points of the sweep, each plain and then per probe."""
+        return [
+            Job(layer, plan, probe_um=probe_um)
+            for layer, plan, probe_um in product(layers, self.variants(), (0.0, *self.probe_um))
+        ]
+
 
 class Job(NamedTuple):
     """One trace to be made."""
@@ -102,6 +122,7 @@ class Job(NamedTuple):
     layer: int  # from 1
     plan: PlanOptions
     seed: int | None = None  # of the random sources, in place of the options' own
+    probe_um: float = 0.0  # RMS deviation of the command from the reference, per axis
 
 
 class Simulated(NamedTuple):
@@ -138,17 +159,16 @@ def simulate_layers(
     Args:
         program: from `gcode.read`.
         layers: numbers from 1, as `select_layers` gives them.
-        options: see `SimulateOptions`; with a sweep each layer comes once per point of it.
+        options: see `SimulateOptions`; with a sweep or probes each layer comes several times.
         part: enters the random numbers and `params`.
 
     Yields:
-        The layers in their order, sweep points within a layer.
+        The layers in their order, sweep points within a layer, probes within a point.
 
     Raises:
         InputError: a layer does not exist.
     """
-    jobs = [Job(layer, variant) for layer in layers for variant in options.variants()]
-    yield from simulate_jobs(program, jobs, options, part)
+    yield from simulate_jobs(program, options.jobs(layers), options, part)
 
 
 def simulate_jobs(
@@ -163,7 +183,7 @@ def simulate_jobs(
         ]
         elastic = _run(plans, randoms, options)
         for job, plan, random, error in zip(batch, plans, randoms, elastic, strict=True):
-            fields = _fields(plan, job.layer, random, error, options)
+            fields = _fields(plan, job, random, error, options)
             yield Simulated(job, fields, _params(job, options, part, program.slicer))
 
 
@@ -182,19 +202,34 @@ class _Randoms(NamedTuple):
 
     late_s: Float[ndarray, "T 2"]
     floor_mm: Float[ndarray, "T 2"]
+    probe_mm: Float[ndarray, "T 2"]
+    probe_mm_s: Float[ndarray, "T 2"]
 
     @classmethod
     def of(cls, plan: Plan, job: Job, options: SimulateOptions, part: str) -> "_Randoms":
         words = [_seed(job, options), zlib.crc32(part.encode()), job.layer]
         words += [round(1000 * (v or 0)) for v in (job.plan.accel_mm_s2, job.plan.velocity_mm_s)]
         for_jitter, for_floor = np.random.default_rng(words).spawn(2)
-        n = (_num_samples(plan, options) - 1) * options.every + 1
+        num_samples = _num_samples(plan, options)
+        n = (num_samples - 1) * options.every + 1
         cycles = options.jitter_cycles if "jitter" in options.sources else 0.0
         floor_mm = options.floor_um / 1000.0 if "floor" in options.sources else 0.0
         return cls(
             timer_lateness(for_jitter, n, cycles),
             floor_noise(for_floor, n, floor_mm, options.floor_hz, options.plant.rate_hz),
+            *_probe(num_samples, job, options, part),
         )
+
+
+def _probe(
+    num_samples: int, job: Job, options: SimulateOptions, part: str
+) -> tuple[Float[ndarray, "T 2"], Float[ndarray, "T 2"]]:
+    """Position and velocity of the probe at the plant's rate; zero without one."""
+    words = [_seed(job, options), *part.encode(), 256, job.layer]
+    points = (job.plan.accel_mm_s2, job.plan.velocity_mm_s, job.probe_um)
+    seed = probe.seed_of([*words, *(round(1000 * (value or 0)) for value in points)])
+    knots = probe.draw_knots(seed, num_samples, job.probe_um / 1000.0, options.rate_hz)
+    return curve(knots, options.rate_hz, options.every)
 
 
 def _seed(job: Job, options: SimulateOptions) -> int:
@@ -240,11 +275,12 @@ def _commands(
     """Positions and velocities of the motors, per lane, of steps + 1 plant samples from `first`."""
     time = (first + np.arange(steps + 1)) / options.plant.rate_hz
     at = sample_plan(plan, time)
-    r, v = at.position_mm[:, :2], at.velocity_mm_s[:, :2]
+    # Past the end of the trace nobody looks; the last value stands there.
+    rows = np.minimum(first + np.arange(steps + 1), len(random.late_s) - 1)
+    r = at.position_mm[:, :2] + random.probe_mm[rows]
+    v = at.velocity_mm_s[:, :2] + random.probe_mm_s[rows]
     step_v, step_u = sample_velocity_steps(plan, time)
-    late = np.zeros((steps + 1, 2))  # past the end of the trace nothing moves
-    drawn = random.late_s[first : first + steps + 1]
-    late[: len(drawn)] = drawn
+    late = random.late_s[rows]
     micro, slope = microstep(r, _microstep_mm(options))
     position = np.stack([step_u[:, :2], r, r, r + micro, r + micro - v * late], axis=1)
     micro_v = v * (1.0 + slope)
@@ -253,19 +289,20 @@ def _commands(
 
 def _fields(
     plan: Plan,
-    layer: int,
+    job: Job,
     random: _Randoms,
     elastic: Float[ndarray, "N 5 2"],
     options: SimulateOptions,
 ) -> dict[str, ndarray]:
-    """Every column of a trace; `error` is the sum of the sources that are on."""
+    """Every column of a trace; `error` is the probe and the sum of the sources that are on."""
     time = np.arange(len(elastic)) / options.rate_hz
     at = sample_plan(plan, time)
     jerk = np.diff(at.accel_mm_s2, axis=0, prepend=at.accel_mm_s2[:1]) * options.rate_hz
-    per_source = _per_source(
-        at.position_mm[:, :2], at.velocity_mm_s[:, :2], random, elastic, options
-    )
-    error = sum(per_source.values(), np.zeros((len(time), 2)))
+    keep = slice(None, None, options.every)
+    command_mm = at.position_mm[:, :2] + random.probe_mm[keep]
+    command_mm_s = at.velocity_mm_s[:, :2] + random.probe_mm_s[keep]
+    per_source = _per_source(command_mm, command_mm_s, random, elastic, options)
+    error = sum(per_source.values(), random.probe_mm[keep])
     has_path = np.any(plan.direction != 0.0, axis=1)[at.move]
     extrudes = (plan.extrude_mm > 0.0)[at.move]
     fields = {"time": time}
@@ -287,9 +324,12 @@ def _fields(
     fields["error_direction"] = np.arctan2(error[:, 1], error[:, 0])
     fields["is_extruding"] = has_path & extrudes
     fields["is_travel"] = has_path & ~extrudes
-    fields["layer_num"] = np.full(len(time), float(layer))
+    fields["layer_num"] = np.full(len(time), float(job.layer))
+    fields["feature_code"] = plan.feature[at.move].astype(np.float64)
     for source, part in per_source.items():
         fields |= _axes(source + "_{}", part)
+    if job.probe_um:
+        fields |= _axes("{}_cmd", command_mm) | _axes("v{}_cmd", command_mm_s)
     return fields
 
 
@@ -337,6 +377,7 @@ def _params(job: Job, options: SimulateOptions, part: str, slicer: str) -> dict[
         "seed": _seed(job, options),
         "sample_rate_hz": options.rate_hz,
         "sources": {source: float(source in options.sources) for source in SOURCES},
+        "probe_um": job.probe_um,
         "microstep_um": options.microstep_um,
         "jitter_cycles": options.jitter_cycles,
         "floor_um": options.floor_um,

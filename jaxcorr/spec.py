@@ -73,6 +73,7 @@ class Simulate(Section):
     seed: Seed = 0
     accel_mm_s2: tuple[Positive, ...] = ()  # each layer once per value; empty: as in the G-code
     velocity_mm_s: tuple[Positive, ...] = ()
+    probe_um: tuple[Positive, ...] = ()  # each layer once more per value: random RMS of the command
     mass_kg: tuple[Positive, Positive] = (0.35, 0.45)  # x and y
     stiffness_n_m: tuple[Positive, Positive] = (8000.0, 8000.0)
     damping_ns_m: tuple[NonNegative, NonNegative] = (15.0, 15.0)

@@ -3,6 +3,9 @@
 A file holds one struct `simulation_data`, every field a column of N samples. This module knows the
 format and what a plausible trace is; it does not know windows, splits or which fields are features.
 
+What the motors were told is x_cmd, y_cmd, vx_cmd, vy_cmd. A file without them was made with the
+reference as its command. lag = actual - command is in no file: it is error - (command - reference).
+
 Source: the HDF5 layout of v7.3 files follows MathWorks, "MAT-File Versions".
 """
 
@@ -10,7 +13,7 @@ import dataclasses
 import glob
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,9 @@ from jaxcorr.errors import InputError
 STRUCT = "simulation_data"
 REQUIRED = ("time", "x_ref", "y_ref", "vx_ref", "vy_ref", "error_x", "error_y")
 LOGICAL = ("is_extruding", "is_travel")
+# A field that is asked for and not in the file comes from these, if they are there.
+COMMAND = {"x_cmd": "x_ref", "y_cmd": "y_ref", "vx_cmd": "vx_ref", "vy_cmd": "vy_ref"}
+LAG = {f"lag_{a}": (f"error_{a}", f"{a}_ref", f"{a}_cmd") for a in "xy"}
 RATE_TOLERANCE = 0.01
 # Beyond these no desktop printer's trace is in mm and mm/s; micrometres look like this.
 MAX_POSITION_MM = 2000.0
@@ -117,7 +123,8 @@ def read(path: Path, names: Sequence[str] | None = None) -> Trace:
 
     Args:
         path: the `.mat` file.
-        names: the fields to read; all of them where None.
+        names: the fields to read, commands and lags (see above) among them where the file has none,
+            and what they come from; all that the file has where None.
     Raises:
         InputError: the file is missing, no MAT file, damaged, or not a struct of equal columns.
     """
@@ -135,15 +142,17 @@ def read(path: Path, names: Sequence[str] | None = None) -> Trace:
             f"{path}: expected a MATLAB file of version 5, 7 or 7.3, got {got}. Save it with "
             "MATLAB's or Octave's save -v7."
         )
-    struct = _read_v73(path, names) if is_hdf5 else _read_v7(path)
+    wanted = None if names is None else _needed(names)
+    struct = _read_v73(path, wanted) if is_hdf5 else _read_v7(path)
     params = struct.pop("params", {})
     fields = {
         name: np.asarray(value, np.float64).reshape(-1)
         for name, value in struct.items()
-        if (names is None or name in names) and _is_column(value)
+        if (wanted is None or name in wanted) and _is_column(value)
     }
     params = params if isinstance(params, dict) else {}  # MATLAB's empty struct comes as an array
-    return Trace(path, part_of(path), _equal_columns(path, fields), params)
+    fields = _equal_columns(path, fields)
+    return Trace(path, part_of(path), fields if names is None else _derive(fields, names), params)
 
 
 def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRED) -> None:
@@ -191,6 +200,23 @@ def write(path: Path, fields: Mapping[str, ndarray], params: Mapping[str, Any]) 
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.write_whole(path) as partial, partial.open("wb") as file:
         scipy.io.savemat(file, {STRUCT: struct}, do_compression=True, long_field_names=True)
+
+
+def _needed(names: Iterable[str]) -> set[str]:
+    """The fields to look for in a file so that these can be had."""
+    commands = {command for name in names for command in (name, *LAG.get(name, ()))}
+    return {field for name in commands for field in (name, COMMAND.get(name, name))}
+
+
+def _derive(fields: dict[str, ndarray], names: Iterable[str]) -> dict[str, ndarray]:
+    """Adds the commands and lags among the names, where what they come from is there."""
+    wanted = _needed(names) & COMMAND.keys()
+    found = {name: fields[COMMAND[name]] for name in wanted if COMMAND[name] in fields} | fields
+    for name in names:
+        error, reference, command = LAG.get(name, (name, name, name))
+        if name in LAG and {error, reference, command} <= found.keys():
+            found[name] = found[error] - (found[command] - found[reference])
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -261,6 +287,7 @@ def _check_time(trace: Trace, sample_rate_hz: float) -> None:
 def _check_magnitude(trace: Trace, name: str) -> None:
     limits = {
         "error": MAX_ERROR_MM,
+        "lag": MAX_ERROR_MM,
         "v": MAX_SPEED_MM_S,
         "x": MAX_POSITION_MM,
         "y": MAX_POSITION_MM,
@@ -313,7 +340,7 @@ def _read_v7(path: Path) -> dict[str, Any]:
         raise InputError(_damaged(path, error)) from None
 
 
-def _read_v73(path: Path, names: Sequence[str] | None) -> dict[str, Any]:
+def _read_v73(path: Path, names: Collection[str] | None) -> dict[str, Any]:
     import h5py  # only foreign files need it, and it is slow to load
 
     try:

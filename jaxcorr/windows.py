@@ -75,8 +75,8 @@ def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, 
 
 
 def layer_of(name: str) -> str:
-    """A trace's name less the sweep point: layer01_a300_v100_ender3v2 -> layer01_ender3v2."""
-    return re.sub(r"(_a[\d.]+)?(_v[\d.]+)?(?=_[^_/]*$)", "", name, count=1)
+    """A trace's name less the sweep point: layer01_a300_v100_p50_ender3v2 -> layer01_ender3v2."""
+    return re.sub(r"(_a[\d.]+)?(_v[\d.]+)?(_p[\d.]+)?(?=_[^_/]*$)", "", name, count=1)
 
 
 def _deal_layers(

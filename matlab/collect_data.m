@@ -11,7 +11,8 @@ function files = collect_data(gcode_file, layers, varargin)
 %   change options; 'help jaxcorr.simulate_options' lists them. Among them: mass_kg, stiffness_n_m,
 %   damping_ns_m, friction_n ([x y]), damping ('relative' or 'ground'), off (sources to switch off),
 %   microstep_um, jitter_cycles, floor_um, sweep_accel_mm_s2 and sweep_velocity_mm_s (vectors: each
-%   layer once per pair), seed, rate_hz and output (the folder that the traces' folder goes into).
+%   layer once per pair), probe_um (vector: each once more per value, its command changed at random),
+%   seed, rate_hz and output (the folder that the traces' folder goes into).
 %
 %   FILES = COLLECT_DATA(...) returns the paths of all traces, those that were there before among
 %   them: a finished layer is not made again, so that an interrupted run goes on where it stopped.

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxcorr import trace
+from jaxcorr import trace, windows
 from jaxcorr.collect import collect, file_name, judge
 from jaxcorr.errors import InputError
 from jaxcorr.planner import PlanOptions
@@ -86,6 +86,18 @@ def test_sweep_points_have_files_of_their_own(tmp_path, wedge):
         "layer01_a1000_v50_ender3v2.mat",
     ]
     assert file_name(Job(121, PlanOptions()), SimulateOptions()) == "layer121_ender3v2.mat"
+
+
+def test_probes_have_files_of_their_own_beside_the_plain_one(tmp_path, wedge):
+    assert [f.is_new for f in collect("wedge", wedge, 1, SimulateOptions(), tmp_path)] == [True]
+    options = SimulateOptions(probe_um=(50.0, 12.5))
+    files = list(collect("wedge", wedge, 1, options, tmp_path))
+    assert [(f.path.name, f.is_new) for f in files] == [
+        ("layer01_ender3v2.mat", False),
+        ("layer01_p50_ender3v2.mat", True),
+        ("layer01_p12.5_ender3v2.mat", True),
+    ]
+    assert len({windows.layer_of(trace.name_of(f.path)) for f in files}) == 1
 
 
 def test_judge_names_what_is_implausible(tmp_path, wedge):

@@ -135,7 +135,8 @@ def test_options_mean_the_same(tmp_path):
     octave(
         "collect_data('boat', 48, 'off', {'jitter', 'floor'}, 'damping', 'ground', "
         "'sweep_accel_mm_s2', [400 2000], 'sweep_velocity_mm_s', 150, "
-        "'junction_deviation_mm', 0.02, 'microstep_um', 6, 'plant_rate_hz', 4000, 'rate_hz', 200)",
+        "'junction_deviation_mm', 0.02, 'microstep_um', 6, 'plant_rate_hz', 4000, 'rate_hz', 200, "
+        "'probe_um', [50 120])",
         tmp_path,
     )
     options = SimulateOptions(
@@ -146,10 +147,11 @@ def test_options_mean_the_same(tmp_path):
         rate_hz=200.0,
         sweep_accel_mm_s2=(400.0, 2000.0),
         sweep_velocity_mm_s=(150.0,),
+        probe_um=(50.0, 120.0),
     )
     path = find_part("boat")[0]
     twins = list(collect("boat", path, 48, options, tmp_path / "twin"))
-    assert len(twins) == 2
+    assert len(twins) == 6
     for made in twins:
         octaves = trace.read(tmp_path / made.path.relative_to(tmp_path / "twin"))
         assert_same(octaves, dict(trace.read(made.path).fields))

@@ -47,6 +47,7 @@ FIELDS = [
     "is_extruding",
     "is_travel",
     "layer_num",
+    "feature_code",
 ] + [f"{source}_{axis}" for source in SOURCES for axis in "xy"]
 
 
@@ -121,6 +122,16 @@ def test_retraction_neither_extrudes_nor_travels(three_layers):
     assert not np.any((f["is_extruding"] | f["is_travel"])[still])
 
 
+def test_each_sample_has_the_kind_of_the_move_under_way(standard, three_layers):
+    for program, is_still in ((standard, False), (three_layers, True)):
+        f = only(program)[0]
+        kinds = np.array(gcode.FEATURES)[f["feature_code"].astype(int)]
+        assert set(kinds[f["is_travel"]]) == (set() if is_still else {"travel"})
+        resting = ~f["is_travel"] & ~f["is_extruding"]
+        assert set(kinds[resting]) == ({"retraction"} if is_still else set())
+        assert not {"travel", "retraction"} & set(kinds[f["is_extruding"]])
+
+
 @pytest.mark.parametrize("off", SOURCES)
 def test_a_source_that_is_off_contributes_nothing(standard, off):
     options = dataclasses.replace(DEFAULT, sources=sources_without([off]))
@@ -191,7 +202,47 @@ def test_options_reach_the_plant(standard):
     np.testing.assert_array_equal(rms["friction_y"], stock["friction_y"])
 
 
+def test_a_probe_moves_the_command_and_the_sources_add_up_to_what_is_left(three_layers):
+    options = dataclasses.replace(DEFAULT, probe_um=(50.0, 100.0))
+    results = list(simulate_layers(three_layers, [1, 2], options, "p"))
+    assert [(r.job.layer, r.job.probe_um) for r in results[:4]] == [
+        (1, 0),
+        (1, 50),
+        (1, 100),
+        (2, 0),
+    ]
+    plain, small, large = (result.fields for result in results[:3])
+    assert list(plain) == FIELDS
+    assert list(small) == [*FIELDS, "x_cmd", "y_cmd", "vx_cmd", "vy_cmd"]
+    assert results[1].params["probe_um"] == 50.0
+    for f, rms_mm in ((small, 0.05), (large, 0.1)):
+        for axis in "xy":
+            np.testing.assert_array_equal(f[f"{axis}_ref"], plain[f"{axis}_ref"])
+            moved = f[f"{axis}_cmd"] - f[f"{axis}_ref"]
+            assert moved[0] == 0.0
+            assert np.sqrt(np.mean(moved**2)) == pytest.approx(rms_mm, rel=0.4)
+            sped = f[f"v{axis}_cmd"] - f[f"v{axis}_ref"]
+            np.testing.assert_allclose(sped[1:-1], (moved[2:] - moved[:-2]) * 50.0, atol=1e-9)
+            lag = sum(f[f"{source}_{axis}"] for source in SOURCES)
+            np.testing.assert_allclose(f[f"error_{axis}"], moved + lag, atol=1e-12)
+            np.testing.assert_allclose(
+                f[f"{axis}_act"] - f[f"{axis}_ref"], f[f"error_{axis}"], atol=1e-12
+            )
+    assert small["x_cmd"][50] - small["x_ref"][50] != large["x_cmd"][50] - large["x_ref"][50]
+    np.testing.assert_array_equal(plain["error_x"], only(three_layers)[0]["error_x"])
+
+
+def test_without_sources_the_head_is_where_a_probed_command_is(three_layers):
+    options = SimulateOptions(sources=(), probe_um=(80.0,))
+    f = only(three_layers, options)[1]
+    np.testing.assert_allclose(f["x_act"], f["x_cmd"], atol=1e-12)
+    assert rms_by_source(f)["total"] > 50.0
+
+
 def test_refusals():
+    for value in (0.0, -5.0, 2000.0, np.nan):
+        with pytest.raises(InputError, match=r"expected 0 < probe_um <= 1000, got"):
+            SimulateOptions(probe_um=(value,))
     with pytest.raises(InputError, match=r"expected sources among .*, got 'wobble'"):
         SimulateOptions(sources=("wobble",))
     with pytest.raises(InputError, match=r"expected microstep_um >= 0, got -1"):

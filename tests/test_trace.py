@@ -83,6 +83,29 @@ def test_write_then_read_gives_back_columns_and_nested_settings(tmp_path):
     assert scipy.io.loadmat(path, mat_dtype=True)[trace.STRUCT][0, 0]["is_travel"].dtype == bool
 
 
+@pytest.mark.parametrize("write", [write_v5, write_v73])
+def test_without_a_command_the_reference_is_it(tmp_path, write):
+    names = ("x_cmd", "vy_cmd", "lag_x", "lag_y")
+    plain = trace.read(write(tmp_path / "plain.mat", circle()), names)
+    np.testing.assert_array_equal(plain.fields["x_cmd"], circle()["x_ref"])
+    np.testing.assert_array_equal(plain.fields["vy_cmd"], circle()["vy_ref"])
+    np.testing.assert_array_equal(plain.fields["lag_x"], circle()["error_x"])
+    assert "x_cmd" not in trace.read(plain.path).fields
+    moved = circle() | {"x_cmd": circle()["x_ref"] + 0.25}
+    read = trace.read(write(tmp_path / "moved.mat", moved), names)
+    np.testing.assert_allclose(read.fields["lag_x"], circle()["error_x"] - 0.25, atol=1e-12)
+    np.testing.assert_array_equal(read.fields["lag_y"], circle()["error_y"])
+    np.testing.assert_array_equal(read.fields["x_cmd"], moved["x_cmd"])
+
+
+def test_a_lag_that_nothing_gives_is_missing(tmp_path):
+    columns = {name: c for name, c in circle().items() if name != "error_x"}
+    found = trace.read(write_v5(tmp_path / "a.mat", columns), ("lag_x", "lag_y", "time"))
+    assert "lag_y" in found.fields
+    with pytest.raises(InputError, match=r"expected field 'lag_x' in simulation_data"):
+        trace.check(found, RATE_HZ, ("lag_x",))
+
+
 def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         trace.write(tmp_path / "layer.mat", circle(), {"bad": object()})

@@ -149,4 +149,5 @@ def test_a_layer_at_several_speeds_is_never_divided():
     layers = {s: {name[:9] for name in members} for s, members in dealt.items()}
     assert [len(layers[s]) for s in windows.SPLITS] == [8, 1, 1]
     assert len(set.union(*layers.values())) == 10
-    assert windows.layer_of("d/layer07_v60_ender3v2") == windows.layer_of("d/layer07_ender3v2")
+    for point in ("_v60", "_p50", "_a300_p12.5", "_a300_v100_p50"):
+        assert windows.layer_of(f"d/layer07{point}_ender3v2") == "d/layer07_ender3v2"

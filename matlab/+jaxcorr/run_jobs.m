@@ -9,7 +9,8 @@ function run_jobs(program, jobs, options, part)
 began = now(); %#ok<TNOW1> Octave 7 has no datetime
 parfor k = 1:numel(jobs)
     job = jobs(k);
-    fields = jaxcorr.simulate_layer(program, job.layer, options, part, job.plan);
+    fields = jaxcorr.simulate_layer(program, job.layer, options, part, job.plan, ...
+        job.probe_um);
     jaxcorr.write_trace(job.file, fields, job.params);
     report(job.file, fields, jobs, began);
 end

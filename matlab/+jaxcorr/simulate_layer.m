@@ -1,4 +1,4 @@
-function fields = simulate_layer(program, layer, options, part, plan_options)
+function fields = simulate_layer(program, layer, options, part, plan_options, probe_um)
 %SIMULATE_LAYER   Simulates a layer: plan, reference, plant, disturbances, error of each source.
 %   FIELDS = SIMULATE_LAYER(PROGRAM, LAYER, OPTIONS, PART) takes a program of PARSE_GCODE, a layer
 %   from 1, SIMULATE_OPTIONS and the part's name, which enters the random numbers, and returns every
@@ -6,6 +6,10 @@ function fields = simulate_layer(program, layer, options, part, plan_options)
 %
 %   FIELDS = SIMULATE_LAYER(PROGRAM, LAYER, OPTIONS, PART, PLAN_OPTIONS) takes another point of a
 %   sweep than OPTIONS.plan.
+%
+%   FIELDS = SIMULATE_LAYER(PROGRAM, LAYER, OPTIONS, PART, PLAN_OPTIONS, PROBE_UM) follows a command
+%   that differs from the reference by random knots of this RMS (PROBE_KNOTS). r below is then the
+%   command; the sources add up to actual - command, and error stays actual - reference.
 %
 %   Errors are differences between runs that have one source more, so that they add up to the total:
 %
@@ -23,23 +27,33 @@ function fields = simulate_layer(program, layer, options, part, plan_options)
 if nargin < 5
     plan_options = options.plan;
 end
+if nargin < 6
+    probe_um = 0;
+end
 plan = jaxcorr.plan_layer(program, layer, plan_options);
 % The last sample is at or before the end, within 1e-6 of a sample; two at least.
 num_samples = max(floor(plan.total_s * options.rate_hz + 1e-6) + 1, 2);
 [late_s, floor_mm] = draw(num_samples, layer, options, part, plan_options);
-elastic = elastic_error(plan, num_samples, late_s, options);
+probe = draw_probe(num_samples, layer, options, part, plan_options, probe_um);
+elastic = elastic_error(plan, num_samples, late_s, probe, options);
 
 time_s = (0:num_samples - 1)' / options.rate_hz;
 samples = jaxcorr.sample_plan(plan, time_s);
 keep = 1:options.every:size(late_s, 1);
-micro = jaxcorr.microstep(samples.position_mm(:, 1:2), microstep_mm(options));
-late = -samples.velocity_mm_s(:, 1:2) .* late_s(keep, :);
+command = struct('position_mm', samples.position_mm(:, 1:2) + probe.position_mm(keep, :), ...
+    'velocity_mm_s', samples.velocity_mm_s(:, 1:2) + probe.velocity_mm_s(keep, :));
+micro = jaxcorr.microstep(command.position_mm, microstep_mm(options));
+late = -command.velocity_mm_s .* late_s(keep, :);
 errors = cat(3, elastic(:, :, 1), elastic(:, :, 2) - elastic(:, :, 1), ...
     elastic(:, :, 3) - elastic(:, :, 2), elastic(:, :, 4) + micro - elastic(:, :, 3), ...
     elastic(:, :, 5) + late - elastic(:, :, 4), floor_mm(keep, :));
 errors(:, :, ~ismember(jaxcorr.source_names(), options.sources)) = 0;
 
-fields = jaxcorr.trace_fields(plan, samples, time_s, errors, layer);
+if probe_um > 0
+    fields = jaxcorr.trace_fields(plan, samples, time_s, errors, layer, command);
+else
+    fields = jaxcorr.trace_fields(plan, samples, time_s, errors, layer);
+end
 end
 
 function [late_s, floor_mm] = draw(num_samples, layer, options, part, plan_options)
@@ -54,17 +68,22 @@ floor_mm = jaxcorr.floor_noise(num, options.floor_um / 1000 * is_on(2), options.
     options.plant.rate_hz);
 end
 
-function seed = random_seed(layer, options, part, plan_options)
+function probe = draw_probe(num_samples, layer, options, part, plan_options, probe_um)
+% What the probe adds to the reference, at the plant's rate.
+seed = random_seed(layer, options, part, plan_options, round(1000 * probe_um));
+knots = jaxcorr.probe_knots(seed, num_samples, probe_um / 1000, options.rate_hz);
+[position, velocity] = jaxcorr.correction_curve(knots, options.rate_hz, options.every);
+probe = struct('position_mm', position, 'velocity_mm_s', velocity);
+end
+
+function seed = random_seed(layer, options, part, plan_options, varargin)
 % Below 2^31, from all that names a trace, not from what else is simulated.
 sweep = round(1000 * [plan_options.accel_mm_s2, plan_options.velocity_mm_s]);
 sweep(isnan(sweep)) = 0;
-seed = 1;
-for word = [options.seed, double(part), 256, layer, sweep]
-    seed = mod(48271 * (seed + word), 2^31 - 1);
-end
+seed = jaxcorr.probe_seed([options.seed, double(part), 256, layer, sweep, varargin{:}]);
 end
 
-function elastic = elastic_error(plan, num_samples, late_s, options)
+function elastic = elastic_error(plan, num_samples, late_s, probe, options)
 % The plant's error, samples by axes by lanes: velocity steps, reference, with friction, with
 % microsteps, with jitter. In blocks, so that a long layer takes no more memory than a short one.
 num_lanes = 5;
@@ -77,19 +96,19 @@ elastic = zeros(num_samples, 2 * num_lanes);
 for first = 1:block_samples:num_samples - 1
     last = min(first + block_samples, num_samples);
     index = ((first - 1) * options.every + 1:(last - 1) * options.every + 1)';
-    [position, velocity] = commands(plan, index, late_s(index, :), options);
+    [position, velocity] = commands(plan, index, late_s(index, :), probe, options);
     [elastic(first + 1:last, :), state] = jaxcorr.run_plant(matrices, state, axis, ...
         reshape([has_friction; has_friction], 1, []), position, velocity, options.every);
 end
 elastic = reshape(elastic, num_samples, 2, num_lanes);
 end
 
-function [position, velocity] = commands(plan, index, late_s, options)
+function [position, velocity] = commands(plan, index, late_s, probe, options)
 % Of the motors, at the plant's samples INDEX, from 1: x and y of each lane side by side.
 time_s = (index - 1) / options.plant.rate_hz;
 samples = jaxcorr.sample_plan(plan, time_s);
-r = samples.position_mm(:, 1:2);
-v = samples.velocity_mm_s(:, 1:2);
+r = samples.position_mm(:, 1:2) + probe.position_mm(index, :);
+v = samples.velocity_mm_s(:, 1:2) + probe.velocity_mm_s(index, :);
 [step_v, step_r] = jaxcorr.sample_velocity_steps(plan, time_s);
 [micro, slope] = jaxcorr.microstep(r, microstep_mm(options));
 micro_v = v .* (1 + slope);

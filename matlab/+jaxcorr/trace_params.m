@@ -1,7 +1,7 @@
-function params = trace_params(layer, options, part, plan_options, slicer)
+function params = trace_params(layer, options, part, plan_options, slicer, probe_um)
 %TRACE_PARAMS   How a trace is made.
-%   PARAMS = TRACE_PARAMS(LAYER, OPTIONS, PART, PLAN_OPTIONS, SLICER) returns a nested struct of
-%   numbers and texts; NaN in plan stands for "as in the G-code".
+%   PARAMS = TRACE_PARAMS(LAYER, OPTIONS, PART, PLAN_OPTIONS, SLICER, PROBE_UM) returns a nested
+%   struct of numbers and texts; NaN in plan stands for "as in the G-code".
 %
 %   See also SIMULATE_LAYER, WRITE_TRACE.
 
@@ -9,7 +9,7 @@ names = jaxcorr.source_names();
 sources = cell2struct(num2cell(double(ismember(names, options.sources))), names, 2);
 params = struct('simulator', 'jaxcorr matlab', 'sign', 'error = actual - reference', ...
     'part', part, 'slicer', slicer, 'layer', layer, 'seed', options.seed, ...
-    'sample_rate_hz', options.rate_hz, 'sources', sources, ...
+    'sample_rate_hz', options.rate_hz, 'sources', sources, 'probe_um', probe_um, ...
     'microstep_um', options.microstep_um, 'jitter_cycles', options.jitter_cycles, ...
     'floor_um', options.floor_um, 'floor_hz', options.floor_hz, 'plan', plan_options, ...
     'plant', options.plant);
