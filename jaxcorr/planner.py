@@ -74,6 +74,7 @@ class Plan:
     length_mm: np.ndarray  # (N,)
     extrude_mm: np.ndarray  # (N,)
     layer: np.ndarray  # (N,)
+    feature: np.ndarray  # (N,) index into gcode.FEATURES
     accel_mm_s2: np.ndarray  # (N,)
     entry_v: np.ndarray  # (N,) mm/s along the move
     peak_v: np.ndarray  # (N,)
@@ -243,6 +244,7 @@ def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Pl
         length_mm=length,
         extrude_mm=extrude,
         layer=program.layer[index],
+        feature=program.feature[index],
         accel_mm_s2=accel,
         entry_v=entry_v,
         peak_v=peak_v,

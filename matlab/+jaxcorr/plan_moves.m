@@ -4,9 +4,9 @@ function plan = plan_moves(program, options)
 %   PLAN = PLAN_MOVES(PROGRAM, OPTIONS) takes options as PLAN_OPTIONS gives them.
 %
 %   PLAN is a struct of arrays over N moves: start_mm and direction (unit vector over x, y, z; zero
-%   for an E-only move), N-by-3; length_mm, extrude_mm, accel_mm_s2; entry_v, peak_v and exit_v,
-%   mm/s along the move; start_s, when it begins, with its pause dwell_s; accel_s, cruise_s and
-%   decel_s. total_s is the time of the whole plan.
+%   for an E-only move), N-by-3; length_mm, extrude_mm, accel_mm_s2; feature, an index into
+%   FEATURES; entry_v, peak_v and exit_v, mm/s along the move; start_s, when it begins, with its
+%   pause dwell_s; accel_s, cruise_s and decel_s. total_s is the time of the whole plan.
 %
 %   The length of a move is its way in x, y, z, or that of E where only E moves. With u the unit
 %   vector over x, y, z, e (E of an E-only move counts 1):
@@ -56,7 +56,8 @@ node_v2 = jaxcorr.look_ahead(node_v2, 2 * accel .* length_mm);
 direction = u(:, 1:3);
 direction(~has_path, :) = 0;
 plan = struct('start_mm', program.start_mm, 'direction', direction, 'length_mm', length_mm, ...
-    'extrude_mm', program.extrude_mm, 'accel_mm_s2', accel, 'dwell_s', program.dwell_s);
+    'extrude_mm', program.extrude_mm, 'feature', program.feature, 'accel_mm_s2', accel, ...
+    'dwell_s', program.dwell_s);
 plan = add_trapezoids(plan, node_v2, cruise_v);
 ends = cumsum(plan.dwell_s + plan.accel_s + plan.cruise_s + plan.decel_s);
 plan.start_s = [0; ends(1:end - 1)];
