@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxcorr.stream import Predictor as Predictor
+    from jaxcorr.predictor import Predictor as Predictor
 
 __all__ = ["Predictor"]
 
@@ -11,7 +11,7 @@ __all__ = ["Predictor"]
 def __getattr__(name: str) -> Any:
     """Loads the predictor, and jax with it, only when it is asked for."""
     if name == "Predictor":
-        from jaxcorr.stream import Predictor
+        from jaxcorr.predictor import Predictor
 
         return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ def measure(
     samples: Sequence[Sequence[float]],
     num_calls: int,
     rate_hz: float | None = None,
+    restart_fn: Callable[[], object] | None = None,
 ) -> dict:
     """Wall-clock latency of single calls, a tenth as many of them to warm up first.
 
@@ -24,11 +25,12 @@ def measure(
         samples: reused in turn.
         num_calls: timed calls.
         rate_hz: calls are spaced to this rate; back to back where it is None.
+        restart_fn: called, untimed, before the first sample and each time that they start over.
     Returns:
         p50_us, p90_us, p99_us, p99_9_us, max_us, mean_us, calls_per_s, num_calls.
     """
-    time_calls(call, samples, max(num_calls // 10, 1))
-    return summarize(time_calls(call, samples, num_calls, rate_hz))
+    time_calls(call, samples, max(num_calls // 10, 1), restart_fn=restart_fn)
+    return summarize(time_calls(call, samples, num_calls, rate_hz, restart_fn))
 
 
 def time_calls(
@@ -36,6 +38,7 @@ def time_calls(
     samples: Sequence[Sequence[float]],
     num_calls: int,
     rate_hz: float | None = None,
+    restart_fn: Callable[[], object] | None = None,
 ) -> ndarray:
     """Microseconds that each of `num_calls` calls took; the arguments are those of `measure`.
 
@@ -46,6 +49,8 @@ def time_calls(
     due = time.perf_counter()
     for i in range(num_calls):
         sample = samples[i % len(samples)]
+        if restart_fn is not None and i % len(samples) == 0:
+            restart_fn()
         if rate_hz is not None:
             due += 1 / rate_hz
             time.sleep(max(0.0, due - time.perf_counter()))

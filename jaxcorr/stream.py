@@ -1,31 +1,23 @@
-"""The deployed predictor: one raw sample in, one predicted error out, state carried in between.
+"""A run's best model, loaded, and its functional step: state in, state and errors out.
 
-`Predictor` is for control code; `load_weights` and `make_step` are the functional form below it.
-It reads a run folder and knows nothing of training data or metrics.
+Control code has `predictor.py` above this. The module reads a run folder and knows nothing of
+training data or metrics.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float32
-from numpy import ndarray
-from numpy.typing import ArrayLike
+from jaxtyping import Array
 
-from jaxcorr import checkpoint, model, runs
-from jaxcorr.errors import InputError
+from jaxcorr import checkpoint, model, ranges
 from jaxcorr.model import Carry, Weights
 from jaxcorr.normalize import Scale
+from jaxcorr.ranges import Ranges
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
-
-# No printer's position (mm) or speed (mm/s) comes near; beyond it float32 arithmetic would overflow
-# and spoil the state for good.
-MOST = 1e6
 
 # A call that waits for its result gains nothing from a second thread, and on two cores the
 # hand-over costs more than the arithmetic: 44 us (p99 132) with it, 17 us (p99 25) without, at
@@ -36,12 +28,13 @@ StepFn = Callable[[Weights, Carry, Array], tuple[Carry, Array]]
 
 
 class Loaded(NamedTuple):
-    """A run's best model so far."""
+    """A run's best model so far; `ranges` is None for runs of before they were kept."""
 
     spec: Spec
     weights: Weights
     best_epoch: int
     is_finished: bool
+    ranges: Ranges | None
 
 
 def load_weights(run: Run) -> Loaded:
@@ -59,7 +52,10 @@ def load_weights(run: Run) -> Loaded:
     progress = kept["progress"]
     waited = progress["epoch"] - progress["best_epoch"]
     is_finished = progress["epoch"] >= spec.train.epochs or 0 < spec.train.patience <= waited
-    return Loaded(spec, weights, progress["best_epoch"], is_finished)
+    known = ranges.read_ranges(
+        run.read_json("stats.json"), spec.data.features, f"{run.path}/stats.json"
+    )
+    return Loaded(spec, weights, progress["best_epoch"], is_finished, known)
 
 
 def make_step(spec: Spec) -> StepFn:
@@ -69,103 +65,3 @@ def make_step(spec: Spec) -> StepFn:
     `model.carry_for(spec, streams)`, are not donated, and may be kept to go back to.
     """
     return jax.jit(lambda weights, carry, samples: model.step(spec, weights, carry, samples))
-
-
-class Predictor:
-    """Predicts the error of one printer, sample by sample.
-
-    Compiled and warmed up once loaded. The weights are constants of the compiled step and the carry
-    is one flat, donated vector, so a call passes two small arrays and no trees: half the latency of
-    the functional form.
-    """
-
-    def __init__(self, spec: Spec, weights: Weights):
-        self.spec = spec
-        start, self._unravel = ravel_pytree(model.carry_for(spec, 1))
-        self._start = np.asarray(start)
-        # Kept by the predictor: numpy copies, so nothing of the caller's can be donated.
-        frozen = jax.tree.map(np.asarray, weights)
-
-        def step_flat(carry: Array, sample: Array) -> tuple[Array, Array]:
-            after, errors = model.step(spec, frozen, self._unravel(carry), sample[None])
-            return ravel_pytree(after)[0], errors[0]
-
-        def ahead_flat(carry: Array, samples: Array) -> tuple[Array, Array]:
-            after, errors = model.unroll(spec, frozen, self._unravel(carry), samples[:, None])
-            return ravel_pytree(after)[0], errors[:, 0]
-
-        self._step_fn = jax.jit(step_flat, donate_argnums=0)
-        self._ahead_fn = jax.jit(ahead_flat)
-        self._sample = np.zeros(len(spec.data.features), np.float32)
-        self.reset()
-        for _ in range(3):
-            self._step_fn(jnp.array(self._start), self._sample)
-
-    @classmethod
-    def load(cls, run: str | Path) -> "Predictor":
-        """The predictor of a run: its folder, its id, a unique start of that, or `latest`.
-
-        Raises:
-            InputError: no such run, or a file of it is missing or damaged.
-        """
-        loaded = load_weights(runs.find(str(run)))
-        return cls(loaded.spec, loaded.weights)
-
-    def step(self, *sample: float) -> tuple[float, ...]:
-        """Predicts the error that belongs to the newest sample and carries the state on.
-
-        Args:
-            sample: the features in the spec's order; by default x, y (mm), vx, vy (mm/s) of the
-                reference.
-        Returns:
-            error = actual - reference per axis (mm), `horizon` samples after this one.
-        Raises:
-            InputError: a value is not finite, not within 1e6, or their number is wrong; the state
-                stays as it was.
-        """
-        if len(sample) != len(self._sample) or not all([-MOST < value < MOST for value in sample]):
-            raise InputError(
-                f"step: expected finite {', '.join(self.spec.data.features)} within {MOST:g}, got "
-                f"{sample}. The state is unchanged; pass the sample again."
-            )
-        self._sample[:] = sample
-        self._carry, errors = self._step_fn(self._carry, self._sample)
-        # Reading through numpy waits for the result without a copy on the CPU.
-        return tuple(np.asarray(errors).tolist())
-
-    def predict_ahead(self, samples: ArrayLike) -> Float32[ndarray, "t k"]:
-        """Errors (mm) for t samples that follow the newest one, in one call; the state stays.
-
-        Compiles once for each new t.
-
-        Args:
-            samples: t rows of features, as `step` takes them.
-        Raises:
-            InputError: a value is not finite or not within 1e6, or the shape is wrong.
-        """
-        block = np.asarray(samples, np.float32)
-        is_table = block.ndim == 2 and len(block) and block.shape[1] == len(self._sample)
-        if not is_table or not (np.abs(block) < MOST).all():
-            raise InputError(
-                f"predict_ahead: expected finite samples within {MOST:g} of shape "
-                f"(t, {len(self._sample)}), got shape {block.shape}. Pass one row for each sample."
-            )
-        return np.asarray(self._ahead_fn(self._carry, block)[1])
-
-    def reset(self) -> None:
-        """Back to before the first sample."""
-        self._carry = jnp.array(self._start)
-
-    @property
-    def carry(self) -> Float32[ndarray, " size"]:
-        """A copy of the state, to go back to by assigning it."""
-        return np.array(self._carry)
-
-    @carry.setter
-    def carry(self, value: Float32[ndarray, " size"]) -> None:
-        if np.shape(value) != self._start.shape or not np.isfinite(value).all():
-            raise InputError(
-                f"carry: expected finite values of shape {self._start.shape}, got shape "
-                f"{np.shape(value)}. Assign a value read from this predictor's carry."
-            )
-        self._carry = jnp.array(value, jnp.float32)

@@ -1,0 +1,180 @@
+"""The model compiled for control code: one flat state a lane, and nothing left to compile later.
+
+A lane is a stream of samples at the model's rate. Several lanes take turns where samples come at a
+multiple of that rate, and several printers may stream side by side; then every lane holds one state
+for each of them. A call passes one array, state and sample together, and gets one back, predictions
+and state: half the latency of passing trees. Weights are constants of the compiled functions. The
+module does not judge samples.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Float32
+from numpy import ndarray
+
+from jaxcorr import model
+from jaxcorr.errors import InputError
+from jaxcorr.model import Weights
+from jaxcorr.spec import Spec
+
+# Rows per call of `look_ahead`: every length is made of such blocks, so that no length compiles.
+BLOCK = 32
+WARM_UP = 3  # calls
+
+Compiled = Callable[..., Any]
+
+
+class Lanes:
+    """States of a model's streams, and the compiled functions that move them on.
+
+    Attributes:
+        num_lanes: that take turns.
+        turn: the lane that gets the next sample.
+    """
+
+    def __init__(
+        self, spec: Spec, weights: Weights, num_lanes: int = 1, num_streams: int | None = None
+    ):
+        """Compiles and warms up.
+
+        Args:
+            num_lanes: that take turns.
+            num_streams: side by side; None for one without an axis of its own.
+        Raises:
+            InputError: the weights do not give finite predictions.
+        """
+        self.num_lanes, self.turn = num_lanes, 0
+        self._side = () if num_streams is None else (num_streams,)
+        self._num_targets = len(spec.data.targets)
+        start, unravel = ravel_pytree(model.carry_for(spec, 1))
+        self._start = np.asarray(start)
+        self._num_features = len(spec.data.features)
+        # Numpy copies, so nothing of the caller's can change under the compiled functions.
+        frozen = jax.tree.map(np.asarray, weights)
+
+        def step(joined: Array) -> Array:
+            carry, sample = joined[: self._start.size], joined[self._start.size :]
+            after, errors = model.step(spec, frozen, unravel(carry), sample[None])
+            return jnp.concatenate([errors[0], ravel_pytree(after)[0]])
+
+        def block(carry: Array, samples: Array) -> tuple[Array, Array]:
+            after, errors = model.unroll(spec, frozen, unravel(carry), samples[:, None])
+            return ravel_pytree(after)[0], errors[:, 0]
+
+        shape = (*self._side, self._start.size + self._num_features)
+        self._joined = [np.zeros(shape, np.float32) for _ in range(num_lanes)]
+        self._scratch = np.zeros(shape, np.float32)
+        self._step_fn = _compile(step if num_streams is None else jax.vmap(step), shape)
+        many = num_lanes * (num_streams or 1)
+        self._block_fn = _compile(
+            jax.vmap(block, in_axes=(0, 1), out_axes=(0, 1)),
+            (many, self._start.size),
+            (BLOCK, many, self._num_features),
+        )
+        self.reset()
+        self._check_warm_up()
+
+    def _check_warm_up(self) -> None:
+        errors = np.zeros(0)
+        for _ in range(WARM_UP):
+            errors = np.asarray(self._step_fn(self._scratch))[..., : self._num_targets]
+            self.look_ahead(np.zeros((1, *self._side, self._num_features), np.float32))
+        if not np.isfinite(errors).all():
+            raise InputError(
+                f"weights: expected finite predictions, got {errors.ravel().tolist()} for a sample "
+                "of zeros. The weights are damaged; train the run again."
+            )
+
+    def advance(self, sample: Any) -> Float32[ndarray, "*n k"]:
+        """Predicts on the next lane's next sample and carries its state on.
+
+        Args:
+            sample: the features, or a row of them for each stream.
+        """
+        joined, size = self._joined[self.turn], self._start.size
+        joined[..., size:] = sample
+        # Reading through numpy waits for the result without a copy on the CPU.
+        result = np.asarray(self._step_fn(joined))
+        joined[..., :size] = result[..., self._num_targets :]
+        self.skip()
+        return result[..., : self._num_targets]
+
+    def skip(self) -> None:
+        """Leaves a lane without its sample; its state stays as it is."""
+        self.turn = (self.turn + 1) % self.num_lanes
+
+    def warm(self) -> None:
+        """Runs the step once on a state that nobody reads: brings code and weights into cache."""
+        np.asarray(self._step_fn(self._scratch)).tolist()
+
+    def look_ahead(self, samples: Float[ndarray, "t *n f"]) -> Float32[ndarray, "t *n k"]:
+        """Predictions for samples that follow; the states stay as they are."""
+        per_block = BLOCK * self.num_lanes
+        num_blocks = -(-len(samples) // per_block)
+        padded = np.zeros((num_blocks * per_block, *samples.shape[1:]), np.float32)
+        padded[: len(samples)] = samples  # what follows changes nothing before it
+        carry: Any = self.state.reshape(-1, self._start.size)
+        errors = []
+        for rows in padded.reshape(num_blocks, BLOCK, len(carry), self._num_features):
+            carry, found = self._block_fn(carry, rows)
+            errors.append(np.asarray(found))
+        joined = np.concatenate(errors).reshape(len(padded), *self._side, self._num_targets)
+        return joined[: len(samples)]
+
+    def reset(self, streams: Any = ...) -> None:
+        """Some or all streams back to before their first sample, in every lane."""
+        for lane in range(self.num_lanes):
+            self.reset_lane(lane, streams)
+
+    def reset_lane(self, lane: int, streams: Any = ...) -> None:
+        """Some or all streams of one lane back to before their first sample."""
+        self._joined[lane][..., : self._start.size][streams] = self._start
+
+    @property
+    def state(self) -> Float32[ndarray, "*lanes_streams size"]:
+        """A copy of all states, the lane whose turn is next first; one lane has no axis."""
+        order = [(self.turn + i) % self.num_lanes for i in range(self.num_lanes)]
+        states = np.stack([self._joined[i][..., : self._start.size] for i in order])
+        return states if self.num_lanes > 1 else states[0]
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        shape = (*(self.num_lanes,)[: self.num_lanes > 1], *self._side, self._start.size)
+        found = np.asarray(value)
+        if found.shape != shape or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+            raise InputError(
+                f"carry: expected finite values of shape {shape}, got {found.dtype} of shape "
+                f"{found.shape}. Assign a value read from this predictor's carry."
+            )
+        self.turn = 0
+        for joined, state in zip(self._joined, found.reshape(self.num_lanes, -1), strict=True):
+            joined[..., : self._start.size] = state.reshape(*self._side, -1)
+
+
+def count_lanes(spec: Spec, rate_hz: float | None) -> int:
+    """How many lanes take turns so that samples at this rate suit a spec's model.
+
+    Raises:
+        InputError: the rate is no whole multiple of the model's.
+    """
+    own = spec.data.sample_rate_hz
+    ratio = 1.0 if rate_hz is None else rate_hz / own
+    count = round(ratio) if np.isfinite(ratio) else 0
+    if count < 1 or abs(ratio - count) > 1e-6:
+        raise InputError(
+            f"rate_hz: expected a whole multiple of the model's {own:g} Hz, got {rate_hz:g}. "
+            "Resample to such a rate, or train on traces at yours (data.sample_rate_hz)."
+        )
+    return count
+
+
+def _compile(function: Callable[..., Any], *shapes: tuple[int, ...]) -> Compiled:
+    """Ahead of time, for the CPU: one sample costs less than a launch on any other device."""
+    arguments = [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        return jax.jit(function).lower(*arguments).compile()

@@ -1,0 +1,96 @@
+"""What a training split spans, so that a predictor can tell when it leaves known ground.
+
+Each feature's range, and how each axis changes from sample to sample. The module knows arrays and
+names of features; it judges nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from jaxcorr.errors import InputError
+
+
+class Axis(NamedTuple):
+    """Where an axis's position and velocity stand among the features."""
+
+    letter: str
+    position: int
+    velocity: int
+
+
+class Ranges(NamedTuple):
+    """What a training split spans: each feature, and each axis from sample to sample.
+
+    Attributes:
+        low, high: of each feature, in its unit.
+        jump_mm: of each axis: most that the way differs from (v0 + v1) / 2 times the period.
+        accel_mm_s2: of each axis: most that the velocity changes, per second.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    jump_mm: tuple[float, ...]
+    accel_mm_s2: tuple[float, ...]
+
+
+def find_axes(features: Sequence[str]) -> tuple[Axis, ...]:
+    """The axes of which both the reference's position and velocity are among the features."""
+    index = {name: i for i, name in enumerate(features)}
+    pairs = ((letter, f"{letter}_ref", f"v{letter}_ref") for letter in "xyz")
+    return tuple(Axis(c, index[p], index[v]) for c, p, v in pairs if p in index and v in index)
+
+
+def measure_ranges(
+    features: Sequence[str], rows: ndarray, first_row: ndarray, rate_hz: float
+) -> Ranges:
+    """What samples span.
+
+    Args:
+        features: names of the columns.
+        rows: (samples, features), traces end to end.
+        first_row: of each trace, none of them empty.
+        rate_hz: of the samples.
+    """
+    axes = find_axes(features)
+    low = np.full(len(features), np.inf)
+    high, jump, accel = -low, np.zeros(len(axes)), np.zeros(len(axes))
+    for part in np.split(rows, first_row[1:]):  # one trace in float64 at a time
+        trace = np.asarray(part, np.float64)
+        low, high = np.minimum(low, trace.min(axis=0)), np.maximum(high, trace.max(axis=0))
+        for i, (_, position, velocity) in enumerate(axes):
+            mean_v = (trace[1:, velocity] + trace[:-1, velocity]) / 2
+            off = np.diff(trace[:, position]) - mean_v / rate_hz
+            jump[i] = np.max(np.abs(off), initial=jump[i])
+            change = np.abs(np.diff(trace[:, velocity])) * rate_hz
+            accel[i] = np.max(change, initial=accel[i])
+    return Ranges(*(tuple(values.tolist()) for values in (low, high, jump, accel)))
+
+
+def read_ranges(stats: Any, features: Sequence[str], where: str) -> Ranges | None:
+    """The ranges that a run's stats.json holds; None where the run is too old to have them.
+
+    Raises:
+        InputError: they are not what `measure_ranges` found for these features.
+    """
+    if not isinstance(stats, dict) or "ranges" not in stats:
+        return None
+    num_axes, found = len(find_axes(features)), stats["ranges"]
+    sizes = {"low": len(features), "high": len(features), "jump_mm": num_axes}
+    sizes["accel_mm_s2"] = num_axes
+    try:
+        columns = {name: tuple(map(float, found[name])) for name in sizes}
+        is_good = all(
+            len(columns[name]) == size and np.isfinite(columns[name]).all()
+            for name, size in sizes.items()
+        )
+    except (KeyError, TypeError, ValueError):
+        is_good, columns = False, {}
+    if not is_good:
+        raise InputError(
+            f"{where}: expected finite ranges of {', '.join(features)}, got something else. "
+            "The file was altered; bring it back, or train the run again."
+        )
+    return Ranges(**columns)
