@@ -1,4 +1,4 @@
-"""The commands of `jaxcorr bench`: how fast it trains and predicts here, beside PyTorch."""
+"""The commands of `jaxcorr bench`: speed here, beside PyTorch, and memory by the size of data."""
 
 import json
 import tempfile
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Measures speed on this machine, beside PyTorch.")
+app = typer.Typer(no_args_is_help=True, help="Measures speed and memory on this machine.")
 
 SpecOption = Annotated[Path, typer.Option("--spec", help="The spec that trains and predicts.")]
 SetOption = Annotated[
@@ -24,6 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 DEFAULT_SPEC = Path("specs/medium_hybrid.toml")
 DEFAULT_SIZES = ["small", "medium", "large"]
+DEFAULT_LAYERS = [40, 200, 2000]
 
 
 @app.command()
@@ -104,6 +105,27 @@ def against_torch(
             spec, overrides, seconds, runs or Path(folder), console.err.print
         )
     _show(result, as_json, console_bench.show_contest)
+
+
+@app.command()
+def data(
+    spec: SpecOption = DEFAULT_SPEC,
+    overrides: SetOption = [],
+    layers: Annotated[
+        list[int], typer.Option(min=1, help="Trace files; repeat the option.")
+    ] = DEFAULT_LAYERS,
+    samples: Annotated[int, typer.Option(min=2, help="In each layer.")] = 5000,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Of training steps.")] = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measures time a sample and peak memory for growing sets of layers, made for it."""
+    from jaxcorr import bench, bench_data, console, console_bench
+
+    result: dict[str, Any] = {"machine": bench.describe(False), "spec": str(spec), "sets": []}
+    for count in layers:
+        console.err.print(f"loading and training on {count:,} layers")
+        result["sets"].append(bench_data.measure(spec, overrides, count, samples, seconds))
+    _show(result, as_json, console_bench.show_data)
 
 
 def _load(spec: Path, overrides: list[str], sizes: list[str], torch: bool) -> Any:

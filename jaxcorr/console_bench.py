@@ -1,4 +1,4 @@
-"""What `jaxcorr bench` shows: tables of rates, ratios and latencies. It formats, others measure."""
+"""What `jaxcorr bench` shows: tables of rates, ratios, latencies and memory; others measure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -117,6 +117,34 @@ def _contest_row(name: str, side: dict[str, Any], found: dict[str, Any]) -> Sequ
         f"{1e3 * found['overall']['mae_mm']:.2f}",
         *(number(found[axis]["r2"], 4) for axis in found),
     ]
+
+
+def show_data(result: dict[str, Any]) -> None:
+    """Prints a row for each set of layers: what a sample costs, and the peak of memory."""
+    show_machine(result["machine"])
+    rows = [
+        [
+            f"{found['layers']:,}",
+            f"{found['samples']:,}",
+            f"{found['begin_s']:.1f}",
+            *(f"{found[f'{key}_us']:.2f}" for key in ("load", "begin", "batch", "validate")),
+            f"{found['targets_per_s']:,.0f}",
+            f"{found['peak_mib']:,.0f}",
+        ]
+        for found in result["sets"]
+    ]
+    columns = (
+        "layers",
+        "samples",
+        "begin s",
+        "load us",
+        "begin us",
+        "batch us",
+        "validate us",
+        "targets/s",
+        "peak MiB",
+    )
+    out.print(table("us are of one sample or target", columns, rows))
 
 
 def _or_blank(value: float | None, digits: int) -> str:

@@ -79,7 +79,7 @@ LEVELS = (
     ("predictor", "model_card"),
     ("figures", "report_text", "experiment", "evaluate", "export", "bench"),
     ("figures_path", "figures_motion", "report_run", "ceiling", "comparison", "sweep"),
-    ("bench_contest", "bench_latency", "console", "evaluation"),
+    ("bench_contest", "bench_data", "bench_latency", "console", "evaluation"),
     ("session", "report", "console_evaluation", "console_sweep", "console_bench", "console_export"),
     ("cli_simulation", "cli_sweep", "cli_evaluation", "cli_bench", "cli_export"),
     ("cli",),
