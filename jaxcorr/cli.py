@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
-from jaxcorr import cli_bench, cli_evaluation, cli_simulation, cli_sweep
+from jaxcorr import (
+    cli_bench,
+    cli_compensation,
+    cli_evaluation,
+    cli_export,
+    cli_simulation,
+    cli_sweep,
+)
 from jaxcorr.errors import InputError
 
 app = typer.Typer(
@@ -26,8 +34,11 @@ app = typer.Typer(
 app.command(name="eval")(cli_evaluation.evaluate)
 app.command()(cli_simulation.plan)
 app.command()(cli_simulation.simulate)
+app.command()(cli_compensation.compensate)
+app.command()(cli_compensation.compensate_suite)
 app.command()(cli_sweep.sweep)
 app.command()(cli_sweep.table)
+app.command()(cli_export.export)
 app.add_typer(cli_bench.app, name="bench")
 
 SetOption = Annotated[
@@ -35,19 +46,26 @@ SetOption = Annotated[
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
 RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")]
-TracesOption = Annotated[
-    list[str], typer.Option("--traces", help="Use these .mat files instead of the test split.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def main() -> None:
     """Entry point: runs a command and turns expected failures into one line and an exit code."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except TyperException as error:
+        # Its text is the whole help where a command with subcommands got none.
+        text, context = error.format_message(), getattr(error, "ctx", None)
+        if text and "\n" not in text:
+            command = context.command_path if context else "jaxcorr"
+            text = f"{command}: {text.rstrip('.')}. See `{command} --help`."
+        print(text, file=sys.stderr)
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has left; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,7 +124,7 @@ def resume(run: RunArgument, as_json: JsonOption = False) -> None:
     from jaxcorr import experiment, runs, session
 
     found = runs.find(run)
-    session.choose_device(found.spec().train.device)
+    session.choose_devices(experiment.with_recorded_devices(found))
     _fit(experiment.reopen(found), as_json)
 
 
@@ -134,25 +152,6 @@ def _fit(begun: Any, as_json: bool) -> None:
     console.out.print(
         f"{begun.run.path}: best epoch {done.best_epoch}, MAE {best_um:.2f} um "
         f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}"
-    )
-
-
-@app.command()
-def export(run: RunArgument, traces: TracesOption = [], as_json: JsonOption = False) -> None:
-    """Writes a run's one-step ONNX model, once it agrees with the predictor."""
-    from jaxcorr import console, experiment, export, runs, stream
-
-    found = runs.find(run)
-    loaded = stream.load_weights(found)
-    samples = experiment.test_samples(found, loaded.spec, traces)
-    made = export.step_onnx(found, loaded.spec, loaded.weights, samples)
-    if as_json:
-        print(json.dumps(made._asdict() | {"path": str(made.path)}))
-        return
-    console.out.print(
-        f"{made.path}: agrees with the predictor to {made.worst_mm:.1e} mm over "
-        f"{made.num_samples:,} samples; opset {made.opset}, onnxruntime "
-        f"{made.versions['onnxruntime']}"
     )
 
 

@@ -78,7 +78,7 @@ def test_smoke_from_spec_to_export(run, spec, tmp_path):
 
     code, out, _ = run("export", path, "--json")
     assert code == 0
-    assert json.loads(out)["worst_mm"] < 1e-5
+    assert json.loads(out)["files"]["step.onnx"]["worst_mm"] < 1e-5
     assert (path / "export" / "step.onnx").is_file()
 
     code, out, _ = run("runs", "--runs", folder, "--json")
@@ -183,3 +183,19 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, caps
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert "file" in last
     assert "expected a file or folder that can be used, got 'Not a directory'" in last
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["train"], "jaxcorr train: Missing argument 'spec'. See `jaxcorr train --help`."),
+        (["trian", "x"], "jaxcorr: No such command 'trian'"),
+        (["train", "x.toml", "--jsn"], "jaxcorr train: No such option: --jsn"),
+        (["simulate", "boat", "--seed", "x"], "jaxcorr simulate: Invalid value for '--seed'"),
+    ],
+)
+def test_a_misspelt_command_line_gets_one_line(run, argv, line):
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert err.startswith(line)
+    assert err.count("\n") == 1
