@@ -82,7 +82,11 @@ def _splits(resolved: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Traces and samples of each split."""
     counts = resolved.get("num_samples", {})
     return [
-        {"name": name, "num_traces": len(names), "num_samples": counts.get(name, UNKNOWN)}
+        {
+            "name": name,
+            "num_traces": len(names),
+            "num_samples": f"{counts[name]:,}" if name in counts else UNKNOWN,
+        }
         for name, names in resolved["split"].items()
     ]
 
@@ -103,7 +107,7 @@ def _accuracy(metrics: Mapping[str, Any] | None, spec: Spec) -> dict[str, Any] |
         "axes": axes,
         "rows": rows,
         "num_traces": test["num_traces"],
-        "num_samples": test["num_samples"],
+        "num_samples": f"{test['num_samples']:,}",
         "method": intervals.get("method", UNKNOWN),
         "percentiles": {
             name[1:].removesuffix("_mm"): _figure(value, "mae_mm")
@@ -131,7 +135,7 @@ def _forms(entries: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {
             "name": name,
-            "worst": UNKNOWN if entry["worst_mm"] is None else f"{entry['worst_mm']:.1e} mm",
+            "worst": "" if entry["worst_mm"] is None else f"{entry['worst_mm']:.1e} mm",
             "checked_with": entry["checked_with"],
             "time": f"{entry['us_per_call']:.3g} us" if entry["us_per_call"] else "",
         }
