@@ -103,14 +103,13 @@ def residual(shaper: Shaper, frequency_hz: float, damping_ratio: float) -> float
 def shape(
     shaper: Shaper,
     time_s: Float[ndarray, " n"],
-    at_fn: Callable[[Float[ndarray, " n"]], Float[ndarray, " n"]],
-) -> Float[ndarray, " n"]:
+    at_fn: Callable[[Float[ndarray, " n"]], Float[ndarray, "n *more"]],
+) -> Float[ndarray, "n *more"]:
     """The shaped form of a function of time, sent earlier by the shaper's lag.
 
     Args:
         at_fn: the command at any instants; position and velocity are shaped alike.
     """
-    total = np.zeros(len(time_s))
-    for amplitude, late_s in zip(shaper.amplitudes, shaper.times_s, strict=True):
-        total += amplitude * at_fn(time_s + shaper.lag_s - late_s)
-    return total
+    early = (time_s + shaper.lag_s - late_s for late_s in shaper.times_s)
+    parts = zip(shaper.amplitudes, early, strict=True)
+    return np.sum([amplitude * at_fn(time) for amplitude, time in parts], axis=0)

@@ -1,0 +1,114 @@
+"""The commands that make prints better and judge by how much: `compensate`, `compensate-suite`.
+
+Arguments in, results out. Heavy modules load inside the commands that use them.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
+AccelOption = Annotated[
+    list[float], typer.Option("--accel-mm-s2", help="In place of the file's; repeat the option.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+SUITE_ACCELS_MM_S2 = [500.0, 1500.0, 3000.0, 5000.0]
+
+
+def compensate(
+    run: RunArgument,
+    part: Annotated[str, typer.Argument(help="G-code file, or the name of a bundled part.")],
+    layers: Annotated[
+        str | None,
+        typer.Option(help="sampled:N, all, a number or 3,7,12; the held-out ones if left out."),
+    ] = None,
+    accel_mm_s2: AccelOption = [],
+    out: Annotated[
+        Path | None, typer.Option(help="Write results.json and the commands into this folder.")
+    ] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw each layer too; needs --out.")] = False,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Finds better commands for layers and judges them, beside rivals, on the simulated printer."""
+    from jaxcorr import campaign, console, console_compensation, learned, stream, trial, verdicts
+    from jaxcorr import runs as run_folders
+    from jaxcorr.errors import InputError
+
+    if plot and out is None:
+        raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
+    found = run_folders.find(run, runs)
+    loaded = stream.load_weights(found)
+    network = learned.remedies_of(loaded)
+    cases = campaign.cases_of_part(found, part, layers, accel_mm_s2 or [None])
+    rows: list[trial.Row] = []
+    printer = campaign.printer_of(loaded.spec)
+    for case, tried in campaign.run_cases(cases, printer, [trial.NOMINAL], network):
+        console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion")
+        rows += tried.rows
+        if out is not None:
+            _write_layer(out, case, tried, found.id, plot)
+    verdict = verdicts.judge_goals(rows, learned.BEST)
+    _finish(rows, verdict, out, as_json, console_compensation.show_trials)
+
+
+def compensate_suite(
+    run: RunArgument,
+    accel_mm_s2: AccelOption = SUITE_ACCELS_MM_S2,
+    printers: Annotated[
+        list[str], typer.Option("--printer", help="Only these; repeat the option.")
+    ] = [],
+    out: Annotated[Path | None, typer.Option(help="Write results.json into this folder.")] = None,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
+    from jaxcorr import campaign, console, console_compensation, learned, stream, trial, verdicts
+    from jaxcorr import runs as run_folders
+
+    found = run_folders.find(run, runs)
+    loaded = stream.load_weights(found)
+    network = learned.remedies_of(loaded)
+    cases = campaign.cases_held_out(found, accel_mm_s2)
+    rows: list[trial.Row] = []
+    options = campaign.printer_of(loaded.spec)
+    names = campaign.check_printers(options, printers)
+    for case, tried in campaign.run_cases(cases, options, names, network):
+        console.err.print(f"{case.file_stem}: {len(tried.rows)} trials")
+        rows += tried.rows
+    verdict = verdicts.judge_goals(rows, learned.BEST)
+    _finish(rows, verdict, out, as_json, console_compensation.show_suite)
+
+
+def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -> None:
+    from jaxcorr import command_files, figures_compensation, learned
+
+    notes = {"part": case.part, "layer": case.layer, "run": run_id}
+    command = tried.commands[learned.BEST]
+    command_files.write(folder, case.file_stem, tried.layer, command, notes)
+    if plot:
+        shown = [learned.BEST]
+        figures_compensation.draw_paths(tried, shown, folder / f"{case.file_stem}.png")
+
+
+def _finish(
+    rows: Sequence[Any], verdict: Sequence[Any], out: Path | None, as_json: bool, show_fn: Any
+) -> None:
+    from jaxcorr import console_compensation, files, verdicts
+
+    result = {**verdicts.as_tables(rows), "goals": [one._asdict() for one in verdict]}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        files.write_json(out / "results.json", result)
+    if as_json:
+        print(json.dumps(result))
+        return
+    show_fn(rows)
+    console_compensation.show_verdicts(verdict)
+    if out is not None:
+        console_compensation.out.print(f"written: {out}")

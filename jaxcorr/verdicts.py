@@ -1,0 +1,142 @@
+"""Sums up trials: remedies over all layers, what they take off the error, whether goals hold.
+
+Goals are of one remedy, against none and against input shapers on the same layers and the same
+printer. The module knows rows of judged layers; it drives and solves nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jaxcorr import judge
+from jaxcorr.judge import Judged
+from jaxcorr.trial import NOMINAL, NONE, TUNED, Row
+
+NOMINAL_REDUCTION = 0.92  # of the RMS error, on the nominal printer at every acceleration
+NEAR_REDUCTION = 0.70  # at +-10% of the frequency
+NEAR = ("frequency +10%", "frequency -10%")
+LOADED = "frequency -20%"
+# Two drives of the same layer differ by what the random sources do: not called worse within this.
+TIE = 1.001
+
+
+class Summary(NamedTuple):
+    """A remedy on one printer at one acceleration, all layers as one."""
+
+    printer: str
+    accel_mm_s2: float | None
+    remedy: str
+    reduction: float  # of the RMS error against none; negative where it is worse
+    judged: Judged
+
+
+class Verdict(NamedTuple):
+    """A goal, the worst that was found under it, and whether it holds."""
+
+    goal: str
+    found: str
+    is_met: bool
+
+
+def summarize(rows: Sequence[Row]) -> list[Summary]:
+    """One line for each printer, acceleration and remedy, in the order of the rows."""
+    cases: dict[tuple[str, float | None, str], list[Judged]] = {}
+    for row in rows:
+        cases.setdefault((row.printer, row.accel_mm_s2, row.remedy), []).append(row.judged)
+    pooled = {case: judge.pool(layers) for case, layers in cases.items()}
+    return [
+        Summary(*case, 1.0 - found.rms_um / pooled[(*case[:2], NONE)].rms_um, found)
+        for case, found in pooled.items()
+    ]
+
+
+def judge_goals(rows: Sequence[Row], remedy: str) -> list[Verdict]:
+    """The goals of a remedy that the rows have the printers for."""
+    summaries = summarize(rows)
+    found = [
+        *_reductions(summaries, remedy, (NOMINAL,), NOMINAL_REDUCTION),
+        *_contours(summaries, remedy),
+        *_reductions(summaries, remedy, NEAR, NEAR_REDUCTION),
+        *_loaded(summaries, remedy),
+    ]
+    return [*found, *_never_worse(rows, remedy)]
+
+
+def _reductions(
+    summaries: Sequence[Summary], remedy: str, printers: tuple[str, ...], least: float
+) -> list[Verdict]:
+    mine = [s for s in summaries if s.remedy == remedy and s.printer in printers]
+    if not mine:
+        return []
+    worst = min(mine, key=lambda s: s.reduction)
+    goal = f"RMS down by {100 * least:.0f}% or more: {' and '.join(printers)}, every acceleration"
+    found = f"{100 * worst.reduction:.1f}% at worst ({_where(worst)})"
+    return [Verdict(goal, found, worst.reduction >= least)]
+
+
+def _contours(summaries: Sequence[Summary], remedy: str) -> list[Verdict]:
+    goal = "contour error below that of ZV tuned to the printer: nominal, every acceleration"
+    return _against(summaries, remedy, (NOMINAL,), "ZV", "contour_um", goal, strictly=True)
+
+
+def _loaded(summaries: Sequence[Summary], remedy: str) -> list[Verdict]:
+    goal = "RMS at -20% of the frequency no more than that of MZV tuned to the nominal printer"
+    tuned = "RMS at -20% of the frequency no more than that of MZV tuned to that very printer"
+    return [
+        *_against(summaries, remedy, (LOADED,), "MZV", "rms_um", goal),
+        *_against(summaries, remedy, (LOADED,), "MZV" + TUNED, "rms_um", tuned),
+    ]
+
+
+def _against(
+    summaries: Sequence[Summary],
+    remedy: str,
+    printers: tuple[str, ...],
+    rival: str,
+    field: str,
+    goal: str,
+    strictly: bool = False,
+) -> list[Verdict]:
+    """One remedy's figure against another's, where it is closest or worst."""
+    pairs = []
+    for mine in (s for s in summaries if s.remedy == remedy and s.printer in printers):
+        for theirs in summaries:
+            if theirs[:3] == (mine.printer, mine.accel_mm_s2, rival):
+                pairs.append((getattr(mine.judged, field), getattr(theirs.judged, field), mine))
+    if not pairs:
+        return []
+    own, other, worst = max(pairs, key=lambda pair: pair[0] / max(pair[1], 1e-9))
+    is_met = own < other if strictly else own <= other
+    found = f"{own:.1f} um against {other:.1f} um at worst ({_where(worst)})"
+    return [Verdict(goal, found, is_met)]
+
+
+def _never_worse(rows: Sequence[Row], remedy: str) -> list[Verdict]:
+    plain = {row[:3]: row.judged.rms_um for row in rows if row.remedy == NONE}
+    ratios = [(r.judged.rms_um / plain[r[:3]], r) for r in rows if r.remedy == remedy]
+    if not ratios:
+        return []
+    ratio, worst = max(ratios, key=lambda pair: pair[0])
+    goal = f"never worse than nothing: RMS of each layer, {len(ratios)} cases"
+    found = f"{ratio:.3f} times that of nothing at worst ({worst.layer}, {_where(worst)})"
+    return [Verdict(goal, found, ratio <= TIE)]
+
+
+def _where(case: Summary | Row) -> str:
+    return f"{case.printer}, {accel_text(case.accel_mm_s2)}"
+
+
+def accel_text(accel_mm_s2: float | None) -> str:
+    """An acceleration in words."""
+    return "acceleration of the file" if accel_mm_s2 is None else f"{accel_mm_s2:g} mm/s2"
+
+
+def as_tables(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of layers, and all layers as one, as plain rows for JSON."""
+    return {
+        name: [_flat(one) for one in table]
+        for name, table in (("layers", rows), ("all", summarize(rows)))
+    }
+
+
+def _flat(row: Row | Summary) -> dict[str, Any]:
+    return {k: v for k, v in row._asdict().items() if k != "judged"} | row.judged._asdict()
