@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxcorr import model, pipeline, predict, runs, torch_reference, train, update
+from jaxcorr import devices, model, pipeline, predict, runs, torch_reference, train, update
 from jaxcorr import spec as specs
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
 from jaxcorr.model import Weights
 from jaxcorr.optimizer import make_optimizer
+from jaxcorr.pipeline import Batches
 from jaxcorr.runs import Run
 from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
@@ -49,6 +50,7 @@ class Loop:
         plan: of an epoch.
         targets_per_dispatch: that the loss compares.
         num_parameters: of the network.
+        num_devices: that share each batch.
         compile_s: seconds that tracing and compiling took.
     """
 
@@ -59,20 +61,23 @@ class Loop:
         self.targets_per_dispatch = self.plan.steps_per_dispatch * spec.data.batch_size * per_window
         self._scales = fit_scales(spec, data.train)
         counts = update.count_updates(spec, self.plan.steps_per_epoch)
+        self._mesh = devices.make_mesh(spec)
+        self.num_devices = devices.count(self._mesh)
         step = update.make_train_step(
-            update.make_loss_fn(spec, self._scales), make_optimizer(spec.optimizer, *counts)
+            update.make_loss_fn(spec, self._scales),
+            make_optimizer(spec.optimizer, *counts),
+            self._mesh,
         )
-        self._state = update.initialize(spec, len(self._scales.inputs.mean))
-        self.num_parameters = model.count_parameters(self._state.network)
+        state = update.initialize(spec, len(self._scales.inputs.mean))
+        self.num_parameters = model.count_parameters(state.network)
+        self._state = devices.copy_to_all(self._mesh, state)
         self._iterator = pipeline.training_batches(
             data.train, spec.data, self.plan.steps_per_dispatch, spec.train.seed
         )
         batches = next(self._iterator)
         began = time.perf_counter()
-        dispatch_fn = update.make_dispatch(step, spec.train.seed)
-        self._dispatch_fn = dispatch_fn.lower(
-            self._state, batches.features, batches.targets
-        ).compile()
+        dispatch_fn = update.make_dispatch(step, spec.train.seed, self._mesh)
+        self._dispatch_fn = dispatch_fn.lower(self._state, *self._deal(batches)).compile()
         self.compile_s = time.perf_counter() - began
 
     def run(self, seconds: float) -> Timing:
@@ -82,7 +87,7 @@ class Loop:
             asked = time.perf_counter()
             batches = next(self._iterator)
             waited_s += time.perf_counter() - asked
-            self._state, metrics = self._dispatch_fn(self._state, batches.features, batches.targets)
+            self._state, metrics = self._dispatch_fn(self._state, *self._deal(batches))
             jax.device_get(metrics.loss)
             count += self.targets_per_dispatch
         return Timing(count, time.perf_counter() - began, waited_s)
@@ -98,7 +103,10 @@ class Loop:
 
     def weights(self) -> Weights:
         """The model as it stands."""
-        return train.weights_of(self._state, self._scales)
+        return train.weights_of(devices.first_copy(self._mesh, self._state), self._scales)
+
+    def _deal(self, batches: Batches) -> list[Any]:
+        return [devices.deal(self._mesh, part) for part in batches[:2]]
 
 
 def change(spec: Spec, changes: Mapping[str, Mapping[str, Any]]) -> Spec:
@@ -185,6 +193,7 @@ def _figures(loop: Any, turns: list[Timing]) -> dict[str, Any]:
         making_s = loop.time_pipeline()
         step_s = loop.targets_per_dispatch / rate * (1 - waited / seconds)
         found |= {
+            "num_devices": loop.num_devices,
             "compile_s": loop.compile_s,
             "pipeline_share_alone": making_s / (making_s + step_s),
             "pipeline_share_in_loop": waited / seconds,

@@ -152,12 +152,13 @@ def _wait(workers: list[Any], stop_requested: list[int]) -> None:
 def _run_worker(loaded: Any, folder: Path, parent: int) -> None:
     """A worker process: stops when its parent says so, or is gone."""
     from jaxcorr import session
+    from jaxcorr import spec as specs
 
     stop_requested: list[int] = []
     # The terminal sends Ctrl-C to all processes; here only the parent's word counts, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: stop_requested.append(number))
-    session.choose_device(loaded.base_table["train"]["device"])
+    session.choose_devices(specs.from_table(loaded.base_table, str(loaded.base)))
     try:
         _work(loaded, folder, lambda: bool(stop_requested) or os.getppid() != parent, is_quiet=True)
     except InputError as error:

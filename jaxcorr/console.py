@@ -82,8 +82,12 @@ def _say_begun(event: Begun) -> None:
     verb = f"resuming after epoch {event.epoch}" if event.epoch else "training"
     err.print(
         f"{verb}: {event.num_parameters:,} parameters, {event.plan.num_windows:,} windows, "
-        f"{event.plan.steps_per_epoch} steps an epoch"
+        f"{event.plan.steps_per_epoch} steps an epoch, {_count(event.num_devices, 'device')}"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _epoch_line(event: EpochDone, epochs: int) -> str:

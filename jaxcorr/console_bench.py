@@ -38,6 +38,7 @@ def show_training(result: dict[str, Any]) -> None:
     columns = (
         "training",
         "parameters",
+        "devices",
         "targets/s",
         "x PyTorch",
         "pipeline % alone",
@@ -63,6 +64,7 @@ def _loop_row(entry: dict[str, Any], name: str) -> list[str]:
     return [
         " ".join([f"{entry['model']}: {RECIPES[kind]}", *precision]),
         f"{entry['parameters']:,}",
+        _or_blank(loop.get("num_devices"), 0),
         f"{loop['targets_per_s']:,.0f}",
         _or_blank(entry["ratios"].get(name), 1),
         *(_or_blank(None if share is None else 100 * share, 1) for share in shares),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import collect, dataset, evidence, files, runs, selection, trace
+from jaxcorr import collect, dataset, devices, evidence, files, runs, selection, trace
 from jaxcorr import spec as specs
 from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
@@ -128,12 +128,12 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
 
 
 def reopen(run: Run) -> Experiment:
-    """A run that was begun before, with the same split of the same data.
+    """A run that was begun before, with the same split of the same data and as many devices.
 
     Raises:
         InputError: a trace is missing or has changed since; the text names those that differ.
     """
-    spec = run.spec()
+    spec = with_recorded_devices(run)
     resolved = run.resolved()
     data = dataset.load(spec.data, resolved["split"])
     # Traces that were added since are in no split, so they change nothing.
@@ -145,6 +145,16 @@ def reopen(run: Run) -> Experiment:
             f"differ: {', '.join(changed[:5])}. Bring the files back, or train a new run."
         )
     return Experiment(run, spec, data)
+
+
+def with_recorded_devices(run: Run) -> Spec:
+    """A run's spec with train.num_devices as it began; 1 for a run from before there were more.
+
+    Another number would change the rounding, and a resumed training would no longer be the same.
+    """
+    spec, num_devices = run.spec(), run.resolved().get("num_devices", 1)
+    train = spec.train.model_copy(update={"num_devices": num_devices})
+    return spec.model_copy(update={"train": train})
 
 
 def test_samples(run: Run, spec: Spec, patterns: list[str]) -> Samples:
@@ -179,6 +189,7 @@ def _resolve(spec: Spec, data: Dataset, num_inputs: int) -> dict[str, Any]:
     return {
         "spec": specs.to_table(spec),
         "num_inputs": num_inputs,
+        "num_devices": devices.count(devices.make_mesh(spec)),
         "split": data.split,
         "fingerprint": dataset.fingerprint(data),
         "num_samples": {name: len(getattr(data, name).features) for name in data.split},

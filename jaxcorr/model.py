@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Key
 
 from jaxcorr import normalize, recurrent
 from jaxcorr.normalize import Scale
@@ -118,16 +118,21 @@ class ErrorModel(nn.Module):
         self,
         layers: tuple[recurrent.LayerCarry, ...],
         inputs: Float[Array, "t b d"],
-        is_training: bool = False,
+        dropout_keys: Key[Array, " b"] | None = None,
     ) -> tuple[tuple[recurrent.LayerCarry, ...], Float[Array, "t b k"]]:
-        """Runs t steps of b sequences; returns the new carry and the outputs of every step."""
+        """Runs t steps of b sequences; returns the new carry and the outputs of every step.
+
+        Keys, one for each sequence, mean training.
+        """
         x = nn.Dense(self.encoder_size, dtype=self.dtype, name="encoder")(inputs)
         x = nn.LayerNorm(name="norm")(x.astype(jnp.float32))
-        x = nn.Dropout(self.dropout, deterministic=not is_training)(nn.relu(x))
+        x = nn.relu(x)
+        if dropout_keys is not None:
+            x = drop_out(x, self.dropout, dropout_keys)
         after = []
         for i, carry in enumerate(layers):
             layer = LSTMLayer(self.hidden_size, self.dtype, name=f"lstm_{i}")
-            carry, x = layer(x, carry, is_training)
+            carry, x = layer(x, carry, dropout_keys is not None)
             after.append(carry)
         return tuple(after), nn.Dense(self.num_targets, name="head")(x)
 
@@ -169,13 +174,23 @@ def run_network(
     network: Variables,
     layers: tuple[recurrent.LayerCarry, ...],
     inputs: Float[Array, "t b d"],
-    dropout_key: Array | None = None,
+    dropout_keys: Key[Array, " b"] | None = None,
 ) -> tuple[tuple[recurrent.LayerCarry, ...], Float[Array, "t b k"]]:
-    """Applies the network to normalised inputs; a dropout key means training."""
-    is_training = dropout_key is not None
-    rngs = {"dropout": dropout_key} if is_training else None
-    result: Any = network_model.apply({"params": network}, layers, inputs, is_training, rngs=rngs)
+    """Applies the network to normalised inputs; dropout keys, one a sequence, mean training."""
+    result: Any = network_model.apply({"params": network}, layers, inputs, dropout_keys)
     return result
+
+
+def drop_out(x: Float[Array, "t b e"], rate: float, keys: Key[Array, " b"]) -> Array:
+    """Zeroes values at this rate and scales the others up, each sequence by its own key.
+
+    Source: Srivastava et al., "Dropout", 2014.
+    """
+    if not rate:
+        return x
+    shape = (x.shape[0], x.shape[2])
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, shape), out_axes=1)(keys)
+    return jnp.where(kept, x / (1 - rate), 0.0)
 
 
 def unroll(

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def prepare(spec: Spec) -> None:
-    """Makes the traces that the spec simulates and that are not there, and chooses the device.
+    """Makes the traces that the spec simulates and that are not there, and chooses the devices.
 
     Raises:
         InputError: a part is unknown, other files are in the way, or there is no such device.
     """
     from jaxcorr import console, experiment, selection
 
-    choose_device(spec.train.device)
+    choose_devices(spec)
     simulate = experiment.traces_to_make(spec.data)
     if simulate is None:
         return
@@ -39,14 +39,23 @@ def prepare(spec: Spec) -> None:
         console.follow_collection(experiment.simulate_part(simulate, part), part)
 
 
-def choose_device(device: str) -> None:
-    """Makes jax compute on this kind of device; `auto` leaves the choice to jax.
+def choose_devices(spec: Spec) -> None:
+    """Makes jax compute on the spec's kind of device, `auto` as jax chooses, and on enough of them.
+
+    A CPU counts as one device unless told otherwise before jax first computes; here it becomes one
+    for each core, or as many as the spec or else JAX_NUM_CPU_DEVICES asks for.
 
     Raises:
-        InputError: jax finds none.
+        InputError: jax finds no such device.
     """
     import jax
 
+    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+        num_devices = spec.train.num_devices or len(os.sched_getaffinity(0))
+        # In a process that computes already, the devices are those that there are.
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", num_devices)
+    device = spec.train.device
     if device == "auto":
         return
     try:

@@ -151,6 +151,7 @@ class Train(Section):
     patience: Annotated[int, Field(ge=0)] = 15  # epochs without a better validation MAE; 0: never
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    num_devices: Annotated[int, Field(ge=0)] = 0  # 0: all that a batch gives 8 windows or more
     seed: Seed = 0
     validation: Literal["stream", "window"] = "stream"
     tensorboard: bool = True
@@ -176,6 +177,14 @@ class Spec(Section):
     optimizer: Optimizer = Optimizer()
     train: Train = Train()
     targets: Targets = Targets()
+
+    @model_validator(mode="after")
+    def _devices_get_equal_shares(self) -> "Spec":
+        batch_size, num_devices = self.data.batch_size, self.train.num_devices
+        if num_devices and batch_size % num_devices:
+            rule = f"train.num_devices to divide data.batch_size = {batch_size}"
+            raise ValueError(f"{rule}|{num_devices}")
+        return self
 
     @model_validator(mode="after")
     def _kinematic_inputs_have_velocities(self) -> "Spec":

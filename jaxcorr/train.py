@@ -4,6 +4,7 @@
 way. The test split is not its business, and neither is the command line.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -11,8 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from jaxcorr import checkpoint, model, pipeline, predict, records, update, windows
+from jaxcorr import checkpoint, devices, model, pipeline, predict, records, update, windows
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
@@ -32,6 +34,7 @@ class Begun(NamedTuple):
     num_parameters: int
     epoch: int
     skipped: tuple[str, ...]
+    num_devices: int
 
 
 class Dispatched(NamedTuple):
@@ -103,13 +106,18 @@ def fit(
     scales = fit_scales(spec, data.train)
     optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
     loss_fn = update.make_loss_fn(spec, scales)
-    dispatch_fn = update.make_dispatch(update.make_train_step(loss_fn, optimizer), spec.train.seed)
+    mesh = devices.make_mesh(spec)
+    step_fn = update.make_train_step(loss_fn, optimizer, mesh)
+    dispatch_fn = update.make_dispatch(step_fn, spec.train.seed, mesh)
     gradient_fn = update.make_gradient_fn(loss_fn, spec.train.seed)
     iterator = pipeline.training_batches(
         data.train, spec.data, plan.steps_per_dispatch, spec.train.seed
     )
     state, best, progress, skipped, last = _start_or_resume(spec, scales, run, iterator)
-    yield Begun(plan, model.count_parameters(state.network), progress.epoch, skipped)
+    num_parameters = model.count_parameters(state.network)
+    yield Begun(plan, num_parameters, progress.epoch, skipped, devices.count(mesh))
+    state = devices.copy_to_all(mesh, state)
+    local = functools.partial(devices.first_copy, mesh)
 
     with (
         checkpoint.Writer(run.checkpoints, spec.train.keep_checkpoints, last) as writer,
@@ -119,32 +127,32 @@ def fit(
             began, is_stopping, batches = time.perf_counter(), False, None
             for dispatch in range(progress.dispatch, plan.dispatches):
                 batches = next(iterator)
-                state, metrics = _run(dispatch_fn, state, batches, spec)
+                state, metrics = _run(dispatch_fn, mesh, state, batches)
                 _refuse_non_finite(metrics, state, batches, data, run)
                 progress = progress._replace(dispatch=dispatch + 1)
                 yield Dispatched(progress.epoch, dispatch, *_means(metrics))
                 is_stopping = should_stop()
                 # The last dispatch of an epoch is saved with the epoch's own results, below.
                 if dispatch + 1 < plan.dispatches and (is_stopping or writer.is_due):
-                    writer.save(int(state.step), state, best, _pack(progress, iterator))
+                    writer.save(int(state.step), local(state), best, _pack(progress, iterator))
                     if is_stopping:
                         yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
                         return
-            record = _end_epoch(spec, scales, data, plan, state, progress.epoch + 1)
+            record = _end_epoch(spec, scales, data, plan, local(state), progress.epoch + 1)
             if not np.isfinite(score(record)):
                 raise _diverged(run, f"validation MAE {score(record)} after step {state.step}")
             progress, is_best = _advance(progress, record)
-            best = weights_of(state, scales) if is_best else best
+            best = weights_of(local(state), scales) if is_best else best
             seconds = time.perf_counter() - began
-            recorder.write(record, seconds, plan.steps_per_epoch, state, batches)
-            state = state._replace(totals=update.zero_totals())
+            recorder.write(record, seconds, plan.steps_per_epoch, local(state), batches)
+            state = state._replace(totals=devices.copy_to_all(mesh, update.zero_totals()))
             yield EpochDone(record, seconds, is_best)
             if is_stopping or writer.is_due:
-                writer.save(int(state.step), state, best, _pack(progress, iterator))
+                writer.save(int(state.step), local(state), best, _pack(progress, iterator))
             if is_stopping:
                 yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
                 return
-        writer.save(int(state.step), state, best, _pack(progress, iterator))
+        writer.save(int(state.step), local(state), best, _pack(progress, iterator))
     reason = "epochs" if progress.epoch == spec.train.epochs else "patience"
     yield Finished(reason, progress.best_epoch, progress.best_mae_mm)
 
@@ -238,14 +246,15 @@ def _is_out_of_patience(spec: Spec, progress: Progress) -> bool:
 
 
 def _run(
-    dispatch_fn: Any, state: TrainState, batches: Batches, spec: Spec
+    dispatch_fn: Any, mesh: Mesh | None, state: TrainState, batches: Batches
 ) -> tuple[TrainState, Totals]:
     """A dispatch, waited for; its metrics come back as numpy arrays, one value a step."""
     try:
-        state, metrics = dispatch_fn(state, batches.features, batches.targets)
+        features, targets = (devices.deal(mesh, part) for part in batches[:2])
+        state, metrics = dispatch_fn(state, features, targets)
         return state, jax.device_get(metrics)
     except jax.errors.JaxRuntimeError as error:
-        raise check_memory_error(error, spec.data.batch_size) or error from None
+        raise check_memory_error(error, batches.first.shape[1]) or error from None
 
 
 def _refuse_non_finite(

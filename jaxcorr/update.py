@@ -1,7 +1,8 @@
-"""One training update: a pure function of state, batch and key, jitted with the state donated.
+"""One training update: a pure function of state, batch and keys, jitted with the state donated.
 
-It knows the network, the loss and the optimizer; where batches come from, when to stop and what to
-keep is `train.py`'s business.
+Each window of a batch has a key of its own, whichever device it is on, so the number of devices
+changes no more than the rounding. It knows the network, the loss and the optimizer; where batches
+come from, when to stop and what to keep is `train.py`'s business.
 """
 
 from collections.abc import Callable
@@ -10,15 +11,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, Key
 
-from jaxcorr import losses, model, normalize
+from jaxcorr import devices, losses, model, normalize
 from jaxcorr.model import Variables
 from jaxcorr.normalize import Scale
 from jaxcorr.optimizer import make_optimizer
 from jaxcorr.spec import Spec
 
-LossFn = Callable[[Variables, tuple[Array, Array], PRNGKeyArray], tuple[Array, Array]]
+LossFn = Callable[[Variables, tuple[Array, Array], Array], tuple[Array, Array]]
 
 
 class Scales(NamedTuple):
@@ -66,7 +68,7 @@ def count_updates(spec: Spec, steps_per_epoch: int) -> tuple[int, int]:
 
 
 def make_loss_fn(spec: Spec, scales: Scales) -> LossFn:
-    """The pure `loss_fn(network, batch, key) -> (loss, mae_mm)` on raw windows, time-major.
+    """The pure `loss_fn(network, batch, keys) -> (loss, mae_mm)` on raw windows, time-major.
 
     Augments, derives and normalises, runs the network from a zero carry and compares on every step
     or on the last, as data.supervision says.
@@ -75,15 +77,20 @@ def make_loss_fn(spec: Spec, scales: Scales) -> LossFn:
     augment = spec.data.augment
 
     def loss_fn(
-        network: Variables, batch: tuple[Array, Array], key: PRNGKeyArray
+        network: Variables, batch: tuple[Array, Array], keys: Key[Array, " b"]
     ) -> tuple[Array, Array]:
-        noise_key, scale_key, dropout_key = jax.random.split(key, 3)
+        noise_keys, scale_keys, dropout_keys = jax.vmap(lambda key: jax.random.split(key, 3))(
+            keys
+        ).T
         carry = model.carry_for(spec, batch[0].shape[1])
+        # A scan's carry must be known to differ from device to device if its inputs do.
+        blank = jnp.zeros_like(batch[0][0, :, :1])
+        layers = jax.tree.map(lambda leaf: leaf + blank, carry.layers)
         raw = model.derive_inputs(spec.model, batch[0], carry.previous, carry.is_started)
-        inputs = add_noise(normalize.apply(scales.inputs, raw), augment.input_noise, noise_key)
-        targets = scale_targets(batch[1], augment.target_scale, scale_key)
+        inputs = add_noise(normalize.apply(scales.inputs, raw), augment.input_noise, noise_keys)
+        targets = scale_targets(batch[1], augment.target_scale, scale_keys)
         targets = normalize.apply(scales.targets, targets)
-        _, outputs = model.run_network(network_model, network, carry.layers, inputs, dropout_key)
+        _, outputs = model.run_network(network_model, network, layers, inputs, dropout_keys)
         if spec.data.supervision == "last":
             outputs, targets = outputs[-1:], targets[-1:]
         mae_mm = jnp.mean(jnp.abs(outputs - targets) * scales.targets.std)
@@ -92,18 +99,21 @@ def make_loss_fn(spec: Spec, scales: Scales) -> LossFn:
     return loss_fn
 
 
-def make_train_step(loss_fn: LossFn, optimizer: optax.GradientTransformation) -> Any:
-    """The pure update `train_step(state, batch, key) -> (state, metrics)`, not yet jitted.
+def make_train_step(
+    loss_fn: LossFn, optimizer: optax.GradientTransformation, mesh: Mesh | None = None
+) -> Any:
+    """The pure update `train_step(state, batch, keys) -> (state, metrics)`, not yet jitted.
 
-    A batch is (features, targets): t raw samples of b windows each, time-major.
+    A batch is (features, targets): t raw samples of b windows each, time-major; b keys. On a
+    mesh each device has its share of the windows, and gradient and metrics are means over them all.
     """
 
     def train_step(
-        state: TrainState, batch: tuple[Array, Array], key: PRNGKeyArray
+        state: TrainState, batch: tuple[Array, Array], keys: Key[Array, " b"]
     ) -> tuple[TrainState, Totals]:
-        (loss, mae_mm), gradient = jax.value_and_grad(loss_fn, has_aux=True)(
-            state.network, batch, key
-        )
+        network = state.network if mesh is None else devices.vary(state.network)
+        found = jax.value_and_grad(loss_fn, has_aux=True)(network, batch, keys)
+        (loss, mae_mm), gradient = found if mesh is None else devices.mean(found)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.network)
         network: Any = optax.apply_updates(state.network, updates)
         metrics = Totals(loss, mae_mm, optax.tree.norm(gradient), optax.tree.norm(network))
@@ -121,39 +131,59 @@ def make_gradient_fn(loss_fn: LossFn, seed: int) -> Any:
     """Jits the gradient of the first batch of a dispatch, for the records."""
 
     def gradient(state: TrainState, features: Array, targets: Array) -> Variables:
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
-        return jax.grad(loss_fn, has_aux=True)(state.network, (features[0], targets[0]), key)[0]
+        keys = window_keys(seed, state.step, jnp.arange(features.shape[2]))
+        return jax.grad(loss_fn, has_aux=True)(state.network, (features[0], targets[0]), keys)[0]
 
     return jax.jit(gradient)
 
 
-def make_dispatch(train_step: Any, seed: int) -> Any:
+def make_dispatch(train_step: Any, seed: int, mesh: Mesh | None = None) -> Any:
     """Jits a scan of `train_step` over the leading axis of (features, targets); donates the state.
 
-    The key of a step depends on the seed and the step's number alone.
+    Args:
+        mesh: the devices to which `devices.deal` has dealt the windows; None for one device.
     """
 
-    def body(state: TrainState, batch: tuple[Array, Array]) -> tuple[TrainState, Totals]:
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
-        return train_step(state, batch, key)
-
     def dispatch(state: TrainState, features: Array, targets: Array) -> tuple[TrainState, Totals]:
+        share = features.shape[2]
+        first = 0 if mesh is None else share * jax.lax.axis_index(devices.AXIS)
+        places = first + jnp.arange(share)
+
+        def body(state: TrainState, batch: tuple[Array, Array]) -> tuple[TrainState, Totals]:
+            return train_step(state, batch, window_keys(seed, state.step, places))
+
         return jax.lax.scan(body, state, (features, targets))
 
+    if mesh is not None:
+        whole, dealt = devices.WHOLE, devices.DEALT
+        dispatch = jax.shard_map(
+            dispatch, mesh=mesh, in_specs=(whole, dealt, dealt), out_specs=whole
+        )
     return jax.jit(dispatch, donate_argnums=0)
 
 
-def add_noise(inputs: Float[Array, "t b d"], deviation: float, key: Array) -> Array:
+def window_keys(seed: int, step: Int[Array, ""], places: Int[Array, " b"]) -> Key[Array, " b"]:
+    """A key for each window, from the seed, the step and the window's place in the whole batch."""
+    key = jax.random.fold_in(jax.random.key(seed), step)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+
+
+def add_noise(
+    inputs: Float[Array, "t b d"], deviation: float, keys: Key[Array, " b"]
+) -> Float[Array, "t b d"]:
     """Adds Gaussian noise of this deviation to normalised inputs."""
     if not deviation:
         return inputs
-    return inputs + deviation * jax.random.normal(key, inputs.shape)
+    shape = (inputs.shape[0], inputs.shape[2])
+    noise = jax.vmap(lambda key: jax.random.normal(key, shape), out_axes=1)(keys)
+    return inputs + deviation * noise
 
 
-def scale_targets(targets: Float[Array, "t b k"], most: float, key: Array) -> Array:
+def scale_targets(
+    targets: Float[Array, "t b k"], most: float, keys: Key[Array, " b"]
+) -> Float[Array, "t b k"]:
     """Scales each window's targets by its own factor, uniform within 1 +- most."""
     if not most:
         return targets
-    return targets * (
-        1 + jax.random.uniform(key, (1, targets.shape[1], 1), minval=-most, maxval=most)
-    )
+    draw = jax.vmap(lambda key: jax.random.uniform(key, (1,), minval=-most, maxval=most))
+    return targets * (1 + draw(keys))

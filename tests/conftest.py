@@ -19,6 +19,9 @@ jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
 
+# Some tests train on several devices; a toy's batch of 8 windows stays on one unless told.
+os.environ["JAX_NUM_CPU_DEVICES"] = "4"
+
 # What one test, or a process that it starts, has compiled is there for the next.
 COMPILED = tempfile.TemporaryDirectory(prefix="jaxcorr-tests-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name

@@ -230,12 +230,24 @@ def test_dropout_acts_in_training_only():
 
     @jax.jit
     def run(key=None):
-        return model.run_network(model.from_spec(spec), network, carry.layers, inputs, key)[1]
+        keys = None if key is None else jax.random.split(key, STREAMS)
+        return model.run_network(model.from_spec(spec), network, carry.layers, inputs, keys)[1]
 
     np.testing.assert_array_equal(run(), run())
     first, second = run(jax.random.key(0)), run(jax.random.key(1))
     np.testing.assert_array_equal(run(jax.random.key(0)), first)
     assert np.all(first != second)
+
+
+def test_dropout_zeroes_its_share_and_keeps_the_mean():
+    keys = jax.random.split(jax.random.key(0), 100)
+    dropped = np.asarray(model.drop_out(jnp.ones((20, 100, 30)), 0.3, keys))
+    assert set(np.unique(dropped)) == {np.float32(0), np.float32(1 / 0.7)}
+    assert (dropped == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert np.any(dropped != dropped[:1], axis=(0, 1)).all()  # each step, sequence and value
+    assert np.any(dropped != dropped[:, :1], axis=(0, 2)).sum() == 99
+    alone = model.drop_out(jnp.ones((20, 1, 30)), 0.3, keys[7:8])
+    np.testing.assert_array_equal(alone[:, 0], dropped[:, 7])
 
 
 def test_bfloat16_changes_the_arithmetic_a_little_and_no_dtype():

@@ -64,7 +64,7 @@ def learn_nothing(spec: Any, data: Any, run: runs.Run, should_stop: Callable[[],
     if rate == 1e-2:
         raise train.NonFiniteLoss(f"{run.path}: expected a finite loss, got nan.")
     rows = runs.read_lines(run.history)
-    yield train.Begun(None, 10, len(rows), ())  # pyright: ignore[reportArgumentType]
+    yield train.Begun(None, 10, len(rows), (), 1)  # pyright: ignore[reportArgumentType]
     for epoch in range(len(rows) + 1, spec.train.epochs + 1):
         rows.append({"epoch": epoch, "val_mae_mm": rate, "train_mae_mm": rate, "val_r2": 0.5})
         files.write_text(run.history, "".join(json.dumps(row) + "\n" for row in rows))

@@ -46,7 +46,8 @@ def run(spec, batches):
 def loss_of(spec, batch, network=None, key=0):
     network = network or update.initialize(spec, num_inputs=6).network
     loss_fn = jax.jit(update.make_loss_fn(spec, SCALES))
-    return [float(value) for value in loss_fn(network, batch, jax.random.key(key))]
+    keys = jax.random.split(jax.random.key(key), WINDOWS)
+    return [float(value) for value in loss_fn(network, batch, keys)]
 
 
 def test_loss_goes_down_and_the_totals_add_up(batches):
@@ -122,21 +123,23 @@ def test_bfloat16_keeps_parameters_optimizer_and_loss_in_float32(batches):
 
 def test_noise_has_the_given_deviation_in_units_of_the_inputs_own():
     inputs = jnp.ones((50, 200, 6))
-    noise = update.add_noise(inputs, 0.3, jax.random.key(0)) - inputs
+    keys = jax.random.split(jax.random.key(0), 200)
+    noise = update.add_noise(inputs, 0.3, keys) - inputs
     assert float(noise.std()) == pytest.approx(0.3, rel=0.02)
     assert abs(float(noise.mean())) < 0.01
-    assert update.add_noise(inputs, 0.0, jax.random.key(0)) is inputs
+    assert update.add_noise(inputs, 0.0, keys) is inputs
 
 
 def test_each_window_gets_a_target_scale_of_its_own():
     targets = jnp.ones((5, 2000, 2))
-    scaled = np.asarray(update.scale_targets(targets, 0.2, jax.random.key(0)))
+    keys = jax.random.split(jax.random.key(0), 2000)
+    scaled = np.asarray(update.scale_targets(targets, 0.2, keys))
     np.testing.assert_array_equal(scaled, np.broadcast_to(scaled[:1, :, :1], scaled.shape))
     factors = scaled[0, :, 0]
     assert factors.min() == pytest.approx(0.8, abs=0.01)
     assert factors.max() == pytest.approx(1.2, abs=0.01)
     assert factors.mean() == pytest.approx(1.0, abs=0.01)
-    assert update.scale_targets(targets, 0.0, jax.random.key(0)) is targets
+    assert update.scale_targets(targets, 0.0, keys) is targets
 
 
 @pytest.mark.parametrize("augment", [{"input_noise": 0.5}, {"target_scale": 0.5}])

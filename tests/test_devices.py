@@ -1,0 +1,112 @@
+"""Several devices: the same history to rounding, resumed bit for bit, and clear refusals."""
+
+import jax
+import numpy as np
+import oscillator
+import pytest
+from test_train import LIVELY, assert_same, rows
+
+from jaxcorr import devices, experiment
+from jaxcorr.errors import InputError
+
+DEVICES = 4  # conftest.py asks for them
+
+
+def begin(layers, folder, num_devices):
+    folder.mkdir(exist_ok=True)
+    train = LIVELY["train"] | {"num_devices": num_devices}
+    return oscillator.begin(layers, folder, **(LIVELY | {"train": train}))
+
+
+@pytest.fixture(scope="module")
+def by_two(layers, tmp_path_factory):
+    begun = begin(layers, tmp_path_factory.mktemp("by_two"), 2)
+    assert oscillator.fit(begun)[0].num_devices == 2
+    return begun
+
+
+def test_number_of_devices_changes_no_more_than_the_rounding(by_two, layers, tmp_path):
+    expected = rows(by_two)
+    for count in (1, DEVICES):
+        begun = begin(layers, tmp_path / str(count), count)
+        events = oscillator.fit(begun)
+        assert events[0].num_devices == count
+        for row, other in zip(rows(begun), expected, strict=True):
+            assert row == pytest.approx(other, rel=1e-3)
+        assert begun.run.history.read_bytes() != by_two.run.history.read_bytes()
+
+
+def test_training_resumes_on_as_many_devices_bit_for_bit(by_two, layers, tmp_path):
+    begun = begin(layers, tmp_path, 2)
+    asked = iter([False] * 5 + [True])  # within the second epoch
+    assert oscillator.fit(begun, should_stop=lambda: next(asked))[-1].reason == "interrupted"
+    assert oscillator.fit(experiment.reopen(begun.run))[-1].reason == "epochs"
+    assert_same(begun, by_two)
+
+
+def test_what_is_saved_is_on_one_device(by_two):
+    for path in by_two.run.checkpoints.glob("*/best/_sharding"):
+        assert "NamedSharding" not in path.read_text()
+    assert list(by_two.run.checkpoints.glob("*/best"))
+
+
+def test_run_remembers_its_devices_and_an_old_one_had_one(layers, tmp_path):
+    begun = oscillator.begin(layers, tmp_path, data={"batch_size": 16})
+    assert begun.spec.train.num_devices == 0
+    assert begun.run.resolved()["num_devices"] == 2
+    assert experiment.reopen(begun.run).spec.train.num_devices == 2
+    path = begun.run.path / "resolved.json"
+    path.write_text(path.read_text().replace('"num_devices": 2,', ""))
+    assert experiment.reopen(begun.run).spec.train.num_devices == 1
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "available", "expected"),
+    [
+        (32, 1, 1),
+        (32, 2, 2),
+        (32, 3, 2),
+        (32, 64, 4),
+        (33, 4, 3),
+        (31, 4, 1),
+        (4, 8, 1),
+        (24, 8, 3),
+    ],
+)
+def test_shares_are_equal_and_worth_it(batch_size, available, expected):
+    assert devices.count_useful(batch_size, available) == expected
+
+
+def test_windows_are_dealt_in_order_and_come_back():
+    mesh = devices.make_mesh(oscillator.make_spec(train={"num_devices": DEVICES}))
+    assert devices.count(mesh) == DEVICES
+    batches = np.arange(2 * 3 * 8 * 5, dtype=np.float32).reshape(2, 3, 8, 5)
+    dealt = devices.deal(mesh, batches)
+    shares = [np.asarray(shard.data) for shard in dealt.addressable_shards]
+    np.testing.assert_array_equal(np.concatenate(shares, axis=2), batches)
+    whole = devices.copy_to_all(mesh, {"a": batches})
+    alone = devices.first_copy(mesh, whole)["a"]
+    np.testing.assert_array_equal(alone, batches)
+    assert len(whole["a"].devices()) == DEVICES
+    assert alone.devices() == {jax.local_devices()[0]}
+
+
+def test_one_device_needs_no_mesh():
+    mesh = devices.make_mesh(oscillator.make_spec(train={"num_devices": 1}))
+    assert mesh is None
+    batches = np.zeros((1, 2, 3, 4), np.float32)
+    assert devices.deal(mesh, batches) is batches
+    assert devices.first_copy(mesh, devices.copy_to_all(mesh, batches)) is batches
+
+
+def test_more_devices_than_there_are_is_refused():
+    spec = oscillator.make_spec(train={"num_devices": 8})
+    with pytest.raises(
+        InputError, match=r"num_devices: expected at most the 4 cpu devices .*got 8"
+    ):
+        devices.make_mesh(spec)
+
+
+def test_unequal_shares_are_refused():
+    with pytest.raises(InputError, match=r"num_devices to divide data\.batch_size = 8, got 3\."):
+        oscillator.make_spec(train={"num_devices": 3})
