@@ -188,7 +188,9 @@ def accuracy_tables(found: Mapping[str, Any]) -> list[Table]:
     rows = [metric_row(name, test[name]) for name in names]
     if "window" in found:
         rows.append(metric_row("from windows", found["window"]["overall"]))
-    tables = [Table("Accuracy, streamed; last row as the reference measures", columns, rows)]
+    tables = [
+        Table("Accuracy, streamed; last row: each sample from a window of its own", columns, rows)
+    ]
     if "window" not in found:
         tables = [tables[0]._replace(caption="Accuracy, streamed")]
     percentiles = test["percentiles"]
@@ -215,9 +217,13 @@ def traces_table(found: Mapping[str, Any]) -> Table | None:
     traces = found.get("per_trace")
     if not traces:
         return None
-    rows = [[one["name"], f"{one['num_samples']:,}", *metric_row("", one)[1:4]] for one in traces]
-    headings = [heading for _, heading, _ in METRICS[:3]]
-    return Table("Each trace", ["", "samples", *headings], rows)
+    rows = [_group_row(_short(one), one) for one in traces]
+    return Table("Each trace", GROUP_COLUMNS, rows)
+
+
+def _short(trace: Mapping[str, Any]) -> str:
+    """Part and file, which name a trace in less than its folder does."""
+    return f"{trace['part']} {trace['name'].rsplit('/', 1)[-1]}"
 
 
 def dynamic_sentence(found: Mapping[str, Any]) -> str:

@@ -129,7 +129,7 @@ def test_every_table_is_as_wide_as_its_headings():
     group = METRICS | {"num_samples": 5, "true_rms_mm": 0.1}
     full = FOUND | {
         "window": {"overall": METRICS},
-        "per_trace": [group | {"name": "part/layer"}],
+        "per_trace": [group | {"name": "long folder/layer 1", "part": "boat"}],
         "breakdown": {"speed": [group | {"label": "0 to 1 mm/s"}], "feature_type": []},
     }
     tables = [
@@ -139,6 +139,7 @@ def test_every_table_is_as_wide_as_its_headings():
     ]
     traces = report_text.traces_table(full)
     assert traces is not None
+    assert traces.rows[0][0] == "boat layer 1"
     for table in [*tables, traces]:
         check_shape(table)
     assert [table.caption for table in report_text.breakdown_tables(full)] == [
