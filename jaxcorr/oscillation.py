@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.linalg import expm
 from scipy.optimize import least_squares
 from scipy.signal import lfilter
 
@@ -104,10 +103,14 @@ def states(mode: Mode, speed_mm_s: Column, horizon: int, rate_hz: float) -> Floa
 def respond(mode: Mode, force: Table, rate_hz: float) -> tuple[Table, Table]:
     """Displacement e and e'/w under forces per mass that are held over the step to each row."""
     w, z = 2 * np.pi * mode.frequency_hz, mode.damping_ratio
-    # [e, e'/w, f]' with f constant; one matrix exponential steps it exactly.
-    rates = np.array([[0.0, w, 0.0], [-w, -2 * z * w, 1 / w], [0.0, 0.0, 0.0]])
-    step = expm(rates / rate_hz)
-    a, b = step[:2, :2], step[:2, 2]
+    # [e, e'/w]' = rates [e, e'/w] + [0, f/w] with f constant, stepped exactly. Closed, since a
+    # search asks a thousand times; complex, since it may pass the critical damping.
+    rates, time_s = np.array([[0.0, w], [-w, -2 * z * w]]), 1 / rate_hz
+    angle = w * time_s * np.sqrt(1 - z * z + 0j)
+    turn = np.cos(angle).real * np.eye(2)
+    turn += time_s * np.sinc(angle / np.pi).real * (rates + z * w * np.eye(2))
+    a = np.exp(-z * w * time_s) * turn
+    b = np.linalg.solve(rates, (a - np.eye(2)) @ [0.0, 1 / w])
     denominator = [1.0, -np.trace(a), np.linalg.det(a)]
     # (I - A/z)^-1 b = adj(I - A/z) b / det: the adjugate of a 2x2 matrix is linear in 1/z.
     adjugate = np.array([[-a[1, 1], a[0, 1]], [a[1, 0], -a[0, 0]]])
