@@ -24,6 +24,7 @@ MOST_PARTS = 4  # of the heat map
 NUM_MOMENTS = 10
 MOMENT_S = 0.25  # shown before and after each of the worst moments
 COLUMNS = 2  # of small panels
+MOST_LETTERS = 10  # of a part's name beside a small panel
 
 
 class OnPath(NamedTuple):
@@ -64,8 +65,8 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
         "trajectory_comparison",
         "On the path",
         f"Above: {short(found.track)}, all of it. Below: the framed stretch around its largest "
-        f"error ({peak_um:.3g} µm at {found.track.time_s[worst]:.2f} s, of which the prediction "
-        f"leaves {left_um:.3g} µm), errors magnified {factor:g} times; the dot is where it begins.",
+        f"error ({peak_um:.3g} µm at {found.track.time_s[worst]:.2f} s, where the prediction is "
+        f"{left_um:.3g} µm off), errors magnified {factor:g} times; the dot is where it begins.",
         "Reference, actual and predicted path around a layer's largest error, error magnified.",
         figure,
     )
@@ -153,7 +154,7 @@ def error_heatmap(tracks: Sequence[Track]) -> Drawing | None:
         bar = {"location": "bottom", "aspect": 15, "extend": "max", "label": "mean / µm"}
         figure.colorbar(colours, ax=axes[:, column], **bar)
     for axis, part in zip(axes[:, 0], shown, strict=True):
-        axis.set_ylabel(f"{part}\ny / mm")
+        axis.set_ylabel(f"{_brief(part)}\ny / mm")
     left = len(parts) - len(shown)
     more = f" The {left} parts with fewer samples are left out." if left else ""
     return Drawing(
@@ -202,7 +203,7 @@ def worst_moments(tracks: Sequence[Track]) -> Drawing:
         axis.plot(time_ms, 1e3 * true, color=TRUE, lw=1.4, label="true")
         axis.plot(time_ms, 1e3 * predicted, color=PREDICTED, lw=0.9, label="predicted")
         axis.axvline(0, color=RESIDUAL, lw=0.6, ls=":")
-        name = f"{number}: {track.part}, {track.time_s[row]:.2f} s, {track.axes[column]}"
+        name = f"{number}: {_brief(track.part)}, {track.time_s[row]:.2f} s, {track.axes[column]}"
         axis.set_title(name, fontsize=7, loc="left", pad=2)
         axis.locator_params(nbins=4)
     for axis in axes.flat[len(moments) :]:
@@ -222,6 +223,10 @@ def worst_moments(tracks: Sequence[Track]) -> Drawing:
         "Small panels of true and predicted error around the largest residuals.",
         figure,
     )
+
+
+def _brief(part: str) -> str:
+    return part if len(part) <= MOST_LETTERS else f"{part[: MOST_LETTERS - 1]}…"
 
 
 def find_worst(tracks: Sequence[Track], number: int) -> list[tuple[Track, int, int]]:

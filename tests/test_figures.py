@@ -33,7 +33,10 @@ def make_track(num_samples=600, seed=0, name="folder/layer 1", targets=("error_x
     return Track(name, "part a", RATE_HZ, time, features, targets, true, true + residual)
 
 
-TRACKS = [make_track(), make_track(300, 1, "other/layer 2")._replace(part="b")]
+TRACKS = [
+    make_track(),
+    make_track(300, 1, "other/layer 2")._replace(part="a part with a long name"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +143,7 @@ def test_path_shows_the_largest_error_magnified():
         [track, TRACKS[1]._replace(true_mm=0 * true[:300])]
     )
     assert drawing is not None
-    assert "500 µm at 3.00 s, of which the prediction leaves 50 µm" in drawing.caption
+    assert "500 µm at 3.00 s, where the prediction is 50 µm off" in drawing.caption
     whole, zoomed = drawing.figure.axes
     assert whole.get_aspect() == zoomed.get_aspect() == 1.0
     reference, actual, predicted = (line.get_xydata() for line in zoomed.lines[:3])
