@@ -36,7 +36,7 @@ def compensate(
     as_json: JsonOption = False,
 ) -> None:
     """Finds better commands for layers and judges them, beside rivals, on the simulated printer."""
-    from jaxcorr import campaign, console, console_compensation, learned, stream, trial, verdicts
+    from jaxcorr import console, console_compensation, learned, stream, trial, trial_cases, verdicts
     from jaxcorr import runs as run_folders
     from jaxcorr.errors import InputError
 
@@ -45,10 +45,10 @@ def compensate(
     found = run_folders.find(run, runs)
     loaded = stream.load_weights(found)
     network = learned.remedies_of(loaded)
-    cases = campaign.cases_of_part(found, part, layers, accel_mm_s2 or [None])
+    cases = trial_cases.cases_of_part(found, part, layers, accel_mm_s2 or [None])
     rows: list[trial.Row] = []
-    printer = campaign.printer_of(loaded.spec)
-    for case, tried in campaign.run_cases(cases, printer, [trial.NOMINAL], network):
+    printer = trial_cases.printer_of(loaded.spec)
+    for case, tried in trial_cases.run_cases(cases, printer, [trial.NOMINAL], network):
         console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion")
         rows += tried.rows
         if out is not None:
@@ -68,17 +68,17 @@ def compensate_suite(
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
-    from jaxcorr import campaign, console, console_compensation, learned, stream, trial, verdicts
+    from jaxcorr import console, console_compensation, learned, stream, trial, trial_cases, verdicts
     from jaxcorr import runs as run_folders
 
     found = run_folders.find(run, runs)
     loaded = stream.load_weights(found)
     network = learned.remedies_of(loaded)
-    cases = campaign.cases_held_out(found, accel_mm_s2)
+    cases = trial_cases.cases_held_out(found, accel_mm_s2)
     rows: list[trial.Row] = []
-    options = campaign.printer_of(loaded.spec)
-    names = campaign.check_printers(options, printers)
-    for case, tried in campaign.run_cases(cases, options, names, network):
+    options = trial_cases.printer_of(loaded.spec)
+    names = trial_cases.check_printers(options, printers)
+    for case, tried in trial_cases.run_cases(cases, options, names, network):
         console.err.print(f"{case.file_stem}: {len(tried.rows)} trials")
         rows += tried.rows
     verdict = verdicts.judge_goals(rows, learned.BEST)

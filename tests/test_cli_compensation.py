@@ -1,0 +1,185 @@
+"""`compensate` and `compensate-suite` end to end on a toy run, and their refusals."""
+
+import csv
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import scipy.io
+from matplotlib.image import imread
+
+from jaxcorr import cli, command_files, drive, learned, stream, trial_cases
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run
+
+GCODE = """M83
+M204 P2000 T2000
+G92 E0
+G1 X0 Y0 Z0.2 F6000
+;LAYER_CHANGE
+G1 X12 Y0 E1 F4800
+G1 X12 Y9 E1
+G1 X0 Y9 E1
+;LAYER_CHANGE
+G1 Z0.4
+G1 X9 Y0 E1
+"""
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs `jaxcorr ARGV` in this process; returns exit code, stdout and stderr."""
+
+    def call(*argv):
+        monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, argv)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def part(tmp_path):
+    path = tmp_path / "square.gcode"
+    path.write_text(GCODE, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def done(trained, tmp_path):
+    return shutil.copytree(trained.run.path, tmp_path / "toy-run")
+
+
+def test_prints_and_writes_before_and_after(run, done, part, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--layers", "1", "--accel-mm-s2", 1000, "--accel-mm-s2", 3000, "--out", out]
+    code, text, err = run("compensate", done, part, *arguments, "--plot")
+    assert code == 0, err
+    assert "square/layer01, 1000 mm/s2" in text
+    assert "never worse than nothing" in text
+    result = json.loads((out / "results.json").read_text())
+    assert {row["remedy"] for row in result["layers"]} >= {"none", "ZV", "linear inverse"}
+    assert {row["accel_mm_s2"] for row in result["all"]} == {1000.0, 3000.0}
+    assert not list(out.glob(".*"))
+    _check_commands(out / "square_layer01_a1000")
+    assert imread(out / "square_layer01_a1000.png").std() > 0.05
+
+
+def _check_commands(stem):
+    """The three files say the same, and correction = command - reference."""
+    struct = scipy.io.loadmat(stem.with_name(stem.name + ".mat"), simplify_cells=True)["commands"]
+    arrays = np.load(stem.with_name(stem.name + ".npz"))
+    with stem.with_name(stem.name + ".csv").open(encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    assert head[:3] == ["time_s", "x_ref_mm", "y_ref_mm"]
+    table = np.array(rows, float)
+    names = ["time", "x_ref", "y_ref", "vx_ref", "vy_ref", "x_cmd", "y_cmd", "vx_cmd", "vy_cmd"]
+    for i, name in enumerate(names):
+        np.testing.assert_array_equal(struct[name], arrays[name])
+        np.testing.assert_allclose(table[:, i], arrays[name], atol=1e-6)
+    assert np.allclose(np.diff(arrays["time"]), 1e-3)
+    assert np.abs(arrays["x_cmd"] - arrays["x_ref"]).max() > 1e-3
+    assert struct["rate_hz"] == 1000.0
+    assert "command = reference + correction" in struct["sign"]
+
+
+def test_json(run, done, part):
+    code, text, _ = run("compensate", done, part, "--layers", "2", "--json")
+    assert code == 0
+    result = json.loads(text)
+    assert {"layers", "all", "goals"} == result.keys()
+    assert result["layers"][0]["accel_mm_s2"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--layers", "9"], "expected numbers from 1 to 2, got 9"),
+        (["--layers", "some"], "expected 'sampled:N'"),
+        ([], "expected held-out layers of 'square', got those of toy"),
+        (["--layers", "1", "--plot"], "expected --out FOLDER, got none"),
+        (["--layers", "1", "--accel-mm-s2", "-5"], "expected accel_mm_s2 > 0, got -5"),
+    ],
+)
+def test_bad_input_is_one_line(run, done, part, arguments, message):
+    code, text, err = run("compensate", done, part, *arguments)
+    assert (code, text) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_bad_part_run_and_printer(run, done):
+    for arguments, message in (
+        (["compensate", done, "nothing.gcode"], "expected a G-code file or one of"),
+        (["compensate", "no-such-run", "boat"], "no-such-run"),
+        (["compensate-suite", done], "expected held-out layers of 3dbenchy"),
+    ):
+        code, text, err = run(*arguments)
+        assert (code, text, len(err.strip().splitlines())) == (2, "", 1)
+        assert message in err
+
+
+def test_suite_on_held_out_layers(run, done, tmp_path):
+    """The toy run's split is made to name a bundled part's layer."""
+    path = done / "resolved.json"
+    content = json.loads(path.read_text())
+    held = "data_simulation_standard_trajectory_all/layer01_a500_p50_ender3v2"
+    content["split"]["test"] = [held, held.replace("_p50", "")]
+    path.write_text(json.dumps(content))
+    assert trial_cases.held_out(Run(done)) == {"standard_trajectory": [1]}
+    options = ["--accel-mm-s2", 3000, "--printer", "frequency -20%", "--out", tmp_path / "suite"]
+    code, text, err = run("compensate-suite", done, *options)
+    assert code == 0, err
+    assert "frequency -20%, 3000 mm/s2" in text
+    assert "no more than that of MZV" in text
+    result = json.loads((tmp_path / "suite" / "results.json").read_text())
+    assert {row["printer"] for row in result["all"]} == {"nominal", "frequency -20%"}
+    code, _, err = run("compensate-suite", done, "--printer", "tiny")
+    assert code == 2
+    assert "got 'tiny'" in err
+
+
+@pytest.mark.parametrize("horizon", [0, 2, -2])
+def test_predictions_stand_at_their_instants(trained, part, horizon):
+    """What is predicted for an instant must not depend on how it is asked for."""
+    loaded = stream.load_weights(trained.run)
+    case = trial_cases.cases_of_part(trained.run, str(part), "1", [None])[0]
+    layer = drive.make_layer(case.plan, 2000.0)
+    data = loaded.spec.data.model_copy(update={"horizon": horizon})
+    shifted = loaded._replace(spec=loaded.spec.model_copy(update={"data": data}))
+    plain, moved = (learned.predict_plain(one, layer) for one in (loaded, shifted))
+    assert plain.shape == (layer.num_knots, 2)
+    assert np.abs(plain).max() > 1e-3
+    if horizon > 0:
+        np.testing.assert_allclose(moved[horizon:], plain[:-horizon], atol=1e-6)
+        assert np.all(moved[:horizon] == 0)
+    elif horizon < 0:
+        np.testing.assert_allclose(moved[:horizon], plain[-horizon:], atol=1e-6)
+
+
+def test_runs_that_cannot_compensate(trained, part):
+    loaded = stream.load_weights(trained.run)
+    for changes, message in (
+        ({"sample_rate_hz": 200.0}, "at 100 Hz, got error_x, error_y at 200 Hz"),
+        ({"targets": ("error_x",)}, "predicts x and y"),
+    ):
+        data = loaded.spec.data.model_copy(update=changes)
+        other = loaded._replace(spec=loaded.spec.model_copy(update={"data": data}))
+        with pytest.raises(InputError, match=message):
+            learned.remedies_of(other)
+    case = trial_cases.cases_of_part(trained.run, str(part), "1", [None])[0]
+    layer = drive.make_layer(case.plan, 2000.0)
+    with pytest.raises(InputError, match="got 'motor_current'"):
+        learned.reference_trace(layer, ("x_ref", "motor_current"), ("error_x",))
+
+
+def test_columns_end_with_the_plan(trained, part):
+    case = trial_cases.cases_of_part(trained.run, str(part), "1", [None])[0]
+    layer = drive.make_layer(case.plan, 2000.0)
+    table = command_files.columns(layer, layer.reference)
+    assert table["time"][0] == 0.0
+    assert 0 <= case.plan.total_s - table["time"][-1] < 1e-3
+    np.testing.assert_array_equal(table["x_cmd"], table["x_ref"])

@@ -1,0 +1,125 @@
+"""Remedies on a short layer, on the printer they know and on others."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_contour import plan_of
+
+from jaxcorr import drive, remedies, trial
+from jaxcorr.plant import PlantOptions
+from jaxcorr.simulate import SimulateOptions
+
+FRICTIONLESS = SimulateOptions(sources=("junction_deviation", "resonance"))
+SHORT = ("G1 X15 Y0 E1 F6000", "G1 X15 Y12 E1", "G1 X3 Y12 E1", "G1 X0 Y0 E1")
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    lines = ["M204 P3000 T3000", *SHORT]
+    return plan_of(tmp_path_factory.mktemp("plan"), *lines)
+
+
+@pytest.fixture(scope="module")
+def tried(plan):
+    layout = trial.Layout("part/layer01", 3000.0, 3)
+    plants = trial.printers(PlantOptions(), ["nominal", "frequency -20%", "friction x2"])
+    learned = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
+    return trial.run(plan, layout, FRICTIONLESS, plants, learned)
+
+
+def rms(tried, remedy, printer="nominal"):
+    found = [r.judged for r in tried.rows if (r.remedy, r.printer) == (remedy, printer)]
+    assert len(found) == 1
+    return found[0].rms_um
+
+
+def test_every_remedy_on_every_printer(tried):
+    always = {"none", "minus true error", "ZV", "MZV", "EI", "linear inverse", "flat"}
+    tuned = {f"{name}, tuned" for name in trial.MODEL_BASED}
+    by_printer = {}
+    for row in tried.rows:
+        assert row[:2] == ("part/layer01", 3000.0)
+        by_printer.setdefault(row.printer, set()).add(row.remedy)
+    # Nothing to tune where only friction differs: no remedy here knows of friction.
+    assert by_printer == {
+        "nominal": always,
+        "frequency -20%": always | tuned,
+        "friction x2": always,
+    }
+
+
+def test_without_friction_the_linear_inverse_is_best(tried):
+    mine = rms(tried, "linear inverse")
+    assert mine < 0.1 * rms(tried, "none")
+    assert all(mine <= row.judged.rms_um for row in tried.rows if row.printer == "nominal")
+    assert rms(tried, "linear inverse, tuned", "frequency -20%") < 0.3 * rms(
+        tried, "linear inverse", "frequency -20%"
+    )
+
+
+def test_shapers_calm_the_corners(tried):
+    ringing = {r.remedy: r.judged.vibration_um for r in tried.rows if r.printer == "nominal"}
+    assert ringing["ZV"] < 0.5 * ringing["none"]
+    assert ringing["minus true error"] > ringing["none"]
+
+
+def test_subtracting_the_true_error_makes_fast_motion_worse(tried):
+    assert rms(tried, "minus true error") > rms(tried, "none")
+
+
+def test_where_friction_is_off_its_factor_changes_nothing(tried):
+    assert rms(tried, "none", "friction x2") == pytest.approx(rms(tried, "none"))
+
+
+def test_commands_and_lanes_are_those_of_the_nominal_printer(tried):
+    for name, lane in tried.lanes.items():
+        error = tried.driven.error_mm[:, lane]
+        expected = 1e3 * np.sqrt(np.mean(np.sum(error**2, axis=-1)))
+        assert rms(tried, name) == pytest.approx(expected)
+    flat = tried.commands["flat"].position_mm - tried.layer.reference.position_mm
+    np.testing.assert_allclose(flat, 0.05, atol=1e-12)
+
+
+def test_printers_differ_as_their_names_say():
+    from jaxcorr.shapers import natural
+
+    made = trial.printers(PlantOptions())
+    frequency, ratio = natural(made["nominal"].x)
+    for percent in (10, -10, -20):
+        own = natural(made[f"frequency {percent:+d}%"].x)[0]
+        assert own == pytest.approx(frequency * (1 + percent / 100))
+    for factor in ("0.5", "2"):
+        assert natural(made[f"damping x{factor}"].y)[1] == pytest.approx(
+            natural(made["nominal"].y)[1] * float(factor)
+        )
+        assert natural(made[f"damping x{factor}"].x)[0] == pytest.approx(frequency)
+        assert made[f"friction x{factor}"].x.friction_n == pytest.approx(0.8 * float(factor))
+    assert natural(made["nominal"].x)[1] == pytest.approx(ratio)
+    assert list(trial.printers(PlantOptions(), ["damping x2"])) == ["damping x2"]
+
+
+def test_shaped_commands_stay_on_a_straight_line(tmp_path):
+    layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000"), 2000.0)
+    command = remedies.shaped("ei")(layer, PlantOptions())
+    assert np.abs(command.position_mm[:, 1]).max() < 1e-12
+    np.testing.assert_allclose(command.position_mm[[0, -1], 0], [0.0, 30.0], atol=1e-9)
+    speed = np.gradient(command.position_mm[:, 0], 1 / 2000.0)
+    np.testing.assert_allclose(command.velocity_mm_s[:, 0], speed, atol=0.6)
+    cruising = np.abs(layer.reference.velocity_mm_s[:, 0] - 50.0) < 1e-9
+    middle = np.flatnonzero(cruising)[len(np.flatnonzero(cruising)) // 2]
+    assert command.position_mm[middle, 0] == pytest.approx(layer.reference.position_mm[middle, 0])
+
+
+def test_a_subtracted_error_has_the_opposite_sign(tmp_path):
+    layer = drive.make_layer(plan_of(tmp_path, "G1 X10 Y0 E1 F3000"), 2000.0)
+    error = np.tile([0.1, -0.2], (layer.num_knots, 1))
+    command = remedies.subtracted(layer, error)
+    added = (command.position_mm - layer.reference.position_mm)[layer.at_knots]
+    np.testing.assert_allclose(added, -error, atol=1e-12)
+    assert remedies.none(layer, PlantOptions()) is layer.reference
+
+
+def test_printers_need_not_be_alike_in_x_and_y():
+    made = trial.printers(dataclasses.replace(PlantOptions()))["frequency -20%"]
+    assert made.y.mass_kg == pytest.approx(0.45 / 0.64)
