@@ -40,7 +40,7 @@ STYLE: dict[Any, Any] = {
     "legend.columnspacing": 1.0,
     "lines.linewidth": 1.0,
     "lines.markersize": 3.5,
-    "svg.hashsalt": "jaxcorr",  # the same figure is the same file
+    "svg.hashsalt": "jaxcorr",  # or the names inside of a file would be random
 }
 
 
@@ -78,7 +78,7 @@ def draw_history(rows: Sequence[Mapping[str, Any]], *paths: Path) -> None:
     Raises:
         InputError: an ending is none of these, or a folder is not there.
     """
-    _check(*paths)
+    check_paths(*paths)
     with style():
         save(history(rows), *paths)
 
@@ -120,7 +120,7 @@ def draw_horizons(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     Raises:
         InputError: the ending is none of these, or the folder is not there.
     """
-    _check(path)
+    check_paths(path)
     with style():
         figure, axes = new_figure(2, 1, 3.6, sharex=True)
         lines = (("", "network", PALETTE[0], "o-"), ("baseline_", "", PALETTE[1], "s--"))
@@ -258,11 +258,18 @@ def save(figure: Any, *paths: Path) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for path in paths:
+        # Without the date, the same figure is the same file.
+        metadata = {"Date": None} if path.suffix == ".svg" else None
         with files.write_whole(path) as partial:
-            figure.savefig(partial, dpi=DPI)
+            figure.savefig(partial, dpi=DPI, metadata=metadata)
 
 
-def _check(*paths: Path) -> None:
+def check_paths(*paths: Path) -> None:
+    """Checks that figures can be written there, before the work that they will show.
+
+    Raises:
+        InputError: the ending is unknown, or the folder is not there.
+    """
     for path in paths:
         if path.suffix not in FORMATS or not path.parent.is_dir():
             raise InputError(
@@ -273,7 +280,7 @@ def _check(*paths: Path) -> None:
 
 def _tall_figure(path: Path, size: tuple[float, float], heights: Sequence[float]) -> tuple:
     """A figure for the screen: axes over one another."""
-    _check(path)
+    check_paths(path)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")

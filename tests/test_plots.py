@@ -1,6 +1,5 @@
 """Figures show the numbers that they were given, in the units that they name."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +69,7 @@ def test_figure_is_a_whole_file_or_none(tmp_path, suffix, magic):
 def test_several_files_of_one_figure_are_laid_out_alike(tmp_path):
     plots.draw_history(ROWS, tmp_path / "a.svg", tmp_path / "b.svg")
     plots.draw_history(ROWS, tmp_path / "c.svg")
-    first, second, third = (
-        re.sub(rb"<dc:date>.*?</dc:date>", b"", (tmp_path / f"{name}.svg").read_bytes())
-        for name in "abc"
-    )
+    first, second, third = ((tmp_path / f"{name}.svg").read_bytes() for name in "abc")
     assert first == second == third
 
 
