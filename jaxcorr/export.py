@@ -78,7 +78,9 @@ def export(run: Run, loaded: Loaded, samples: Samples) -> dict[str, Any]:
     try:
         partial = Path(tempfile.mkdtemp(prefix=".export-", dir=run.path))
         try:
-            manifest = _fill(partial, run, loaded, samples)
+            # On a GPU matmuls may round to fewer bits than the forms are to agree to.
+            with jax.default_device(jax.local_devices(backend="cpu")[0]):
+                manifest = _fill(partial, run, loaded, samples)
             _swap(partial, run.export)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -94,7 +96,7 @@ def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
     """Every deployable file by its name; a later one may need an earlier one."""
     facts, plain = export_model.facts(run_id, spec), export_model.plain(spec, weights)
     onnxruntime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
-    jax_here = f"jax {jax.__version__} on {jax.default_backend()}"
+    jax_here = f"jax {jax.__version__} on the CPU"
     compiler, octave = export_c.find_compiler(), export_matlab.find_octave()
     return {
         "step.onnx": Form(

@@ -5,6 +5,8 @@ five times as long, and a converted single step half as long again. The module k
 of the network and no run folder.
 """
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import export_graph, export_model, latency, predict
+from jaxcorr import export_graph, export_model, predict
 from jaxcorr.export_graph import Graph
 from jaxcorr.export_model import Facts, Plain, Recurrent
 from jaxcorr.spec import Model, Spec
@@ -38,12 +40,12 @@ def carry_names(num_layers: int) -> list[str]:
 
 def write_step(path: Path, spec: Spec, plain: Plain, facts: Facts) -> None:
     """Writes (sample (batch, features), state...) -> (error (batch, targets), next state...)."""
-    graph, time = Graph(), TIME
+    graph, axis = Graph(), TIME
     is_fresh = graph.add("Equal", "is_started", graph.constant(0.0))
     # The first sample's difference is to itself, so it is zero.
     before = graph.add("Where", is_fresh, "sample", "previous_sample")
     now, before = (
-        graph.add("Unsqueeze", name, graph.integers(time)) for name in ("sample", before)
+        graph.add("Unsqueeze", name, graph.integers(axis)) for name in ("sample", before)
     )
     x = _encode(graph, plain, derive_inputs(graph, spec.model, now, before, len(facts.features)))
     for i, layer in enumerate(plain.layers):
@@ -62,10 +64,10 @@ def write_step(path: Path, spec: Spec, plain: Plain, facts: Facts) -> None:
 
 def write_window(path: Path, spec: Spec, plain: Plain, facts: Facts) -> None:
     """Writes samples (batch, window, features) -> error (batch, targets) at the last sample."""
-    graph, time = Graph(), TIME
+    graph, axis = Graph(), TIME
     samples = graph.add("Transpose", "samples", perm=[1, 0, 2])
-    first, others = graph.cut(samples, 0, 1, time), graph.cut(samples, 0, -1, time)
-    before = graph.add("Concat", first, others, axis=time)
+    first, others = graph.cut(samples, 0, 1, axis), graph.cut(samples, 0, -1, axis)
+    before = graph.add("Concat", first, others, axis=axis)
     x = _encode(
         graph, plain, derive_inputs(graph, spec.model, samples, before, len(facts.features))
     )
@@ -208,9 +210,14 @@ def time_window(path: Path, samples: Samples, window: int) -> float:
     return _median_us(lambda block: session.run(None, {"samples": block}), windows[:, None])
 
 
-def _median_us(call: latency.Call, blocks: Float32[ndarray, "n ..."]) -> float:
-    elapsed_us = latency.time_calls(call, [(block,) for block in blocks], NUM_TIMED)
-    return float(np.median(elapsed_us))
+def _median_us(call: Callable[[ndarray], object], blocks: Float32[ndarray, "n ..."]) -> float:
+    elapsed_ns = []
+    for i in range(NUM_TIMED):
+        block = blocks[i % len(blocks)]
+        began = time.perf_counter_ns()
+        call(block)
+        elapsed_ns.append(time.perf_counter_ns() - began)
+    return float(np.median(elapsed_ns)) / 1e3
 
 
 def stream_step(path: Path, samples: Samples) -> Float32[ndarray, "rows k"]:

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxcorr import export_model, export_onnx, model
+from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data, Spec
 from jaxcorr.stream import Loaded
 
 METRICS = {"mae_mm": "MAE, um", "rmse_mm": "RMSE, um", "r2": "R2", "correlation": "correlation"}
+LATENCY = ("p50_us", "p99_us", "num_calls")
 UNKNOWN = "not known"
 
 
@@ -26,7 +28,7 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
     """
     spec, facts = loaded.spec, export_model.facts(run.id, loaded.spec)
     resolved = run.resolved()
-    metrics = run.read_json("metrics.json") if (run.path / "metrics.json").is_file() else None
+    accuracy, latency = _read_metrics(run, spec)
     return export_model.render(
         "model_card.md.j2",
         facts=facts,
@@ -42,8 +44,8 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
         is_finished=loaded.is_finished,
         commit=resolved.get("git_commit") or UNKNOWN,
         created=resolved.get("created") or UNKNOWN,
-        accuracy=_accuracy(metrics, spec),
-        latency=(metrics or {}).get("latency"),
+        accuracy=accuracy,
+        latency=latency,
         forms=_forms(manifest["files"]),
         manifest=manifest,
         state=", ".join(_state_names(spec)),
@@ -91,10 +93,24 @@ def _splits(resolved: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _accuracy(metrics: Mapping[str, Any] | None, spec: Spec) -> dict[str, Any] | None:
-    """Rows of metrics with 95% intervals, and what they compare with; None before an evaluation."""
-    if metrics is None:
-        return None
+def _read_metrics(run: Run, spec: Spec) -> tuple[dict[str, Any] | None, Any]:
+    """Accuracy and latency of metrics.json; None and None before an evaluation."""
+    path = run.path / "metrics.json"
+    if not path.is_file():
+        return None, None
+    metrics = run.read_json(path.name)
+    try:
+        found = metrics.get("latency")
+        latency = {key: float(found[key]) for key in LATENCY} if found else None
+        return _accuracy(metrics, spec), latency
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: expected what `just eval` wrote, got '{error}'. Evaluate the run again."
+        ) from None
+
+
+def _accuracy(metrics: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """Rows of metrics with 95% intervals, and what they compare with."""
     test, intervals = metrics["test"], metrics.get("intervals") or {}
     axes = [name.removeprefix("error_") for name in spec.data.targets]
     rows = [

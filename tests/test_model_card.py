@@ -1,0 +1,134 @@
+"""The model card says what the run's files say, and names what they do not."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from jaxcorr import evaluate, files, model_card, runs, stream
+from jaxcorr.errors import InputError
+from jaxcorr.ranges import Ranges
+from jaxcorr.runs import Run
+
+MANIFEST = {
+    "num_traces": 1,
+    "num_samples": 12345,
+    "platforms": ["cpu", "cuda"],
+    "files": {
+        "step.onnx": {"worst_mm": 2.5e-8, "us_per_call": 38.25, "checked_with": "onnxruntime 9"},
+        "step.c": {"worst_mm": None, "us_per_call": None, "checked_with": "not compiled here"},
+    },
+}
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of a finished run."""
+    return Run(shutil.copytree(trained.run.path, tmp_path / "a-run"))
+
+
+@pytest.fixture(scope="module")
+def loaded(trained):
+    return stream.load_weights(trained.run)
+
+
+def table_rows(text, first):
+    """Cells of the table whose header begins with `first`."""
+    lines = iter(text.splitlines())
+    assert any(line.startswith(first) for line in lines), first
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            return rows
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def test_before_an_evaluation_it_says_so(run, loaded):
+    card = model_card.write(run, loaded, MANIFEST)
+    assert "Not evaluated yet: `just eval a-run`" in card
+    assert "not timed yet" in card
+    assert "R2" not in card
+
+
+def test_accuracy_and_latency_are_those_of_the_evaluation(run, loaded, trained, monkeypatch):
+    monkeypatch.setattr(evaluate, "NUM_TIMED_CALLS", 50)
+    metrics = evaluate.evaluate(loaded, trained.data.test)
+    metrics["against_best_baseline"] = {"sentence": "The network beats the best baseline."}
+    metrics["ceiling"] = {"r2": 0.99951, "rmse_mm": 0.002, "mae_mm": 0.00159}
+    files.write_json(run.path / "metrics.json", metrics)
+    card = model_card.write(run, loaded, MANIFEST)
+    rows = {row[0]: row[1:] for row in table_rows(card, "| | overall | 95% interval | x | y |")}
+    test, bounds = metrics["test"], metrics["intervals"]["mae_mm"]
+    assert rows["MAE, um"][0] == f"{1e3 * test['overall']['mae_mm']:.2f}"
+    assert rows["MAE, um"][1] == f"{1e3 * bounds[0]:.2f} to {1e3 * bounds[1]:.2f}"
+    assert rows["R2"][2:] == [f"{test[axis]['r2']:.4f}" for axis in "xy"]
+    assert f"{metrics['latency']['p50_us']:.1f} us at the median" in card
+    assert "The network beats the best baseline." in card
+    assert "R2 0.9995, MAE 1.59 um, RMSE 2.00 um" in card
+    assert "Not evaluated" not in card
+
+
+def test_metrics_of_older_runs_lack_intervals_and_rivals(run, loaded):
+    figures = {"mae_mm": 0.001, "rmse_mm": 0.002, "r2": None, "correlation": 0.5}
+    test = {"num_traces": 1, "num_samples": 9, "overall": figures, "x": figures, "y": figures}
+    files.write_json(run.path / "metrics.json", {"test": test})
+    rows = table_rows(model_card.write(run, loaded, MANIFEST), "| | overall")
+    assert rows[1] == ["MAE, um", "1.00", "not known", "1.00", "1.00"]
+    assert rows[3] == ["R2", "not known", "not known", "not known", "not known"]
+
+
+def test_inputs_data_and_files_have_their_tables(run, loaded, trained):
+    known = Ranges((-1.0, -2.0, -30.0, -40.0), (1.0, 2.5, 30.0, 40.0), (0.1, 0.1), (1.0, 1.0))
+    card = model_card.write(run, loaded._replace(ranges=known), MANIFEST)
+    assert table_rows(card, "| Input")[2] == ["`y_ref`", "mm", "-2 to 2.5"]
+    assert table_rows(card, "| Input")[4] == ["`vy_ref`", "mm/s", "-40 to 40"]
+    assert table_rows(card, "| Output")[1:] == [["`error_x`", "mm"], ["`error_y`", "mm"]]
+    splits = {row[0]: row[1:] for row in table_rows(card, "| Split")}
+    assert splits["train"] == [
+        str(len(trained.data.train.names)),
+        f"{len(trained.data.train.features):,}",
+    ]
+    assert table_rows(card, "| File")[1:] == [
+        ["`step.onnx`", "2.5e-08 mm", "onnxruntime 9", "38.2 us"],
+        ["`step.c`", "", "not compiled here", ""],
+    ]
+    assert "12,345 samples" in card
+    old = model_card.write(run, loaded._replace(ranges=None), MANIFEST)
+    assert table_rows(old, "| Input")[1] == ["`x_ref`", "mm", "not known"]
+
+
+def test_model_is_described_by_its_own_numbers(run, loaded):
+    card = model_card.write(run, loaded, MANIFEST)
+    count = sum(np.size(leaf) for leaf in leaves(loaded.weights.network))
+    assert f"{count:,} parameters: velocities and differences" in card
+    assert "2 LSTM layers of 8 units" in card
+    assert runs.Run(run.path).resolved()["created"] in card
+    assert "the training has not ended" not in card
+    assert "the training has not ended" in model_card.write(
+        run, loaded._replace(is_finished=False), MANIFEST
+    )
+
+
+def leaves(tree):
+    return [x for v in tree.values() for x in leaves(v)] if isinstance(tree, dict) else [tree]
+
+
+def test_calls_in_python_are_valid_code(run, loaded):
+    card = model_card.write(run, loaded, MANIFEST)
+    blocks = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        compile(block, "card", "exec")
+    assert "Simulated" not in card
+    assert "```matlab" in card
+    assert "```c\n" in card
+
+
+def test_damaged_metrics_are_named(run, loaded):
+    altered = {"{": "expected JSON", "[]": "what `just eval` wrote", '{"test": {}}': "'overall'"}
+    for text, said in altered.items():
+        (run.path / "metrics.json").write_text(text)
+        with pytest.raises(InputError, match=rf"metrics\.json: expected .*{said}|{said}"):
+            model_card.write(run, loaded, MANIFEST)
