@@ -5,20 +5,33 @@ does not depend on their values. The module measures; it prints nothing.
 """
 
 import contextlib
+import ctypes
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import bench, export, latency, model, stream, torch_reference
-from jaxcorr.dataset import Dataset
+from jaxcorr import (
+    bench,
+    bench_parts,
+    export_c,
+    export_model,
+    export_onnx,
+    latency,
+    model,
+    ranges,
+    stream,
+    torch_reference,
+)
 from jaxcorr.latency import Call
 from jaxcorr.model import Weights
-from jaxcorr.runs import Run
+from jaxcorr.predictor import Predictor
+from jaxcorr.ranges import Ranges
 from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
 from jaxcorr.windows import Samples
@@ -26,10 +39,36 @@ from jaxcorr.windows import Samples
 ROUNDS = 4
 NUM_SAMPLES = 500
 WARM_UP = 100  # calls at least, so that every window is full
-PACED = {100: 10, 1000: 4}  # Hz -> the part of the calls that is timed at this rate
+PACED = {100: 20, 1000: 5}  # Hz -> one in so many of the calls is made at this rate
 # PyTorch and onnxruntime take up to twenty times as long; a tenth of the calls shows their p99.
 RIVAL_SHARE = 10
 MEMORY_BYTES = 256 * 2**20  # far beyond any cache
+# -fassociative-math and its kin would change results; these change only speed.
+C_FLAGS = ("-std=c99", "-O3", "-march=native", "-shared", "-fPIC")
+
+
+class Ready(NamedTuple):
+    """A network of one size, to be timed: fresh weights, and a path to time them on."""
+
+    spec: Spec
+    weights: Weights
+    samples: Samples
+    ranges: Ranges
+    predictor: Predictor
+
+
+def prepare(spec: Spec, size: str | None) -> Ready:
+    """A spec's network, in one of `bench.SIZES` or its own, with its predictor and all checks."""
+    sized = bench.resize(spec, size) if size is not None else spec
+    rate_hz = spec.data.sample_rate_hz
+    samples = make_samples(len(spec.data.features), len(spec.data.targets), rate_hz)
+    scales = fit_scales(sized, samples)
+    network = model.initialize(sized, len(scales.inputs.mean), jax.random.key(sized.train.seed))
+    weights = Weights(network, scales.inputs, scales.targets)
+    spanned = ranges.measure_ranges(
+        spec.data.features, samples.features, samples.first_row, rate_hz
+    )
+    return Ready(sized, weights, samples, spanned, Predictor(sized, weights, spanned))
 
 
 def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> dict[str, Any]:
@@ -41,57 +80,81 @@ def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> d
         num_calls: back to back of the predictor; the other ways get fewer.
     Returns:
         parameters, `ways` (name -> figures of `latency.measure`), `ratios` (name -> p50 in
-        predictor's p50) and `floor` (see `memory_floor`).
+        predictor's p50), `parts` (see `bench_parts`) and `floor` (see `memory_floor`).
     """
-    sized = bench.resize(spec, size)
-    samples = make_samples(len(spec.data.features), len(spec.data.targets))
-    data = Dataset(train=samples, val=samples, test=samples, paths={})
-    scales = fit_scales(sized, data.train)
-    network = model.initialize(sized, len(scales.inputs.mean), jax.random.key(sized.train.seed))
-    weights = Weights(network, scales.inputs, scales.targets)
+    ready = prepare(spec, size)
     with tempfile.TemporaryDirectory() as folder:
-        made = export.step_onnx(Run(Path(folder)), sized, weights, samples)
-        calls = {
-            "predictor": stream.Predictor(sized, weights).step,
-            "functional": functional_call(sized, weights),
-            "onnxruntime": onnx_call(made.path),
-        }
-    if with_torch:
-        reference = bench.change(sized, bench.REFERENCE)
-        calls["torch_eager"] = torch_reference.WindowPredictor(reference, False).step
-        calls["torch_script"] = torch_reference.WindowPredictor(reference, True).step
-    with torch_reference.one_thread() if with_torch else contextlib.nullcontext():
-        ways = _take_turns(calls, samples.features.tolist(), num_calls)
+        calls = {"predictor": ready.predictor.step, **other_calls(ready, Path(folder))}
+        if with_torch:
+            reference = bench.change(ready.spec, bench.REFERENCE)
+            calls["torch_eager"] = torch_reference.WindowPredictor(reference, False).step
+            calls["torch_script"] = torch_reference.WindowPredictor(reference, True).step
+        with torch_reference.one_thread() if with_torch else contextlib.nullcontext():
+            ways = _take_turns(calls, ready, num_calls)
     ratios = {
         name: found["p50_us"] / ways["predictor"]["p50_us"]
         for name, found in ways.items()
         if name in calls and name != "predictor"
     }
-    num_parameters = model.count_parameters(network)
+    num_parameters = model.count_parameters(ready.weights.network)
     return {
         "model": size,
         "parameters": num_parameters,
         "ways": ways,
         "ratios": ratios,
+        "parts": bench_parts.measure(*ready),
         "floor": memory_floor(4 * num_parameters),
     }
 
 
-def _take_turns(calls: dict[str, Call], rows: list[list[float]], num_calls: int) -> dict[str, Any]:
-    """Every way back to back in turns, then the predictor paced."""
+def endure(spec: Spec, num_steps: int) -> dict[str, Any]:
+    """Streams many samples through a spec's network with fresh weights (see `bench_parts`)."""
+    data = spec.data
+    path = lissajous(num_steps, len(data.features), data.sample_rate_hz)
+    ready = prepare(spec, None)
+    samples = path_samples(path, len(data.targets))
+    began = time.perf_counter()
+    found = bench_parts.endure(spec, ready.weights, samples, ready.predictor)
+    return found | {"seconds": time.perf_counter() - began}
+
+
+def other_calls(ready: Ready, folder: Path) -> dict[str, Call]:
+    """The functional step, and the exported ones; C only where there is a compiler."""
+    spec, weights = ready.spec, ready.weights
+    plain, facts = export_model.plain(spec, weights), export_model.facts("benchmark", spec)
+    export_onnx.write_step(folder / "step.onnx", spec, plain, facts)
+    calls = {
+        "functional": functional_call(spec, weights),
+        "onnxruntime": onnx_call(folder / "step.onnx"),
+    }
+    compiler = export_c.find_compiler()
+    if compiler is not None:
+        export_c.write_step(folder / "step.c", spec.model, plain, facts)
+        export_c.build(compiler, folder / "step.c", folder / "step.so", C_FLAGS)
+        calls["c_step"] = c_call(folder / "step.so", spec)
+    return calls
+
+
+def _take_turns(calls: dict[str, Call], ready: Ready, num_calls: int) -> dict[str, Any]:
+    """Every way back to back in turns, then the predictor paced, as it is and warmed up."""
+    rows, restart_fn = ready.samples.features.tolist(), ready.predictor.reset
     counts = {
         name: num_calls if name == "predictor" else num_calls // RIVAL_SHARE for name in calls
     }
     for name, call in calls.items():
-        latency.time_calls(call, rows, max(WARM_UP, counts[name] // 10))
+        latency.time_calls(call, rows, max(WARM_UP, counts[name] // 10), restart_fn)
     turns: dict[str, list[ndarray]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
-            turns[name].append(latency.time_calls(call, rows, max(1, counts[name] // ROUNDS)))
+            num_turn = max(1, counts[name] // ROUNDS)
+            turns[name].append(latency.time_calls(call, rows, num_turn, restart_fn))
     ways = {name: latency.summarize(np.concatenate(elapsed)) for name, elapsed in turns.items()}
     for rate_hz, share in PACED.items():
-        paced = latency.time_calls(calls["predictor"], rows, max(1, num_calls // share), rate_hz)
-        ways[f"predictor_{rate_hz}_hz"] = latency.summarize(paced)
+        for kind, warm_fn in (("", None), ("_warm", ready.predictor.warm)):
+            paced = latency.pace(
+                calls["predictor"], rows, max(1, num_calls // share), rate_hz, warm_fn, restart_fn
+            )
+            ways[f"predictor_{rate_hz}_hz{kind}"] = latency.summarize(paced.latency_us)
     return ways
 
 
@@ -111,20 +174,25 @@ def functional_call(spec: Spec, weights: Weights) -> Call:
 
 def onnx_call(path: Path) -> Call:
     """The exported step in onnxruntime on one thread."""
-    import onnxruntime
+    printer = export_onnx.Stream(path)
+    return lambda *sample: printer.step(np.array([sample], np.float32))[0].tolist()
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_inputs()]
-    state = [np.zeros(item.shape, np.float32) for item in session.get_inputs()[1:]]
 
-    def call(*sample: float) -> list[float]:
-        nonlocal state
-        inputs = [np.array([sample], np.float32), *state]
-        outputs: list[Any] = list(session.run(None, dict(zip(names, inputs, strict=True))))
-        state = outputs[1:]
-        return outputs[0][0].tolist()
+def c_call(library: Path, spec: Spec) -> Call:
+    """The generated C step, called in this process."""
+    loaded = ctypes.CDLL(str(library))
+    # Its struct holds what our carry holds; twice that leaves room for how a compiler lays it out.
+    num_kept = sum(leaf.size for leaf in jax.tree.leaves(model.carry_for(spec, 1)))
+    state = (ctypes.c_float * (2 * num_kept))()
+    sample = (ctypes.c_float * len(spec.data.features))()
+    error = (ctypes.c_float * len(spec.data.targets))()
+    step, arguments = loaded.jaxcorr_step, (state, sample, error)
+    loaded.jaxcorr_reset(state)
+
+    def call(*values: float) -> list[float]:
+        sample[:] = values
+        step(*arguments)
+        return list(error)
 
     return call
 
@@ -158,16 +226,28 @@ def copy_bandwidth(num_bytes: int, repeats: int) -> float:
     return 2 * num_bytes / best_s
 
 
-def make_samples(num_features: int, num_targets: int) -> Samples:
-    """A smooth path to time calls on: sines, as wide as a print bed."""
-    phase = np.linspace(0, 20, NUM_SAMPLES)[:, None]
-    features = 50 * np.sin(phase * (1 + np.arange(num_features)))
-    targets = 0.1 * np.cos(phase * (1 + np.arange(num_targets)))
+def make_samples(num_features: int, num_targets: int, rate_hz: float) -> Samples:
+    """A smooth path to time calls on: sines as wide as a print bed, and their velocities."""
+    return path_samples(lissajous(NUM_SAMPLES, num_features, rate_hz), num_targets)
+
+
+def lissajous(num_samples: int, num_features: int, rate_hz: float) -> Float[ndarray, "n f"]:
+    """A figure that does not repeat: half of the features positions, half their velocities."""
+    axis = np.arange(num_features) % max(num_features // 2, 1)
+    turns = 2.0 * np.sqrt(1.0 + axis)  # radians a second, in no ratio
+    angle = turns * np.arange(num_samples)[:, None] / rate_hz
+    is_velocity = np.arange(num_features) >= num_features // 2
+    return np.where(is_velocity, 50.0 * turns * np.cos(angle), 50.0 * np.sin(angle))
+
+
+def path_samples(features: Float[ndarray, "n f"], num_targets: int) -> Samples:
+    """One trace of these features; its targets are some wave."""
+    wave = 0.1 * np.cos(np.arange(len(features))[:, None] * (1 + np.arange(num_targets)) / 25)
     return Samples(
         features=features.astype(np.float32),
-        targets=targets.astype(np.float32),
+        targets=wave.astype(np.float32),
         first_row=np.zeros(1, np.int64),
-        num_rows=np.array([NUM_SAMPLES]),
+        num_rows=np.array([len(features)]),
         lead=0,
         names=("path",),
         parts=("path",),

@@ -83,6 +83,23 @@ def step(
     _show(result, as_json, console_bench.show_latency)
 
 
+@app.command()
+def endurance(
+    spec: SpecOption = DEFAULT_SPEC,
+    overrides: SetOption = [],
+    steps: Annotated[int, typer.Option(min=2000, help="Samples to stream.")] = 1_000_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Streams a million samples: no drift against one unroll, no growth of memory."""
+    from jaxcorr import bench, bench_latency, console, console_bench
+    from jaxcorr import spec as specs
+
+    checked = specs.load(spec, overrides)
+    console.err.print(f"streaming {steps:,} samples")
+    result = {"machine": bench.describe(False), "spec": str(spec)}
+    _show(result | bench_latency.endure(checked, steps), as_json, console_bench.show_endurance)
+
+
 @app.command(name="against-torch")
 def against_torch(
     spec: Annotated[Path, typer.Argument(help="Experiment spec, a TOML file.")] = DEFAULT_SPEC,

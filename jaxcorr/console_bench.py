@@ -9,9 +9,12 @@ RECIPES = {"all": "jaxcorr, all steps", "last": "jaxcorr, last step", "torch": "
 WAYS = {
     "predictor": "Predictor.step",
     "predictor_100_hz": "Predictor.step at 100 Hz",
+    "predictor_100_hz_warm": "Predictor.step at 100 Hz after warm()",
     "predictor_1000_hz": "Predictor.step at 1 kHz",
+    "predictor_1000_hz_warm": "Predictor.step at 1 kHz after warm()",
     "functional": "functional step",
     "onnxruntime": "onnxruntime, exported step",
+    "c_step": "generated C step, by ctypes",
     "torch_eager": "PyTorch window, eager",
     "torch_script": "PyTorch window, TorchScript",
 }
@@ -86,13 +89,29 @@ def show_latency(result: dict[str, Any]) -> None:
             for name, found in entry["ways"].items()
         ]
         columns = ("us", "p50", "p90", "p99", "p99.9", "max", "x predictor", "calls")
-        floor = entry["floor"]
+        floor, parts = entry["floor"], entry["parts"]
         out.print(table(f"{entry['model']}, {entry['parameters']:,} parameters", columns, rows))
+        out.print(
+            f"of {parts['step_us']:.1f} us: checks {parts['checks_us']:.1f}, dispatch "
+            f"{parts['dispatch_us']:.1f}, transfer {parts['transfer_us']:.1f}, arithmetic "
+            f"{parts['arithmetic_us']:.1f}, rest {parts['rest_us']:.1f}"
+        )
         out.print(
             f"reading the parameters alone: {floor['from_memory_us']:.1f} us from memory "
             f"({floor['memory_gb_s']:.0f} GB/s), {floor['from_cache_us']:.1f} us from cache "
             f"({floor['cache_gb_s']:.0f} GB/s)"
         )
+
+
+def show_endurance(result: dict[str, Any]) -> None:
+    """Prints how far a long stream is from one unroll, and what memory it took."""
+    show_machine(result["machine"])
+    grown = result["grown_bytes"]
+    memory = "unknown on this system" if grown is None else f"{grown / 2**20:+.1f} MiB"
+    out.print(
+        f"{result['num_steps']:,} steps and one unroll of them, {result['seconds']:.0f} s: at most "
+        f"{result['worst_mm']:.1e} mm apart, memory {memory} over the last nine tenths"
+    )
 
 
 def show_contest(result: dict[str, Any]) -> None:

@@ -69,9 +69,9 @@ class Lanes:
         shape = (*self._side, self._start.size + self._num_features)
         self._joined = [np.zeros(shape, np.float32) for _ in range(num_lanes)]
         self._scratch = np.zeros(shape, np.float32)
-        self._step_fn = _compile(step if num_streams is None else jax.vmap(step), shape)
+        self._step_fn = compile_for_cpu(step if num_streams is None else jax.vmap(step), shape)
         many = num_lanes * (num_streams or 1)
-        self._block_fn = _compile(
+        self._block_fn = compile_for_cpu(
             jax.vmap(block, in_axes=(0, 1), out_axes=(0, 1)),
             (many, self._start.size),
             (BLOCK, many, self._num_features),
@@ -173,8 +173,11 @@ def count_lanes(spec: Spec, rate_hz: float | None) -> int:
     return count
 
 
-def _compile(function: Callable[..., Any], *shapes: tuple[int, ...]) -> Compiled:
-    """Ahead of time, for the CPU: one sample costs less than a launch on any other device."""
+def compile_for_cpu(function: Callable[..., Any], *shapes: tuple[int, ...]) -> Compiled:
+    """Compiles for float32 arrays of these shapes: it can never compile again.
+
+    For the CPU, since a sample costs less there than a launch on any other device.
+    """
     arguments = [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         return jax.jit(function).lower(*arguments).compile()

@@ -2,65 +2,112 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
 PERCENTILES = (50, 90, 99, 99.9)
+# A paced call that is warmed up is woken this long before it is due, or this part of the period.
+LEAD_S = 1e-3
+LEAD_SHARE = 0.4
 
 Call = Callable[..., object]
+Action = Callable[[], object]
+
+
+class Paced(NamedTuple):
+    """What the ticks of a paced loop were like.
+
+    Attributes:
+        latency_us: that each call took.
+        lateness_us: from when each call was due to when it began.
+        num_missed: calls that ended after the next one was due.
+    """
+
+    latency_us: Float[ndarray, " n"]
+    lateness_us: Float[ndarray, " n"]
+    num_missed: int
 
 
 def measure(
     call: Call,
     samples: Sequence[Sequence[float]],
     num_calls: int,
-    rate_hz: float | None = None,
-    restart_fn: Callable[[], object] | None = None,
-) -> dict:
-    """Wall-clock latency of single calls, a tenth as many of them to warm up first.
+    restart_fn: Action | None = None,
+) -> dict[str, Any]:
+    """Wall-clock latency of single calls back to back, a tenth as many of them to warm up first.
 
     Args:
         call: takes one sample's values.
         samples: reused in turn.
         num_calls: timed calls.
-        rate_hz: calls are spaced to this rate; back to back where it is None.
         restart_fn: called, untimed, before the first sample and each time that they start over.
     Returns:
         p50_us, p90_us, p99_us, p99_9_us, max_us, mean_us, calls_per_s, num_calls.
     """
-    time_calls(call, samples, max(num_calls // 10, 1), restart_fn=restart_fn)
-    return summarize(time_calls(call, samples, num_calls, rate_hz, restart_fn))
+    time_calls(call, samples, max(num_calls // 10, 1), restart_fn)
+    return summarize(time_calls(call, samples, num_calls, restart_fn))
 
 
 def time_calls(
     call: Call,
     samples: Sequence[Sequence[float]],
     num_calls: int,
-    rate_hz: float | None = None,
-    restart_fn: Callable[[], object] | None = None,
-) -> ndarray:
-    """Microseconds that each of `num_calls` calls took; the arguments are those of `measure`.
-
-    Paced calls are woken by the system's timer, as a control loop is: what the processor forgets
-    while it sleeps counts, how late it wakes does not.
-    """
+    restart_fn: Action | None = None,
+) -> Float[ndarray, " n"]:
+    """Microseconds that each of `num_calls` calls took, back to back; arguments as of `measure`."""
     elapsed_us = np.empty(num_calls)
-    due = time.perf_counter()
     for i in range(num_calls):
-        sample = samples[i % len(samples)]
         if restart_fn is not None and i % len(samples) == 0:
             restart_fn()
-        if rate_hz is not None:
-            due += 1 / rate_hz
-            time.sleep(max(0.0, due - time.perf_counter()))
+        sample = samples[i % len(samples)]
         began = time.perf_counter_ns()
         call(*sample)
         elapsed_us[i] = (time.perf_counter_ns() - began) / 1e3
     return elapsed_us
 
 
-def summarize(elapsed_us: ndarray) -> dict:
+def pace(
+    call: Call,
+    samples: Sequence[Sequence[float]],
+    num_calls: int,
+    rate_hz: float,
+    warm_fn: Action | None = None,
+    restart_fn: Action | None = None,
+) -> Paced:
+    """Makes calls at a rate, woken by the system's timer, as a control loop does.
+
+    What a processor forgets while it sleeps counts. With `warm_fn` the loop wakes a little early,
+    calls that, and then watches the clock until the call is due.
+
+    Args:
+        rate_hz: of the calls; one that is late does not shift those after it.
+        warm_fn: brings what the call needs back into the caches.
+        call, samples, num_calls, restart_fn: as of `measure`.
+    """
+    latency_us, lateness_us, num_missed = np.empty(num_calls), np.empty(num_calls), 0
+    lead_s = min(LEAD_S, LEAD_SHARE / rate_hz) if warm_fn is not None else 0.0
+    start = time.perf_counter()
+    for i in range(num_calls):
+        if restart_fn is not None and i % len(samples) == 0:
+            restart_fn()
+        sample, due = samples[i % len(samples)], start + (i + 1) / rate_hz
+        time.sleep(max(0.0, due - lead_s - time.perf_counter()))
+        if warm_fn is not None:
+            warm_fn()
+            while time.perf_counter() < due:
+                pass
+        began = time.perf_counter()
+        call(*sample)
+        ended = time.perf_counter()
+        latency_us[i], lateness_us[i] = 1e6 * (ended - began), 1e6 * (began - due)
+        num_missed += ended > due + 1 / rate_hz
+    return Paced(latency_us, lateness_us, num_missed)
+
+
+def summarize(elapsed_us: Float[ndarray, " n"]) -> dict[str, Any]:
     """The figures of `measure`, from microseconds per call."""
     values = np.percentile(elapsed_us, PERCENTILES)
     found = {

@@ -2,14 +2,23 @@
 
 import json
 import sys
-import time
 
 import numpy as np
 import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import bench, bench_contest, bench_latency, cli, dataset, latency, torch_reference
+from jaxcorr import (
+    bench,
+    bench_contest,
+    bench_latency,
+    bench_parts,
+    cli,
+    dataset,
+    export_c,
+    latency,
+    torch_reference,
+)
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 
@@ -40,20 +49,6 @@ def test_summary_has_the_percentiles_of_the_calls():
     assert (found["p50_us"], found["p90_us"], found["p99_us"]) == (501, 901, 991)
     assert found["p99_9_us"] == pytest.approx(1000)
     assert (found["max_us"], found["num_calls"]) == (1001, 1001)
-
-
-def test_paced_calls_keep_their_rate_and_count_only_the_call():
-    began = time.perf_counter()
-    elapsed_us = latency.time_calls(lambda _: time.sleep(0.001), [[0.0]], 10, rate_hz=100)
-    assert time.perf_counter() - began >= 10 / 100
-    assert len(elapsed_us) == 10
-    assert (elapsed_us >= 1000).all()
-
-
-def test_samples_are_reused_in_turn():
-    seen = []
-    latency.time_calls(lambda x: seen.append(x), [[1.0], [2.0]], 3)
-    assert seen == [1.0, 2.0, 1.0]
 
 
 def test_reference_recipe_keeps_data_horizon_and_sizes(toy):
@@ -92,16 +87,46 @@ def test_throughput_without_torch_has_rates_and_shares(toy):
 def test_latency_covers_every_way_and_pace(toy):
     found = bench_latency.measure(toy[0], "small", num_calls=40, with_torch=False)
     counts = {name: way["num_calls"] for name, way in found["ways"].items()}
+    rivals = {"functional", "onnxruntime", *["c_step"] * bool(export_c.find_compiler())}
     assert counts == {
         "predictor": 40,
-        "functional": 4,
-        "onnxruntime": 4,
-        "predictor_100_hz": 4,
-        "predictor_1000_hz": 10,
+        **dict.fromkeys(rivals, 4),
+        **dict.fromkeys(("predictor_100_hz", "predictor_100_hz_warm"), 2),
+        **dict.fromkeys(("predictor_1000_hz", "predictor_1000_hz_warm"), 8),
     }
-    assert set(found["ratios"]) == {"functional", "onnxruntime"}
+    assert set(found["ratios"]) == rivals
     assert found["floor"]["parameter_bytes"] == 4 * found["parameters"]
     assert 0 < found["floor"]["from_memory_us"] < 1e6
+    parts = found["parts"]
+    rest = sum(us for name, us in parts.items() if name != "step_us")
+    assert parts["step_us"] == pytest.approx(rest)
+    assert min(parts["dispatch_us"], parts["arithmetic_us"], parts["checks_us"]) > 0
+
+
+def test_every_way_predicts_the_same(toy, tmp_path):
+    ready = bench_latency.prepare(toy[0], "small")
+    rows = ready.samples.features[:20].tolist()
+    expected = [ready.predictor.step(*row) for row in rows]
+    for call in bench_latency.other_calls(ready, tmp_path).values():
+        np.testing.assert_allclose([call(*row) for row in rows], expected, atol=1e-5)
+
+
+def test_bench_path_moves_as_its_velocities_say():
+    path = bench_latency.lissajous(500, 4, 100.0)
+    change, mean_v = np.diff(path[:, :2], axis=0), (path[1:, 2:] + path[:-1, 2:]) / 2
+    np.testing.assert_allclose(change, mean_v / 100, atol=1e-4)
+
+
+def test_endurance_finds_no_drift_and_would_find_some(toy):
+    found = bench_latency.endure(toy[0], 3000)
+    assert found["num_steps"] == 3000
+    assert found["worst_mm"] < 1e-6
+    assert found["grown_bytes"] is None or found["grown_bytes"] < 2**22
+    ready = bench_latency.prepare(toy[0], None)
+    targets = ready.weights.targets._replace(std=1.01 * ready.weights.targets.std)
+    other = ready.weights._replace(targets=targets)
+    drifted = bench_parts.endure(toy[0], other, ready.samples, ready.predictor)
+    assert drifted["worst_mm"] > 1e-6
 
 
 def test_missing_torch_is_one_line(monkeypatch):

@@ -1,0 +1,168 @@
+"""A control loop that predicts as it goes, and what subtracting the prediction does to the printer.
+
+The loop reads the reference of a planned layer at its rate and asks the predictor at each tick. The
+second half drives the simulated printer along the reference, and along the reference less the
+predicted error, and compares both by frequency: for an elastic axis of response H, subtracting even
+a perfect prediction turns an error of -H r into one of -H^2 r, which is worse above 0.71 of its
+natural frequency. The module prints nothing and knows no run.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr import drive, latency
+from jaxcorr.drive import Layer
+from jaxcorr.errors import InputError
+from jaxcorr.latency import Paced
+from jaxcorr.planner import Plan, sample_plan
+from jaxcorr.predictor import Predictor
+from jaxcorr.simulate import SimulateOptions
+
+FEATURES = ("x_ref", "y_ref", "vx_ref", "vy_ref")
+# Edges of the bands; the axes resonate at 24.06 and 21.22 Hz, and 0.71 of that is 17 and 15 Hz.
+BANDS_HZ = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
+HISTOGRAM_EDGES_US = (0, 10, 20, 30, 50, 80, 120, 200, 500, 1000, 10_000)
+NONE, NETWORK, PERFECT = "none", "network", "perfect"
+
+
+class Ticks(NamedTuple):
+    """A loop that ran, and the reference that it read."""
+
+    rate_hz: float
+    paced: Paced
+
+
+def check_model(predictor: Predictor) -> None:
+    """Checks that a model takes a planned reference and gives the errors of x and y.
+
+    Raises:
+        InputError: it takes or gives something else, or at another rate.
+    """
+    data = predictor.spec.data
+    is_known = data.features == FEATURES and data.targets == ("error_x", "error_y")
+    if not is_known or data.sample_rate_hz != drive.KNOT_RATE_HZ:
+        raise InputError(
+            f"demo-control: expected a model from {', '.join(FEATURES)} to error_x, error_y at "
+            f"{drive.KNOT_RATE_HZ:g} Hz, got {', '.join(data.features)} to "
+            f"{', '.join(data.targets)} at {data.sample_rate_hz:g} Hz. Choose another run."
+        )
+
+
+def reference_rows(plan: Plan, rate_hz: float, seconds: float) -> list[list[float]]:
+    """Samples of a plan as `Predictor.step` takes them, from its start, at most this long."""
+    count = int(np.floor(min(seconds, plan.total_s) * rate_hz + 1e-6)) + 1
+    at = sample_plan(plan, np.arange(count) / rate_hz)
+    return np.hstack([at.position_mm[:, :2], at.velocity_mm_s[:, :2]]).tolist()
+
+
+def run_loop(
+    predictor: Predictor, plan: Plan, rate_hz: float, seconds: float, warm: bool = True
+) -> Ticks:
+    """Runs the paced loop; a layer that is shorter starts over.
+
+    Args:
+        predictor: for samples at this rate.
+        warm: calls `Predictor.warm` shortly before each tick.
+    """
+    rows = reference_rows(plan, rate_hz, seconds)
+    num_ticks = max(1, round(seconds * rate_hz))
+    warm_fn = predictor.warm if warm else None
+    paced = latency.pace(predictor.step, rows, num_ticks, rate_hz, warm_fn, predictor.reset)
+    return Ticks(rate_hz, paced)
+
+
+def summarize_loop(ticks: Ticks) -> dict[str, Any]:
+    """Figures of a loop: num_ticks, num_missed, latency, jitter (lateness) and a histogram."""
+    paced = ticks.paced
+    counts, _ = np.histogram(paced.latency_us, HISTOGRAM_EDGES_US)
+    return {
+        "rate_hz": ticks.rate_hz,
+        "num_ticks": len(paced.latency_us),
+        "num_missed": paced.num_missed,
+        "latency": latency.summarize(paced.latency_us),
+        "jitter": latency.summarize(paced.lateness_us),
+        "histogram": {"edges_us": list(HISTOGRAM_EDGES_US), "counts": counts.tolist()},
+    }
+
+
+def subtract(
+    predictor: Predictor, plan: Plan, options: SimulateOptions, seed: int
+) -> dict[str, Any]:
+    """What subtracting a prediction from the command does, in the simulated printer.
+
+    The network predicts for the whole planned layer at its own rate, from the reference; the
+    perfect predictor knows the error that the plain run had. Both are subtracted as they are.
+
+    Args:
+        predictor: at the model's own rate, at rest.
+        options: which sources are on, and the printer.
+        seed: of the random sources; the same in all runs.
+    Returns:
+        `total_um` and `bands_um` (see `band_rms`) by kind (none, network, perfect), and `edges_hz`.
+    """
+    layer = drive.make_layer(plan, options.plant.rate_hz)
+    plain = drive.drive(layer, [layer.reference], [options.plant], options, seed)
+    every = round(drive.JUDGE_RATE_HZ / drive.KNOT_RATE_HZ)
+    errors = {
+        NETWORK: predicted_error(predictor, layer),
+        PERFECT: plain.error_mm[::every, 0][: layer.num_knots],
+    }
+    commands = [layer.reference, *(drive.corrected(layer, -error) for error in errors.values())]
+    driven = drive.drive(layer, commands, [options.plant] * len(commands), options, seed)
+    by_kind = dict(zip((NONE, *errors), np.moveaxis(driven.error_mm, 1, 0), strict=True))
+    bands = {kind: band_rms(error, drive.JUDGE_RATE_HZ) for kind, error in by_kind.items()}
+    return {
+        "edges_hz": [*BANDS_HZ, drive.JUDGE_RATE_HZ / 2],
+        "bands_um": {kind: (1e3 * values).tolist() for kind, values in bands.items()},
+        "total_um": {
+            kind: 1e3 * float(np.sqrt(np.mean(np.sum(error**2, axis=1))))
+            for kind, error in by_kind.items()
+        },
+    }
+
+
+def predicted_error(predictor: Predictor, layer: Layer) -> Float[ndarray, "k 2"]:
+    """The network's prediction at each knot of a layer (mm), from the plan alone.
+
+    With a horizon of h samples a prediction belongs h samples later; knots without one get zero.
+    """
+    rows = reference_rows(layer.plan, drive.KNOT_RATE_HZ, layer.plan.total_s)
+    horizon, ahead = predictor.spec.data.horizon, np.zeros((layer.num_knots, 2))
+    rows = (rows + rows[-1:])[: layer.num_knots]  # a layer of one instant has two knots
+    found = predictor.predict_ahead(rows)
+    begin, end = max(horizon, 0), layer.num_knots + min(horizon, 0)
+    if begin < end:
+        ahead[begin:end] = found[begin - horizon : end - horizon]
+    return ahead
+
+
+def band_rms(error: Float[ndarray, "n 2"], rate_hz: float) -> Float[ndarray, " bands"]:
+    """RMS length of an error in each band, in its unit; their squares add up to the whole's.
+
+    Bands are those between BANDS_HZ, and the rest above.
+    """
+    power = np.sum(np.abs(np.fft.rfft(error, axis=0)) ** 2, axis=1) / len(error) ** 2
+    # All but the constant, and the Nyquist line of an even length, stand for two lines.
+    power[1 : (len(error) + 1) // 2] *= 2
+    lines_hz = np.fft.rfftfreq(len(error), 1 / rate_hz)
+    band = np.searchsorted(BANDS_HZ, lines_hz, side="right") - 1
+    return np.sqrt(np.bincount(band, power, minlength=len(BANDS_HZ)))
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    """What `subtract` found, in a sentence."""
+    edges, bands, totals = found["edges_hz"], found["bands_um"], found["total_um"]
+    is_worse = np.array(bands[PERFECT]) > np.array(bands[NONE])
+    # Neighbouring bands are one stretch: its ends are where the answer changes.
+    ends = np.flatnonzero(np.diff(is_worse, prepend=False, append=False))
+    stretches = [f"{edges[i]:g} to {edges[j]:g} Hz" for i, j in zip(*[iter(ends)] * 2, strict=True)]
+    where = f"worse from {' and '.join(stretches)}" if stretches else "worse nowhere"
+    return (
+        f"Subtracting even a perfect prediction makes the printer {where}; in all the error goes "
+        f"from {totals[NONE]:.1f} to {totals[PERFECT]:.1f} um RMS, and to {totals[NETWORK]:.1f} um "
+        "with the network's. A correction has to be solved for."
+    )
