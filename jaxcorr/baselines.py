@@ -109,7 +109,7 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
         total = total + targets[train.lead :].sum(axis=0)
         count += len(targets) - train.lead
     modes, readout = (), np.zeros((0, 0))
-    if len(velocity) == len(data.targets) and not is_position:
+    if own_velocities(data):
         modes, readout = oscillation.fit(
             lambda: speeds(train), train.lead, data.horizon, data.sample_rate_hz
         )
@@ -269,11 +269,25 @@ def _regress(train: _Sums, judge: _Sums) -> Table:
     return best
 
 
+def own_velocities(data: Data) -> tuple[int, ...] | None:
+    """Which column of the features is each target's velocity; None where one has none.
+
+    `error_x` belongs to `vx_ref`, or to `vx_cmd` where the model is given the command.
+    """
+    found = []
+    for target in data.targets:
+        axis = target.rpartition("_")[2]
+        names = [name for name in (f"v{axis}_ref", f"v{axis}_cmd") if name in data.features]
+        if not names:
+            return None
+        found.append(data.features.index(names[0]))
+    return tuple(found)
+
+
 def _velocity_columns(data: Data) -> tuple[tuple[int, ...], bool]:
-    """Velocities among the features, in the order of the targets where each has its own."""
-    own = [f"v{name.removeprefix('error_')}_ref" for name in data.targets]
-    if set(own) <= set(data.features):
-        return tuple(data.features.index(name) for name in own), False
+    """The velocities among the features; all of them, to be differentiated, where there is none."""
+    if own := own_velocities(data):
+        return own, False
     found = [i for i, name in enumerate(data.features) if name.startswith("v")]
     return (tuple(found), False) if found else (tuple(range(len(data.features))), True)
 

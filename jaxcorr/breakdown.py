@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr import metrics
+from jaxcorr.baselines import own_velocities
 from jaxcorr.gcode import FEATURES
 from jaxcorr.labels import Labels
 from jaxcorr.spec import Data
@@ -70,7 +71,7 @@ def measure(
 
 def speeds(samples: Samples, data: Data) -> Float[ndarray, " rows"] | None:
     """Speed (mm/s) at each row's target; None where the features hold no velocities."""
-    velocity = _columns(samples, data, ("vx_ref", "vy_ref"))
+    velocity = _velocity(samples, data)
     if velocity is None:
         return None
     return np.linalg.norm(velocity, axis=1)[target_rows(samples, data.horizon)]
@@ -78,7 +79,7 @@ def speeds(samples: Samples, data: Data) -> Float[ndarray, " rows"] | None:
 
 def corner_distances(samples: Samples, data: Data) -> Float[ndarray, " rows"] | None:
     """Way (mm) since the last corner or stop at each row's target; None without velocities."""
-    velocity = _columns(samples, data, ("vx_ref", "vy_ref"))
+    velocity = _velocity(samples, data)
     if velocity is None:
         return None
     way = np.zeros(len(velocity))
@@ -152,11 +153,9 @@ def _sweeps(labels: Labels | None) -> list[tuple[str, ndarray, str]]:
     ]
 
 
-def _columns(samples: Samples, data: Data, names: Sequence[str]) -> Values | None:
-    if not set(names) <= set(data.features):
-        return None
-    chosen = [data.features.index(name) for name in names]
-    return np.asarray(samples.features[:, chosen], np.float64)
+def _velocity(samples: Samples, data: Data) -> Values | None:
+    columns = own_velocities(data)
+    return None if columns is None else np.asarray(samples.features[:, columns], np.float64)
 
 
 def _each(samples: Samples) -> Iterator[slice]:

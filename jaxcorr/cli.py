@@ -32,6 +32,9 @@ app = typer.Typer(
 )
 
 app.command(name="eval")(cli_evaluation.evaluate)
+app.command()(cli_evaluation.compare)
+app.command()(cli_evaluation.crossval)
+app.command()(cli_evaluation.horizons)
 app.command()(cli_simulation.plan)
 app.command()(cli_simulation.simulate)
 app.command()(cli_compensation.compensate)

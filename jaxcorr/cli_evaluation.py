@@ -4,8 +4,9 @@ Arguments in, results out. Heavy modules load inside the commands that use them.
 """
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +16,14 @@ TracesOption = Annotated[
     list[str], typer.Option("--traces", help="Use these .mat files instead of the test split.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+SpecArgument = Annotated[Path, typer.Argument(help="Experiment spec, a TOML file.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
+]
+EpochsOption = Annotated[
+    int | None, typer.Option(min=1, help="In place of the spec's; fewer are quicker.")
+]
+INTERRUPTED = 130
 
 
 def evaluate(
@@ -51,3 +60,118 @@ def evaluate(
         folder = reports.FOLDER + suffix
         page = reports.build(found, done.assessment.found, done.samples, predicted, folder)
         console.err.print(f"report: {page}")
+
+
+def compare(
+    run_a: Annotated[str, typer.Argument(metavar="A", help="Run folder, id or latest.")],
+    run_b: Annotated[str, typer.Argument(metavar="B", help="The other run.")],
+    traces: Annotated[
+        list[str], typer.Option("--traces", help="Judge both on these .mat files.")
+    ] = [],
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Says whether two runs differ beyond chance on the same test traces."""
+    from jaxcorr import console_evaluation, versus
+    from jaxcorr import runs as run_folders
+
+    a, b = (run_folders.find(text, runs) for text in (run_a, run_b))
+    found = versus.compare(a, b, traces)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        console_evaluation.show_comparison(found)
+
+
+def crossval(
+    spec: SpecArgument,
+    by: Annotated[
+        Literal["part", "acceleration", "feedrate"], typer.Option(help="What is left out in turn.")
+    ] = "part",
+    epochs: EpochsOption = None,
+    overrides: SetOption = [],
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Leaves out one part (acceleration, feedrate) after the other: how well the spec carries over.
+
+    Started again, it goes on where it was stopped.
+    """
+    from jaxcorr import console_evaluation
+    from jaxcorr import crossval as crossvals
+
+    loaded, changes = _prepare(spec, overrides, epochs)
+    name = loaded.train.name or spec.stem
+    folds = crossvals.plan_folds(loaded.data, by)
+    jobs = [[*changes, *crossvals.changes(fold, name)] for fold in folds]
+    done = _train_all(spec, jobs, runs / "crossval", True)
+    outcomes = [crossvals.outcome(fold, run) for fold, run in zip(folds, done, strict=True)]
+    mean = crossvals.average(outcomes)
+    if as_json:
+        print(json.dumps({"by": by, "folds": outcomes, "mean": mean}))
+    else:
+        console_evaluation.show_folds(outcomes, mean, by)
+
+
+def horizons(
+    spec: SpecArgument,
+    first: Annotated[int, typer.Option("--from", help="In samples; negative is preview.")] = -5,
+    last: Annotated[int, typer.Option("--to", help="In samples.")] = 5,
+    epochs: EpochsOption = None,
+    overrides: SetOption = [],
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Trains a spec for each horizon: R2 and MAE beside the baselines, as table and plot.
+
+    Started again, it goes on where it was stopped.
+    """
+    from jaxcorr import console, console_evaluation, figures_horizons
+    from jaxcorr import horizons as horizon_plans
+
+    loaded, changes = _prepare(spec, overrides, epochs)
+    name = loaded.train.name or spec.stem
+    planned = horizon_plans.plan(first, last)
+    # The newest sample first, then ever further away: an early end leaves what matters most.
+    planned.sort(key=lambda horizon: (abs(horizon), horizon))
+    folder = runs / "horizons"
+    jobs = [[*changes, *horizon_plans.changes(horizon, name)] for horizon in planned]
+    outcomes = [horizon_plans.outcome(run) for run in _train_all(spec, jobs, folder, False)]
+    paths = [folder / f"{name}{suffix}" for suffix in (".png", ".svg")]
+    figures_horizons.draw(outcomes, 1e3 / loaded.data.sample_rate_hz, *paths)
+    if as_json:
+        print(json.dumps({"horizons": outcomes, "files": [str(path) for path in paths]}))
+    else:
+        console_evaluation.show_horizons(outcomes)
+        console.out.print(f"drawn: {', '.join(map(str, paths))}")
+
+
+def _prepare(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, list[str]]:
+    """The spec with its changes, and its traces made."""
+    from jaxcorr import session
+    from jaxcorr import spec as specs
+
+    changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
+    loaded = specs.load(path, changes)
+    session.prepare(loaded)
+    return loaded, changes
+
+
+def _train_all(path: Path, jobs: list[list[str]], folder: Path, with_ceiling: bool) -> list[Any]:
+    """The run of each job, trained where it is not there yet; a stop ends the command."""
+    from jaxcorr import console, session, train, trainings
+
+    stop_requested, done = session.catch_interrupt(), []
+    try:
+        for run in trainings.work(
+            path, jobs, folder, session.follow, lambda: bool(stop_requested), with_ceiling
+        ):
+            done.append(run)
+            console.err.print(f"{len(done)} of {len(jobs)}: {run.id}")
+    except train.NonFiniteLoss as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    if len(done) < len(jobs):
+        console.err.print("interrupted and saved; the same command goes on")
+        raise typer.Exit(INTERRUPTED)
+    return done

@@ -7,19 +7,16 @@ is used again, and one that was interrupted goes on. The module judges, and prin
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jaxcorr import dataset, evaluate, experiment, files, model, runs, stream, train
-from jaxcorr import spec as specs
+from jaxcorr import model, runs, stream, trainings
 from jaxcorr.errors import InputError
-from jaxcorr.experiment import Experiment
 from jaxcorr.runs import Run
 from jaxcorr.sweep_spec import override
+from jaxcorr.trainings import Follow
 
 SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}  # hidden_size, num_layers
 LOSSES = ("mae", "mse", "hybrid")
-
-Follow = Callable[[Experiment, Iterator[train.Event]], train.Finished]
 
 
 class Job(NamedTuple):
@@ -103,22 +100,10 @@ def work(
         InputError: the spec or the data is refused, or the disk has no room.
         NonFiniteLoss: a training diverged.
     """
-    known: dict[str, str] | None = None
-    for job in jobs:
-        changes = [*overrides, *_changes(job)]
-        spec = specs.load(base, changes)
-        known = known or dataset.fingerprint(dataset.load(spec.data))
-        run = _find(folder, specs.to_table(spec), known)
-        if run is None or not (run.path / "metrics.json").exists():
-            begun = experiment.reopen(run) if run else experiment.begin(base, changes, folder)
-            run = begun.run
-            events = train.fit(begun.spec, begun.data, run, should_stop)
-            if follow(begun, events).reason == "interrupted":
-                return
-            _evaluate(run)
+    changed = [[*overrides, *_changes(job)] for job in jobs]
+    done = trainings.work(base, changed, folder, follow, should_stop, with_ceiling=False)
+    for job, run in zip(jobs, done, strict=False):  # fewer runs where it was stopped
         yield _read(job, run)
-        if should_stop():
-            return
 
 
 def summarize(results: Sequence[Result]) -> list[Cell]:
@@ -176,24 +161,6 @@ def _changes(job: Job) -> list[str]:
         override("train.seed", job.seed),
         override("train.name", f"{job.size}-{job.loss}-seed{job.seed}"),
     ]
-
-
-def _find(folder: Path, spec: dict[str, Any], fingerprint: dict[str, str]) -> Run | None:
-    """The newest run of this very spec on this very data."""
-    for run in reversed(runs.list_all(folder)):
-        if not run.id.endswith(f"-{spec['train']['name']}"):
-            continue
-        resolved = run.read_json("resolved.json")
-        if resolved["spec"] == spec and resolved["fingerprint"] == fingerprint:
-            return run
-    return None
-
-
-def _evaluate(run: Run) -> None:
-    """Measures the run on its test split, as `eval` does."""
-    loaded = stream.load_weights(run)
-    found = evaluate.evaluate(loaded, experiment.test_samples(run, loaded.spec, []))
-    files.write_json(run.path / "metrics.json", found | {"best_epoch": loaded.best_epoch})
 
 
 def _read(job: Job, run: Run) -> Result:

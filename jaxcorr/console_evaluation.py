@@ -3,7 +3,7 @@
 It formats what others computed. Results go to stdout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxcorr.console import number, out, table
@@ -99,7 +99,8 @@ def _show_rivals(found: Found) -> None:
         out.print(
             f"noise ceiling: MAE {um(best['mae_mm'])} um, R2 {ratio(best['r2'])}; "
             f"{share(best['explained_share'])} of the explainable variance is explained, the "
-            f"ceiling's MAE is {share(best['mae_share'])} of the model's"
+            f"MAE is {number(1 / best['mae_share'] if best['mae_share'] else None, 2)} times as "
+            "large as it has to be"
         )
 
 
@@ -151,14 +152,91 @@ def metric_row(name: str, values: Found) -> list[str]:
 
 def um(value_mm: float | None) -> str:
     """A length in um, with two decimals."""
-    return number(None if value_mm is None else 1e3 * value_mm, 2)
+    return number(None if value_mm is None else round(1e3 * value_mm, 2) + 0.0, 2)
 
 
 def ratio(value: float | None) -> str:
     """R2 or a correlation, with four decimals."""
-    return number(value, 4)
+    # Adding zero keeps a rounded -0.00004 from showing as -0.0000.
+    return number(None if value is None else round(value, 4) + 0.0, 4)
 
 
 def share(value: float | None) -> str:
     """A percentage, or `n/a`."""
     return "n/a" if value is None else f"{100 * value:.2f}%"
+
+
+def show_comparison(found: Found) -> None:
+    """Prints two runs side by side, and whether they differ."""
+    out.print(
+        f"A = [bold]{found['a']}[/bold]\nB = [bold]{found['b']}[/bold]\n"
+        f"{found['num_traces']} traces, {found['num_samples']:,} samples; "
+        f"{found['method']}, {found['num_blocks']} blocks"
+    )
+    columns = ("", "A", "B", "A - B", "95% interval", "")
+    rows = [_comparison_row(name, entry) for name, entry in found["metrics"].items()]
+    out.print(table("", columns, rows))
+    out.print(f"A has the lower RMSE on {found['a_better_on']} of {found['num_traces']} traces")
+    out.print(f"[bold]{found['sentence']}[/bold]")
+
+
+def _comparison_row(name: str, entry: Found) -> list[str]:
+    form = um if name.endswith("_mm") else ratio
+    label = name.replace("_mm", " um").replace("mae", "MAE").replace("r2", "R2")
+    bounds, differs = entry["interval"], entry["differs"]
+    values = (form(entry[key]) for key in ("a", "b", "difference"))
+    interval = "n/a" if bounds is None else f"{form(bounds[0])}..{form(bounds[1])}"
+    verdict = {True: "differs", False: "within chance", None: "cannot be told"}[differs]
+    return [label.replace("rmse", "RMSE"), *values, interval, verdict]
+
+
+def show_folds(outcomes: Sequence[Found], mean: Found, by: str) -> None:
+    """Prints a row a held-out part, acceleration or feedrate, and their mean."""
+    columns = (
+        f"{by} held out", "traces", "samples", "MAE um", "RMSE um", "R2", "R2 95%", "of ceiling",
+        "best baseline", "RMSE ratio",
+    )  # fmt: skip
+    rows = [
+        [
+            row["label"],
+            str(row["num_traces"]),
+            f"{row['num_samples']:,}",
+            *_fold_figures(row),
+            row["best_baseline"] or "n/a",
+            number(row["rmse_ratio"], 2),
+        ]
+        for row in outcomes
+    ]
+    averages = [*_fold_figures({**mean, "intervals": {"r2": None}}), ""]
+    rows.append(["mean", "", "", *averages, number(mean["rmse_ratio"], 2)])
+    out.print(table("trained without, tested on", columns, rows))
+
+
+def _fold_figures(row: Found) -> list[str]:
+    bounds = row["intervals"]["r2"]
+    interval = "" if bounds is None else f"{ratio(bounds[0])}..{ratio(bounds[1])}"
+    lengths = (um(row["mae_mm"]), um(row["rmse_mm"]))
+    return [*lengths, ratio(row["r2"]), interval, share(row["explained_share"])]
+
+
+def show_horizons(outcomes: Sequence[Found]) -> None:
+    """Prints a row a horizon: the network beside the better linear baseline and the oscillator."""
+    columns = (
+        "horizon", "R2", "MAE um", "linear R2", "linear MAE um", "", "physics R2",
+        "physics MAE um",
+    )  # fmt: skip
+    rows = [
+        [
+            f"{row['horizon']:+d}",
+            *_pair(row["network"]),
+            *_pair(row["linear"]),
+            row["linear_name"] or "",
+            *_pair(row["physics"]),
+        ]
+        for row in sorted(outcomes, key=lambda row: row["horizon"])
+    ]
+    out.print(table("horizon in samples, on the test split of each", columns, rows))
+
+
+def _pair(values: Found | None) -> tuple[str, str]:
+    return ("n/a", "n/a") if values is None else (ratio(values["r2"]), um(values["mae_mm"]))

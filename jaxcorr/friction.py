@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr import metrics
+from jaxcorr.baselines import own_velocities
 from jaxcorr.breakdown import target_rows
 from jaxcorr.labels import Labels
 from jaxcorr.spec import Data
@@ -66,12 +67,12 @@ def offset_of(
     """Friction's part (mm) of each row's error, and where it comes from."""
     if labels is not None and np.isfinite(labels.friction_mm[counts]).all():
         return np.asarray(labels.friction_mm, np.float64), FROM_TRACES
-    own = [f"v{name.removeprefix('error_')}_ref" for name in data.targets]
-    if not set(own) <= set(data.features):
+    own = own_velocities(data)
+    if own is None:
         return None
     offset = np.zeros(samples.targets.shape)
-    for i, name in enumerate(own):
-        speed = np.asarray(samples.features[:, data.features.index(name)], np.float64)
+    for i, column in enumerate(own):
+        speed = np.asarray(samples.features[:, column], np.float64)
         sign = np.tanh(speed[target_rows(samples, data.horizon)] / FRICTION_MM_S)
         x = np.column_stack([sign, np.ones_like(sign)])
         y = np.asarray(samples.targets[counts, i], np.float64)

@@ -67,7 +67,7 @@ def of_traces(traces: Iterable[Trace], data: Data, samples: Samples) -> Labels:
             if name in item.fields:
                 friction[span, i] = _at_target(item.fields[name], data.horizon, rows)
         for key, values in sweep.items():
-            values.append(_sweep_value(item, key))
+            values.append(sweep_value(item, key))
     return Labels(feature, friction, *(np.array(sweep[key], np.float64) for key in SWEEP))
 
 
@@ -99,6 +99,19 @@ def load(path: Path, samples: Samples) -> Labels | None:
     return found
 
 
+def sweep_value(item: Trace, key: str) -> float:
+    """A trace's acceleration or feedrate (a key of SWEEP), from its params or else its name.
+
+    NaN where neither tells, as for a trace that was made as its G-code says.
+    """
+    plan = item.params.get("plan")
+    value = plan.get(key) if isinstance(plan, dict) else None
+    if isinstance(value, int | float) and np.isfinite(value):
+        return float(value)
+    named = re.search(rf"_{SWEEP[key]}(\d+(?:\.\d+)?)(?=_)", item.path.stem)
+    return float(named[1]) if named else float("nan")
+
+
 def _friction_fields(data: Data) -> list[str]:
     return [f"friction_{name.removeprefix('error_')}" for name in data.targets]
 
@@ -107,13 +120,3 @@ def _at_target(column: Float[ndarray, " n"], horizon: int, rows: int) -> Float[n
     """A column's values `horizon` samples after each row; the nearest where there is none."""
     at = np.clip(np.arange(rows) + horizon, 0, len(column) - 1)
     return column[at]
-
-
-def _sweep_value(item: Trace, key: str) -> float:
-    """A trace's acceleration or feedrate, from its params or else its file's name."""
-    plan = item.params.get("plan")
-    value = plan.get(key) if isinstance(plan, dict) else None
-    if isinstance(value, int | float) and np.isfinite(value):
-        return float(value)
-    named = re.search(rf"_{SWEEP[key]}(\d+(?:\.\d+)?)(?=_)", item.path.stem)
-    return float(named[1]) if named else float("nan")

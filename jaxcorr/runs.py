@@ -99,7 +99,7 @@ def create(folder: Path, name: str) -> Run:
         InputError: the folder cannot be made.
     """
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    slug = re.sub(r"[^\w.-]+", "-", name) or "run"
+    slug = slug_of(name)
     for attempt in range(1, 1000):
         path = folder / (f"{stamp}-{slug}" if attempt == 1 else f"{stamp}-{slug}-{attempt}")
         try:
@@ -115,6 +115,11 @@ def create(folder: Path, name: str) -> Run:
     raise InputError(
         f"{folder}: expected a free run id, got 999 taken. Wait a second and try again."
     )
+
+
+def slug_of(name: str) -> str:
+    """A name as it stands in a run's id, after the time."""
+    return re.sub(r"[^\w.-]+", "-", name) or "run"
 
 
 def find(text: str, folder: Path = Path("runs")) -> Run:

@@ -39,6 +39,7 @@ class Split(Section):
     val: Fraction = 0.1
     test: Fraction = 0.1
     test_parts: tuple[str, ...] = ()
+    test_traces: tuple[str, ...] = ()  # patterns of names; these are the test, the rest is dealt
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -50,6 +51,8 @@ class Split(Section):
             raise ValueError("train > 0|0")
         if self.test_parts and self.by != "part":
             raise ValueError(f"by = 'part' where test_parts is given|by = {self.by!r}")
+        if self.test_traces and self.by != "trace":
+            raise ValueError(f"by = 'trace' where test_traces is given|by = {self.by!r}")
         return self
 
 

@@ -4,6 +4,7 @@ A split never divides a trace, and a window never crosses from one trace to the 
 knows rows and offsets; it does not shuffle, batch or normalise.
 """
 
+import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -50,6 +51,7 @@ def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, 
     By trace, the parts are spread over the splits in proportion, and the traces of one layer at
     several accelerations and speeds stay together. By part, whole parts go to one split. With
     three or more units no split with a ratio above zero stays empty; the training split never does.
+    Where `test_traces` names the test, only the others are dealt, to training and validation.
 
     Args:
         names, parts: of each trace.
@@ -57,21 +59,40 @@ def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, 
     Returns:
         split name -> trace names, sorted.
     Raises:
-        InputError: too few traces or parts, or an unknown part in `test_parts`.
+        InputError: too few traces or parts, an unknown part in `test_parts`, or no trace of
+            `test_traces`.
     """
     ratios = {"train": split.train, "val": split.val, "test": split.test}
     rng = np.random.default_rng(split.seed)
+    held = _match(names, split.test_traces)
     if split.by == "part":
-        units = list(parts)
+        units = dict(zip(names, parts, strict=True))
         dealt = _deal_parts(sorted(set(parts)), split, ratios, rng)
     else:
-        units = [layer_of(name) for name in names]
-        dealt = _deal_layers(dict(zip(units, parts, strict=True)), ratios, rng)
+        units = {name: layer_of(name) for name in names if name not in held}
+        part_of = {layer_of(n): p for n, p in zip(names, parts, strict=True) if n not in held}
+        dealt = _deal_layers(part_of, ratios | ({"test": 0.0} if held else {}), rng)
     split_of = {unit: name for name, members in dealt.items() for unit in members}
-    return {
-        s: tuple(sorted(n for n, u in zip(names, units, strict=True) if split_of[u] == s))
-        for s in SPLITS
-    }
+    found = {s: sorted(n for n, u in units.items() if split_of[u] == s) for s in SPLITS}
+    return {s: tuple(sorted([*held, *found[s]] if s == "test" else found[s])) for s in SPLITS}
+
+
+def _match(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """The names that fit any of the patterns.
+
+    Raises:
+        InputError: a pattern fits none.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        fitting = fnmatch.filter(names, pattern)
+        if not fitting:
+            raise InputError(
+                f"data.split test_traces: expected a trace named like '{pattern}', got none among "
+                f"{', '.join(sorted(names)[:3])}, ... Mend the pattern; names are folder/file."
+            )
+        found.update(fitting)
+    return found
 
 
 def layer_of(name: str) -> str:

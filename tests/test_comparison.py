@@ -10,7 +10,7 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, comparison, experiment, files, runs, train
+from jaxcorr import cli, comparison, experiment, files, runs, train, trainings
 from jaxcorr.comparison import Job, Result
 from jaxcorr.errors import InputError
 
@@ -114,7 +114,7 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
         assert isinstance(last, train.Finished)
         return last
 
-    monkeypatch.setattr(comparison, "_evaluate", evaluate_nothing)
+    monkeypatch.setattr(trainings.evaluation, "evaluate_run", evaluate_nothing)
     jobs, folder = comparison.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
     assert list(comparison.work(base, SHORT, jobs, folder, follow, lambda: True)) == []
     (run,) = runs.list_all(folder)
@@ -129,6 +129,7 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
     assert experiment.reopen(runs.find(f"{folder}/{result.run}")).spec.loss.name == "mae"
 
 
-def evaluate_nothing(run: runs.Run) -> None:
+def evaluate_nothing(run: runs.Run, with_ceiling: bool) -> None:
+    assert not with_ceiling
     overall = {"mae_mm": 0.01, "r2": 0.9, "correlation": 0.95}
     files.write_json(run.path / "metrics.json", {"test": {"overall": overall}})

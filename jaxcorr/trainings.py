@@ -1,0 +1,65 @@
+"""Several trainings of one spec, each with changes of its own, evaluated and never done twice.
+
+A run that is there already, of the very same spec on the very same data, is used again; one that
+was interrupted goes on. The module knows runs; what the changes mean is its callers' business.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from jaxcorr import dataset, evaluation, experiment, runs, train
+from jaxcorr import spec as specs
+from jaxcorr.experiment import Experiment
+from jaxcorr.runs import Run
+from jaxcorr.spec import Spec
+
+Follow = Callable[[Experiment, Iterator[train.Event]], train.Finished]
+
+
+def work(
+    base: Path,
+    jobs: Sequence[Sequence[str]],
+    folder: Path,
+    follow: Follow,
+    should_stop: Callable[[], bool],
+    with_ceiling: bool = True,
+) -> Iterator[Run]:
+    """Trains and evaluates what is not there yet; yields each run, and ends early on a stop.
+
+    Args:
+        base: the spec that all trainings share.
+        jobs: `section.key=value` texts of each training; all of them on the same traces.
+        folder: of these runs.
+        follow: runs through a training's events and returns the last one.
+        should_stop: True saves the running training and ends.
+        with_ceiling: also finds each run's noise ceiling, where its traces are simulated.
+    Raises:
+        InputError: the spec or the data is refused, or the disk has no room.
+        NonFiniteLoss: a training diverged.
+    """
+    known: dict[str, str] | None = None
+    for changes in jobs:
+        spec = specs.load(base, changes)
+        known = known or dataset.fingerprint(dataset.load(spec.data))
+        run = find(folder, spec, known)
+        if run is None or not (run.path / evaluation.METRICS).exists():
+            begun = experiment.reopen(run) if run else experiment.begin(base, [*changes], folder)
+            run = begun.run
+            events = train.fit(begun.spec, begun.data, run, should_stop)
+            if follow(begun, events).reason == "interrupted":
+                return
+            evaluation.evaluate_run(run, with_ceiling=with_ceiling)
+        yield run
+        if should_stop():
+            return
+
+
+def find(folder: Path, spec: Spec, fingerprint: dict[str, str]) -> Run | None:
+    """The newest run of this very spec on this very data."""
+    for run in reversed(runs.list_all(folder)):
+        if runs.slug_of(spec.train.name) not in run.id:  # cheaper than to read every spec
+            continue
+        resolved = run.resolved()
+        if resolved["fingerprint"] == fingerprint and run.spec() == spec:
+            return run
+    return None
