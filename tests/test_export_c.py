@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
     COMPILER is None and os.environ.get("CI") != "true", reason="no C compiler"
 )
 STRICT = (
-    *("-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow"),
+    *("-std=c99", "-O3", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow"),
     *("-Wstrict-prototypes", "-Wdouble-promotion", "-Werror"),
 )
 EXPONENTIALS = """
