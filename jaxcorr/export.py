@@ -125,7 +125,9 @@ def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
         "weights.mat": Form(
             lambda path: export_matlab.write_weights(path, spec.model, plain, facts),
             export_matlab.stream if octave else None,
-            export_matlab.version(octave) if octave else "not run here: no GNU Octave",
+            export_matlab.version(octave)
+            if octave
+            else "not run here: no GNU Octave, or no matlab/",
             tolerance_mm=MATLAB_TOLERANCE_MM,
         ),
         export_c.EXAMPLE: Form(

@@ -205,7 +205,7 @@ def test_what_cannot_be_checked_here_says_so(loaded, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     forms = export.forms("run", loaded.spec, loaded.weights)
     assert forms["step.c"].checked_with == "not compiled here: no C compiler"
-    assert forms["weights.mat"].checked_with == "not run here: no GNU Octave"
+    assert forms["weights.mat"].checked_with == "not run here: no GNU Octave, or no matlab/"
     for name in ("step.c", "weights.mat"):
         assert forms[name].run_fn is None
         assert forms[name].time_fn is None
