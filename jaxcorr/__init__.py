@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from jaxcorr.errors import InputError as InputError
+
 if TYPE_CHECKING:
     from jaxcorr.predictor import Predictor as Predictor
 
-__all__ = ["Predictor"]
+__all__ = ["InputError", "Predictor"]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 DEFAULT_SPEC = Path("specs/medium_hybrid.toml")
 DEFAULT_SIZES = ["small", "medium", "large"]
+MOST_DRIFT_MM = 1e-5
 DEFAULT_LAYERS = [40, 200, 2000]
 
 
@@ -96,8 +97,11 @@ def endurance(
 
     checked = specs.load(spec, overrides)
     console.err.print(f"streaming {steps:,} samples")
-    result = {"machine": bench.describe(False), "spec": str(spec)}
-    _show(result | bench_latency.endure(checked, steps), as_json, console_bench.show_endurance)
+    result: dict[str, Any] = {"machine": bench.describe(False), "spec": str(spec)}
+    result |= bench_latency.endure(checked, steps)
+    _show(result, as_json, console_bench.show_endurance)
+    if result["worst_mm"] > MOST_DRIFT_MM:
+        raise typer.Exit(1)
 
 
 @app.command(name="against-torch")

@@ -130,11 +130,11 @@ def predicted_error(predictor: Predictor, layer: Layer) -> Float[ndarray, "k 2"]
 
     With a horizon of h samples a prediction belongs h samples later; knots without one get zero.
     """
-    rows = reference_rows(layer.plan, drive.KNOT_RATE_HZ, layer.plan.total_s)
-    horizon, ahead = predictor.spec.data.horizon, np.zeros((layer.num_knots, 2))
-    rows = (rows + rows[-1:])[: layer.num_knots]  # a layer of one instant has two knots
-    found = predictor.predict_ahead(rows)
-    begin, end = max(horizon, 0), layer.num_knots + min(horizon, 0)
+    position, velocity = layer.reference[:2]
+    knots = np.hstack([position[layer.at_knots], velocity[layer.at_knots]])
+    found = predictor.predict_ahead(knots)
+    horizon, ahead = predictor.spec.data.horizon, np.zeros((len(knots), 2))
+    begin, end = max(horizon, 0), len(knots) + min(horizon, 0)
     if begin < end:
         ahead[begin:end] = found[begin - horizon : end - horizon]
     return ahead

@@ -68,6 +68,7 @@ def test_loads_from_a_folder(trained, predictor, rows):
     other = Predictor.load(trained.run.path)
     np.testing.assert_array_equal(follow(other, rows[:NUM]), follow(predictor, rows[:NUM]))
     assert other.status.has_ranges
+    assert jaxcorr.InputError is InputError
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = jaxcorr.Predicter
 
