@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from jaxcorr import (
     cli_bench,
     cli_compensation,
+    cli_control,
     cli_evaluation,
     cli_export,
     cli_simulation,
@@ -42,6 +43,7 @@ app.command()(cli_compensation.compensate_suite)
 app.command()(cli_sweep.sweep)
 app.command()(cli_sweep.table)
 app.command()(cli_export.export)
+app.command()(cli_control.demo_control)
 app.add_typer(cli_bench.app, name="bench")
 
 SetOption = Annotated[

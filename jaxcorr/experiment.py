@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import collect, dataset, devices, evidence, files, runs, selection, trace
+from jaxcorr import collect, dataset, devices, evidence, files, ranges, runs, selection, trace
 from jaxcorr import spec as specs
 from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
@@ -112,7 +112,7 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
         files.write_text(run.path / "spec.toml", _as_given(path, overrides))
         dataset.save_samples(run.path / TEST_SAMPLES, data.test)
         evidence.keep(run.path, spec.data, data)
-        files.write_json(run.path / "stats.json", _stats(spec, scales))
+        files.write_json(run.path / "stats.json", _stats(spec, scales, data.train))
         # Last, since a folder with this file counts as a run.
         resolved = _resolve(spec, data, len(scales.inputs.mean))
         files.write_json(run.path / "resolved.json", resolved)
@@ -174,8 +174,12 @@ def _as_given(path: Path, overrides: list[str]) -> str:
     return "\n".join([*header, *changes, "", tomli_w.dumps(specs.read_table(path, overrides))])
 
 
-def _stats(spec: Spec, scales: Any) -> dict[str, Any]:
+def _stats(spec: Spec, scales: Any, samples: Samples) -> dict[str, Any]:
+    names, rate_hz = spec.data.features, spec.data.sample_rate_hz
+    spanned = ranges.measure_ranges(names, samples.features, samples.first_row, rate_hz)
     return {
+        "features": list(names),
+        "ranges": spanned._asdict(),
         "inputs": {"kind": spec.model.inputs, **_as_lists(scales.inputs)},
         "targets": {"names": list(spec.data.targets), **_as_lists(scales.targets)},
     }
