@@ -138,7 +138,7 @@ class ErrorModel(nn.Module):
 
 
 def from_spec(spec: Spec) -> ErrorModel:
-    """The network that a spec describes."""
+    """The network that a spec describes, in the precision that it trains in."""
     return ErrorModel(
         hidden_size=spec.model.hidden_size,
         num_layers=spec.model.num_layers,
@@ -198,11 +198,13 @@ def unroll(
 ) -> tuple[Carry, Float[Array, "t b k"]]:
     """Predicted errors (mm) for t raw samples of b streams, and the carry after them.
 
-    Equal to t calls of `step`, in values and in gradients.
+    Equal to t calls of `step`, in values and in gradients. In float32, whatever precision the
+    training computes in: every deployed form has the same numbers.
     """
     inputs = derive_inputs(spec.model, samples, carry.previous, carry.is_started)
+    network_model = from_spec(spec).clone(dtype=jnp.float32)
     layers, outputs = run_network(
-        from_spec(spec), weights.network, carry.layers, normalize.apply(weights.inputs, inputs)
+        network_model, weights.network, carry.layers, normalize.apply(weights.inputs, inputs)
     )
     after = Carry(layers, samples[-1], jnp.ones_like(carry.is_started))
     return after, normalize.invert(weights.targets, outputs)
