@@ -6,12 +6,23 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
-from jaxcorr import cli, export, export_c, export_matlab, export_model, export_onnx, predict, stream
+from jaxcorr import (
+    cli,
+    export,
+    export_c,
+    export_matlab,
+    export_model,
+    export_onnx,
+    model,
+    predict,
+    stream,
+)
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 
@@ -273,3 +284,29 @@ def test_command_finds_runs_and_prints_a_table_or_json(run_cli, trained, tmp_pat
 )
 def test_units_follow_from_names(name, unit):
     assert export_model.unit(name) == unit
+
+
+def test_an_independent_converter_agrees(loaded, trained, tmp_path):
+    """jax2onnx converts the model's own step; both files then stream the same trace."""
+    jax2onnx = pytest.importorskip("jax2onnx")
+    spec, samples = loaded.spec, trained.data.test
+    leaves, structure = jax.tree.flatten(model.carry_for(spec, 1))
+    frozen = jax.tree.map(np.asarray, loaded.weights)
+
+    def step(sample, *state):
+        after, error = model.step(spec, frozen, jax.tree.unflatten(structure, state), sample)
+        return (error, *jax.tree.leaves(after))
+
+    names = export_onnx.carry_names(spec.model.num_layers)
+    shapes = [(1, samples.features.shape[1]), *(leaf.shape for leaf in leaves)]
+    proto = jax2onnx.to_onnx(
+        step,
+        [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes],
+        opset=18,
+        input_names=["sample", *names],
+        output_names=["error", *(f"next_{name}" for name in names)],
+    )
+    onnx.save(proto, tmp_path / "converted.onnx")
+    converted = export_onnx.stream_step(tmp_path / "converted.onnx", samples)
+    expected = predict.stream(spec, loaded.weights, samples)
+    np.testing.assert_allclose(converted, expected, rtol=0, atol=1e-6)
