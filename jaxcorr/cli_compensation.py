@@ -32,11 +32,23 @@ def compensate(
         Path | None, typer.Option(help="Write results.json and the commands into this folder.")
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw each layer too; needs --out.")] = False,
+    pieces: Annotated[
+        bool, typer.Option("--pieces", help="Swap the plant for the network piece by piece.")
+    ] = False,
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Finds better commands for layers and judges them, beside rivals, on the simulated printer."""
-    from jaxcorr import console, console_compensation, learned, stream, trial, trial_cases, verdicts
+    from jaxcorr import (
+        console,
+        console_compensation,
+        learned,
+        plant_map,
+        stream,
+        trial,
+        trial_cases,
+        verdicts,
+    )
     from jaxcorr import runs as run_folders
     from jaxcorr.errors import InputError
 
@@ -44,16 +56,18 @@ def compensate(
         raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
     found = run_folders.find(run, runs)
     loaded = stream.load_weights(found)
-    network = learned.remedies_of(loaded)
+    network = learned.load_map(loaded)
     cases = trial_cases.cases_of_part(found, part, layers, accel_mm_s2 or [None])
     rows: list[trial.Row] = []
     printer = trial_cases.printer_of(loaded.spec)
-    for case, tried in trial_cases.run_cases(cases, printer, [trial.NOMINAL], network):
+    own = learned.remedies_of(network) | (learned.pieces(network, printer) if pieces else {})
+    aware = {plant_map.SOLVED: plant_map.remedy(printer)}
+    for case, tried in trial_cases.run_cases(cases, printer, [trial.NOMINAL], own, aware):
         console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion")
         rows += tried.rows
         if out is not None:
             _write_layer(out, case, tried, found.id, plot)
-    verdict = verdicts.judge_goals(rows, learned.BEST)
+    verdict = verdicts.judge_goals(rows, learned.SOLVED)
     _finish(rows, verdict, out, as_json, console_compensation.show_trials)
 
 
@@ -63,25 +77,36 @@ def compensate_suite(
     printers: Annotated[
         list[str], typer.Option("--printer", help="Only these; repeat the option.")
     ] = [],
+    bound: Annotated[bool, typer.Option(help="Solve on the plant itself, for comparison.")] = True,
     out: Annotated[Path | None, typer.Option(help="Write results.json into this folder.")] = None,
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
-    from jaxcorr import console, console_compensation, learned, stream, trial, trial_cases, verdicts
+    from jaxcorr import (
+        console,
+        console_compensation,
+        learned,
+        plant_map,
+        stream,
+        trial,
+        trial_cases,
+        verdicts,
+    )
     from jaxcorr import runs as run_folders
 
     found = run_folders.find(run, runs)
     loaded = stream.load_weights(found)
-    network = learned.remedies_of(loaded)
+    own = learned.remedies_of(learned.load_map(loaded))
     cases = trial_cases.cases_held_out(found, accel_mm_s2)
     rows: list[trial.Row] = []
     options = trial_cases.printer_of(loaded.spec)
     names = trial_cases.check_printers(options, printers)
-    for case, tried in trial_cases.run_cases(cases, options, names, network):
+    aware = {plant_map.SOLVED: plant_map.remedy(options)} if bound else {}
+    for case, tried in trial_cases.run_cases(cases, options, names, own, aware):
         console.err.print(f"{case.file_stem}: {len(tried.rows)} trials")
         rows += tried.rows
-    verdict = verdicts.judge_goals(rows, learned.BEST)
+    verdict = verdicts.judge_goals(rows, learned.SOLVED)
     _finish(rows, verdict, out, as_json, console_compensation.show_suite)
 
 
@@ -89,10 +114,10 @@ def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -
     from jaxcorr import command_files, figures_compensation, learned
 
     notes = {"part": case.part, "layer": case.layer, "run": run_id}
-    command = tried.commands[learned.BEST]
+    command = tried.commands[learned.SOLVED]
     command_files.write(folder, case.file_stem, tried.layer, command, notes)
     if plot:
-        shown = [learned.BEST]
+        shown = [learned.SOLVED]
         figures_compensation.draw_paths(tried, shown, folder / f"{case.file_stem}.png")
 
 

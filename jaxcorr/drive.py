@@ -22,6 +22,9 @@ from jaxcorr.simulate import SimulateOptions
 
 REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
 KNOT_RATE_HZ = 100.0
+TAIL_S = (
+    0.1  # of rest that knots cover: without it the last ones are wild, as nothing tells on them
+)
 JUDGE_RATE_HZ = 1000.0
 BLOCK = 2000  # plant samples per call; layers of all lengths share one compiled function
 
@@ -31,6 +34,7 @@ class Command(NamedTuple):
 
     position_mm: Float[ndarray, "T 2"]
     velocity_mm_s: Float[ndarray, "T 2"]
+    note: str = ""  # how a search for it ended
 
 
 class Layer(NamedTuple):
@@ -43,8 +47,8 @@ class Layer(NamedTuple):
 
     @property
     def num_knots(self) -> int:
-        """Samples of the plan at KNOT_RATE_HZ, its first instant among them."""
-        return max(int(np.floor(self.plan.total_s * KNOT_RATE_HZ + 1e-6)) + 1, 2)
+        """How many knots at KNOT_RATE_HZ; see `num_knots_at`."""
+        return self.num_knots_at(KNOT_RATE_HZ)
 
     @property
     def at_knots(self) -> slice:
@@ -53,9 +57,16 @@ class Layer(NamedTuple):
         begin = round(REST_S * self.rate_hz)
         return slice(begin, begin + (self.num_knots - 1) * per_knot + 1, per_knot)
 
+    def num_knots_at(self, rate_hz: float) -> int:
+        """Instants from the plan's first to TAIL_S after its end."""
+        return int(np.floor((self.plan.total_s + TAIL_S) * rate_hz + 1e-6)) + 1
+
 
 class Driven(NamedTuple):
-    """What heads did during the plan, at JUDGE_RATE_HZ. Axes: n instants, lanes, 2 = x, y."""
+    """What heads did from the plan's first instant on, at JUDGE_RATE_HZ.
+
+    Axes: n instants, lanes, 2 = x, y.
+    """
 
     time_s: Float[ndarray, " n"]
     reference_mm: Float[ndarray, "n 2"]
@@ -65,6 +76,11 @@ class Driven(NamedTuple):
     def error_mm(self) -> Float[ndarray, "n lanes 2"]:
         """Actual less reference at the same instant."""
         return self.actual_mm - self.reference_mm[:, None]
+
+    def until(self, end_s: float) -> "Driven":
+        """The instants up to a time of the plan."""
+        kept = self.time_s <= end_s
+        return Driven(self.time_s[kept], self.reference_mm[kept], self.actual_mm[kept])
 
 
 def make_layer(plan: Plan, rate_hz: float) -> Layer:
@@ -78,13 +94,14 @@ def make_layer(plan: Plan, rate_hz: float) -> Layer:
     return Layer(plan, rate_hz, time_s, reference)
 
 
-def corrected(layer: Layer, knots_mm: Float[ndarray, "k 2"]) -> Command:
-    """The reference plus a correction given by its knots at KNOT_RATE_HZ (see correction.py).
+def corrected(
+    layer: Layer, knots_mm: Float[ndarray, "k 2"], rate_hz: float = KNOT_RATE_HZ
+) -> Command:
+    """The reference plus a correction given by its knots at a rate (see correction.py).
 
     Outside of the knots the correction stays what it is at the first and the last.
     """
-    per_knot = round(layer.rate_hz / KNOT_RATE_HZ)
-    position, velocity = correction.curve(knots_mm, KNOT_RATE_HZ, per_knot)
+    position, velocity = correction.curve(knots_mm, rate_hz, round(layer.rate_hz / rate_hz))
     before = round(REST_S * layer.rate_hz)
     after = len(layer.time_s) - before - len(position)
     edges = ((before, after), (0, 0))
@@ -130,7 +147,9 @@ def drive(
             states, state = respond(matrices, state, v, mean_v, scale, every=every)
             error = np.asarray(states.error_mm)
             actual.append(u[every::every] + error + floor_mm[rows[every::every], None])
-    return _during_plan(layer, np.concatenate(actual), every)
+    time_s, reference = layer.time_s[every::every], layer.reference.position_mm[every::every]
+    kept = (time_s >= 0.0) & (time_s <= layer.plan.total_s + TAIL_S)
+    return Driven(time_s[kept], reference[kept], np.concatenate(actual)[: len(time_s)][kept])
 
 
 def _motors(
@@ -155,11 +174,3 @@ def _random(
     rms_mm = options.floor_um / 1000.0 if "floor" in options.sources else 0.0
     late_s = timer_lateness(for_jitter, num_samples, cycles)
     return late_s, floor_noise(for_floor, num_samples, rms_mm, options.floor_hz, rate_hz)
-
-
-def _during_plan(layer: Layer, actual: ndarray, every: int) -> Driven:
-    """Keeps the instants from the plan's first to its last; `actual` lacks the very first."""
-    time_s = layer.time_s[every::every]
-    reference = layer.reference.position_mm[every::every]
-    kept = np.flatnonzero((time_s >= 0.0) & (time_s <= layer.plan.total_s))
-    return Driven(time_s[kept], reference[kept], actual[kept])

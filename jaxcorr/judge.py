@@ -46,7 +46,8 @@ class Judged(NamedTuple):
 
 
 def judge(layer: Layer, driven: Driven, commands: Sequence[Command]) -> list[Judged]:
-    """Judges every lane of a driven layer; `commands` are those that drove it."""
+    """Judges every lane of a driven layer during its plan; `commands` are those that drove it."""
+    driven = driven.until(layer.plan.total_s)
     deviation = contour.deviation(layer.plan, driven.time_s, driven.actual_mm)
     error, off_path = (np.linalg.norm(x, axis=-1) for x in (driven.error_mm, deviation))
     rings = after_corners(layer.plan, driven.time_s)

@@ -1,84 +1,99 @@
-"""What a trained network does about the error of a layer: the naive subtraction of its prediction.
+"""What a trained network does about the error of a layer, and what limits it, piece by piece.
 
-The network sees the reference as a command that nobody corrected, as it did in plain traces. The
-module knows runs and layers; it drives and judges nothing.
+The network's prediction is subtracted, the naive way, or inverted by the solver. To see what a
+missed goal is owed to, the plant takes the place of the network in the solver's two questions: what
+error do these knots leave, and how does the head answer a knot. The module drives and judges
+nothing.
 """
-
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import predict, remedies, windows
+from jaxcorr import compensate, drive, plant_map, remedies
+from jaxcorr.compensate import Answer, ErrorFn
 from jaxcorr.drive import KNOT_RATE_HZ, Command, Layer
 from jaxcorr.errors import InputError
-from jaxcorr.planner import sample_plan
+from jaxcorr.model_map import ModelMap
+from jaxcorr.simulate import SimulateOptions
 from jaxcorr.stream import Loaded
-from jaxcorr.trace import Trace
 from jaxcorr.trial import LayerRemedy
 
-NAIVE = "minus prediction"
-BEST = NAIVE
-OUTPUTS = ("x", "y")
+SOLVED, NAIVE = "network, solved", "minus prediction"
+FINE_RATE_HZ = 200.0
 
 
-def remedies_of(loaded: Loaded) -> dict[str, LayerRemedy]:
-    """What a run's network can do, by name.
+def load_map(loaded: Loaded) -> ModelMap:
+    """A run's network as the solver's map.
 
     Raises:
-        InputError: the run predicts at another rate than knots have, or not the errors of x and y.
+        InputError: the run maps no commands of x and y, or at another rate than knots have.
     """
-    data = loaded.spec.data
-    if data.sample_rate_hz != KNOT_RATE_HZ or len(data.targets) != len(OUTPUTS):
+    rate_hz = loaded.spec.data.sample_rate_hz
+    if rate_hz != KNOT_RATE_HZ:
         raise InputError(
-            f"compensate: expected a run that predicts x and y at {KNOT_RATE_HZ:g} Hz, got "
-            f"{', '.join(data.targets)} at {data.sample_rate_hz:g} Hz. Choose another run."
+            f"compensate: expected a run at {KNOT_RATE_HZ:g} Hz, got {rate_hz:g} Hz. "
+            "Choose another run."
         )
+    return ModelMap(loaded.spec, loaded.weights)
+
+
+def remedies_of(network: ModelMap) -> dict[str, LayerRemedy]:
+    """What a network can do, by name: what it is for, and the naive way beside it."""
+
+    def solved(layer: Layer) -> Command:
+        return solve(layer, predicted(network, layer), network.answer)
 
     def naive(layer: Layer) -> Command:
-        return remedies.subtracted(layer, predict_plain(loaded, layer))
+        nothing = np.zeros((layer.num_knots, 2))
+        return remedies.subtracted(layer, predicted(network, layer)(nothing))
 
-    return {NAIVE: naive}
+    return {SOLVED: solved, NAIVE: naive}
 
 
-def predict_plain(loaded: Loaded, layer: Layer) -> Float[ndarray, "k 2"]:
-    """Predicted error in mm, at the layer's knots, of the reference as it is.
+def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, LayerRemedy]:
+    """The solver with the plant in place of parts of the network, and with less or more, by name.
 
-    A horizon is taken into account: what is predicted for an instant stands at that instant. Where
-    it reaches none (the first or last |horizon| knots) there is zero.
+    Args:
+        network: in whose place.
+        options: sources and plant of the printer.
     """
-    data = loaded.spec.data
-    table = windows.tabulate([reference_trace(layer, data.features, data.targets)], data)
-    rows = predict.stream(loaded.spec, loaded.weights, table)
-    predicted = np.zeros((layer.num_knots, len(OUTPUTS)))
-    if data.horizon >= 0:
-        predicted[data.horizon :] = rows
-    else:
-        predicted[: data.horizon] = rows[-data.horizon :]
-    return predicted
+    plant = options.plant
+    own = plant_map.answer_of(plant)
+
+    def steps(layer: Layer) -> Command:
+        return solve(layer, predicted(network, layer), own)
+
+    def errors(layer: Layer) -> Command:
+        return solve(layer, plant_map.error_fn(layer, plant, options), network.answer)
+
+    def coarse(layer: Layer) -> Command:
+        known = plant_map.without(options, "microstep")
+        return solve(layer, plant_map.error_fn(layer, plant, known), own)
+
+    def fine(layer: Layer) -> Command:
+        ask = plant_map.error_fn(layer, plant, options, FINE_RATE_HZ)
+        return solve(layer, ask, plant_map.answer_of(plant, FINE_RATE_HZ), FINE_RATE_HZ)
+
+    return {
+        "network, steps of the plant": steps,
+        "plant, steps of the network": errors,
+        "plant without microsteps": coarse,
+        f"plant, knots at {FINE_RATE_HZ:g} Hz": fine,
+    }
 
 
-def reference_trace(layer: Layer, features: tuple[str, ...], targets: tuple[str, ...]) -> Trace:
-    """A layer's plan as a trace: the command is the reference; what happened is not known, zero.
+def predicted(network: ModelMap, layer: Layer) -> ErrorFn:
+    """Predicted actual - reference in mm of a layer, from the knots of its correction."""
+    return network.error_fn(reference_at_knots(layer))
 
-    Raises:
-        InputError: a feature is none that a plan has.
-    """
-    time_s = np.arange(layer.num_knots) / KNOT_RATE_HZ
-    at = sample_plan(layer.plan, time_s)
-    fields = {"time": time_s}
-    for ending in ("ref", "cmd"):
-        for letter, values in (("", at.position_mm), ("v", at.velocity_mm_s)):
-            fields |= {f"{letter}{axis}_{ending}": values[:, i] for i, axis in enumerate("xyz")}
-    fields |= {f"a{axis}_ref": at.accel_mm_s2[:, i] for i, axis in enumerate("xyz")}
-    fields["v_mag_ref"] = np.linalg.norm(at.velocity_mm_s, axis=1)
-    fields["a_mag_ref"] = np.linalg.norm(at.accel_mm_s2, axis=1)
-    unknown = sorted(set(features) - fields.keys())
-    if unknown:
-        raise InputError(
-            f"compensate: expected inputs that a plan has, got '{unknown[0]}'. Choose a run that "
-            "was trained on positions and velocities."
-        )
-    fields |= {name: np.zeros(len(time_s)) for name in targets}
-    return Trace(Path("plan.mat"), "plan", fields, {})
+
+def reference_at_knots(layer: Layer) -> Float[ndarray, "k 4"]:
+    """x, y in mm and vx, vy in mm/s."""
+    return np.hstack([values[layer.at_knots] for values in layer.reference[:2]])
+
+
+def solve(layer: Layer, ask: ErrorFn, answer: Answer, rate_hz: float = KNOT_RATE_HZ) -> Command:
+    """The solver's command; its note says how it ended."""
+    found = compensate.solve(ask, answer, layer.num_knots_at(rate_hz), rate_hz)
+    return drive.corrected(layer, found.knots, rate_hz)._replace(note=found.outcome)

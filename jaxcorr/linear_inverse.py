@@ -23,7 +23,7 @@ from jaxcorr.plant import PlantOptions, discretize, initial_state, mean_velocity
 
 # An axis rings for a second at most (exp(-21) of it is left); a much looser one is cut off there.
 ANSWER_S = 1.2
-EFFORT = 1e-6
+EFFORT = 1e-8
 PAD = 20_000  # plant samples; commands are prolonged to a multiple, so that few lengths compile
 SPAN = 2  # knots; the curve of one knot begins so many knots before it (see correction.py)
 
@@ -32,7 +32,7 @@ def answer(plant: PlantOptions, command: Command) -> Float[ndarray, "T 2"]:
     """Where the head goes, in mm, with friction off; it starts on the command and as fast."""
     count = len(command.position_mm)
     edges = ((0, -(count - 1) % PAD), (0, 0))
-    position, velocity = (np.pad(values, edges, mode="edge") for values in command)
+    position, velocity = (np.pad(values, edges, mode="edge") for values in command[:2])
     mean_v = mean_velocity(position, plant.rate_hz)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         start = initial_state(jax.numpy.asarray(velocity[0]))
@@ -44,8 +44,7 @@ def answer(plant: PlantOptions, command: Command) -> Float[ndarray, "T 2"]:
 def invert(plant: PlantOptions, layer: Layer) -> Float[ndarray, "k 2"]:
     """Knots in mm, at KNOT_RATE_HZ from the plan's first instant, that follow a layer's plan."""
     wanted = layer.reference.position_mm - answer(plant, layer.reference)
-    # The curve reaches beyond the plan's end, so what it does there is solved for and then cut off.
-    return solve(plant, wanted[layer.at_knots.start :], layer.num_knots + SPAN)[: layer.num_knots]
+    return solve(plant, wanted[layer.at_knots.start :], layer.num_knots)
 
 
 def solve(
@@ -60,7 +59,7 @@ def solve(
         num_knots: how many; the first SPAN stay at zero.
     """
     n = round(plant.rate_hz / KNOT_RATE_HZ)
-    single = _single_answer(plant, n)
+    single = single_answer(plant, n)
     free, reach = num_knots - SPAN, -(-len(single) // n)
     knots = np.zeros((num_knots, 2))
     for axis in range(2 if free > 0 else 0):
@@ -75,8 +74,10 @@ def solve(
     return knots
 
 
-def _single_answer(plant: PlantOptions, per_knot: int) -> Float[ndarray, "h 2"]:
-    """The answer to one knot of 1 mm, from where its curve begins."""
-    knots = np.zeros((2 * SPAN + 1 + round(ANSWER_S * KNOT_RATE_HZ), 2))
+def single_answer(
+    plant: PlantOptions, per_knot: int, knot_rate_hz: float = KNOT_RATE_HZ
+) -> Float[ndarray, "h 2"]:
+    """The answer to one knot of 1 mm, at the plant's rate, from SPAN knots before it."""
+    knots = np.zeros((2 * SPAN + 1 + round(ANSWER_S * knot_rate_hz), 2))
     knots[SPAN] = 1.0
-    return answer(plant, Command(*correction.curve(knots, KNOT_RATE_HZ, per_knot)))
+    return answer(plant, Command(*correction.curve(knots, knot_rate_hz, per_knot)))

@@ -8,8 +8,9 @@ network is.
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Row(NamedTuple):
     accel_mm_s2: float | None  # None: as in the file
     printer: str
     remedy: str
+    note: str  # how the search for the command ended, where there was one
+    solve_s: float  # that finding the command took
     judged: Judged
 
 
@@ -82,13 +85,25 @@ def _scaled(plant: PlantOptions, field: str, factor: float) -> PlantOptions:
     return dataclasses.replace(plant, x=axis(plant.x), y=axis(plant.y))
 
 
+class _Found(NamedTuple):
+    """A remedy's command, and how long finding it took."""
+
+    command: Command
+    seconds: float
+
+
+def _find(remedy: Callable[..., Command], *given: Any) -> _Found:
+    began = time.perf_counter()
+    return _Found(remedy(*given), time.perf_counter() - began)
+
+
 def run(
     plan: Plan,
     layout: Layout,
     options: SimulateOptions,
     plants: Mapping[str, PlantOptions],
     learned: Mapping[str, LayerRemedy],
-    model_based: Mapping[str, Remedy] = MODEL_BASED,
+    aware: Mapping[str, Remedy] = {},
 ) -> Trial:
     """Tries every remedy on one planned layer, on every printer.
 
@@ -98,41 +113,45 @@ def run(
         options: sources, and the nominal plant.
         plants: the printers to judge on, the nominal one first.
         learned: remedies that know neither, by name.
-        model_based: remedies that are given a plant, by name.
+        aware: remedies that are given a plant and know of its friction, by name.
     """
     layer = drive.make_layer(plan, options.plant.rate_hz)
     plain = drive.drive(
         layer, [layer.reference] * len(plants), list(plants.values()), options, layout.seed
     )
-    fixed = {NONE: layer.reference}
-    fixed |= {name: remedy(layer) for name, remedy in learned.items()}
-    fixed |= {name: remedy(layer, options.plant) for name, remedy in model_based.items()}
-    commands: list[Command] = []
-    labels: list[tuple[str, str]] = []
+    fixed = {NONE: _Found(layer.reference, 0.0)}
+    fixed |= {name: _find(fn, layer) for name, fn in learned.items()}
+    given = MODEL_BASED | dict(aware)
+    fixed |= {name: _find(fn, layer, options.plant) for name, fn in given.items()}
+    found: dict[tuple[str, str], _Found] = {}
     for i, (printer, plant) in enumerate(plants.items()):
-        own = fixed | {PERFECT: remedies.subtracted(layer, _error_at_knots(layer, plain, i))}
-        if _swings_otherwise(plant, options.plant):
-            own |= {name + TUNED: fn(layer, plant) for name, fn in model_based.items()}
-        commands += own.values()
-        labels += [(printer, name) for name in own]
-    driven = drive.drive(
-        layer, commands, [plants[printer] for printer, _ in labels], options, layout.seed
-    )
+        own = fixed | {PERFECT: _find(remedies.subtracted, layer, _error_at_knots(layer, plain, i))}
+        for name, fn in _worth_tuning(plant, options.plant, aware).items():
+            own[name + TUNED] = _find(fn, layer, plant)
+        found |= {(printer, name): one for name, one in own.items()}
+    commands = [one.command for one in found.values()]
+    driven = drive.drive(layer, commands, [plants[p] for p, _ in found], options, layout.seed)
     rows = [
-        Row(layout.name, layout.accel_mm_s2, printer, name, judged)
-        for (printer, name), judged in zip(labels, judge(layer, driven, commands), strict=True)
+        Row(layout.name, layout.accel_mm_s2, *key, one.command.note, one.seconds, judged)
+        for (key, one), judged in zip(found.items(), judge(layer, driven, commands), strict=True)
     ]
     first = next(iter(plants))
-    lanes = {name: i for i, (printer, name) in enumerate(labels) if printer == first}
-    return Trial(layer, rows, {name: commands[i] for name, i in lanes.items()}, lanes, driven)
+    lanes = {name: i for i, (printer, name) in enumerate(found) if printer == first}
+    by_name = {name: commands[i] for name, i in lanes.items()}
+    return Trial(layer, rows, by_name, lanes, driven.until(plan.total_s))
 
 
-def _swings_otherwise(plant: PlantOptions, nominal: PlantOptions) -> bool:
-    """Whether it differs by more than friction, of which no remedy here knows."""
-    return any(
+def _worth_tuning(
+    plant: PlantOptions, nominal: PlantOptions, aware: Mapping[str, Remedy]
+) -> dict[str, Remedy]:
+    """Remedies that do otherwise on this plant; most of them know of no friction."""
+    if plant == nominal:
+        return {}
+    swings_otherwise = any(
         dataclasses.replace(mine, friction_n=0.0) != dataclasses.replace(other, friction_n=0.0)
         for mine, other in ((plant.x, nominal.x), (plant.y, nominal.y))
     )
+    return (MODEL_BASED if swings_otherwise else {}) | dict(aware)
 
 
 def _error_at_knots(layer: Layer, driven: Driven, lane: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from jaxcorr import experiment, gcode, selection, trace, trial
 from jaxcorr.errors import InputError
 from jaxcorr.gcode import Program
 from jaxcorr.planner import Plan, PlanOptions, plan_layer
+from jaxcorr.remedies import Remedy
 from jaxcorr.runs import Run
 from jaxcorr.simulate import SimulateOptions
 from jaxcorr.spec import Spec
@@ -127,6 +128,7 @@ def run_cases(
     options: SimulateOptions,
     printers: Sequence[str],
     learned: Mapping[str, LayerRemedy],
+    aware: Mapping[str, Remedy],
 ) -> Iterator[tuple[Case, Trial]]:
     """Tries every remedy on every case.
 
@@ -135,9 +137,10 @@ def run_cases(
         options: of the printer that the run learned from.
         printers: names of `trial.printers`, the nominal one first.
         learned: remedies of the run, by name.
+        aware: remedies that know all of a plant, by name.
     """
     plants = trial.printers(options.plant, printers)
     for case in cases:
         seed = SEED + zlib.crc32(case.file_stem.encode())
         layout = trial.Layout(case.name, case.accel_mm_s2, seed)
-        yield case, trial.run(case.plan, layout, options, plants, learned)
+        yield case, trial.run(case.plan, layout, options, plants, learned, aware)

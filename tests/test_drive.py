@@ -34,7 +34,7 @@ def nothing(layer):
 
 def test_the_reference_errs_as_the_simulator_says(program, layer):
     made = next(iter(simulate_layers(program, [1], QUIET))).fields
-    driven = run(layer, nothing(layer))
+    driven = run(layer, nothing(layer)).until(layer.plan.total_s)
     errors = np.stack([made["error_x"], made["error_y"]], axis=1)
     np.testing.assert_allclose(driven.error_mm[::10, 0], errors, atol=1e-9)
     np.testing.assert_allclose(driven.time_s[::10], made["time"], atol=1e-12)
@@ -53,7 +53,9 @@ def test_a_command_is_the_reference_plus_its_knots(layer):
 
 def test_position_and_velocity_of_a_command_belong_together(layer):
     knots = 0.1 * np.sin(np.arange(layer.num_knots)[:, None] * [0.2, 0.3])
-    added = [a - b for a, b in zip(drive.corrected(layer, knots), layer.reference, strict=True)]
+    added = [
+        a - b for a, b in zip(drive.corrected(layer, knots)[:2], layer.reference, strict=False)
+    ]
     way = np.cumsum((added[1][1:] + added[1][:-1]) / 2, axis=0) / layer.rate_hz
     np.testing.assert_allclose(added[0][1:] - added[0][0], way, atol=1e-4)
 

@@ -23,7 +23,7 @@ def rms(values):
 
 def test_recovers_a_known_command_exactly(layer):
     knots = 0.1 * np.random.default_rng(0).standard_normal((layer.num_knots, 2))
-    knots[:2] = knots[-2:] = 0.0
+    knots[:2] = knots[-50:] = 0.0  # the last of them has rung out where the layer ends
     command = drive.corrected(layer, knots)
     begin = layer.at_knots.start
     wanted = linear_inverse.answer(PLANT, command) - linear_inverse.answer(PLANT, layer.reference)

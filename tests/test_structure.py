@@ -79,6 +79,7 @@ LEVELS = (
     ),
     ("predictor", "remedies", "model_card"),
     (
+        "plant_map",
         "trial",
         "figures",
         "report_text",

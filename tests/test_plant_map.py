@@ -1,0 +1,123 @@
+"""The plant as the solver's map: its bound, its answer, and what it does not foresee."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_contour import plan_of
+from test_trial import SHORT
+
+from jaxcorr import drive, learned, linear_inverse, plant_map
+from jaxcorr.model_map import ModelMap
+from jaxcorr.plant import PlantOptions
+from jaxcorr.simulate import SimulateOptions
+
+PLANT = PlantOptions()
+FRICTIONLESS = SimulateOptions(sources=("junction_deviation", "resonance"))
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory):
+    plan = plan_of(tmp_path_factory.mktemp("plan"), "M204 P3000 T3000", *SHORT)
+    return drive.make_layer(plan, 2000.0)
+
+
+def rms_um(layer, command, options):
+    driven = drive.drive(layer, [command], [PLANT], options, 5).until(layer.plan.total_s)
+    return 1e3 * np.sqrt(np.mean(np.sum(driven.error_mm**2, axis=-1)))
+
+
+def test_errors_are_those_of_the_driven_layer(layer):
+    knots = 0.02 * np.random.default_rng(0).standard_normal((layer.num_knots, 2))
+    options = SimulateOptions()
+    found = plant_map.error_fn(layer, PLANT, options)(knots)
+    quiet = plant_map.without(options, *plant_map.RANDOM)
+    driven = drive.drive(layer, [drive.corrected(layer, knots)], [PLANT], quiet, 99)
+    np.testing.assert_allclose(found, driven.error_mm[::10, 0], atol=1e-12)
+    assert len(found) == layer.num_knots
+
+
+def test_the_answer_adds_up_to_a_constant_correction():
+    answer = plant_map.answer_of(PLANT)
+    # A correction of 1 mm everywhere moves the head by 1 mm.
+    np.testing.assert_allclose(answer.taps.sum(axis=0), 1.0, atol=1e-3)
+    assert np.abs(answer.taps[: answer.lead - 1]).max() < 1e-9
+
+
+def test_the_answer_predicts_the_linear_plant(layer):
+    ask = plant_map.error_fn(layer, PLANT, FRICTIONLESS)
+    knots = np.zeros((layer.num_knots, 2))
+    at = layer.num_knots // 2
+    knots[at] = 0.1
+    change = ask(knots) - ask(np.zeros_like(knots))
+    answer = plant_map.answer_of(PLANT)
+    begin = at - answer.lead
+    count = min(len(answer.taps), layer.num_knots - begin)
+    np.testing.assert_allclose(change[begin : begin + count], 0.1 * answer.taps[:count], atol=1e-6)
+
+
+def test_solving_on_the_plant_beats_the_linear_inverse(layer):
+    options = SimulateOptions()
+    solved = plant_map.remedy(options)(layer, PLANT)
+    inverse = drive.corrected(layer, linear_inverse.invert(PLANT, layer))
+    assert solved.note == "converged"
+    nothing = rms_um(layer, layer.reference, options)
+    assert rms_um(layer, solved, options) < 0.15 * nothing
+    assert rms_um(layer, solved, options) < 0.2 * rms_um(layer, inverse, options)
+
+
+def test_on_the_linear_plant_both_agree(layer):
+    solved = plant_map.remedy(FRICTIONLESS)(layer, PLANT)
+    inverse = drive.corrected(layer, linear_inverse.invert(PLANT, layer))
+    assert rms_um(layer, solved, FRICTIONLESS) == pytest.approx(
+        rms_um(layer, inverse, FRICTIONLESS), abs=3.0
+    )
+
+
+def test_sources_are_switched_off_by_name():
+    options = plant_map.without(SimulateOptions(), "microstep", "floor")
+    assert options.sources == ("junction_deviation", "resonance", "friction", "jitter")
+
+
+class Perfect(ModelMap):
+    """A network that is the plant; the pieces of it must all be the bound then."""
+
+    rate_hz = 100.0
+    answer = plant_map.answer_of(PLANT)
+
+    def __init__(self, layer, options):
+        self.asked, self._plant_fn = [], plant_map.error_fn(layer, PLANT, options)
+
+    def error_fn(self, reference):
+        self.asked.append(reference)
+        return self._plant_fn
+
+
+def test_a_perfect_network_is_as_good_as_the_plant(layer):
+    options = dataclasses.replace(SimulateOptions(), floor_um=0.0)
+    network = Perfect(layer, options)
+    own = learned.remedies_of(network)
+    bound = plant_map.remedy(options)(layer, PLANT)
+    solved = own[learned.SOLVED](layer)
+    np.testing.assert_array_equal(solved.position_mm, bound.position_mm)
+    pieces = {name: fn(layer) for name, fn in learned.pieces(network, options).items()}
+    for name in ("network, steps of the plant", "plant, steps of the network"):
+        np.testing.assert_array_equal(pieces[name].position_mm, bound.position_mm)
+    errors = {name: rms_um(layer, command, options) for name, command in pieces.items()}
+    assert errors["plant, knots at 200 Hz"] < rms_um(layer, bound, options)
+    assert errors["plant without microsteps"] > rms_um(layer, bound, options)
+    naive = own[learned.NAIVE](layer)
+    error = plant_map.error_fn(layer, PLANT, options)(np.zeros((layer.num_knots, 2)))
+    added = (naive.position_mm - layer.reference.position_mm)[layer.at_knots]
+    np.testing.assert_allclose(added, -error, atol=1e-12)
+
+
+def test_the_network_is_asked_about_the_reference(layer):
+    network = Perfect(layer, SimulateOptions())
+    learned.predicted(network, layer)
+    np.testing.assert_array_equal(
+        network.asked[0][:, :2], layer.reference.position_mm[layer.at_knots]
+    )
+    np.testing.assert_array_equal(
+        network.asked[0][:, 2:], layer.reference.velocity_mm_s[layer.at_knots]
+    )
