@@ -299,7 +299,7 @@ def _reach(low: float, high: float, side_mm: float) -> tuple[float, float]:
     That is 0..side where training was within; in other coordinates the bed may lie anywhere that
     holds all of training.
     """
-    if 0.0 <= low and high <= side_mm:
+    if low >= 0.0 and high <= side_mm:
         return -MARGIN_MM, side_mm + MARGIN_MM
     return min(low, high - side_mm) - MARGIN_MM, max(high, low + side_mm) + MARGIN_MM
 
