@@ -134,6 +134,7 @@ def _finish(
         print(json.dumps(result))
         return
     show_fn(rows)
+    console_compensation.show_searches(rows)
     console_compensation.show_verdicts(verdict)
     if out is not None:
         console_compensation.out.print(f"written: {out}")

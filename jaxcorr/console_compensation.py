@@ -10,6 +10,7 @@ from jaxcorr.judge import Judged
 from jaxcorr.trial import NOMINAL, Row
 from jaxcorr.verdicts import Summary, Verdict, accel_text, summarize
 
+CONVERGED = "converged"
 COLUMNS = ("RMS um", "down %", "mean", "max", "contour RMS", "max", "ringing", "correction")
 
 
@@ -24,6 +25,22 @@ def show_trials(rows: Sequence[Row]) -> None:
         if sum(accel == accel_mm_s2 for _, accel in layers) > 1:
             mine = [one for one in summaries if one.accel_mm_s2 == accel_mm_s2]
             _show(f"all layers, {accel_text(accel_mm_s2)}", mine)
+
+
+def show_searches(rows: Sequence[Row]) -> None:
+    """Prints how long commands took to find, and every search that did not converge."""
+    searches = [row for row in rows if row.note and row.printer == NOMINAL]
+    for remedy in dict.fromkeys(row.remedy for row in searches):
+        mine = [row for row in searches if row.remedy == remedy]
+        seconds = sorted(row.solve_s for row in mine)
+        # The first layer of all compiles; the median leaves it out.
+        text = f"{remedy}: {len(mine)} solved, median {seconds[len(seconds) // 2]:.1f} s a layer"
+        failed = [
+            f"{row.layer} at {accel_text(row.accel_mm_s2)} {row.note}"
+            for row in mine
+            if row.note != CONVERGED
+        ]
+        out.print(f"{text}; {'; '.join(failed) or 'all converged'}")
 
 
 def show_suite(rows: Sequence[Row]) -> None:

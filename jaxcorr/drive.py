@@ -52,10 +52,13 @@ class Layer(NamedTuple):
 
     @property
     def at_knots(self) -> slice:
-        """The plant samples that are knots."""
-        per_knot = round(self.rate_hz / KNOT_RATE_HZ)
-        begin = round(REST_S * self.rate_hz)
-        return slice(begin, begin + (self.num_knots - 1) * per_knot + 1, per_knot)
+        """The plant samples that are knots at KNOT_RATE_HZ."""
+        return self.samples_at(KNOT_RATE_HZ)
+
+    def samples_at(self, rate_hz: float) -> slice:
+        """The plant samples that are knots at a rate."""
+        per_knot, begin = round(self.rate_hz / rate_hz), round(REST_S * self.rate_hz)
+        return slice(begin, begin + (self.num_knots_at(rate_hz) - 1) * per_knot + 1, per_knot)
 
     def num_knots_at(self, rate_hz: float) -> int:
         """Instants from the plan's first to TAIL_S after its end."""

@@ -7,12 +7,10 @@ nothing.
 """
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from jaxcorr import compensate, drive, plant_map, remedies
 from jaxcorr.compensate import Answer, ErrorFn
-from jaxcorr.drive import KNOT_RATE_HZ, Command, Layer
+from jaxcorr.drive import JUDGE_RATE_HZ, Command, Layer
 from jaxcorr.errors import InputError
 from jaxcorr.model_map import ModelMap
 from jaxcorr.simulate import SimulateOptions
@@ -27,26 +25,27 @@ def load_map(loaded: Loaded) -> ModelMap:
     """A run's network as the solver's map.
 
     Raises:
-        InputError: the run maps no commands of x and y, or at another rate than knots have.
+        InputError: the run maps no commands of x and y, or its rate does not suit the judge's.
     """
     rate_hz = loaded.spec.data.sample_rate_hz
-    if rate_hz != KNOT_RATE_HZ:
+    if JUDGE_RATE_HZ % rate_hz:
         raise InputError(
-            f"compensate: expected a run at {KNOT_RATE_HZ:g} Hz, got {rate_hz:g} Hz. "
-            "Choose another run."
+            f"compensate: expected a run at a rate that divides {JUDGE_RATE_HZ:g} Hz, got "
+            f"{rate_hz:g} Hz. Choose another run."
         )
     return ModelMap(loaded.spec, loaded.weights)
 
 
 def remedies_of(network: ModelMap) -> dict[str, LayerRemedy]:
     """What a network can do, by name: what it is for, and the naive way beside it."""
+    rate_hz = network.rate_hz
 
     def solved(layer: Layer) -> Command:
-        return solve(layer, predicted(network, layer), network.answer)
+        return solve(layer, predicted(network, layer), network.answer, rate_hz)
 
     def naive(layer: Layer) -> Command:
-        nothing = np.zeros((layer.num_knots, 2))
-        return remedies.subtracted(layer, predicted(network, layer)(nothing))
+        nothing = np.zeros((layer.num_knots_at(rate_hz), 2))
+        return remedies.subtracted(layer, predicted(network, layer)(nothing), rate_hz)
 
     return {SOLVED: solved, NAIVE: naive}
 
@@ -58,18 +57,19 @@ def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, LayerRemedy
         network: in whose place.
         options: sources and plant of the printer.
     """
-    plant = options.plant
-    own = plant_map.answer_of(plant)
+    plant, rate_hz = options.plant, network.rate_hz
+    own = plant_map.answer_of(plant, rate_hz)
 
     def steps(layer: Layer) -> Command:
-        return solve(layer, predicted(network, layer), own)
+        return solve(layer, predicted(network, layer), own, rate_hz)
 
     def errors(layer: Layer) -> Command:
-        return solve(layer, plant_map.error_fn(layer, plant, options), network.answer)
+        ask = plant_map.error_fn(layer, plant, options, rate_hz)
+        return solve(layer, ask, network.answer, rate_hz)
 
     def coarse(layer: Layer) -> Command:
         known = plant_map.without(options, "microstep")
-        return solve(layer, plant_map.error_fn(layer, plant, known), own)
+        return solve(layer, plant_map.error_fn(layer, plant, known, rate_hz), own, rate_hz)
 
     def fine(layer: Layer) -> Command:
         ask = plant_map.error_fn(layer, plant, options, FINE_RATE_HZ)
@@ -85,15 +85,11 @@ def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, LayerRemedy
 
 def predicted(network: ModelMap, layer: Layer) -> ErrorFn:
     """Predicted actual - reference in mm of a layer, from the knots of its correction."""
-    return network.error_fn(reference_at_knots(layer))
+    at_knots = layer.samples_at(network.rate_hz)
+    return network.error_fn(np.hstack([values[at_knots] for values in layer.reference[:2]]))
 
 
-def reference_at_knots(layer: Layer) -> Float[ndarray, "k 4"]:
-    """x, y in mm and vx, vy in mm/s."""
-    return np.hstack([values[layer.at_knots] for values in layer.reference[:2]])
-
-
-def solve(layer: Layer, ask: ErrorFn, answer: Answer, rate_hz: float = KNOT_RATE_HZ) -> Command:
+def solve(layer: Layer, ask: ErrorFn, answer: Answer, rate_hz: float) -> Command:
     """The solver's command; its note says how it ended."""
     found = compensate.solve(ask, answer, layer.num_knots_at(rate_hz), rate_hz)
     return drive.corrected(layer, found.knots, rate_hz)._replace(note=found.outcome)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import linear_inverse, shapers
-from jaxcorr.drive import Command, Layer, corrected
+from jaxcorr.drive import KNOT_RATE_HZ, Command, Layer, corrected
 from jaxcorr.planner import sample_plan
 from jaxcorr.plant import PlantOptions
 
@@ -53,6 +53,8 @@ def inverted(layer: Layer, plant: PlantOptions) -> Command:
     return corrected(layer, linear_inverse.invert(plant, layer))
 
 
-def subtracted(layer: Layer, error_mm: Float[ndarray, "k 2"]) -> Command:
+def subtracted(
+    layer: Layer, error_mm: Float[ndarray, "k 2"], rate_hz: float = KNOT_RATE_HZ
+) -> Command:
     """The reference less an error, the naive way; errors are those at the layer's knots."""
-    return corrected(layer, -error_mm)
+    return corrected(layer, -error_mm, rate_hz)

@@ -150,7 +150,7 @@ def test_runs_that_cannot_compensate(run, done, part):
     path = done / "resolved.json"
     given = json.loads(path.read_text())
     for changes, message in (
-        ({"sample_rate_hz": 200.0}, "expected a run at 100 Hz, got 200 Hz"),
+        ({"sample_rate_hz": 300.0}, "that divides 1000 Hz, got 300 Hz"),
         ({"horizon": 1}, "horizon 0"),
     ):
         content = {**given, "spec": {**given["spec"], "data": given["spec"]["data"] | changes}}
