@@ -16,6 +16,7 @@ LEVELS = (
     (
         "gcode",
         "correction",
+        "knot_inverse",
         "plant",
         "disturbance",
         "windows",
@@ -31,6 +32,7 @@ LEVELS = (
         "shapers",
         "pipeline",
         "probe",
+        "compensate",
         "model",
         "losses",
         "optimizer",
@@ -43,6 +45,7 @@ LEVELS = (
     ),
     (
         "simulate",
+        "model_map",
         "contour",
         "predict",
         "predictions",

@@ -1,0 +1,155 @@
+"""Finds the command that makes the predicted path the reference: knots of a correction, per layer.
+
+The map is any function from knots to the tracking error that they leave, a run's model or the plant
+itself; the solver asks it for values only. Each step takes the error away as an axis that slides
+would let it (knot_inverse.py). Friction answers less than that while an axis hardly moves, never
+more, so that the steps go downhill there too, only in more of them. Newton's method with the exact
+Jacobian, friction included, was measured first: it jumps to and fro across the bends of friction
+and still has a third of the error after 12 steps, where these steps have a fiftieth.
+
+  q_{n+1} = q_n + argmin_d |e(q_n) + h * d|^2 + effort |second differences of q_n + d|^2
+
+The module knows neither networks nor printers. Source: Bristow, Tharayil and Alleyne, "A survey of
+iterative learning control", 2006, for steps by the inverse of a nominal plant.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr.knot_inverse import Bounds, KnotInverse
+
+ErrorFn = Callable[[Float[ndarray, "k 2"]], Float[ndarray, "k 2"]]
+NEGLIGIBLE_MM = 1e-6  # a nanometre
+Outcome = Literal["converged", "at bounds", "too few steps", "not finite", "no gain"]
+
+
+class Answer(NamedTuple):
+    """What one knot of 1 mm does to the head that slides, at the samples around it.
+
+    Attributes:
+        taps: mm, x and y; the same for every knot.
+        lead: how many of them lie before the knot.
+    """
+
+    taps: Float[ndarray, "taps 2"]
+    lead: int
+
+
+class Options(NamedTuple):
+    """How hard the solver tries.
+
+    Attributes:
+        effort: weight of the knots' second differences against errors, both in mm.
+        most_steps: evaluations of the map, besides the first.
+        gain: converged once a step lowers the cost by less than this share of it.
+        bounds: on the correction.
+    """
+
+    effort: float = 1e-2
+    most_steps: int = 15
+    gain: float = 0.1
+    bounds: Bounds = Bounds()
+
+
+DEFAULT = Options()
+
+
+class Solution(NamedTuple):
+    """The best knots found and how good they are predicted to be.
+
+    Attributes:
+        knots: correction in mm, at the rate of the reference; the first is 0.
+        outcome: `converged`, or why not.
+        rms_mm: predicted RMS of the error over both axes: of no correction, then after each step.
+    """
+
+    knots: Float[ndarray, "k 2"]
+    outcome: Outcome
+    rms_mm: tuple[float, ...]
+
+
+def solve(
+    error_fn: ErrorFn, answer: Answer, num_knots: int, rate_hz: float, options: Options = DEFAULT
+) -> Solution:
+    """Knots that take away the error of a path as far as the map can tell.
+
+    Args:
+        error_fn: from knots (mm) to actual - reference (mm) at the samples where the knots are.
+        answer: of an axis that slides, see `Answer`.
+        num_knots: samples of the reference.
+        rate_hz: of both.
+        options: see `Options`.
+    """
+    inverse = KnotInverse(*answer, num_knots, rate_hz, options.effort, options.bounds)
+    knots = np.zeros((num_knots, 2))
+    return descend(error_fn, inverse, knots, options)
+
+
+def descend(
+    error_fn: ErrorFn, inverse: KnotInverse, knots: Float[ndarray, "k 2"], options: Options
+) -> Solution:
+    """Like `solve`, from given knots inside the bounds and with a ready inverse.
+
+    The first entry of `rms_mm` is then that of the given knots.
+    """
+    error = error_fn(knots)
+    best = _cost(knots, error, options.effort)
+    rms = [_rms(error)]
+    for _ in range(options.most_steps):
+        found = _improve(error_fn, inverse, knots, error, best, options)
+        if found is None:
+            return Solution(knots, _why_stuck(error, inverse, knots, len(rms)), tuple(rms))
+        gained = 1.0 - found.cost / best
+        knots, error, best = found
+        rms.append(_rms(error))
+        if gained < options.gain or rms[-1] < NEGLIGIBLE_MM:
+            return Solution(knots, _name(inverse, knots), tuple(rms))
+    return Solution(knots, "too few steps", tuple(rms))
+
+
+class _Point(NamedTuple):
+    knots: ndarray
+    error: ndarray
+    cost: float
+
+
+def _improve(
+    error_fn: ErrorFn,
+    inverse: KnotInverse,
+    knots: ndarray,
+    error: ndarray,
+    best: float,
+    options: Options,
+) -> _Point | None:
+    """The step, or a half or a quarter of it, that lowers the cost; None where none does."""
+    aim = inverse.step(knots, error) if np.isfinite(error).all() else knots
+    for share in (1.0, 0.5, 0.25):
+        tried = knots + share * (aim - knots)
+        left = error_fn(tried)
+        cost = _cost(tried, left, options.effort)
+        if cost < best:
+            return _Point(tried, left, cost)
+    return None
+
+
+def _cost(knots: ndarray, error: ndarray, effort: float) -> float:
+    return float(np.sum(error**2) + effort * np.sum(np.diff(knots, 2, axis=0) ** 2))
+
+
+def _rms(error: ndarray) -> float:
+    return float(np.sqrt(np.mean(np.sum(error**2, axis=1))))
+
+
+def _name(inverse: KnotInverse, knots: ndarray) -> Outcome:
+    return "at bounds" if inverse.violation(knots) > 0.98 else "converged"
+
+
+def _why_stuck(error: ndarray, inverse: KnotInverse, knots: ndarray, num_done: int) -> Outcome:
+    if not np.isfinite(error).all():
+        return "not finite"
+    is_done = num_done > 1 or _rms(error) < NEGLIGIBLE_MM
+    return _name(inverse, knots) if is_done else "no gain"

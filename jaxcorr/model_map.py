@@ -1,0 +1,126 @@
+"""A run's model as the map that compensation inverts: commands in, where the head goes out.
+
+The model sees the command, positions and velocities at the rate of its traces, and predicts how far
+behind it the head is. The module ties that to knots of a correction, and measures on the model
+itself how a sliding axis answers a knot. It knows neither the solver nor the plant.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32
+from numpy import ndarray
+
+from jaxcorr import correction, model
+from jaxcorr.compensate import Answer, ErrorFn
+from jaxcorr.disturbance import MICROSTEP_PERIODS_MM as PERIODS_MM
+from jaxcorr.errors import InputError
+from jaxcorr.model import Carry, Weights
+from jaxcorr.spec import Data, Spec
+
+CHUNK = 512  # samples per call, so that layers of all lengths share one compiled function
+INPUTS = (("x_cmd", "y_cmd", "vx_cmd", "vy_cmd"), ("x_ref", "y_ref", "vx_ref", "vy_ref"))
+OUTPUTS = (("lag_x", "lag_y"), ("error_x", "error_y"))
+# An axis that slides: its answer is the mean over many places, directions and speeds, which makes
+# the motors' own period in it vanish.
+NUM_SLIDES = 64
+WARM_UP = 60  # samples; a model of the default size has forgotten all but 0.001 um after them
+LEAD = 2  # taps before the knot, whose curve begins there
+TAPS = 80  # after it; a loosely damped axis has rung out
+
+
+def check(data: Data) -> None:
+    """Checks that a run's model maps commands of x and y to where the head is at that instant.
+
+    Raises:
+        InputError: it has other inputs or outputs, or predicts ahead or behind.
+    """
+    if data.features not in INPUTS or data.targets not in OUTPUTS or data.horizon:
+        raise InputError(
+            f"compensate: expected a run with features {', '.join(INPUTS[0])}, targets "
+            f"{', '.join(OUTPUTS[0])} and horizon 0, got {', '.join(data.features)}, "
+            f"{', '.join(data.targets)} and {data.horizon}. Train specs/compensation.toml."
+        )
+
+
+class ModelMap:
+    """The map of one run.
+
+    Attributes:
+        rate_hz: of samples and knots.
+        answer: of an axis that slides, to a knot.
+    """
+
+    def __init__(self, spec: Spec, weights: Weights):
+        check(spec.data)
+        self.rate_hz = spec.data.sample_rate_hz
+        self._spec, self._weights = spec, weights
+        self.answer = measure_answer(spec, weights)
+
+    def lag(self, commands: Float[ndarray, "t 4"]) -> Float[ndarray, "t 2"]:
+        """Where the head is, less where the command is, mm, along commands from rest."""
+        carry, lags = model.carry_for(self._spec, 1), []
+        for first in range(0, len(commands), CHUNK):
+            block = commands[first : first + CHUNK].astype(np.float32)
+            padded = np.pad(block, ((0, CHUNK - len(block)), (0, 0)), mode="edge")
+            carry, lag = _unroll(self._spec, self._weights, carry, padded[:, None])
+            lags.append(np.asarray(lag)[: len(block), 0])
+        return np.concatenate(lags).astype(np.float64)
+
+    def error_fn(self, reference: Float[ndarray, "t 4"]) -> ErrorFn:
+        """Predicted actual - reference of a path, from the knots of its correction.
+
+        Args:
+            reference: x, y in mm and vx, vy in mm/s, at `rate_hz`.
+        """
+
+        def error(knots: Float[ndarray, "k 2"]) -> Float[ndarray, "k 2"]:
+            moved = np.hstack([knots, correction.slopes(knots, self.rate_hz)])
+            return knots + self.lag(reference + moved)
+
+        return error
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _unroll(spec: Spec, weights: Weights, carry: Carry, samples: Array) -> tuple[Carry, Array]:
+    return model.unroll(spec, weights, carry, samples)
+
+
+def measure_answer(spec: Spec, weights: Weights) -> Answer:
+    """How a sliding axis of a model answers a knot: its Jacobian, averaged over many slides."""
+    taps = _slide(spec, weights, _draw_slides(spec, weights))
+    return Answer(np.asarray(taps, np.float64), LEAD)
+
+
+def _draw_slides(spec: Spec, weights: Weights) -> Float32[ndarray, "t b 4"]:
+    """Straight lines, both axes moving at half to one and a half times the usual speed."""
+    rng = np.random.default_rng(0)
+    first = 0 if spec.model.inputs == "kinematic" else 2
+    usual = np.asarray(weights.inputs.std)[first : first + 2]
+    start = 100.0 + rng.uniform(0.0, max(PERIODS_MM), (NUM_SLIDES, 2))
+    velocity = rng.uniform(0.5, 1.5, (NUM_SLIDES, 2)) * usual
+    velocity *= rng.choice([-1.0, 1.0], velocity.shape)
+    time = np.arange(WARM_UP + LEAD + TAPS)[:, None, None] / spec.data.sample_rate_hz
+    speeds = np.broadcast_to(velocity, (len(time), *velocity.shape))
+    lines = np.concatenate([start + velocity * time, speeds], axis=-1)
+    return lines.astype(np.float32)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _slide(spec: Spec, weights: Weights, lines: Array) -> Float[Array, "taps 2"]:
+    carry = model.carry_for(spec, NUM_SLIDES)
+
+    def actual(knots: Array) -> Array:
+        moved = jnp.concatenate([knots, correction.slopes(knots, spec.data.sample_rate_hz)], -1)
+        lag = model.unroll(spec, weights, carry, lines + moved[:, None])[1]
+        return knots + jnp.mean(lag, axis=1)
+
+    at_knot = WARM_UP + LEAD
+    zero = jnp.zeros((len(lines), 2))
+    own = [
+        jax.jvp(actual, (zero,), (zero.at[at_knot, axis].set(1.0),))[1][WARM_UP:, axis]
+        for axis in range(2)
+    ]
+    return jnp.stack(own, axis=-1)

@@ -1,0 +1,111 @@
+"""The linear step: the best change of the knots, and nothing outside the bounds."""
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+from jaxcorr.errors import InputError
+from jaxcorr.knot_inverse import Bounds, KnotInverse
+
+RATE_HZ = 100.0
+LEAD = 1
+TIME = np.arange(30)
+# A damped oscillation that starts a sample before its knot, with a sum of 1; x and y differ.
+TAPS = np.stack([np.exp(-TIME / 4) * np.cos(TIME / w) for w in (1.0, 1.5)], axis=1)
+TAPS /= TAPS.sum(axis=0)
+WIDE = Bounds(1e3, 1e6, 1e9)
+
+
+def respond(knots):
+    """The answers of all knots; what lies outside of the samples is lost."""
+    whole = [np.convolve(knots[:, i], TAPS[:, i]) for i in range(2)]
+    return np.stack(whole, axis=1)[LEAD : LEAD + len(knots)]
+
+
+def smooth_knots(num_knots, seed=0):
+    """Knots that begin and end at zero, with room for their answer."""
+    noise = np.random.default_rng(seed).normal(size=(num_knots, 2))
+    noise[[0, *range(-40, 0)]] = 0.0
+    return 0.05 * noise
+
+
+def make(num_knots, bounds=WIDE, effort=0.0):
+    return KnotInverse(TAPS, LEAD, num_knots, RATE_HZ, effort, bounds)
+
+
+def test_a_known_correction_is_found_in_one_step():
+    wanted = smooth_knots(200)
+    found = make(200).step(np.zeros((200, 2)), -respond(wanted))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_a_step_takes_away_what_the_knots_so_far_have_left():
+    wanted, first = smooth_knots(150), smooth_knots(150, seed=1)
+    found = make(150).step(first, respond(first - wanted))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_effort_trades_error_for_smoothness():
+    error = -respond(smooth_knots(200))
+    zero = np.zeros((200, 2))
+    rough, smooth = make(200).step(zero, error), make(200, effort=1.0).step(zero, error)
+    assert np.sum(np.diff(smooth, 2, axis=0) ** 2) < 0.2 * np.sum(np.diff(rough, 2, axis=0) ** 2)
+    assert np.sum((error + respond(smooth)) ** 2) < np.sum(error**2)
+    cost = [
+        np.sum((error + respond(knots)) ** 2) + np.sum(np.diff(knots, 2, axis=0) ** 2)
+        for knots in (smooth, 0.99 * smooth, 1.01 * smooth)
+    ]
+    assert min(cost) == cost[0]
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds(0.05, 1e6, 1e9), Bounds(1e3, 3.0, 1e9), Bounds(1e3, 1e6, 400.0)]
+)
+def test_bounds_hold_and_cost_little_more_than_they_must(bounds):
+    num_knots = 60
+    wanted = np.zeros((num_knots, 2))
+    wanted[10:20] = [0.1, -0.08]
+    error = -respond(wanted)
+    inverse = make(num_knots, bounds, effort=1e-3)
+    found = inverse.step(np.zeros((num_knots, 2)), error)
+    assert 0.5 < inverse.violation(found) <= 1.0 + 1e-12
+    assert np.all(np.abs(found) <= bounds.correction_mm)
+    assert np.all(np.abs(np.diff(found, axis=0)) * RATE_HZ <= bounds.speed_mm_s)
+    assert np.all(np.abs(np.diff(found, 2, axis=0)) * RATE_HZ**2 <= bounds.accel_mm_s2)
+
+    def cost(knots):
+        knots = np.stack([np.r_[0.0, knots], np.zeros(num_knots)], axis=1)
+        return np.sum((error + respond(knots))[:, 0] ** 2) + 1e-3 * np.sum(
+            np.diff(knots, 2, axis=0) ** 2
+        )
+
+    rows = np.vstack(
+        [
+            np.eye(num_knots) / bounds.correction_mm,
+            np.diff(np.eye(num_knots), axis=0) * RATE_HZ / bounds.speed_mm_s,
+            np.diff(np.eye(num_knots), 2, axis=0) * RATE_HZ**2 / bounds.accel_mm_s2,
+        ]
+    )[:, 1:]
+    best = scipy.optimize.minimize(
+        cost,
+        found[1:, 0],
+        method="SLSQP",
+        constraints=scipy.optimize.LinearConstraint(rows, -1.0, 1.0),
+        options={"maxiter": 200},
+    )
+    assert cost(found[1:, 0]) < 1.1 * best.fun + 0.02 * cost(np.zeros(num_knots - 1))
+
+
+def test_few_knots_are_enough():
+    for num_knots in (2, 3, 5):
+        found = make(num_knots).step(np.zeros((num_knots, 2)), np.full((num_knots, 2), 0.1))
+        assert found.shape == (num_knots, 2)
+        assert np.isfinite(found).all()
+        np.testing.assert_array_equal(found[0], 0.0)
+
+
+@pytest.mark.parametrize("name", Bounds._fields)
+def test_bounds_without_room_are_refused(name):
+    for value in (0.0, -1.0, np.nan):
+        with pytest.raises(InputError, match=f"^compensate: expected {name} > 0, got"):
+            make(10, Bounds()._replace(**{name: value}))

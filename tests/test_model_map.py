@@ -1,0 +1,133 @@
+"""A run's model as a map: what it says of commands, its answer to a knot, and its gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+from oscillator import DAMPING, FREQUENCY_HZ, RATE_HZ, make_layer, make_spec
+
+from jaxcorr import compensate, correction, dataset, model, model_map, predict, stream
+from jaxcorr.errors import InputError
+from jaxcorr.model_map import INPUTS, OUTPUTS, ModelMap
+
+
+@pytest.fixture(scope="module")
+def loaded(trained):
+    return stream.load_weights(trained.run)
+
+
+@pytest.fixture(scope="module")
+def learned(loaded):
+    return ModelMap(loaded.spec, loaded.weights)
+
+
+def reference(num_samples, seed=5):
+    columns = make_layer(np.random.default_rng(seed), num_samples)
+    return np.stack([columns[name] for name in INPUTS[1]], axis=1)
+
+
+def true_error(path, knots):
+    """RMS of actual - reference of the toy printer along a corrected path."""
+    speed = path[:, 2:] + correction.slopes(knots, RATE_HZ)
+    time = np.arange(len(path)) / RATE_HZ
+    lag = np.zeros_like(knots)
+    for axis, frequency_hz in enumerate(FREQUENCY_HZ.values()):
+        w = 2 * np.pi * frequency_hz
+        answer = ([-1.0], [1.0, 2 * DAMPING * w, w * w])
+        lag[:, axis] = scipy.signal.lsim(answer, np.gradient(speed[:, axis], time), time)[1]
+    return np.sqrt(np.mean((knots + lag) ** 2))
+
+
+def test_without_a_correction_the_error_is_the_prediction(trained, loaded, learned):
+    samples = dataset.load_all(loaded.spec.data, trained.spec.data.traces)
+    predicted = predict.stream(loaded.spec, loaded.weights, samples)
+    first, rows = int(samples.first_row[1]), int(samples.num_rows[1])
+    path = np.asarray(samples.features[first : first + rows], np.float64)
+    error = learned.error_fn(path)(np.zeros((rows, 2)))
+    np.testing.assert_allclose(error, predicted[first : first + rows], atol=1e-6)
+
+
+def test_layers_longer_than_a_call_are_carried_on(loaded, learned):
+    path = reference(2 * model_map.CHUNK + 77)
+    whole = model.unroll(
+        loaded.spec, loaded.weights, model.carry_for(loaded.spec, 1), jnp.asarray(path)[:, None]
+    )
+    np.testing.assert_allclose(learned.lag(path), whole[1][:, 0], atol=1e-6)
+
+
+def test_a_knot_moves_position_and_velocity_of_the_command(learned):
+    path, knots = reference(60), np.zeros((60, 2))
+    knots[20] = [0.1, -0.2]
+    command = path.copy()
+    command[20, :2] += knots[20]
+    command[19, 2:] += knots[20] * RATE_HZ / 2
+    command[21, 2:] -= knots[20] * RATE_HZ / 2
+    np.testing.assert_allclose(
+        learned.error_fn(path)(knots), knots + learned.lag(command), atol=1e-9
+    )
+
+
+def test_the_answer_is_the_mean_change_by_a_small_knot(loaded, learned):
+    lines = model_map._draw_slides(loaded.spec, loaded.weights).astype(np.float64)
+    length = lines.shape[0]
+    at_knot = model_map.WARM_UP + model_map.LEAD
+    for axis in range(2):
+        knots = np.zeros((length, 2))
+        knots[at_knot, axis] = 0.02
+        changes = []
+        for slide in range(lines.shape[1]):
+            error_fn = learned.error_fn(lines[:, slide])
+            changes.append((error_fn(knots) - error_fn(-knots))[model_map.WARM_UP :, axis] / 0.04)
+        np.testing.assert_allclose(
+            np.mean(changes, axis=0), learned.answer.taps[:, axis], atol=0.03
+        )
+
+
+def test_the_gradient_by_the_knots_agrees_with_finite_differences(loaded):
+    path = jnp.asarray(reference(60))
+    rng = np.random.default_rng(0)
+    start, direction = (jnp.asarray(rng.normal(size=(60, 2))) for _ in range(2))
+
+    def cost(knots):
+        moved = jnp.concatenate([knots, correction.slopes(knots, RATE_HZ)], axis=-1)
+        carry = model.carry_for(loaded.spec, 1)
+        lag = model.unroll(loaded.spec, loaded.weights, carry, (path + moved)[:, None])[1][:, 0]
+        return jnp.sum((knots + lag) ** 2)
+
+    cost_fn = jax.jit(cost)
+    by_gradient = jnp.sum(jax.jit(jax.grad(cost))(0.05 * start) * direction)
+    step = 1e-3
+    ends = (cost_fn(0.05 * start + sign * step * direction) for sign in (1, -1))
+    by_difference = np.subtract(*ends) / (2 * step)
+    assert float(by_gradient) == pytest.approx(float(by_difference), rel=0.02)
+
+
+def test_a_learned_map_is_inverted_and_the_toy_printer_follows_better(learned):
+    """The toy printer is known in closed form; its model has seen no corrections, only paths."""
+    path = reference(300)
+    error_fn = learned.error_fn(path)
+    found = compensate.solve(error_fn, learned.answer, 300, RATE_HZ)
+    assert found.rms_mm[-1] < 0.5 * found.rms_mm[0]
+    assert found.outcome in ("converged", "too few steps")
+    assert true_error(path, found.knots) < 0.8 * true_error(path, np.zeros((300, 2)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features": ("x_ref", "vx_ref", "y_ref", "vy_ref")},
+        {"horizon": 1},
+        {"targets": ("error_y", "error_x")},
+    ],
+)
+def test_other_maps_are_refused(changes):
+    data = make_spec().data.model_copy(update=changes)
+    with pytest.raises(InputError, match=r"^compensate: expected a run with features x_cmd"):
+        model_map.check(data)
+
+
+def test_commands_and_references_are_both_known():
+    data = make_spec().data
+    for features, targets in zip(INPUTS, OUTPUTS, strict=True):
+        model_map.check(data.model_copy(update={"features": features, "targets": targets}))
