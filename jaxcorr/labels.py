@@ -59,7 +59,9 @@ def of_traces(traces: Iterable[Trace], data: Data, samples: Samples) -> Labels:
     feature = np.full(len(samples.features), UNKNOWN, np.int16)
     friction = np.full((len(samples.features), len(data.targets)), np.nan, np.float32)
     sweep: dict[str, list[float]] = {key: [] for key in SWEEP}
-    for item, first, rows in zip(traces, samples.first_row, samples.num_rows, strict=True):
+    for item, first, rows in zip(
+        traces, samples.first_row.tolist(), samples.num_rows.tolist(), strict=True
+    ):
         span = slice(first, first + rows)
         if FEATURE_FIELD in item.fields:
             feature[span] = _at_target(item.fields[FEATURE_FIELD], data.horizon, rows)

@@ -149,7 +149,7 @@ def _search(traces: list[tuple[Column, Column]], lead: int, horizon: int, rate_h
     start = min(grid, key=lambda at: float(np.sum(residual(at) ** 2)))
     size = max(float(np.std(target)), 1e-9)
     found = least_squares(
-        lambda at: residual(at) / size, start, method="lm", xtol=1e-12, ftol=1e-12, max_nfev=80
+        lambda at: residual(at) / size, start, method="lm", xtol=1e-10, ftol=1e-10, max_nfev=25
     )
     return _mode(found.x, rate_hz)
 

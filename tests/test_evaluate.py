@@ -1,9 +1,12 @@
 """Evaluation: the figures of what streaming delivers, and verdicts on them."""
 
+import json
+
 import numpy as np
 import pytest
 
-from jaxcorr import evaluate, predict, stream
+from jaxcorr import baselines, evaluate, predict, stream
+from jaxcorr.bootstrap import Paired
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Targets
 
@@ -15,9 +18,11 @@ def loaded(trained):
     return stream.load_weights(trained.run)
 
 
-@pytest.fixture(autouse=True)
-def _few_timed_calls(monkeypatch):
-    monkeypatch.setattr(evaluate, "NUM_TIMED_CALLS", 100)
+@pytest.fixture(autouse=True, scope="module")
+def _few_timed_calls():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "NUM_TIMED_CALLS", 100)
+        yield
 
 
 def test_figures_are_those_of_the_streamed_predictions(loaded, trained):
@@ -87,3 +92,85 @@ def test_nothing_to_evaluate_on_is_refused(loaded, trained):
     )  # fmt: skip
     with pytest.raises(InputError, match="evaluation: expected test traces, got none"):
         evaluate.evaluate(loaded, empty)
+
+
+@pytest.fixture(scope="module")
+def assessed(loaded, trained):
+    data = trained.data
+    fitted = baselines.fit(loaded.spec.data, data.train, data.val)
+    best = {"r2": 0.999, "rmse_mm": 1e-4, "mae_mm": 1e-4, "repetitions": 6}
+    return evaluate.assess(loaded, data.test, None, fitted, best)
+
+
+def test_every_rival_is_judged_on_the_same_rows(assessed, trained):
+    found, true = assessed.found, trained.data.test.targets
+    assert set(found["baselines"]) == {"zero", "mean", "linear_fir", "linear_binned", "physics"}
+    for name, entry in found["baselines"].items():
+        rmse = np.sqrt(np.mean((assessed.by_baseline[name] - true) ** 2))
+        assert entry["overall"]["rmse_mm"] == pytest.approx(rmse)
+        assert set(entry) == {"overall", "x", "y"}
+    assert found["baselines"]["zero"]["overall"]["mae_mm"] == pytest.approx(np.abs(true).mean())
+    # The toy printer is an oscillator, so the fitted one is hard to beat.
+    assert found["best_baseline"] == "physics"
+    assert found["identified"]["x"]["frequency_hz"] == pytest.approx(12.0, rel=0.1)
+    rival = found["against_best_baseline"]
+    ratio = (
+        found["test"]["overall"]["rmse_mm"] / found["baselines"]["physics"]["overall"]["rmse_mm"]
+    )
+    assert rival["rmse_ratio"] == pytest.approx(ratio, rel=1e-5)
+    low, high = rival["intervals"]["rmse_ratio"]
+    assert 1 < low < ratio < high
+    assert rival["sentence"].startswith("The network does not beat the best baseline (physics)")
+
+
+def test_shares_of_the_ceiling(assessed):
+    found = assessed.found
+    overall = found["test"]["overall"]
+    assert found["ceiling"]["explained_share"] == pytest.approx(overall["r2"] / 0.999)
+    assert found["ceiling"]["mae_share"] == pytest.approx(1e-4 / overall["mae_mm"])
+    assert evaluate.share_of(None, overall) is None
+    flat = evaluate.share_of({"r2": None, "mae_mm": 0.0}, {"r2": None, "mae_mm": 0.0})
+    assert (flat["explained_share"], flat["mae_share"]) == (None, None)
+
+
+def test_intervals_hold_the_figures(assessed):
+    found = assessed.found
+    for name in ("mae_mm", "rmse_mm", "r2", "correlation"):
+        low, high = found["intervals"][name]
+        assert low < found["test"]["overall"][name] < high
+    assert found["intervals"]["num_blocks"] == 3
+    assert "blocks of about 100 samples within traces" in found["intervals"]["method"]
+
+
+def test_latency_stands_beside_its_limits(assessed):
+    latency = assessed.found["latency"]
+    assert (latency["limit_us"], latency["period_us"]) == (1000.0, 10_000.0)
+    order = [latency[f"{key}_us"] for key in ("p50", "p90", "p99", "p99_9", "max")]
+    assert order == sorted(order)
+
+
+def test_everything_is_plain_json(assessed):
+    assert json.loads(json.dumps(assessed.found, allow_nan=False)).keys() == assessed.found.keys()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "interval", "words"),
+    [
+        (0.5, (0.4, 0.6), "The network beats the best baseline (mean): its RMSE is 0.50 times"),
+        (1.5, (1.2, 1.9), "The network does not beat the best baseline (mean)"),
+        (0.9, (0.7, 1.1), "do not differ beyond chance"),
+        (0.9, None, "too few samples to tell that from chance"),
+        (None, None, "Nothing can be said"),
+    ],
+)
+def test_the_sentence_says_no_more_than_the_interval(ratio, interval, words):
+    paired = dict.fromkeys(("rmse_ratio", "mae_ratio", "r2"), Paired(ratio, interval))
+    found = evaluate.against("mean", paired)
+    assert words in found["sentence"]
+    assert found["intervals"]["rmse_ratio"] == interval
+
+
+def test_without_baselines_there_is_nothing_to_beat(loaded, trained):
+    found = evaluate.evaluate(loaded, trained.data.test)
+    assert found["baselines"] == found["identified"] == {}
+    assert found["against_best_baseline"] is found["best_baseline"] is found["ceiling"] is None

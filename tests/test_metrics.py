@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import sklearn.metrics as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -98,3 +99,17 @@ def test_unequal_or_empty_arrays_are_refused(shapes):
     unchecked = inspect.unwrap(measure)  # as outside pytest, where no annotation is checked
     with pytest.raises(ValueError, match="expected equal, non-empty shapes, got"):
         unchecked(np.ones(shapes[0]), np.ones(shapes[1]))
+
+
+@given(st.integers(2, 40), st.integers(1, 3), SEEDS)
+def test_agrees_with_scikit_learn(size, axes, seed):
+    true, predicted = (
+        np.random.default_rng(seed).normal(size=(2, size, axes)) * [1.0, 3.0, 9.0][:axes]
+    )
+    found = measure(true, predicted)
+    assert found.mae_mm == pytest.approx(oracle.mean_absolute_error(true, predicted))
+    assert found.rmse_mm**2 == pytest.approx(oracle.mean_squared_error(true, predicted))
+    pooled = oracle.r2_score(true, predicted, multioutput="variance_weighted")
+    assert found.r2 == pytest.approx(pooled, rel=1e-9, abs=1e-9)
+    worst = max(oracle.max_error(true[:, i], predicted[:, i]) for i in range(axes))
+    assert found.max_mm == pytest.approx(worst)

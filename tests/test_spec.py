@@ -98,6 +98,10 @@ BAD = [
         "[data.split]: expected by = 'part' where test_parts is given, got by = 'trace'.",
     ),
     (
+        '[data.split]\nby = "part"\ntest_traces = ["a/*"]',
+        "[data.split]: expected by = 'trace' where test_traces is given, got by = 'part'.",
+    ),
+    (
         "[data.augment]\nnoise = 1",
         "[data.augment]: unknown key 'noise'; did you mean 'input_noise'",
     ),

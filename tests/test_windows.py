@@ -151,3 +151,24 @@ def test_a_layer_at_several_speeds_is_never_divided():
     assert len(set.union(*layers.values())) == 10
     for point in ("_v60", "_p50", "_a300_p12.5", "_a300_v100_p50"):
         assert windows.layer_of(f"d/layer07{point}_ender3v2") == "d/layer07_ender3v2"
+
+
+def test_traces_named_for_the_test_are_the_test_and_the_rest_is_dealt_by_layer():
+    names = [f"{p}/layer{i:02d}_a{a}_m" for p in ("boat", "cube") for i in range(6) for a in (3, 5)]
+    parts = [name.partition("/")[0] for name in names]
+    dealt = windows.deal(names, parts, Split(test_traces=("boat/*",)))
+    assert set(dealt["test"]) == {name for name in names if name.startswith("boat/")}
+    assert sorted(sum(dealt.values(), ())) == sorted(names)
+    layers = {s: {windows.layer_of(n) for n in dealt[s]} for s in ("train", "val")}
+    assert layers["train"]
+    assert layers["val"]
+    assert not layers["train"] & layers["val"]
+    by_accel = windows.deal(names, parts, Split(test_traces=("*_a3_*",)))
+    assert {name[-4:] for name in by_accel["test"]} == {"a3_m"}
+    assert {name[-4:] for name in (*by_accel["train"], *by_accel["val"])} == {"a5_m"}
+    with pytest.raises(
+        InputError, match=r"test_traces: expected a trace named like 'hull/\*', got"
+    ):
+        windows.deal(names, parts, Split(test_traces=("boat/*", "hull/*")))
+    with pytest.raises(InputError, match="expected at least 2 layers for 2 splits, got 0"):
+        windows.deal(names, parts, Split(test_traces=("*",)))

@@ -1,0 +1,170 @@
+"""Baselines: known systems recovered exactly, nothing of the future used, kept and read again."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from jaxcorr import baselines, metrics
+from jaxcorr.errors import InputError
+from jaxcorr.spec import Data
+from jaxcorr.windows import Samples
+
+DATA = Data(traces=("none",))
+NAMES = ("zero", "mean", "linear_fir", "linear_binned", "physics")
+
+
+def velocities(seed, num_samples):
+    """Straight lines at random directions and speeds, with ramps between them."""
+    rng = np.random.default_rng(seed)
+    lines = rng.normal(scale=40, size=(num_samples // 12 + 2, 2))
+    held = np.repeat(lines, 12, axis=0)[:num_samples]
+    return np.apply_along_axis(np.convolve, 0, held, np.ones(5) / 5, mode="same")
+
+
+def table(answer, lengths=(700, 500), seed=0, lead=0):
+    """A table whose targets are a function of the velocities."""
+    v = [velocities(seed + i, n).astype(np.float32).astype(float) for i, n in enumerate(lengths)]
+    features = [np.column_stack([np.cumsum(speed, axis=0) / 100, speed]) for speed in v]
+    num_rows = np.array(lengths)
+    return Samples(
+        features=np.concatenate(features).astype(np.float32),
+        targets=np.concatenate([answer(speed) for speed in v]).astype(np.float32),
+        first_row=np.cumsum(num_rows) - num_rows,
+        num_rows=num_rows,
+        lead=lead,
+        names=tuple(f"p/{i}" for i in range(len(lengths))),
+        parts=("p",) * len(lengths),
+    )
+
+
+def fir_answer(v):
+    """Both axes from both velocities over 20 samples, and an offset."""
+    gains = np.random.default_rng(7).normal(size=(41, 2)) * 1e-4
+    return baselines.fir_design(v) @ gains
+
+
+def binned_answer(v):
+    """An offset by direction at low speed, another by speed, none of it linear in velocity."""
+    speed = np.linalg.norm(v, axis=1, keepdims=True)
+    unit = v / np.maximum(speed, baselines.REST_MM_S)
+    slow = (speed >= 12) & (speed < 15)
+    return 0.05 * unit * slow + 0.02 * ((speed >= 40) & (speed < 60)) + np.array([0.01, -0.02])
+
+
+def offset_answer(v):
+    return np.zeros_like(v) + np.array([0.03, -0.04])
+
+
+@functools.cache
+def fit(answer, num_samples=3000):
+    """Fitted on two traces of so many samples; a bin that no sample fell into is not known."""
+    train, val = (table(answer, (num_samples, num_samples // 2), seed) for seed in (10, 20))
+    return baselines.fit(DATA, train, val)
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        (np.zeros_like, NAMES),
+        (offset_answer, NAMES[1:]),
+        (fir_answer, ("linear_fir", "linear_binned")),
+    ],
+)
+def test_known_system_is_recovered_exactly(answer, names):
+    unseen = table(answer, seed=30)
+    predicted = baselines.predict(fit(answer), unseen)
+    assert tuple(predicted) == NAMES
+    for name in names:
+        np.testing.assert_allclose(predicted[name], unseen.targets, atol=1e-6)
+
+
+def test_binned_regression_sees_what_velocities_alone_cannot():
+    unseen = table(binned_answer, seed=30)
+    predicted = baselines.predict(fit(binned_answer, 10_000), unseen)
+    np.testing.assert_allclose(predicted["linear_binned"], unseen.targets, atol=1e-6)
+    rms = {n: np.sqrt(np.mean((p - unseen.targets) ** 2)) for n, p in predicted.items()}
+    assert rms["linear_binned"] < 1e-6 < 0.1 * rms["linear_fir"]
+    assert rms["mean"] < rms["zero"]
+
+
+def test_nothing_of_the_future_or_of_other_traces_is_used():
+    fitted, unseen = fit(fir_answer), table(fir_answer, seed=30)
+    before = baselines.predict(fitted, unseen)
+    features = unseen.features.copy()
+    features[300:700] = 7.0  # from the middle of the first trace on
+    after = baselines.predict(fitted, unseen._replace(features=features))
+    for name in NAMES:
+        np.testing.assert_array_equal(after[name][:300], before[name][:300])
+        np.testing.assert_array_equal(after[name][700:], before[name][700:])
+
+
+def test_regressors_made_in_blocks_are_those_of_the_whole_trace(monkeypatch):
+    v = velocities(0, 500)
+    whole = baselines.binned_design(v)
+    monkeypatch.setattr(baselines, "BLOCK", 64)
+    np.testing.assert_array_equal(
+        baselines._apply(baselines.binned_design, np.eye(whole.shape[1]), v), whole
+    )
+
+
+def test_of_too_many_rows_every_second_is_enough(monkeypatch):
+    monkeypatch.setattr(baselines, "MOST_ROWS", 600)
+    made, unseen = table(fir_answer), table(fir_answer, seed=30)
+    predicted = baselines.predict(baselines.fit(DATA, made, made), unseen)
+    np.testing.assert_allclose(predicted["linear_fir"], unseen.targets, atol=1e-5)
+
+
+def test_rows_without_a_target_are_not_learned_from():
+    spoiled = table(fir_answer, seed=10, lead=3)
+    for first in spoiled.first_row:
+        spoiled.targets[first : first + 3] = 1e3
+    fitted = baselines.fit(DATA.model_copy(update={"horizon": -3}), spoiled, spoiled)
+    assert np.abs(fitted.mean_mm).max() < 1
+    unseen = table(fir_answer, seed=30)
+    predicted = baselines.predict(fitted, unseen)["linear_fir"]
+    np.testing.assert_allclose(predicted, unseen.targets, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("features", "targets", "columns", "is_position", "has_physics"),
+    [
+        (DATA.features, DATA.targets, (2, 3), False, True),
+        (("vx_cmd", "vy_cmd"), ("lag_x", "lag_y"), (0, 1), False, True),
+        (("x_ref", "vy_ref", "vz_ref"), ("error_x", "error_y"), (1, 2), False, False),
+        (("x_ref", "y_ref"), ("error_x", "error_y"), (0, 1), True, False),
+    ],
+)
+def test_velocities_are_found_among_the_features(
+    features, targets, columns, is_position, has_physics
+):
+    data = Data(traces=("none",), features=features, targets=targets)
+    made = table(fir_answer)
+    made = made._replace(features=made.features[:, : len(features)])
+    fitted = baselines.fit(data, made, made)
+    assert (fitted.velocity, fitted.is_position) == (columns, is_position)
+    assert ("physics" in baselines.predict(fitted, made)) == has_physics
+
+
+def test_positions_alone_are_differentiated():
+    data = Data(traces=("none",), features=("x_ref", "y_ref"))
+    made = table(fir_answer)
+    positions = made._replace(features=made.features[:, :2])
+    predicted = baselines.predict(baselines.fit(data, positions, positions), positions)
+    # Positions are rounded to float32, which their differences feel.
+    assert metrics.measure(made.targets, predicted["linear_fir"].astype(np.float32)).r2 > 0.99
+
+
+def test_what_was_kept_predicts_the_same(tmp_path):
+    fitted, unseen = fit(fir_answer), table(fir_answer, seed=30)
+    path = tmp_path / "baselines.npz"
+    assert baselines.load(path) is None
+    baselines.save(path, fitted)
+    back = baselines.load(path)
+    assert back is not None
+    assert (back.modes, back.velocity, back.horizon) == (fitted.modes, fitted.velocity, 0)
+    for name, values in baselines.predict(fitted, unseen).items():
+        np.testing.assert_array_equal(baselines.predict(back, unseen)[name], values)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(InputError, match=r"baselines\.npz: expected the run's fitted baselines"):
+        baselines.load(path)

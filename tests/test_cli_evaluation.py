@@ -1,0 +1,159 @@
+"""The commands that judge models, as a person runs them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import oscillator
+import pytest
+import tomli_w
+from typer.testing import CliRunner
+
+from jaxcorr import cli, evaluate, files, runs, trainings
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run
+
+
+@pytest.fixture(autouse=True)
+def _few_timed_calls(monkeypatch):
+    monkeypatch.setattr(evaluate, "NUM_TIMED_CALLS", 100)
+
+
+@pytest.fixture
+def done(trained, tmp_path):
+    """A copy of a finished run."""
+    return shutil.copytree(trained.run.path, tmp_path / "runs" / trained.run.id)
+
+
+@pytest.fixture
+def spec(layers, tmp_path):
+    path = tmp_path / "toy.toml"
+    path.write_text(tomli_w.dumps(oscillator.make_table(layers)), encoding="utf-8")
+    return path
+
+
+def run(*argv):
+    return CliRunner().invoke(cli.app, [str(word) for word in argv])
+
+
+def test_eval_shows_rivals_uncertainty_and_breakdown(done):
+    said = run("eval", done, "--no-report")
+    assert said.exit_code == 0, said.output
+    for text in (
+        "linear_binned", "physics, x: 1", "does not beat the best baseline (physics)",
+        "95% intervals, um: MAE", "dynamic part alone", "by speed",
+        "by way since the last corner", "by trace, worst first", "p99.9", "limit 1000 us",
+    ):  # fmt: skip
+        assert text in said.stdout
+    # The toy was neither simulated by us nor labelled.
+    assert "noise ceiling" not in said.stdout
+    assert "by kind of line" not in said.stdout
+    assert not (done / "report").exists()
+
+
+def test_eval_writes_a_page_and_predictions(done):
+    said = run("eval", done.name[:15], "--runs", done.parent, "--save-predictions", "--json")
+    assert said.exit_code == 0, said.output
+    found = json.loads(said.stdout)
+    assert found == json.loads((done / "metrics.json").read_text())
+    assert (done / "report" / "index.html").is_file()
+    assert {path.suffix for path in (done / "predictions").iterdir()} == {".mat", ".npz"}
+
+
+def test_eval_on_other_traces_leaves_the_runs_own_figures_alone(done, layers):
+    pattern = layers.replace("*.mat", "layer0[01].mat")
+    assert run("eval", done, "--traces", pattern, "--no-report").exit_code == 0
+    assert not (done / "metrics.json").exists()
+    found = json.loads((done / "metrics_traces.json").read_text())
+    assert found["test"]["num_traces"] == 2
+    assert found["baselines"]
+
+
+def test_a_run_without_evidence_is_judged_and_says_so(done):
+    for name in ("baselines.npz", "test_labels.npz"):
+        (done / name).unlink()
+    said = run("eval", done, "--no-report")
+    assert said.exit_code == 0, said.output
+    assert "no baselines: this run began before they were fitted" in said.stdout
+    (done / "baselines.npz").write_bytes(b"damaged")
+    said = run("eval", done, "--no-report")
+    assert isinstance(said.exception, InputError)
+    assert "expected the run's fitted baselines" in str(said.exception)
+
+
+def test_an_interrupted_run_is_judged_by_its_best_so_far(layers, tmp_path):
+    begun = oscillator.begin(layers, tmp_path)
+    stops = iter([False] * 5 + [True] * 1000)
+    oscillator.fit(begun, should_stop=lambda: next(stops))
+    said = run("eval", begun.run.path, "--no-report")
+    assert said.exit_code == 0, said.output
+    assert "training has not ended; using its best epoch so far" in said.stderr
+
+
+def test_compare_says_whether_runs_differ(done, trained):
+    said = run("compare", done, trained.run.path)
+    assert said.exit_code == 0, said.output
+    assert "A and B do not differ beyond chance" in said.stdout
+    assert "within chance" in said.stdout
+    found = json.loads(run("compare", done, trained.run.path, "--json").stdout)
+    assert found["metrics"]["r2"]["difference"] == 0
+    missing = run("compare", done, "nothing", "--runs", done.parent)
+    assert isinstance(missing.exception, InputError)
+
+
+@pytest.fixture
+def _no_training(monkeypatch, trained):
+    """Each training is a copy of the finished run under the name and horizon that was asked for."""
+
+    def work(_base, jobs, folder, _follow, should_stop, _with_ceiling):
+        for changes in jobs:
+            wanted = dict(change.split("=", 1) for change in changes)
+            name = json.loads(wanted["train.name"])
+            made = Run(shutil.copytree(trained.run.path, folder / f"20260101-000000-{name}"))
+            metrics = json.loads(kept.read_text())
+            metrics["horizon"] = int(wanted.get("data.horizon", 0))
+            files.write_json(made.path / "metrics.json", metrics)
+            yield made
+            if should_stop():
+                return
+
+    kept = Path(shutil.copy(_metrics_of(trained), trained.run.path.parent / "kept.json"))
+    monkeypatch.setattr(trainings, "work", work)
+
+
+def _metrics_of(trained):
+    copy = shutil.copytree(trained.run.path, trained.run.path.parent / "copy", dirs_exist_ok=True)
+    assert run("eval", copy, "--no-report").exit_code == 0
+    return copy / "metrics.json"
+
+
+@pytest.mark.usefixtures("_no_training")
+def test_horizons_are_a_table_and_a_figure(spec, tmp_path):
+    folder = tmp_path / "h"
+    said = run("horizons", spec, "--from", -1, "--to", 1, "--runs", folder, "--epochs", 1)
+    assert said.exit_code == 0, said.output
+    rows = [line.split()[0] for line in said.stdout.splitlines() if line[:2] in ("-1", "+0", "+1")]
+    assert rows == ["-1", "+0", "+1"]
+    assert (folder / "horizons" / "toy.png").is_file()
+    assert (folder / "horizons" / "toy.svg").is_file()
+    names = [item.id.partition("-toy-")[2] for item in runs.list_all(folder / "horizons")]
+    assert sorted(names) == ["ahead0", "ahead1", "preview1"]
+
+
+@pytest.mark.usefixtures("_no_training")
+def test_crossval_is_a_row_a_part_and_their_mean(layers, tmp_path):
+    first = Path(layers).parent
+    second = shutil.copytree(first, tmp_path / "data_simulation_other_all")
+    path = tmp_path / "two.toml"
+    table = oscillator.make_table(layers)
+    table["data"]["traces"] = [f"{first}/*.mat", f"{second}/*.mat"]
+    path.write_text(tomli_w.dumps(table))
+    said = run("crossval", path, "--runs", tmp_path / "c")
+    assert said.exit_code == 0, said.output
+    lines = said.stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:5]] == ["other", "toy", "mean"]
+    found = json.loads(run("crossval", path, "--runs", tmp_path / "d", "--json").stdout)
+    assert [fold["label"] for fold in found["folds"]] == ["other", "toy"]
+    assert found["mean"]["r2"] == pytest.approx(found["folds"][0]["r2"])
+    alone = run("crossval", path, "--by", "acceleration")
+    assert isinstance(alone.exception, InputError)

@@ -1,0 +1,73 @@
+"""Leaving out parts and sweep points: folds that cover every trace once, and their means."""
+
+import numpy as np
+import oscillator
+import pytest
+import tomli_w
+import toy
+
+from jaxcorr import crossval, spec, trace, windows
+from jaxcorr.crossval import Fold
+from jaxcorr.errors import InputError
+from jaxcorr.spec import Data
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two parts of two layers, each at two accelerations."""
+    for part in ("boat", "cube"):
+        for layer in range(2):
+            for accel in (300, 2000):
+                path = tmp_path / f"data_simulation_{part}_all" / f"layer{layer}_a{accel}_m.mat"
+                trace.write(path, toy.circle(20), {"plan": {"accel_mm_s2": accel}})
+    return Data(traces=(f"{tmp_path}/data_*/*.mat",))
+
+
+@pytest.mark.parametrize(
+    ("by", "labels"), [("part", ["boat", "cube"]), ("acceleration", ["300 mm/s2", "2000 mm/s2"])]
+)
+def test_folds_cover_every_trace_once(data, by, labels):
+    folds = crossval.plan_folds(data, by)
+    assert [fold.label for fold in folds] == labels
+    names = [name for fold in folds for name in fold.traces]
+    assert sorted(names) == sorted(trace.name_of(path) for path in trace.find(data.traces))
+
+
+def test_one_fold_is_no_cross_validation(data, tmp_path):
+    with pytest.raises(
+        InputError, match=r"--by feedrate: expected traces of at least 2.* got none"
+    ):
+        crossval.plan_folds(data, "feedrate")
+    boats = Data(traces=(f"{tmp_path}/data_simulation_boat_all/*.mat",))
+    with pytest.raises(InputError, match=r"--by part: expected traces of at least 2.* got boat\."):
+        crossval.plan_folds(boats, "part")
+
+
+def test_changes_make_the_fold_the_test_split(data, tmp_path):
+    path = tmp_path / "base.toml"
+    table = oscillator.make_table(data.traces[0], data={"split": {"by": "part"}})
+    path.write_text(tomli_w.dumps(table))
+    for fold in crossval.plan_folds(data, "acceleration"):
+        loaded = spec.load(path, crossval.changes(fold, "toy"))
+        names = [trace.name_of(p) for p in trace.find(data.traces)]
+        parts = [trace.part_of(p) for p in trace.find(data.traces)]
+        dealt = windows.deal(names, parts, loaded.data.split)
+        assert sorted(dealt["test"]) == sorted(fold.traces)
+        assert loaded.train.name == f"toy-without-{fold.label.replace('/', '').replace(' ', '')}"
+
+
+def test_brackets_in_names_are_no_patterns():
+    (change,) = [c for c in crossval.changes(Fold("a", ("p[1]/l",)), "n") if "test_traces" in c]
+    assert change == 'data.split.test_traces=["p[[]1]/l"]'
+
+
+def test_means_count_each_fold_the_same():
+    rows = [{"r2": 0.9, "mae_mm": 0.01}, {"r2": 0.7, "mae_mm": 0.03}]
+    full = [dict.fromkeys(crossval.AVERAGED, None) | row for row in rows]
+    mean = crossval.average(full)
+    assert mean["r2"] == pytest.approx(0.8)
+    assert mean["mae_mm"] == pytest.approx(0.02)
+    assert mean["rmse_ratio"] is None
+    full[0]["r2"] = None
+    assert crossval.average(full)["r2"] is None
+    assert not np.isnan(mean["r2"])

@@ -1,0 +1,64 @@
+"""Horizons: which are planned, what is read of each run, and the figure of them."""
+
+import pytest
+
+from jaxcorr import figures_horizons, files, horizons, spec
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run
+
+
+def outcome(horizon, r2=0.9, linear=0.8, has_intervals=True):
+    entry = {"r2": r2, "mae_mm": 0.01, "rmse_mm": 0.02}
+    bounds = [0.85, 0.95] if has_intervals else None
+    return {
+        "horizon": horizon,
+        "network": entry,
+        "linear": None if linear is None else entry | {"r2": linear},
+        "physics": None,
+        "intervals": {"r2": bounds, "mae_mm": None},
+    }
+
+
+def test_all_horizons_between_two_are_planned():
+    assert horizons.plan(-2, 2) == horizons.plan(2, -2) == [-2, -1, 0, 1, 2]
+    assert horizons.plan(3, 3) == [3]
+    with pytest.raises(InputError, match="expected --from and --to within 1000 samples, got 0 and"):
+        horizons.plan(0, 1001)
+
+
+def test_changes_are_a_spec_of_that_horizon(tmp_path):
+    path = tmp_path / "base.toml"
+    path.write_text('[data]\ntraces = ["a"]\n')
+    loaded = [spec.load(path, horizons.changes(h, "toy")) for h in (-3, 0, 3)]
+    assert [one.data.horizon for one in loaded] == [-3, 0, 3]
+    assert [one.train.name for one in loaded] == ["toy-preview3", "toy-ahead0", "toy-ahead3"]
+
+
+def test_the_better_linear_baseline_stands_beside_the_network(tmp_path):
+    baselines = {
+        name: {"overall": {"r2": 0.5, "mae_mm": 0.1, "rmse_mm": rmse}}
+        for name, rmse in (("zero", 0.01), ("linear_fir", 0.4), ("linear_binned", 0.3))
+    }
+    found = {
+        "horizon": 2, "baselines": baselines, "intervals": {},
+        "test": {"num_samples": 7, "overall": {"r2": 0.9}},
+    }  # fmt: skip
+    files.write_json(tmp_path / "metrics.json", found)
+    read = horizons.outcome(Run(tmp_path))
+    assert read["linear_name"] == "linear_binned"
+    assert read["linear"]["rmse_mm"] == 0.3
+    assert read["physics"] is None
+    files.write_json(tmp_path / "metrics.json", found | {"baselines": {}})
+    assert horizons.outcome(Run(tmp_path))["linear"] is None
+
+
+def test_figure_is_written_whatever_is_known(tmp_path):
+    paths = [tmp_path / "h.png", tmp_path / "h.svg"]
+    rows = [
+        outcome(1, linear=None), outcome(-1), outcome(0, r2=None), outcome(2, has_intervals=False)
+    ]  # fmt: skip
+    figures_horizons.draw(rows, 10.0, *paths)
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    text = paths[1].read_text()
+    assert "<svg" in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["h.png", "h.svg"]
