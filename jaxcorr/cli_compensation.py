@@ -47,7 +47,6 @@ def compensate(
         stream,
         trial,
         trial_cases,
-        verdicts,
     )
     from jaxcorr import runs as run_folders
     from jaxcorr.errors import InputError
@@ -59,16 +58,17 @@ def compensate(
     network = learned.load_map(loaded)
     cases = trial_cases.cases_of_part(found, part, layers, accel_mm_s2 or [None])
     rows: list[trial.Row] = []
+    lags: list[learned.Lags] = []
     printer = trial_cases.printer_of(loaded.spec)
     own = learned.remedies_of(network) | (learned.pieces(network, printer) if pieces else {})
     aware = {plant_map.SOLVED: plant_map.remedy(printer)}
     for case, tried in trial_cases.run_cases(cases, printer, [trial.NOMINAL], own, aware):
         console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion")
         rows += tried.rows
+        lags.append(learned.lags(network, tried))
         if out is not None:
             _write_layer(out, case, tried, found.id, plot)
-    verdict = verdicts.judge_goals(rows, learned.SOLVED)
-    _finish(rows, verdict, out, as_json, console_compensation.show_trials)
+    _finish(rows, lags, out, as_json, console_compensation.show_trials)
 
 
 def compensate_suite(
@@ -91,23 +91,24 @@ def compensate_suite(
         stream,
         trial,
         trial_cases,
-        verdicts,
     )
     from jaxcorr import runs as run_folders
 
     found = run_folders.find(run, runs)
     loaded = stream.load_weights(found)
-    own = learned.remedies_of(learned.load_map(loaded))
+    network = learned.load_map(loaded)
+    own = learned.remedies_of(network)
     cases = trial_cases.cases_held_out(found, accel_mm_s2)
     rows: list[trial.Row] = []
+    lags: list[learned.Lags] = []
     options = trial_cases.printer_of(loaded.spec)
     names = trial_cases.check_printers(options, printers)
     aware = {plant_map.SOLVED: plant_map.remedy(options)} if bound else {}
     for case, tried in trial_cases.run_cases(cases, options, names, own, aware):
         console.err.print(f"{case.file_stem}: {len(tried.rows)} trials")
         rows += tried.rows
-    verdict = verdicts.judge_goals(rows, learned.SOLVED)
-    _finish(rows, verdict, out, as_json, console_compensation.show_suite)
+        lags.append(learned.lags(network, tried))
+    _finish(rows, lags, out, as_json, console_compensation.show_suite)
 
 
 def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -> None:
@@ -122,11 +123,17 @@ def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -
 
 
 def _finish(
-    rows: Sequence[Any], verdict: Sequence[Any], out: Path | None, as_json: bool, show_fn: Any
+    rows: Sequence[Any], lags: Sequence[Any], out: Path | None, as_json: bool, show_fn: Any
 ) -> None:
-    from jaxcorr import console_compensation, files, verdicts
+    from jaxcorr import console_compensation, files, learned, verdicts
 
-    result = {**verdicts.as_tables(rows), "goals": [one._asdict() for one in verdict]}
+    goals = verdicts.judge_goals(rows, learned.SOLVED)
+    accuracies = learned.accuracies(lags)
+    result = {
+        **verdicts.as_tables(rows),
+        "model": [one._asdict() for one in accuracies],
+        "goals": [one._asdict() for one in goals],
+    }
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         files.write_json(out / "results.json", result)
@@ -134,7 +141,8 @@ def _finish(
         print(json.dumps(result))
         return
     show_fn(rows)
+    console_compensation.show_accuracies(accuracies)
     console_compensation.show_searches(rows)
-    console_compensation.show_verdicts(verdict)
+    console_compensation.show_verdicts(goals)
     if out is not None:
         console_compensation.out.print(f"written: {out}")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from jaxcorr.console import out, table
 from jaxcorr.judge import Judged
-from jaxcorr.trial import NOMINAL, Row
+from jaxcorr.learned import Accuracy
+from jaxcorr.trial import NOMINAL, NONE, Row
 from jaxcorr.verdicts import Summary, Verdict, accel_text, summarize
 
 CONVERGED = "converged"
@@ -25,6 +26,13 @@ def show_trials(rows: Sequence[Row]) -> None:
         if sum(accel == accel_mm_s2 for _, accel in layers) > 1:
             mine = [one for one in summaries if one.accel_mm_s2 == accel_mm_s2]
             _show(f"all layers, {accel_text(accel_mm_s2)}", mine)
+
+
+def show_accuracies(found: Sequence[Accuracy]) -> None:
+    """Prints how well the network foresees what plain commands and its own ones do."""
+    for one in found:
+        commands = "plain commands" if one.remedy == NONE else f"commands of '{one.remedy}'"
+        out.print(f"network on {commands}: R2 {one.r2:.4f}, RMSE {one.rmse_um:.2f} um")
 
 
 def show_searches(rows: Sequence[Row]) -> None:

@@ -6,7 +6,12 @@ error do these knots leave, and how does the head answer a knot. The module driv
 nothing.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from jaxcorr import compensate, drive, plant_map, remedies
 from jaxcorr.compensate import Answer, ErrorFn
@@ -15,7 +20,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.model_map import ModelMap
 from jaxcorr.simulate import SimulateOptions
 from jaxcorr.stream import Loaded
-from jaxcorr.trial import LayerRemedy
+from jaxcorr.trial import NONE, LayerRemedy, Trial
 
 SOLVED, NAIVE = "network, solved", "minus prediction"
 FINE_RATE_HZ = 200.0
@@ -81,6 +86,43 @@ def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, LayerRemedy
         "plant without microsteps": coarse,
         f"plant, knots at {FINE_RATE_HZ:g} Hz": fine,
     }
+
+
+class Accuracy(NamedTuple):
+    """How well a network foresees actual - command along the commands of one remedy."""
+
+    remedy: str
+    r2: float
+    rmse_um: float
+
+
+# True and predicted actual - command in mm at the knots of a layer, by remedy.
+Lags = dict[str, tuple[Float[ndarray, "_ 2"], Float[ndarray, "_ 2"]]]
+
+
+def lags(network: ModelMap, tried: Trial) -> Lags:
+    """On the plain command and on the network's own, as the nominal plant has it."""
+    rows = tried.layer.samples_at(network.rate_hz)
+    every = round(JUDGE_RATE_HZ / network.rate_hz)
+    found = {}
+    for remedy in (NONE, SOLVED):
+        position, velocity = (values[rows] for values in tried.commands[remedy][:2])
+        actual = tried.driven.actual_mm[::every, tried.lanes[remedy]]
+        told = network.lag(np.hstack([position, velocity]))
+        found[remedy] = actual - position[: len(actual)], told[: len(actual)]
+    return found
+
+
+def accuracies(layers: Sequence[Lags]) -> list[Accuracy]:
+    """How well a network foresees plain commands and its own, over all layers."""
+    found = []
+    for remedy in (NONE, SOLVED):
+        true, told = (np.concatenate(x) for x in zip(*(one[remedy] for one in layers), strict=True))
+        left = np.sum((told - true) ** 2)
+        spread = np.sum((true - true.mean(axis=0)) ** 2)
+        rmse_um = 1e3 * float(np.sqrt(left / true.size))
+        found.append(Accuracy(remedy, float(1.0 - left / spread), rmse_um))
+    return found
 
 
 def predicted(network: ModelMap, layer: Layer) -> ErrorFn:

@@ -135,10 +135,12 @@ def run(
         Row(layout.name, layout.accel_mm_s2, *key, one.command.note, one.seconds, judged)
         for (key, one), judged in zip(found.items(), judge(layer, driven, commands), strict=True)
     ]
-    first = next(iter(plants))
-    lanes = {name: i for i, (printer, name) in enumerate(found) if printer == first}
-    by_name = {name: commands[i] for name, i in lanes.items()}
-    return Trial(layer, rows, by_name, lanes, driven.until(plan.total_s))
+    # Its lanes come first; what the other printers did is in the rows, and would fill the memory.
+    names = [name for printer, name in found if printer == next(iter(plants))]
+    nominal = driven.until(plan.total_s)
+    nominal = nominal._replace(actual_mm=nominal.actual_mm[:, : len(names)].copy())
+    lanes = {name: i for i, name in enumerate(names)}
+    return Trial(layer, rows, dict(zip(names, commands, strict=False)), lanes, nominal)
 
 
 def _worth_tuning(

@@ -7,7 +7,7 @@ import pytest
 from test_contour import plan_of
 from test_trial import SHORT
 
-from jaxcorr import drive, learned, linear_inverse, plant_map
+from jaxcorr import drive, learned, linear_inverse, plant_map, trial
 from jaxcorr.model_map import ModelMap
 from jaxcorr.plant import PlantOptions
 from jaxcorr.simulate import SimulateOptions
@@ -110,6 +110,30 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
     error = plant_map.error_fn(layer, PLANT, options)(np.zeros((layer.num_knots, 2)))
     added = (naive.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, -error, atol=1e-12)
+
+
+@pytest.mark.parametrize("offset_um", [0.0, 30.0])
+def test_accuracy_is_that_of_the_lag(layer, offset_um):
+    """A network that is off by so much on x, everywhere, on commands of both kinds."""
+    options = plant_map.without(SimulateOptions(), *plant_map.RANDOM)
+    network = Perfect(layer, options)
+    layout = trial.Layout("part/layer01", None, 0)
+    tried = trial.run(layer.plan, layout, options, {"nominal": PLANT}, learned.remedies_of(network))
+    lags = {}
+    for name, lane in tried.lanes.items():
+        actual = tried.driven.actual_mm[::10, lane]
+        at = tried.commands[name].position_mm[layer.at_knots]
+        lags[at.tobytes()] = actual - at[: len(actual)]
+    shift = np.array([offset_um / 1e3, 0.0])
+
+    def lag(commands):
+        known = lags[np.ascontiguousarray(commands[:, :2]).tobytes()] + shift
+        return np.pad(known, ((0, len(commands) - len(known)), (0, 0)), mode="edge")
+
+    network.lag = lag
+    for one in learned.accuracies([learned.lags(network, tried)] * 2):
+        assert one.rmse_um == pytest.approx(offset_um / np.sqrt(2), abs=1e-6)
+        assert (one.r2 == pytest.approx(1.0)) == (offset_um == 0.0)
 
 
 def test_the_network_is_asked_about_the_reference(layer):
