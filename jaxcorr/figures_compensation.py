@@ -41,9 +41,13 @@ def draw_paths(trial: Trial, remedies: Sequence[str], path: Path) -> None:
             dots = axis.scatter(*reference.T, c=size_um, rasterized=True, **look)
             rms_um = np.sqrt(np.mean(size_um**2))
             axis.set_title(f"{name}: RMS {rms_um:.1f} µm")
-            axis.set(aspect="equal", xlabel="x / mm", ylabel="y / mm")
+            axis.set(xlabel="x / mm", ylabel="y / mm")
         figure.colorbar(dots, ax=axes[0], label="|error| / µm", aspect=15)
         _draw_stretch(axes[1], trial, errors)
+        for axis in axes.flat:
+            # A box of a fixed size: one that shrinks to the data would push labels off the page.
+            axis.set_aspect("equal", adjustable="datalim")
+            axis.locator_params(nbins=5)
         plots.save(figure, path)
 
 
@@ -59,7 +63,7 @@ def _draw_stretch(axes: np.ndarray, trial: Trial, errors: dict[str, np.ndarray])
     for axis, error in zip(axes, errors.values(), strict=True):
         axis.plot(*reference[rows].T, color=REFERENCE, lw=2.0)
         axis.plot(*(reference + factor * error)[rows].T, color=plots.PALETTE[1], lw=0.9)
-        axis.set(aspect="equal", xlabel="x / mm", ylabel="y / mm")
+        axis.set(xlabel="x / mm", ylabel="y / mm")
         axis.set_title(f"around {trial.driven.time_s[worst]:.2f} s, error x {factor:g}")
     low, high = _limits([reference[rows] + factor * error[rows] for error in errors.values()])
     for axis in axes:
