@@ -129,7 +129,7 @@ def resume(run: RunArgument, as_json: JsonOption = False) -> None:
     from jaxcorr import experiment, runs, session
 
     found = runs.find(run)
-    session.choose_devices(experiment.with_recorded_devices(found))
+    session.start_jax(experiment.with_recorded_devices(found))
     _fit(experiment.reopen(found), as_json)
 
 

@@ -158,7 +158,7 @@ def _run_worker(loaded: Any, folder: Path, parent: int) -> None:
     # The terminal sends Ctrl-C to all processes; here only the parent's word counts, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: stop_requested.append(number))
-    session.choose_devices(specs.from_table(loaded.base_table, str(loaded.base)))
+    session.start_jax(specs.from_table(loaded.base_table, str(loaded.base)))
     try:
         _work(loaded, folder, lambda: bool(stop_requested) or os.getppid() != parent, is_quiet=True)
     except InputError as error:

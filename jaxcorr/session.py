@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from jaxcorr import locks
+from jaxcorr import compiled, locks
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run, read_lines
 from jaxcorr.spec import Spec
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from jaxcorr.train import Event, Finished
 
 
-def prepare(spec: Spec) -> None:
-    """Makes the traces that the spec simulates and that are not there, and chooses the devices.
+def prepare(spec: Spec, is_cached: bool = True) -> None:
+    """Makes the traces that the spec simulates and that are not there, and sets jax up.
 
+    Args:
+        is_cached: as for `start_jax`.
     Raises:
         InputError: a part is unknown, other files are in the way, or there is no such device.
     """
     from jaxcorr import console, experiment, selection
 
-    choose_devices(spec)
+    start_jax(spec, is_cached)
     simulate = experiment.traces_to_make(spec.data)
     if simulate is None:
         return
@@ -39,17 +41,21 @@ def prepare(spec: Spec) -> None:
         console.follow_collection(experiment.simulate_part(simulate, part), part)
 
 
-def choose_devices(spec: Spec) -> None:
+def start_jax(spec: Spec, is_cached: bool = True) -> None:
     """Makes jax compute on the spec's kind of device, `auto` as jax chooses, and on enough of them.
 
     A CPU counts as one device unless told otherwise before jax first computes; here it becomes one
     for each core, or as many as the spec or else JAX_NUM_CPU_DEVICES asks for.
 
+    Args:
+        is_cached: what earlier processes compiled is used again, and kept for later ones.
     Raises:
         InputError: jax finds no such device.
     """
     import jax
 
+    if is_cached:
+        compiled.keep()
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
         num_devices = spec.train.num_devices or len(os.sched_getaffinity(0))
         # In a process that computes already, the devices are those that there are.

@@ -39,6 +39,7 @@ LEVELS = (
         "dataset",
         "inspection",
         "overview",
+        "compiled",
         "devices",
         "labels",
         "baselines",

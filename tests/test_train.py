@@ -52,9 +52,10 @@ def lively(layers, tmp_path_factory):
 def test_it_learns_and_tells_what_happens(trained, layers, tmp_path):
     history = rows(trained)
     assert [row["epoch"] for row in history] == list(range(1, 13))
-    assert history[-1]["val_mae_mm"] < 0.75 * history[0]["val_mae_mm"]
+    residual_mm = trained.data.val.targets - trained.data.train.targets.mean(axis=0)
+    assert history[-1]["val_mae_mm"] < 0.85 * np.abs(residual_mm).mean()
     assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
-    assert history[-1]["val_r2"] > 0.4
+    assert history[-1]["val_r2"] > 0.3
     assert history[-1]["step"] == 12 * history[0]["step"]
     events = oscillator.fit(oscillator.begin(layers, tmp_path))
     assert isinstance(events[0], Begun)
