@@ -60,7 +60,9 @@ def compensate(
     rows: list[trial.Row] = []
     lags: list[learned.Lags] = []
     printer = trial_cases.printer_of(loaded.spec)
-    own = learned.remedies_of(network) | (learned.pieces(network, printer) if pieces else {})
+    trust = learned.load_gate(loaded)
+    own = learned.remedies_of(network, trust) | learned.streaming(loaded, trust)
+    own |= learned.pieces(network, printer) if pieces else {}
     aware = {plant_map.SOLVED: plant_map.remedy(printer)}
     for case, tried in trial_cases.run_cases(cases, printer, [trial.NOMINAL], own, aware):
         console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion")
@@ -97,7 +99,8 @@ def compensate_suite(
     found = run_folders.find(run, runs)
     loaded = stream.load_weights(found)
     network = learned.load_map(loaded)
-    own = learned.remedies_of(network)
+    trust = learned.load_gate(loaded)
+    own = learned.remedies_of(network, trust) | learned.streaming(loaded, trust)
     cases = trial_cases.cases_held_out(found, accel_mm_s2)
     rows: list[trial.Row] = []
     lags: list[learned.Lags] = []

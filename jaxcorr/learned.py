@@ -1,6 +1,7 @@
 """What a trained network does about the error of a layer, and what limits it, piece by piece.
 
-The network's prediction is subtracted, the naive way, or inverted by the solver. To see what a
+The network's prediction is subtracted, the naive way, or inverted by the solver, except where the
+gate does not trust it. To see what a
 missed goal is owed to, the plant takes the place of the network in the solver's two questions: what
 error do these knots leave, and how does the head answer a knot. The module drives and judges
 nothing.
@@ -13,16 +14,18 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import compensate, drive, plant_map, remedies
+from jaxcorr import compensate, drive, gated, plant_map, remedies
 from jaxcorr.compensate import Answer, ErrorFn
+from jaxcorr.compensator import Compensator
 from jaxcorr.drive import JUDGE_RATE_HZ, Command, Layer
 from jaxcorr.errors import InputError
+from jaxcorr.gate import Gate, make_gate
 from jaxcorr.model_map import ModelMap
 from jaxcorr.simulate import SimulateOptions
 from jaxcorr.stream import Loaded
 from jaxcorr.trial import NONE, LayerRemedy, Trial
 
-SOLVED, NAIVE = "network, solved", "minus prediction"
+SOLVED, STREAMED, NAIVE = "network, solved", "network, streamed", "minus prediction"
 FINE_RATE_HZ = 200.0
 
 
@@ -41,18 +44,63 @@ def load_map(loaded: Loaded) -> ModelMap:
     return ModelMap(loaded.spec, loaded.weights)
 
 
-def remedies_of(network: ModelMap) -> dict[str, LayerRemedy]:
-    """What a network can do, by name: what it is for, and the naive way beside it."""
+def load_gate(loaded: Loaded) -> Gate:
+    """What a run's training has seen.
+
+    Raises:
+        InputError: the run is too old to have kept it.
+    """
+    return make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std, np.float64))
+
+
+def remedies_of(network: ModelMap, trust: Gate) -> dict[str, LayerRemedy]:
+    """What a network can do, by name: what it is for, and the naive way beside it.
+
+    Args:
+        network: the run's map.
+        trust: where it is not trusted, the command is left as planned.
+    """
     rate_hz = network.rate_hz
 
     def solved(layer: Layer) -> Command:
-        return solve(layer, predicted(network, layer), network.answer, rate_hz)
+        ask = predicted(network, layer)
+        found = compensate.solve(ask, network.answer, layer.num_knots_at(rate_hz), rate_hz)
+        before, after = ask(np.zeros_like(found.knots)), ask(found.knots)
+        reference = reference_at(layer, rate_hz)
+        kept = gated.trusted_knots(trust, reference, found.knots, before, after, rate_hz)
+        left = "" if kept.all() else f", {100 * np.mean(~kept):.1f}% left as planned"
+        command = drive.corrected(layer, gated.fade(found.knots, kept, rate_hz), rate_hz)
+        return command._replace(note=found.outcome + left)
 
     def naive(layer: Layer) -> Command:
         nothing = np.zeros((layer.num_knots_at(rate_hz), 2))
         return remedies.subtracted(layer, predicted(network, layer)(nothing), rate_hz)
 
     return {SOLVED: solved, NAIVE: naive}
+
+
+def streaming(loaded: Loaded, trust: Gate) -> dict[str, LayerRemedy]:
+    """The form for control code, by name: block by block, with what it sees ahead by default.
+
+    Its clock stands still, so that a busy machine changes no result; being late is for the bench.
+    """
+    compensator = Compensator(loaded.spec, loaded.weights, trust, clock=lambda: 0.0)
+
+    def streamed(layer: Layer) -> Command:
+        reference = reference_at(layer, compensator.rate_hz)
+        compensator.reset()
+        compensator.feed(reference)
+        compensator.finish()
+        blocks = []
+        while len(block := compensator.next_block()):
+            blocks.append(block)
+        knots = np.concatenate(blocks)[:, :2] - reference[:, :2]
+        left = compensator.status.num_blocks - compensator.status.num_compensated
+        share = f", {100 * left / len(blocks):.1f}% left as planned" if left else ""
+        command = drive.corrected(layer, knots, compensator.rate_hz)
+        return command._replace(note=f"converged{share}")
+
+    return {STREAMED: streamed}
 
 
 def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, LayerRemedy]:
@@ -127,8 +175,12 @@ def accuracies(layers: Sequence[Lags]) -> list[Accuracy]:
 
 def predicted(network: ModelMap, layer: Layer) -> ErrorFn:
     """Predicted actual - reference in mm of a layer, from the knots of its correction."""
-    at_knots = layer.samples_at(network.rate_hz)
-    return network.error_fn(np.hstack([values[at_knots] for values in layer.reference[:2]]))
+    return network.error_fn(reference_at(layer, network.rate_hz))
+
+
+def reference_at(layer: Layer, rate_hz: float) -> Float[ndarray, "k 4"]:
+    """x, y in mm and vx, vy in mm/s at the knots of a rate."""
+    return np.hstack([values[layer.samples_at(rate_hz)] for values in layer.reference[:2]])
 
 
 def solve(layer: Layer, ask: ErrorFn, answer: Answer, rate_hz: float) -> Command:

@@ -61,7 +61,7 @@ def test_prints_and_writes_before_and_after(run, done, part, tmp_path):
     assert "never worse than nothing" in text
     result = json.loads((out / "results.json").read_text())
     remedies = {row["remedy"] for row in result["layers"]}
-    assert remedies >= {"none", "network, solved", "minus prediction", "ZV", "plant, solved"}
+    assert remedies >= {"none", "network, solved", "network, streamed", "ZV", "plant, solved"}
     assert {row["note"] for row in result["layers"] if "solved" in row["remedy"]} != {""}
     best = min(result["all"], key=lambda row: row["rms_um"])
     assert best["remedy"] in ("plant, solved", "plant, knots at 200 Hz")

@@ -8,6 +8,7 @@ from test_contour import plan_of
 from test_trial import SHORT
 
 from jaxcorr import drive, learned, linear_inverse, plant_map, trial
+from jaxcorr.gate import Gate
 from jaxcorr.model_map import ModelMap
 from jaxcorr.plant import PlantOptions
 from jaxcorr.simulate import SimulateOptions
@@ -79,6 +80,9 @@ def test_sources_are_switched_off_by_name():
     assert options.sources == ("junction_deviation", "resonance", "friction", "jitter")
 
 
+OPEN = Gate(*(np.full(2, np.inf),) * 4)
+
+
 class Perfect(ModelMap):
     """A network that is the plant; the pieces of it must all be the bound then."""
 
@@ -96,7 +100,7 @@ class Perfect(ModelMap):
 def test_a_perfect_network_is_as_good_as_the_plant(layer):
     options = dataclasses.replace(SimulateOptions(), floor_um=0.0)
     network = Perfect(layer, options)
-    own = learned.remedies_of(network)
+    own = learned.remedies_of(network, OPEN)
     bound = plant_map.remedy(options)(layer, PLANT)
     solved = own[learned.SOLVED](layer)
     np.testing.assert_array_equal(solved.position_mm, bound.position_mm)
@@ -112,13 +116,23 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
     np.testing.assert_allclose(added, -error, atol=1e-12)
 
 
+def test_a_closed_gate_leaves_the_plan_as_it_is(layer):
+    options = SimulateOptions()
+    network, closed = Perfect(layer, options), Gate(*(np.zeros(2),) * 4)
+    command = learned.remedies_of(network, closed)[learned.SOLVED](layer)
+    np.testing.assert_array_equal(command.position_mm, layer.reference.position_mm)
+    assert command.note == "converged, 100.0% left as planned"
+
+
 @pytest.mark.parametrize("offset_um", [0.0, 30.0])
 def test_accuracy_is_that_of_the_lag(layer, offset_um):
     """A network that is off by so much on x, everywhere, on commands of both kinds."""
     options = plant_map.without(SimulateOptions(), *plant_map.RANDOM)
     network = Perfect(layer, options)
     layout = trial.Layout("part/layer01", None, 0)
-    tried = trial.run(layer.plan, layout, options, {"nominal": PLANT}, learned.remedies_of(network))
+    tried = trial.run(
+        layer.plan, layout, options, {"nominal": PLANT}, learned.remedies_of(network, OPEN)
+    )
     lags = {}
     for name, lane in tried.lanes.items():
         actual = tried.driven.actual_mm[::10, lane]
