@@ -62,7 +62,7 @@ def printer_of(spec: Spec) -> SimulateOptions:
 
 
 def cases_of_part(
-    run: Run, name: str, layers: str | None, accels: Sequence[float | None], note: str = ""
+    run: Run, name: str, layers: str | None, accels: Sequence[float | None]
 ) -> list[Case]:
     """Chosen layers of a part or a file, each at each acceleration.
 
@@ -71,7 +71,6 @@ def cases_of_part(
         name: of a bundled part, or a G-code file.
         layers: a selection (see `selection.select_layers`); None for the held-out ones.
         accels: None stands for that of the file.
-        note: opens the line of an error.
     Raises:
         InputError: the part or a layer does not exist, or the run has held out none of this part.
     """
@@ -82,7 +81,7 @@ def cases_of_part(
     if not chosen:
         known = ", ".join(sorted(held_out(run))) or "no part"
         raise InputError(
-            f"{note}{run.path}: expected held-out layers of '{part}', got those of {known}. "
+            f"{run.path}: expected held-out layers of '{part}', got those of {known}. "
             "Choose layers with --layers."
         )
     return [case for accel in accels for case in _plan(part, program, chosen, accel)]
