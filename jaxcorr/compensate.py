@@ -24,7 +24,7 @@ from jaxcorr.knot_inverse import Bounds, KnotInverse
 
 ErrorFn = Callable[[Float[ndarray, "k 2"]], Float[ndarray, "k 2"]]
 NEGLIGIBLE_MM = 1e-6  # a nanometre
-Outcome = Literal["converged", "at bounds", "too few steps", "not finite", "no gain"]
+Outcome = Literal["converged", "at bounds", "too few steps", "out of time", "not finite", "no gain"]
 
 
 class Answer(NamedTuple):
@@ -90,16 +90,23 @@ def solve(
 
 
 def descend(
-    error_fn: ErrorFn, inverse: KnotInverse, knots: Float[ndarray, "k 2"], options: Options
+    error_fn: ErrorFn,
+    inverse: KnotInverse,
+    knots: Float[ndarray, "k 2"],
+    options: Options,
+    has_time_fn: Callable[[], bool] = lambda: True,
 ) -> Solution:
     """Like `solve`, from given knots inside the bounds and with a ready inverse.
 
-    The first entry of `rms_mm` is then that of the given knots.
+    The first entry of `rms_mm` is then that of the given knots. Each step is asked for with
+    `has_time_fn`; where there is none, the best knots so far are returned.
     """
     error = error_fn(knots)
     best = _cost(knots, error, options.effort)
     rms = [_rms(error)]
     for _ in range(options.most_steps):
+        if not has_time_fn():
+            return Solution(knots, "out of time", tuple(rms))
         found = _improve(error_fn, inverse, knots, error, best, options)
         if found is None:
             return Solution(knots, _why_stuck(error, inverse, knots, len(rms)), tuple(rms))

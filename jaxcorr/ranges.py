@@ -37,9 +37,10 @@ class Ranges(NamedTuple):
 
 
 def find_axes(features: Sequence[str]) -> tuple[Axis, ...]:
-    """The axes of which both the reference's position and velocity are among the features."""
+    """The axes whose position and velocity, of reference or command, are among the features."""
     index = {name: i for i, name in enumerate(features)}
-    pairs = ((letter, f"{letter}_ref", f"v{letter}_ref") for letter in "xyz")
+    ends = [end for end in ("cmd", "ref") if any(name.endswith(f"_{end}") for name in features)]
+    pairs = ((c, f"{c}_{end}", f"v{c}_{end}") for end in ends[:1] for c in "xyz")
     return tuple(Axis(c, index[p], index[v]) for c, p, v in pairs if p in index and v in index)
 
 

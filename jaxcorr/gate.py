@@ -1,0 +1,83 @@
+"""Decides from training data alone whether a correction of a stretch of path may be trusted.
+
+A model answers anything; what it has not seen it answers wrongly, and a correction built on that
+harms. The gate opens where the command lies within what the training split spans and the model's
+own prediction is plausible. It closes where
+
+  - a velocity goes WIDER times beyond the fastest of training,
+  - a velocity changes, or a position leaves what the velocities at both ends explain, WIDER times
+    as much from sample to sample as it ever did in training,
+  - the error predicted without a correction is larger than LARGEST standard deviations of
+    training's, or the one predicted with it is not smaller: then nothing is won.
+
+A printer that differs from the one in training cannot be told from commands. The module knows
+numbers; it knows no model and no plant.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr.errors import InputError
+from jaxcorr.ranges import Ranges
+
+WIDER = 1.5
+LARGEST = 12.0
+ROUNDING_MM = 1e-3  # of positions in float32, on top of the jumps of training
+
+
+class Gate(NamedTuple):
+    """What is trusted, per axis x and y.
+
+    Attributes:
+        speed_mm_s: of a command.
+        accel_mm_s2: change of that from sample to sample, per second.
+        jump_mm: what velocities do not explain of the way from sample to sample.
+        error_mm: predicted without a correction.
+    """
+
+    speed_mm_s: Float[ndarray, " 2"]
+    accel_mm_s2: Float[ndarray, " 2"]
+    jump_mm: Float[ndarray, " 2"]
+    error_mm: Float[ndarray, " 2"]
+
+    def trusts(self, commands: Float[ndarray, "t 4"], rate_hz: float) -> bool:
+        """Whether a stretch of commands, x, y, vx, vy, looks like what training has seen."""
+        position, velocity = commands[:, :2], commands[:, 2:]
+        change = np.diff(velocity, axis=0) * rate_hz
+        mean_v = (velocity[1:] + velocity[:-1]) / 2.0
+        jump = np.diff(position, axis=0) - mean_v / rate_hz
+        return bool(
+            np.isfinite(commands).all()
+            and np.all(np.abs(velocity) <= self.speed_mm_s)
+            and np.all(np.abs(change) <= self.accel_mm_s2)
+            and np.all(np.abs(jump) <= self.jump_mm)
+        )
+
+    def believes(self, before: Float[ndarray, "t 2"], after: Float[ndarray, "t 2"]) -> bool:
+        """Whether the predicted errors (mm) of a stretch, without and with a correction, hold."""
+        is_plausible = np.isfinite(after).all() and np.all(np.abs(before) <= self.error_mm)
+        return bool(is_plausible and np.sum(after**2) < np.sum(before**2))
+
+
+def make_gate(ranges: Ranges | None, targets_std_mm: Float[ndarray, " 2"]) -> Gate:
+    """The gate of a run.
+
+    Args:
+        ranges: of the training split, for the features x, y, vx, vy.
+        targets_std_mm: standard deviation of the training split's lag.
+
+    Raises:
+        InputError: the run is too old to have ranges.
+    """
+    if ranges is None or len(ranges.accel_mm_s2) != 2:
+        raise InputError(
+            "compensate: expected a run that keeps the ranges of its training data, got none. "
+            "Train it again."
+        )
+    fastest = np.maximum(np.abs(ranges.low[2:]), np.abs(ranges.high[2:]))
+    own = (fastest, ranges.accel_mm_s2, ranges.jump_mm)
+    speed, accel, jump = (WIDER * np.asarray(values, np.float64) for values in own)
+    return Gate(speed, accel, jump + ROUNDING_MM, LARGEST * np.asarray(targets_std_mm, np.float64))
