@@ -17,9 +17,21 @@ train *ARGS: _setup
 resume *ARGS: _setup
     @{{bin}}/jaxcorr resume "$@"
 
-# Evaluate a run on its test split: just eval runs/<id> [--traces GLOB] [--json]
+# Evaluate a run, with a report: just eval runs/<id> [--traces GLOB] [--save-predictions] [--json]
 eval *ARGS: _setup
     @{{bin}}/jaxcorr eval "$@"
+
+# Do two runs differ beyond chance: just compare runs/<a> runs/<b>
+compare *ARGS: _setup
+    @{{bin}}/jaxcorr compare "$@"
+
+# Leave out one part after the other: just crossval specs/medium_hybrid.toml [--epochs N]
+crossval *ARGS: _setup
+    @{{bin}}/jaxcorr crossval "$@"
+
+# R2 and MAE against horizon: just horizons specs/medium_hybrid.toml [--from -5 --to 5] [--epochs N]
+horizons *ARGS: _setup
+    @{{bin}}/jaxcorr horizons "$@"
 
 # Search a space of specs: just sweep specs/sweep_reference.toml [--workers 2]
 sweep *ARGS: _setup
@@ -29,9 +41,21 @@ sweep *ARGS: _setup
 table *ARGS: _setup
     @{{bin}}/jaxcorr table "$@"
 
-# Write a run's ONNX model: just export runs/<id>
+# Write a run's model as ONNX, StableHLO, C and for MATLAB, each checked: just export runs/<id>
 export *ARGS: _setup
     @{{bin}}/jaxcorr export "$@"
+
+# Predict in a paced control loop: just demo-control runs/<id> [--rate 100|1000] [--plot FILE]
+demo-control *ARGS: _setup
+    @{{bin}}/jaxcorr demo-control "$@"
+
+# Find better commands for a part's layers and judge them: just compensate runs/<id> PART|FILE.gcode
+compensate *ARGS: _setup
+    @{{bin}}/jaxcorr compensate "$@"
+
+# Judge a run's compensation, also on printers unlike the trained one: just compensate-suite runs/<id>
+compensate-suite *ARGS: _setup
+    @{{bin}}/jaxcorr compensate-suite "$@"
 
 # List runs with their state and metrics
 runs *ARGS: _setup
@@ -49,7 +73,7 @@ simulate *ARGS: _setup
 plan *ARGS: _setup
     @{{bin}}/jaxcorr plan "$@"
 
-# Measure speed here, beside PyTorch: just bench train | step | against-torch [--json]
+# Measure speed here, beside PyTorch: just bench train|step|data|endurance|against-torch [--json]
 bench *ARGS: _setup _torch
     @{{bin}}/jaxcorr bench "$@"
 
