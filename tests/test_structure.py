@@ -100,7 +100,6 @@ LEVELS = (
         "verdicts",
         "learned",
         "trial_cases",
-        "campaign",
         "figures_path",
         "figures_motion",
         "report_run",
