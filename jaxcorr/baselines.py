@@ -16,6 +16,7 @@ number of traces. Of several strengths of ridge the one that does best on the va
 kept.
 """
 
+import itertools
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import files, oscillation
+from jaxcorr import files, oscillation, spool
 from jaxcorr.errors import InputError
 from jaxcorr.oscillation import Mode
 from jaxcorr.spec import Data
@@ -34,27 +35,7 @@ from jaxcorr.windows import Samples
 NUM_LAGS = 20  # velocity samples of the regressions
 NUM_BINNED_LAGS = 4  # samples whose direction and speed are binned
 NUM_SECTORS = 16  # of travel direction
-SPEED_EDGES_MM_S = (
-    0.1,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-    10,
-    12,
-    15,
-    20,
-    30,
-    40,
-    60,
-    80,
-    100,
-)  # fine where corners are
+SPEED_EDGES_MM_S = (0.1, *range(1, 11), 12, 15, 20, 30, 40, 60, 80, 100)  # fine where corners are
 REST_MM_S = 0.1  # below it a direction means nothing
 SLOWING_MM_S = 0.5  # from sample to sample
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
@@ -192,6 +173,7 @@ def each_trace(samples: Samples) -> Iterator[tuple[Table, Table]]:
             np.asarray(samples.features[span], np.float64),
             np.asarray(samples.targets[span], np.float64),
         )
+        spool.release(samples.features)
 
 
 def fir_design(speeds_mm_s: Table) -> Table:
@@ -229,26 +211,29 @@ def _sums(
     design: Callable[[Table], Table],
     step: int,
 ) -> _Sums:
-    """Sums over all rows with a target, or over every `step`-th of them."""
+    """Sums over all rows with a target, or over those of every `step`-th block."""
     gram, moment, power = 0.0, 0.0, 0.0
-    for speeds, targets in traces:
-        for x, rows in _blocks(speeds, design):
-            keep = np.arange(rows.start, rows.stop) >= lead
-            x, y = x[keep][::step], targets[rows][keep][::step]
-            gram, moment, power = gram + x.T @ x, moment + x.T @ y, power + np.sum(y**2, axis=0)
+    blocks = ((speeds, targets, rows) for speeds, targets in traces for rows in _blocks(speeds))
+    for speeds, targets, rows in itertools.islice(blocks, 0, None, step):
+        keep = np.arange(rows.start, rows.stop) >= lead
+        x, y = _look_back(design, speeds, rows)[keep], targets[rows][keep]
+        gram, moment, power = gram + x.T @ x, moment + x.T @ y, power + np.sum(y**2, axis=0)
     return _Sums(np.asarray(gram), np.asarray(moment), np.asarray(power))
 
 
-def _blocks(speeds: Table, design: Callable[[Table], Table]) -> Iterator[tuple[Table, slice]]:
-    """Regressors of a trace in blocks, each made with the rows that it looks back on."""
+def _blocks(speeds: Table) -> Iterator[slice]:
     for start in range(0, len(speeds), BLOCK):
-        stop = min(start + BLOCK, len(speeds))
-        begin = max(start - NUM_LAGS, 0)
-        yield design(speeds[begin:stop])[start - begin :], slice(start, stop)
+        yield slice(start, min(start + BLOCK, len(speeds)))
+
+
+def _look_back(design: Callable[[Table], Table], speeds: Table, rows: slice) -> Table:
+    """Regressors of some rows of a trace, made with the rows before that they look back on."""
+    begin = max(rows.start - NUM_LAGS, 0)
+    return design(speeds[begin : rows.stop])[rows.start - begin :]
 
 
 def _apply(design: Callable[[Table], Table], weights: Table, speeds: Table) -> Table:
-    return np.concatenate([x @ weights for x, _ in _blocks(speeds, design)])
+    return np.concatenate([_look_back(design, speeds, rows) @ weights for rows in _blocks(speeds)])
 
 
 def _regress(train: _Sums, judge: _Sums) -> Table:
