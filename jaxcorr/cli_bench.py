@@ -149,6 +149,38 @@ def data(
     _show(result, as_json, console_bench.show_data)
 
 
+@app.command()
+def compensate(
+    run: Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")],
+    part: Annotated[str, typer.Option(help="G-code file, or a bundled part.")] = "3dbenchy",
+    layer: Annotated[int, typer.Option(min=1, help="Counted from 1.")] = 21,
+    accel_mm_s2: Annotated[
+        list[float], typer.Option(help="In place of the file's; repeat the option.")
+    ] = [],
+    lookahead_ms: Annotated[float, typer.Option(help="Of the plan, ahead of a block.")] = 300.0,
+    block_ms: Annotated[float, typer.Option(help="Sent at a time.")] = 100.0,
+    times: Annotated[int, typer.Option(min=1, help="The layer by block.")] = 5,
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of run folders.")] = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Measures compensation: a layer offline, and by block against the block's own duration."""
+    from jaxcorr import bench, bench_compensate, console, console_bench, gcode, selection, stream
+    from jaxcorr import runs as run_folders
+    from jaxcorr.planner import PlanOptions, plan_layer
+
+    loaded = stream.load_weights(run_folders.find(run, runs))
+    program = gcode.read(selection.find_part(part)[0])
+    selection.select_layers(layer, program.num_layers)
+    result: dict[str, Any] = {"machine": bench.describe(False), "run": run, "layers": []}
+    for accel in accel_mm_s2 or [None]:
+        named = "the file's acceleration" if accel is None else f"{accel:g} mm/s2"
+        console.err.print(f"compensating {part} layer {layer} at {named}")
+        planned = plan_layer(program, layer - 1, PlanOptions(accel_mm_s2=accel))
+        measured = bench_compensate.measure(loaded, planned, lookahead_ms, block_ms, times)
+        result["layers"].append({"accel_mm_s2": accel, **measured})
+    _show(result, as_json, console_bench.show_compensation)
+
+
 def _load(spec: Path, overrides: list[str], sizes: list[str], torch: bool) -> Any:
     """The checked spec, its traces made; nothing is measured where something is missing."""
     from jaxcorr import session

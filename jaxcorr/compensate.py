@@ -49,9 +49,9 @@ class Options(NamedTuple):
         bounds: on the correction.
     """
 
-    effort: float = 1e-2
-    most_steps: int = 15
-    gain: float = 0.1
+    effort: float = 3e-3
+    most_steps: int = 20
+    gain: float = 0.03
     bounds: Bounds = Bounds()
 
 

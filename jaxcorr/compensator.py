@@ -35,7 +35,7 @@ from jaxcorr.spec import Spec
 SHARE = 0.7  # of a block's duration, after which no further step begins
 GOOD_ENOUGH = 0.5  # of the uncompensated error, where the clock stops the solver
 UNSURE = 6  # knots at the end of a window, of which the solver has no view of what follows
-OPTIONS = Options(most_steps=20)
+OPTIONS = Options(gain=0.1)
 
 
 class Status(NamedTuple):

@@ -34,6 +34,42 @@ def show_machine(machine: dict[str, Any]) -> None:
     )
 
 
+def show_compensation(result: dict[str, Any]) -> None:
+    """Prints how long layers take offline and blocks take as they go."""
+    show_machine(result["machine"])
+    rows = []
+    for layer in result["layers"]:
+        offline, blocks = layer["offline"], layer["blocks"]
+        accel = layer["accel_mm_s2"]
+        rows.append(
+            (
+                "as in the file" if accel is None else f"{accel:g}",
+                f"{layer['num_samples']:,}",
+                number(offline["seconds"], 2),
+                f"{offline['num_steps']}, {offline['outcome']}",
+                number(blocks["p50_us"] / 1e3, 2),
+                number(blocks["p99_us"] / 1e3, 2),
+                number(blocks["max_us"] / 1e3, 2),
+                number(blocks["block_us"] / 1e3, 0),
+                f"{blocks['num_compensated']:,} of {blocks['num_blocks']:,}",
+                f"{blocks['num_hurried']}, {blocks['num_late']}",
+            )
+        )
+    columns = (
+        "mm/s2",
+        "samples",
+        "offline s",
+        "steps",
+        "block p50 ms",
+        "p99",
+        "max",
+        "has ms",
+        "compensated",
+        "hurried, late",
+    )
+    out.print(table("", columns, rows))
+
+
 def show_training(result: dict[str, Any]) -> None:
     """Prints rates and ratios of every size, then the race to PyTorch's accuracy."""
     show_machine(result["machine"])

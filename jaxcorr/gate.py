@@ -23,7 +23,7 @@ from numpy import ndarray
 from jaxcorr.errors import InputError
 from jaxcorr.ranges import Ranges
 
-WIDER = 1.5
+WIDER = 2.0
 LARGEST = 12.0
 ROUNDING_MM = 1e-3  # of positions in float32, on top of the jumps of training
 

@@ -25,6 +25,7 @@ SMOOTH = (6.0, -4.0, 1.0)  # autocorrelation of a second difference
 ROUNDS = 60  # of alternating directions; within 1e-4 of their limit, at any bounds that bind
 PENALTY = 1.0  # of theirs, as a multiple of the curvature of the error by that of the bounds
 MARGIN = 0.99  # they aim inside, so that what is left of a violation does no harm
+ROUNDING = 1e-12  # so that what is scaled to a bound is not beyond it
 
 
 class Bounds(NamedTuple):
@@ -104,7 +105,7 @@ class KnotInverse:
         if self.violation(wanted) <= 1.0:
             return wanted
         found = self._constrain(axis, knots, downhill)
-        return found / max(1.0, self.violation(found))
+        return found / max(1.0, (1.0 + ROUNDING) * self.violation(found))
 
     def _constrain(self, axis: int, knots: ndarray, downhill: ndarray) -> ndarray:
         """The best knots within the bounds, nearly."""

@@ -112,6 +112,7 @@ LEVELS = (
         "bench_contest",
         "bench_data",
         "bench_latency",
+        "bench_compensate",
         "console",
         "evaluation",
     ),

@@ -1,0 +1,95 @@
+"""How long compensation takes: a layer offline, and block by block as control code calls it.
+
+Both run on a planned layer in this process. The module measures; it prints and judges nothing.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr import compensate, gate, latency
+from jaxcorr.compensator import Compensator, Status
+from jaxcorr.model_map import ModelMap
+from jaxcorr.planner import Plan, sample_plan
+from jaxcorr.stream import Loaded
+
+ROUNDS = 3  # of the offline solver, whose best is told
+
+
+def reference_of(plan: Plan, rate_hz: float) -> Float[ndarray, "t 4"]:
+    """A plan as the compensator is fed with it: x, y in mm, vx, vy in mm/s, at this rate."""
+    count = int(np.floor(plan.total_s * rate_hz + 1e-6)) + 1
+    at = sample_plan(plan, np.arange(count) / rate_hz)
+    return np.hstack([at.position_mm[:, :2], at.velocity_mm_s[:, :2]])
+
+
+def measure(
+    loaded: Loaded, plan: Plan, lookahead_ms: float, block_ms: float, num_layers: int = 1
+) -> dict[str, Any]:
+    """Times of one layer.
+
+    Args:
+        loaded: the run.
+        plan: of the layer.
+        lookahead_ms, block_ms: of the compensator.
+        num_layers: how often the layer is compensated by block.
+
+    Returns:
+        num_samples; offline: seconds, first_seconds (with compilation), num_steps, outcome,
+        predicted RMS before and after in mm; blocks: as `latency.summarize`, with block_us,
+        p99_share of it, and the compensator's counts.
+    """
+    began = time.perf_counter()
+    learned = ModelMap(loaded.spec, loaded.weights)
+    reference = reference_of(plan, learned.rate_hz)
+    offline = _measure_offline(learned, reference, began)
+    blocks = _measure_blocks(loaded, reference, lookahead_ms, block_ms, num_layers)
+    return {"num_samples": len(reference), "offline": offline, "blocks": blocks}
+
+
+def _measure_offline(learned: ModelMap, reference: ndarray, began: float) -> dict[str, Any]:
+    """The whole layer at once; `began` before anything was compiled."""
+    arguments = learned.error_fn(reference), learned.answer, len(reference), learned.rate_hz
+    found = compensate.solve(*arguments)
+    ends = [began, time.perf_counter()]
+    for _ in range(ROUNDS):
+        compensate.solve(*arguments)
+        ends.append(time.perf_counter())
+    seconds = np.diff(ends)
+    return {
+        "seconds": float(seconds[1:].min()),
+        "first_seconds": float(seconds[0]),
+        "num_steps": len(found.rms_mm) - 1,
+        "outcome": found.outcome,
+        "before_mm": found.rms_mm[0],
+        "after_mm": found.rms_mm[-1],
+    }
+
+
+def _measure_blocks(
+    loaded: Loaded, reference: ndarray, lookahead_ms: float, block_ms: float, num_layers: int
+) -> dict[str, Any]:
+    """Every block of the layer, back to back."""
+    trust = gate.make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std))
+    compensator = Compensator(loaded.spec, loaded.weights, trust, lookahead_ms, block_ms)
+    elapsed_us, counted = [], []
+    for _ in range(num_layers):
+        compensator.reset()
+        compensator.feed(reference)
+        compensator.finish()
+        while True:
+            begun = time.perf_counter()
+            num_sent = len(compensator.next_block())
+            if not num_sent:
+                break
+            elapsed_us.append(1e6 * (time.perf_counter() - begun))
+        counted.append(compensator.status)
+    names = [name for name in Status._fields if name.startswith("num_")]
+    counts = {name: sum(getattr(status, name) for status in counted) for name in names}
+    times = latency.summarize(np.array(elapsed_us))
+    block_us = 1e6 * compensator.block / compensator.rate_hz
+    share = times["p99_us"] / block_us
+    return {**times, **counts, "block_us": block_us, "p99_share": share}
