@@ -57,7 +57,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 def main() -> None:
     """Entry point: runs a command and turns expected failures into one line and an exit code."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(standalone_mode=False) or 0)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -193,7 +193,7 @@ def test_torch_predicts_where_a_whole_window_ends(trainer, toy):
 
 
 def test_torch_predictor_needs_a_whole_window_and_no_more(torch, toy):
-    rows = bench_latency.make_samples(4, 2).features.tolist()
+    rows = bench_latency.make_samples(4, 2, 100.0).features.tolist()
     spec = bench.change(toy[0], bench.REFERENCE)
     torch.manual_seed(0)
     eager = torch_reference.WindowPredictor(spec, is_scripted=False)

@@ -38,7 +38,8 @@ def begin(spec_path, *overrides):
 def test_a_folder_holds_all_that_a_run_needs(spec_path):
     begun = begin(spec_path)
     names = sorted(path.name for path in begun.run.path.iterdir())
-    assert names == ["resolved.json", "spec.toml", "stats.json", "test.npz"]
+    kept = ["baselines.npz", "test.npz", "test_labels.npz"]
+    assert names == sorted(["resolved.json", "spec.toml", "stats.json", *kept])
     assert begun.run.id.endswith("-circle")
     assert (begun.run.path / "spec.toml").read_text() == spec_path.read_text()
     assert begun.run.spec() == begun.spec == spec.load(spec_path)

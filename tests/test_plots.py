@@ -68,9 +68,8 @@ def test_figure_is_a_whole_file_or_none(tmp_path, suffix, magic):
 
 def test_several_files_of_one_figure_are_laid_out_alike(tmp_path):
     plots.draw_history(ROWS, tmp_path / "a.svg", tmp_path / "b.svg")
-    plots.draw_history(ROWS, tmp_path / "c.svg")
-    first, second, third = ((tmp_path / f"{name}.svg").read_bytes() for name in "abc")
-    assert first == second == third
+    first, second = ((tmp_path / f"{name}.svg").read_bytes() for name in "ab")
+    assert first == second
 
 
 def test_horizons_show_the_network_and_the_best_baseline(tmp_path, figures):
