@@ -18,11 +18,11 @@ from jaxcorr import drive, latency
 from jaxcorr.drive import Layer
 from jaxcorr.errors import InputError
 from jaxcorr.latency import Paced
+from jaxcorr.model_map import INPUTS, OUTPUTS
 from jaxcorr.planner import Plan, sample_plan
 from jaxcorr.predictor import Predictor
 from jaxcorr.simulate import SimulateOptions
 
-FEATURES = ("x_ref", "y_ref", "vx_ref", "vy_ref")
 # Edges of the bands; the axes resonate at 24.06 and 21.22 Hz, and 0.71 of that is 17 and 15 Hz.
 BANDS_HZ = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
 HISTOGRAM_EDGES_US = (0, 10, 20, 30, 50, 80, 120, 200, 500, 1000, 10_000)
@@ -43,10 +43,11 @@ def check_model(predictor: Predictor) -> None:
         InputError: it takes or gives something else, or at another rate.
     """
     data = predictor.spec.data
-    is_known = data.features == FEATURES and data.targets == ("error_x", "error_y")
+    is_known = data.features in INPUTS and data.targets in OUTPUTS
     if not is_known or data.sample_rate_hz != drive.KNOT_RATE_HZ:
         raise InputError(
-            f"demo-control: expected a model from {', '.join(FEATURES)} to error_x, error_y at "
+            f"demo-control: expected a model from {', '.join(INPUTS[0])} to "
+            f"{', '.join(OUTPUTS[0])}, or from references to errors, at "
             f"{drive.KNOT_RATE_HZ:g} Hz, got {', '.join(data.features)} to "
             f"{', '.join(data.targets)} at {data.sample_rate_hz:g} Hz. Choose another run."
         )

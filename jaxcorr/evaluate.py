@@ -18,7 +18,7 @@ from jaxcorr.bootstrap import Blocks, Paired
 from jaxcorr.errors import InputError
 from jaxcorr.labels import Labels
 from jaxcorr.predictor import Predictor
-from jaxcorr.spec import Spec, Targets
+from jaxcorr.spec import Spec, Targets, axis_of
 from jaxcorr.stream import Loaded
 from jaxcorr.windows import Samples
 
@@ -229,8 +229,8 @@ def judge(targets: Targets, found: Found) -> dict[str, dict[str, Any]]:
 
 
 def axis_names(spec: Spec) -> list[str]:
-    """`x`, `y` for the targets `error_x`, `error_y`; other targets keep their names."""
-    return [name.removeprefix("error_") for name in spec.data.targets]
+    """As `spec.axis_of` each target."""
+    return list(map(axis_of, spec.data.targets))
 
 
 def _accuracy(

@@ -116,7 +116,7 @@ def facts(run_id: str, spec: Spec) -> Facts:
 
 
 def unit(name: str) -> str:
-    """The unit of a trace's field: x_ref is mm, vx_ref mm/s, ax_ref mm/s2, jx_ref mm/s3."""
+    """The unit of a trace's field: x_ref is mm, vx_cmd mm/s, ax_ref mm/s2, jx_ref mm/s3."""
     if name == "time":
         return "s"
     if name == "error_direction":
@@ -124,7 +124,7 @@ def unit(name: str) -> str:
     if name.startswith(("is_", "layer_num")):
         return "1"
     orders = {"v": "mm/s", "a": "mm/s2", "j": "mm/s3"}
-    is_derivative = name.endswith(("_ref", "_mag")) and name[0] in orders
+    is_derivative = name.endswith(("_ref", "_cmd", "_mag")) and name[0] in orders
     return orders[name[0]] if is_derivative else "mm"
 
 

@@ -77,10 +77,10 @@ def on_path(tracks: Sequence[Track]) -> list[OnPath]:
     placed = []
     for track in tracks:
         position = track.position_mm
-        if position is None or not {"error_x", "error_y"} <= set(track.targets):
+        if position is None or not {"x", "y"} <= set(track.axes):
             continue
         is_known = np.isfinite(position).all(axis=1)
-        columns = [track.targets.index(name) for name in ("error_x", "error_y")]
+        columns = [track.axes.index(axis) for axis in "xy"]
         if is_known.any():
             both = (values[is_known][:, columns] for values in (track.true_mm, track.predicted_mm))
             known = track._replace(time_s=track.time_s[is_known])

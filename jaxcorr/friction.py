@@ -15,7 +15,7 @@ from jaxcorr import metrics
 from jaxcorr.baselines import own_velocities
 from jaxcorr.breakdown import target_rows
 from jaxcorr.labels import Labels
-from jaxcorr.spec import Data
+from jaxcorr.spec import Data, axis_of
 from jaxcorr.windows import Samples
 
 # Where a fitted offset has three quarters of its size; the simulators' friction does the same.
@@ -50,7 +50,7 @@ def measure_dynamic(
     whole = np.sum((true - true.mean(axis=0)) ** 2)
     part = np.sum((dynamic - dynamic.mean(axis=0)) ** 2)
     axes = {
-        name.removeprefix("error_"): _measure(dynamic[:, i : i + 1], answer[:, i : i + 1])
+        axis_of(name): _measure(dynamic[:, i : i + 1], answer[:, i : i + 1])
         for i, name in enumerate(data.targets)
     }
     return {

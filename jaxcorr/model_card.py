@@ -10,7 +10,7 @@ from typing import Any
 from jaxcorr import export_model, export_onnx, model
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
-from jaxcorr.spec import Data, Spec
+from jaxcorr.spec import Data, Spec, axis_of
 from jaxcorr.stream import Loaded
 
 METRICS = {"mae_mm": "MAE, um", "rmse_mm": "RMSE, um", "r2": "R2", "correlation": "correlation"}
@@ -112,7 +112,7 @@ def _read_metrics(run: Run, spec: Spec) -> tuple[dict[str, Any] | None, Any]:
 def _accuracy(metrics: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
     """Rows of metrics with 95% intervals, and what they compare with."""
     test, intervals = metrics["test"], metrics.get("intervals") or {}
-    axes = [name.removeprefix("error_") for name in spec.data.targets]
+    axes = list(map(axis_of, spec.data.targets))
     rows = [
         [label, _figure(test["overall"][key], key), _interval(intervals.get(key), key)]
         + [_figure(test[axis][key], key) for axis in axes]

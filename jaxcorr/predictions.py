@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.errors import InputError
-from jaxcorr.spec import Spec
+from jaxcorr.spec import Spec, axis_of
 from jaxcorr.windows import Samples
 
 STRUCT = "predictions"
@@ -57,27 +57,29 @@ class Track(NamedTuple):
 
     @property
     def axes(self) -> list[str]:
-        """`x`, `y` for the targets `error_x`, `error_y`; other targets keep their names."""
-        return [name.removeprefix("error_") for name in self.targets]
+        """As `spec.axis_of` each target."""
+        return list(map(axis_of, self.targets))
 
     @property
     def position_mm(self) -> Float[ndarray, "n 2"] | None:
-        """The reference; None where the model has no positions."""
-        return _pair(self.features, "x_ref", "y_ref")
+        """Of reference or command; None where the model has no positions."""
+        return _pair(self.features, "")
 
     @property
     def speed_mm_s(self) -> Float[ndarray, " n"] | None:
-        """Of the reference; by differences where the model has positions only, else None."""
-        velocity, position = _pair(self.features, "vx_ref", "vy_ref"), self.position_mm
+        """Of reference or command; by differences where the model has positions only, else None."""
+        velocity, position = _pair(self.features, "v"), self.position_mm
         if velocity is None and position is not None and len(position) > 1:
             velocity = np.gradient(position, axis=0) * self.rate_hz
         return None if velocity is None else np.linalg.norm(velocity, axis=1)
 
 
-def _pair(features: Mapping[str, ndarray], *names: str) -> Float[ndarray, "n 2"] | None:
-    if not set(names) <= features.keys():
-        return None
-    return np.stack([features[name] for name in names], axis=-1)
+def _pair(features: Mapping[str, ndarray], prefix: str) -> Float[ndarray, "n 2"] | None:
+    for end in ("ref", "cmd"):
+        names = [f"{prefix}{axis}_{end}" for axis in "xy"]
+        if set(names) <= features.keys():
+            return np.stack([features[name] for name in names], axis=-1)
+    return None
 
 
 def align(samples: Samples, predicted: Float32[ndarray, "rows k"], spec: Spec) -> list[Track]:

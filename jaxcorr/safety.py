@@ -113,7 +113,7 @@ class Guard:
         low, high = ranges.low[i], ranges.high[i]
         slack = ROUNDING[0] * (high - low) + ROUNDING[1]
         quiet = (low - slack, high + slack)
-        if match := re.fullmatch(r"([xyz])_ref", self._names[i]):
+        if match := re.fullmatch(r"([xyz])_(?:ref|cmd)", self._names[i]):
             far = _reach(low, high, volume_mm["xyz".index(match.group(1))])
             return (*(quiet if sees_position else far), *far)
         alike = [j for j in self._indices() if self._is_velocity(i) and self._is_velocity(j)] or [i]
@@ -122,7 +122,7 @@ class Guard:
         return (*quiet, -far, far)
 
     def _is_velocity(self, i: int) -> bool:
-        return re.fullmatch(r"v[xyz]_ref", self._names[i]) is not None
+        return re.fullmatch(r"v[xyz]_(?:ref|cmd)", self._names[i]) is not None
 
     def is_quiet(self, sample: tuple[Any, ...], before: tuple[Any, ...] | None) -> bool:
         """True where there is nothing to say of a sample: `examine` would find nothing.

@@ -298,6 +298,11 @@ def to_table(spec: Spec) -> dict[str, Any]:
     return spec.model_dump(mode="json")
 
 
+def axis_of(target: str) -> str:
+    """`x` for the targets `error_x` and `lag_x`; other targets keep their names."""
+    return target.removeprefix("error_").removeprefix("lag_")
+
+
 def _names(location: tuple[int | str, ...]) -> tuple[str, ...]:
     return tuple(part for part in location if isinstance(part, str))
 

@@ -112,7 +112,7 @@ def test_models_of_other_inputs_are_refused(predictor, monkeypatch):
         data = predictor.spec.data.model_copy(update=change)
         spec = predictor.spec.model_copy(update={"data": data})
         monkeypatch.setattr(predictor, "spec", spec)
-        with pytest.raises(InputError, match=r"demo-control: expected a model from x_ref, .*, got"):
+        with pytest.raises(InputError, match=r"demo-control: expected a model from x_cmd, .*, got"):
             control.check_model(predictor)
 
 

@@ -272,6 +272,9 @@ def test_command_finds_runs_and_prints_a_table_or_json(run_cli, trained, tmp_pat
     [
         ("x_ref", "mm"),
         ("vz_ref", "mm/s"),
+        ("x_cmd", "mm"),
+        ("vx_cmd", "mm/s"),
+        ("lag_x", "mm"),
         ("v_mag_ref", "mm/s"),
         ("ay_ref", "mm/s2"),
         ("jx_ref", "mm/s3"),

@@ -62,6 +62,16 @@ def test_axes_are_named_by_their_targets():
     track = predictions.align(samples, predicted, spec)[0]
     assert track.axes == ["x", "y"]
     assert track._replace(targets=("friction_x", "error_z")).axes == ["friction_x", "z"]
+    assert track._replace(targets=("lag_y", "lag_x")).axes == ["y", "x"]
+
+
+def test_a_command_stands_where_the_reference_would():
+    spec, samples, predicted = tabulate(0)
+    track = predictions.align(samples, predicted, spec)[0]
+    commands = {name.replace("_ref", "_cmd"): column for name, column in track.features.items()}
+    told = track._replace(features=commands)
+    np.testing.assert_array_equal(told.position_mm, track.position_mm)
+    np.testing.assert_array_equal(told.speed_mm_s, track.speed_mm_s)
 
 
 def test_files_hold_what_was_aligned(tmp_path):

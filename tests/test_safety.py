@@ -78,6 +78,14 @@ def test_what_speed_cannot_explain_is_refused(sample, said):
         raise AssertionError(GUARD.examine(sample, GOOD).problem)
 
 
+@pytest.mark.parametrize("sample", [(231.0, 100.0, 0.0, 0.0), (100.0, 100.0, -401.0, 0.0)])
+def test_commands_are_judged_as_references_are(sample):
+    names = tuple(name.replace("_ref", "_cmd") for name in FEATURES)
+    said = make().examine(sample, None).problem
+    told = Guard(names, 100.0, RANGES, VOLUME, False).examine(sample, None).problem
+    assert told == said.replace("_ref", "_cmd")
+
+
 def test_more_is_allowed_across_samples_that_were_made_up():
     assert "to move" in str(GUARD.examine((101.0, 100.0, 50.0, 0.0), GOOD).problem)
     assert GUARD.examine((101.0, 100.0, 50.0, 0.0), GOOD, num_missed=2).problem is None
