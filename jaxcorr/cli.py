@@ -124,11 +124,13 @@ def train(
 
 
 @app.command()
-def resume(run: RunArgument, as_json: JsonOption = False) -> None:
+def resume(
+    run: RunArgument, folder: RunsOption = Path("runs"), as_json: JsonOption = False
+) -> None:
     """Goes on with an interrupted training from its last checkpoint."""
     from jaxcorr import experiment, runs, session
 
-    found = runs.find(run)
+    found = runs.find(run, folder)
     session.start_jax(experiment.with_recorded_devices(found))
     _fit(experiment.reopen(found), as_json)
 
@@ -154,8 +156,9 @@ def _fit(begun: Any, as_json: bool) -> None:
         print(json.dumps(result))
         return
     best_um = 1e3 * (done.best_mae_mm or 0.0)
+    split = "validation" if begun.data.val.names else "training"
     console.out.print(
-        f"{begun.run.path}: best epoch {done.best_epoch}, MAE {best_um:.2f} um "
+        f"{begun.run.path}: best epoch {done.best_epoch}, {split} MAE {best_um:.2f} um "
         f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}"
     )
 

@@ -167,7 +167,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(name, server, run, spec, tmp_path):
     resolved = json.loads((begun.path / "resolved.json").read_text())
     resolved["spec"]["train"]["epochs"] = len(rows) + 1  # a short rest
     (begun.path / "resolved.json").write_text(json.dumps(resolved))
-    code, _, err = run("resume", begun.path)
+    code, _, err = run("resume", begun.id, "--runs", begun.path.parent)
     assert code == 0
     assert f"resuming after epoch {len(rows)}" in err
     assert runs.read_lines(begun.history)[: len(rows)] == rows
