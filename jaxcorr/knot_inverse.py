@@ -32,7 +32,7 @@ class Bounds(NamedTuple):
     """What a correction may do, per axis; differences are between neighbouring knots."""
 
     correction_mm: float = 1.0
-    speed_mm_s: float = 50.0
+    speed_mm_s: float = 100.0
     accel_mm_s2: float = 20_000.0
 
 
