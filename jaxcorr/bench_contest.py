@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import bench, dataset, evaluate, experiment, metrics, predict, stream, train
+from jaxcorr import bench, evaluate, experiment, metrics, predict, stream, train
 from jaxcorr import spec as specs
 from jaxcorr.dataset import Dataset
 from jaxcorr.spec import Spec
@@ -42,7 +42,7 @@ def against_torch(
         `jaxcorr`: the same and `stream`, the metrics of the deployed predictor; `test`: its size.
     """
     spec = specs.load(path, overrides)
-    data = dataset.load(spec.data)
+    data = experiment.load_data(spec.data)
     reference = bench.change(spec, bench.REFERENCE)
     say(f"PyTorch trains for {seconds:g} s")
     trainer = bench.make_trainer(reference, data)

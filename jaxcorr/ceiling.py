@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import collect, experiment, gcode, metrics, selection, windows
+from jaxcorr import collect, experiment, gcode, metrics, selection, trace, windows
 from jaxcorr.errors import InputError
 from jaxcorr.gcode import Program
 from jaxcorr.simulate import Job, simulate_jobs
@@ -75,8 +75,7 @@ def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
         part, program = selection.part_name(name), gcode.read(selection.find_part(name)[0])
         folder = selection.folder_name(part, options.layers)
         for layer in selection.select_layers(options.layers, program.num_layers):
-            for plan in how.variants():
-                job = Job(layer, plan)
+            for job in how.jobs([layer]):
                 stem = Path(collect.file_name(job, how)).stem
                 jobs[f"{folder}/{stem}"] = (part, program, job)
     return jobs
@@ -84,5 +83,6 @@ def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
 
 def _targets(fields: dict[str, ndarray], part: str, data: Data) -> Float[ndarray, "rows k"]:
     """The targets of one repetition, lined up as evaluation has them, rows without one left out."""
+    fields = trace.derive(fields, data.targets)
     table = windows.tabulate([Trace(Path("repetition.mat"), part, fields, {})], data)
     return table.targets[table.lead :].astype(np.float64)

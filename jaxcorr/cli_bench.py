@@ -41,11 +41,11 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Measures targets per second, the pipeline's share, and the race to PyTorch's accuracy."""
-    from jaxcorr import bench, console, console_bench, dataset
+    from jaxcorr import bench, console, console_bench, experiment
     from jaxcorr.runs import Run
 
     checked = _load(spec, _with_traces(overrides, traces), sizes, torch)
-    data = dataset.load(checked.data)
+    data = experiment.load_data(checked.data)
     result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec)}
     result["throughput"] = []
     for size in sizes:

@@ -4,7 +4,7 @@ The module ties trace files to the spec's data section; it knows neither model n
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,16 +31,23 @@ class Dataset(NamedTuple):
         return {name: list(getattr(self, name).names) for name in SPLITS}
 
 
-def load(data: Data, dealt: Mapping[str, Sequence[str]] | None = None) -> Dataset:
+def load(
+    data: Data,
+    dealt: Mapping[str, Sequence[str]] | None = None,
+    points: Collection[str] | None = None,
+) -> Dataset:
     """Reads the traces that the spec names and deals them to splits.
 
     Args:
         dealt: split name -> trace names of an earlier load, to get the very same split again.
+        points: only traces of these points of a sweep, as `windows.point_of` names them.
     Raises:
         InputError: nothing matches, a file is refused, two traces share a name, a trace of
             `dealt` is missing, or no training window fits.
     """
     paths = _by_name(trace.find(data.traces))
+    if points is not None:
+        paths = {name: path for name, path in paths.items() if windows.point_of(name) in points}
     if dealt is None:
         dealt = windows.deal(list(paths), list(map(trace.part_of, paths.values())), data.split)
     names = [name for split in SPLITS for name in dealt[split]]

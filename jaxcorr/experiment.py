@@ -13,7 +13,18 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import collect, dataset, devices, evidence, files, ranges, runs, selection, trace
+from jaxcorr import (
+    collect,
+    dataset,
+    devices,
+    evidence,
+    files,
+    ranges,
+    runs,
+    selection,
+    trace,
+    windows,
+)
 from jaxcorr import spec as specs
 from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
@@ -56,6 +67,20 @@ def traces_to_make(data: Data) -> Simulate | None:
     )
     is_own = would_match and found <= {folder.absolute() for folder in folders}
     return options if is_own else None
+
+
+def load_data(data: Data) -> Dataset:
+    """The data of a spec. Of traces that it simulates, none that another spec left beside them.
+
+    Raises:
+        InputError: as `dataset.load`.
+    """
+    options = traces_to_make(data)
+    if options is None:
+        return dataset.load(data)
+    how = simulate_options(options)
+    points = {windows.point_of(Path(collect.file_name(job, how)).stem) for job in how.jobs([1])}
+    return dataset.load(data, points=points)
 
 
 def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
@@ -105,7 +130,7 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
         InputError: the spec or the data is refused, or the folder cannot be written.
     """
     spec = specs.load(path, overrides)
-    data = dataset.load(spec.data)
+    data = load_data(spec.data)
     scales = fit_scales(spec, data.train)
     run = runs.create(folder, spec.train.name or path.stem)
     try:

@@ -225,7 +225,8 @@ def _probe(
     num_samples: int, job: Job, options: SimulateOptions, part: str
 ) -> tuple[Float[ndarray, "T 2"], Float[ndarray, "T 2"]]:
     """Position and velocity of the probe at the plant's rate; zero without one."""
-    words = [_seed(job, options), *part.encode(), 256, job.layer]
+    # Of the options' seed: a command stays the same while the random sources change.
+    words = [options.seed, *part.encode(), 256, job.layer]
     points = (job.plan.accel_mm_s2, job.plan.velocity_mm_s, job.probe_um)
     seed = probe.seed_of([*words, *(round(1000 * (value or 0)) for value in points)])
     knots = probe.draw_knots(seed, num_samples, job.probe_um / 1000.0, options.rate_hz)

@@ -152,7 +152,7 @@ def read(path: Path, names: Sequence[str] | None = None) -> Trace:
     }
     params = params if isinstance(params, dict) else {}  # MATLAB's empty struct comes as an array
     fields = _equal_columns(path, fields)
-    return Trace(path, part_of(path), fields if names is None else _derive(fields, names), params)
+    return Trace(path, part_of(path), fields if names is None else derive(fields, names), params)
 
 
 def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRED) -> None:
@@ -208,7 +208,7 @@ def _needed(names: Iterable[str]) -> set[str]:
     return {field for name in commands for field in (name, COMMAND.get(name, name))}
 
 
-def _derive(fields: dict[str, ndarray], names: Iterable[str]) -> dict[str, ndarray]:
+def derive(fields: dict[str, ndarray], names: Iterable[str]) -> dict[str, ndarray]:
     """Adds the commands and lags among the names, where what they come from is there."""
     wanted = _needed(names) & COMMAND.keys()
     found = {name: fields[COMMAND[name]] for name in wanted if COMMAND[name] in fields} | fields

@@ -40,7 +40,7 @@ def work(
     known: dict[str, str] | None = None
     for changes in jobs:
         spec = specs.load(base, changes)
-        known = known or dataset.fingerprint(dataset.load(spec.data))
+        known = known or dataset.fingerprint(experiment.load_data(spec.data))
         run = find(folder, spec, known)
         if run is None or not (run.path / evaluation.METRICS).exists():
             begun = experiment.reopen(run) if run else experiment.begin(base, [*changes], folder)

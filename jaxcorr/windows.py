@@ -19,6 +19,8 @@ from jaxcorr.spec import Data, Split
 from jaxcorr.trace import Trace
 
 SPLITS = ("train", "val", "test")
+# Of a sweep over accelerations, velocities and probes; empty where there is none.
+POINT = re.compile(r"(_a[\d.]+)?(_v[\d.]+)?(_p[\d.]+)?(?=_[^_/]*$)")
 
 
 class Samples(NamedTuple):
@@ -97,7 +99,13 @@ def _match(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
 
 def layer_of(name: str) -> str:
     """A trace's name less the sweep point: layer01_a300_v100_p50_ender3v2 -> layer01_ender3v2."""
-    return re.sub(r"(_a[\d.]+)?(_v[\d.]+)?(_p[\d.]+)?(?=_[^_/]*$)", "", name, count=1)
+    return POINT.sub("", name, count=1)
+
+
+def point_of(name: str) -> str:
+    """A trace's sweep point: layer01_a300_v100_p50_ender3v2 -> _a300_v100_p50; empty without."""
+    found = POINT.search(name)
+    return found.group() if found else ""
 
 
 def _deal_layers(

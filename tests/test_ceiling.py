@@ -34,6 +34,17 @@ def test_ceiling_is_the_floor_noise(horizon):
     assert 0.999 < found["r2"] < 1.0
 
 
+def test_a_probe_is_known_and_lowers_no_ceiling():
+    """The command stays the same in every repetition; only the floor differs."""
+    data = _data(targets=("lag_x", "lag_y"))
+    options = data.simulate.model_copy(update={"probe_um": (80.0,)})
+    data = data.model_copy(update={"simulate": options})
+    name = _samples(data).names[0].replace("_ender3v2", "_p80_ender3v2")
+    found = ceiling.noise_ceiling(data, _samples(data, name))
+    assert found is not None
+    assert found["rmse_mm"] == pytest.approx(2.0e-3, rel=0.03)
+
+
 def test_foreign_traces_have_no_known_ceiling():
     data = _data()
     assert ceiling.noise_ceiling(data, _samples(data, "elsewhere/layer01")) is None

@@ -181,3 +181,20 @@ def test_a_spec_can_change_the_simulated_printer():
 
 def test_the_defaults_of_a_spec_are_those_of_the_simulator():
     assert experiment.simulate_options(spec.Simulate(parts=("x",))) == SimulateOptions()
+
+
+def test_traces_of_another_spec_in_the_same_folder_are_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data_simulation_boat_sampled16"
+    for layer in (1, 17, 33):
+        for point in ("", "_p30", "_a3000"):
+            write_circle(folder / f"layer{layer:02d}{point}_ender3v2.mat")
+    plain = simulated("data_simulation_*/*.mat", parts=["boat"], layers="sampled:16")
+    names = {name.split("/")[1] for name in experiment.load_data(plain).paths}
+    assert names == {f"layer{layer:02d}_ender3v2" for layer in (1, 17, 33)}
+    probed = simulated(
+        "data_simulation_*/*.mat", parts=["boat"], layers="sampled:16", probe_um=[30.0]
+    )
+    assert len(experiment.load_data(probed).paths) == 6
+    foreign = plain.model_copy(update={"simulate": None})
+    assert len(experiment.load_data(foreign).paths) == 9

@@ -151,6 +151,7 @@ def test_a_layer_at_several_speeds_is_never_divided():
     assert len(set.union(*layers.values())) == 10
     for point in ("_v60", "_p50", "_a300_p12.5", "_a300_v100_p50"):
         assert windows.layer_of(f"d/layer07{point}_ender3v2") == "d/layer07_ender3v2"
+        assert windows.point_of(f"d/layer07{point}_ender3v2") == point
 
 
 def test_traces_named_for_the_test_are_the_test_and_the_rest_is_dealt_by_layer():
