@@ -83,6 +83,6 @@ def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
 
 def _targets(fields: dict[str, ndarray], part: str, data: Data) -> Float[ndarray, "rows k"]:
     """The targets of one repetition, lined up as evaluation has them, rows without one left out."""
-    fields = trace.derive(fields, data.targets)
+    fields = trace.derive(fields, (*data.features, *data.targets))
     table = windows.tabulate([Trace(Path("repetition.mat"), part, fields, {})], data)
     return table.targets[table.lead :].astype(np.float64)

@@ -36,7 +36,8 @@ def test_ceiling_is_the_floor_noise(horizon):
 
 def test_a_probe_is_known_and_lowers_no_ceiling():
     """The command stays the same in every repetition; only the floor differs."""
-    data = _data(targets=("lag_x", "lag_y"))
+    commands = ["x_cmd", "y_cmd", "vx_cmd", "vy_cmd"]
+    data = _data(features=commands, targets=["lag_x", "lag_y"])
     options = data.simulate.model_copy(update={"probe_um": (80.0,)})
     data = data.model_copy(update={"simulate": options})
     name = _samples(data).names[0].replace("_ender3v2", "_p80_ender3v2")
