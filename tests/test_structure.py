@@ -141,7 +141,7 @@ LEVELS = (
 )
 LEVEL_OF = {name: level for level, row in enumerate(LEVELS) for name in row}
 WITHOUT_JAX = {name for row in LEVELS[:4] for name in row} - {"metrics", "plant", "recurrent"}
-INSIDE_FUNCTIONS = {"jinja2", "onnx", "onnxruntime", "jax2onnx", "matplotlib", "torch", "h5py"}
+INSIDE_FUNCTIONS = {"jinja2", "onnx", "onnxruntime", "matplotlib", "torch", "h5py"}
 MAY_PRINT = ("cli", "console", "session")  # and what their names begin
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 
