@@ -26,6 +26,8 @@ State = TypeVar("State")
 EVERY_S = 10.0
 FAILED_WAIT_S = 5.0
 FAILED_QUIET_S = 0.5
+# Of processes that train together the first writes and reads; orbax is not to wait for others.
+ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
 
 # Orbax logs a page of tracebacks for what is reported in one line here, some of it from threads
 # that end after the call.
@@ -60,10 +62,14 @@ class Writer:
 
     def __init__(self, folder: Path, keep: int, last: int):
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False, create=True
+            max_to_keep=keep,
+            enable_async_checkpointing=False,
+            create=False,
+            multiprocessing_options=ALONE,
         )
         self._folder = folder.absolute()
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             _remove_partial(folder)
             for step in (step for step in steps(folder) if step > last):
                 _set_aside(folder / str(step))
@@ -157,7 +163,10 @@ def restore_best(folder: Path, best: State) -> tuple[State, dict[str, Any]]:
 def _read(path: Path, **items: Any) -> dict[str, Any]:
     """Reads these items and compares them with their digests."""
     items["digests"] = ocp.args.JsonRestore()
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler(*items)) as checkpointer:
+    handler = ocp.CompositeCheckpointHandler(
+        *items, composite_options=ocp.CompositeOptions(multiprocessing_options=ALONE)
+    )
+    with ocp.Checkpointer(handler, multiprocessing_options=ALONE) as checkpointer:
         content = dict(checkpointer.restore(path.absolute(), args=ocp.args.Composite(**items)))
     known = content.pop("digests")
     for name, digest in _digests(**content).items():

@@ -119,7 +119,7 @@ def train(
     from jaxcorr import experiment, session
     from jaxcorr import spec as specs
 
-    session.prepare(specs.load(spec, overrides))
+    session.prepare(specs.load(spec, overrides), is_joined=True)
     _fit(experiment.begin(spec, overrides, runs), as_json)
 
 
@@ -131,12 +131,12 @@ def resume(
     from jaxcorr import experiment, runs, session
 
     found = runs.find(run, folder)
-    session.start_jax(experiment.with_recorded_devices(found))
+    session.start_jax(experiment.with_recorded_devices(found), is_joined=True)
     _fit(experiment.reopen(found), as_json)
 
 
 def _fit(begun: Any, as_json: bool) -> None:
-    from jaxcorr import console, session, train
+    from jaxcorr import console, hosts, session, train
 
     stop_requested = session.catch_interrupt()
     events = train.fit(begun.spec, begun.data, begun.run, lambda: bool(stop_requested))
@@ -146,10 +146,12 @@ def _fit(begun: Any, as_json: bool) -> None:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     if done.reason == "interrupted":
-        console.err.print(
-            f"interrupted and saved; go on with: just resume {shlex.quote(str(begun.run.path))}"
-        )
+        if hosts.is_writer():
+            again = f"just resume {shlex.quote(str(begun.run.path))}"
+            console.err.print(f"interrupted and saved; go on with: {again}")
         raise typer.Exit(130)
+    if not hosts.is_writer():
+        return
     best = {"best_epoch": done.best_epoch, "best_mae_mm": done.best_mae_mm}
     result = {"run": str(begun.run.path), "ended_by": done.reason, **best}
     if as_json:

@@ -25,18 +25,31 @@ FEWEST_WINDOWS = 8  # of a batch that are worth a device of their own
 def make_mesh(spec: Spec) -> Mesh | None:
     """The devices that share each batch of this spec; None for one, which needs no mesh.
 
+    Every process takes part with as many of its devices.
+
     Raises:
-        InputError: train.num_devices asks for more than there are.
+        InputError: there are not as many, or they cannot have equal shares.
     """
-    device = spec.train.device
+    device, num_processes = spec.train.device, jax.process_count()
     found = jax.devices() if device == "auto" else jax.devices(device)
-    wanted = spec.train.num_devices or count_useful(spec.data.batch_size, len(found))
-    if wanted > len(found):
+    groups = [[d for d in found if d.process_index == i] for i in range(num_processes)]
+    available = num_processes * min(map(len, groups))
+    wanted = spec.train.num_devices or count_useful(spec.data.batch_size, available, num_processes)
+    if not wanted:
         raise InputError(
-            f"train.num_devices: expected at most the {len(found)} {found[0].platform} devices of "
-            f"this process, got {wanted}. Lower it, or go where there are as many."
+            f"data.batch_size: expected equal shares for {num_processes} processes, got "
+            f"{spec.data.batch_size}. Choose a multiple of their number."
         )
-    return Mesh(np.array(found[:wanted]), (AXIS,)) if wanted > 1 else None
+    if wanted > available or wanted % num_processes:
+        rule = f"at most the {available} {found[0].platform} devices here"
+        if num_processes > 1:
+            rule = f"a multiple of {num_processes} processes, {rule}"
+        raise InputError(
+            f"train.num_devices: expected {rule}, got {wanted}. Change it, or go where there are "
+            "as many."
+        )
+    chosen = [device for group in groups for device in group[: wanted // num_processes]]
+    return Mesh(np.array(chosen), (AXIS,)) if wanted > 1 else None
 
 
 def count(mesh: Mesh | None) -> int:
@@ -44,20 +57,25 @@ def count(mesh: Mesh | None) -> int:
     return 1 if mesh is None else mesh.size
 
 
-def count_useful(batch_size: int, available: int) -> int:
-    """The most devices that get equal shares of a batch, none of them tiny."""
-    most = min(available, max(1, batch_size // FEWEST_WINDOWS))
-    return max(n for n in range(1, most + 1) if batch_size % n == 0)
+def count_useful(batch_size: int, available: int, num_processes: int = 1) -> int:
+    """The most devices that get equal shares of a batch, none of them tiny if that can be.
+
+    Returns:
+        A multiple of the processes; 0 where they cannot have equal shares.
+    """
+    equal = [n for n in range(num_processes, available + 1, num_processes) if batch_size % n == 0]
+    useful = [n for n in equal if batch_size >= n * FEWEST_WINDOWS]
+    return max(useful, default=min(equal, default=0))
 
 
 def copy_to_all(mesh: Mesh | None, tree: Any) -> Any:
-    """A pytree of arrays, the same on every device of the mesh."""
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, WHOLE))
+    """A pytree of arrays, which all processes have, the same on every device of the mesh."""
+    return tree if mesh is None else jax.tree.map(lambda leaf: _place(mesh, WHOLE, leaf), tree)
 
 
 def deal(mesh: Mesh | None, array: Float[ndarray, "steps t b f"]) -> Any:
     """Batches with their windows in equal shares on the devices of the mesh, in order."""
-    return array if mesh is None else jax.device_put(array, NamedSharding(mesh, DEALT))
+    return array if mesh is None else _place(mesh, DEALT, array)
 
 
 def vary(tree: Any) -> Any:
@@ -78,5 +96,12 @@ def mean(tree: Any) -> Any:
 
 
 def first_copy(mesh: Mesh | None, tree: Any) -> Any:
-    """What `copy_to_all` made, on the first device alone: what uses it then runs there only."""
+    """What `copy_to_all` made, on this process's first device alone: what uses it runs there."""
     return tree if mesh is None else jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
+def _place(mesh: Mesh, spec: PartitionSpec, leaf: Any) -> jax.Array:
+    """Each process gives its own devices their parts of what it has whole."""
+    whole = np.asarray(leaf)
+    sharding = NamedSharding(mesh, spec)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])

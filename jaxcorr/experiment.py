@@ -19,6 +19,7 @@ from jaxcorr import (
     devices,
     evidence,
     files,
+    hosts,
     ranges,
     runs,
     selection,
@@ -129,8 +130,17 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
     Raises:
         InputError: the spec or the data is refused, or the folder cannot be written.
     """
-    spec = specs.load(path, overrides)
-    data = load_data(spec.data)
+    with hosts.together():
+        spec = specs.load(path, overrides)
+        data = load_data(spec.data)
+    table = specs.to_table(spec)
+    hosts.require_same("spec and traces", lambda: [table, dataset.fingerprint(data)])
+    made = hosts.from_writer(lambda: str(_make_run(path, overrides, folder, spec, data).path))
+    return Experiment(Run(Path(made)), spec, data)
+
+
+def _make_run(path: Path, overrides: list[str], folder: Path, spec: Spec, data: Dataset) -> Run:
+    """The run's folder with all that it holds before the first step, or none."""
     scales = fit_scales(spec, data.train)
     run = runs.create(folder, spec.train.name or path.stem)
     try:
@@ -149,7 +159,7 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
             f"{run.path}: expected to write the run's files, got '{error.strerror}'. Make room, or "
             "choose another folder with --runs."
         ) from None
-    return Experiment(run, spec, data)
+    return run
 
 
 def reopen(run: Run) -> Experiment:
@@ -158,18 +168,22 @@ def reopen(run: Run) -> Experiment:
     Raises:
         InputError: a trace is missing or has changed since; the text names those that differ.
     """
-    spec = with_recorded_devices(run)
-    resolved = run.resolved()
-    data = dataset.load(spec.data, resolved["split"])
+    with hosts.together():
+        spec = with_recorded_devices(run)
+        resolved = run.resolved()
+        data = dataset.load(spec.data, resolved["split"])
+        _refuse_changes(run, resolved["fingerprint"], dataset.fingerprint(data))
+    return Experiment(run, spec, data)
+
+
+def _refuse_changes(run: Run, known: dict[str, str], now: dict[str, str]) -> None:
     # Traces that were added since are in no split, so they change nothing.
-    known, now = resolved["fingerprint"], dataset.fingerprint(data)
     changed = sorted(name for name in known if known[name] != now.get(name))
     if changed:
         raise InputError(
             f"{run.path}: expected the traces that the run began with, got {len(changed)} that "
             f"differ: {', '.join(changed[:5])}. Bring the files back, or train a new run."
         )
-    return Experiment(run, spec, data)
 
 
 def with_recorded_devices(run: Run) -> Spec:

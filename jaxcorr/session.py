@@ -22,17 +22,25 @@ if TYPE_CHECKING:
     from jaxcorr.train import Event, Finished
 
 
-def prepare(spec: Spec, is_cached: bool = True) -> None:
+def prepare(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None:
     """Makes the traces that the spec simulates and that are not there, and sets jax up.
 
     Args:
-        is_cached: as for `start_jax`.
+        is_cached, is_joined: as for `start_jax`.
     Raises:
         InputError: a part is unknown, other files are in the way, or there is no such device.
     """
+    from jaxcorr import hosts
+
+    start_jax(spec, is_cached, is_joined)
+    with hosts.together():
+        if hosts.is_writer():
+            _make_traces(spec)
+
+
+def _make_traces(spec: Spec) -> None:
     from jaxcorr import console, experiment, selection
 
-    start_jax(spec, is_cached)
     simulate = experiment.traces_to_make(spec.data)
     if simulate is None:
         return
@@ -41,7 +49,7 @@ def prepare(spec: Spec, is_cached: bool = True) -> None:
         console.follow_collection(experiment.simulate_part(simulate, part), part)
 
 
-def start_jax(spec: Spec, is_cached: bool = True) -> None:
+def start_jax(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None:
     """Makes jax compute on the spec's kind of device, `auto` as jax chooses, and on enough of them.
 
     A CPU counts as one device unless told otherwise before jax first computes; here it becomes one
@@ -49,15 +57,20 @@ def start_jax(spec: Spec, is_cached: bool = True) -> None:
 
     Args:
         is_cached: what earlier processes compiled is used again, and kept for later ones.
+        is_joined: other processes that the environment names take part in the training.
     Raises:
-        InputError: jax finds no such device.
+        InputError: jax finds no such device, or other processes do not come.
     """
     import jax
 
+    from jaxcorr import hosts
+
+    num_processes = hosts.join() if is_joined else 1
     if is_cached:
         compiled.keep()
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
-        num_devices = spec.train.num_devices or len(os.sched_getaffinity(0))
+        wanted = -(-spec.train.num_devices // num_processes)
+        num_devices = wanted or len(os.sched_getaffinity(0))
         # In a process that computes already, the devices are those that there are.
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", num_devices)
@@ -91,11 +104,33 @@ def catch_interrupt() -> list[int]:
 
 
 def follow(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
-    """Shows a training as it goes, as the only process that trains this run, and draws its curves.
+    """Shows a training as it goes, as the only one of this run, and draws its curves.
+
+    Of processes that train together, one shows it; where another is gone, all end.
 
     Raises:
         InputError: another process trains the run.
     """
+    import jax
+
+    from jaxcorr import hosts
+
+    try:
+        return _show(begun, events) if hosts.is_writer() else follow_quietly(begun, events)
+    except jax.errors.JaxRuntimeError as error:
+        if hosts.is_alone():
+            raise
+        reason = str(error).splitlines()[0]
+        print(
+            f"{begun.run.path}: expected all processes to go on, got '{reason}'. Checkpoints are "
+            "intact: start all of them again, with `just resume`.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)  # else jax waits for the one that is gone, and then aborts
+
+
+def _show(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
     from jaxcorr import console, train
 
     spec, plan = begun.spec, train.plan_for(begun.spec, begun.data)
@@ -124,11 +159,14 @@ def follow_quietly(begun: "Experiment", events: "Iterator[Event]") -> "Finished"
 @contextlib.contextmanager
 def _alone(run: Run) -> Iterator[None]:
     """Holds the run's lock, and draws its curves however the training ends."""
-    with locks.hold(run.path / locks.TRAINING):
-        try:
-            yield
-        finally:
-            draw_curves(run)
+    from jaxcorr import hosts
+
+    with contextlib.ExitStack() as stack:
+        with hosts.together():
+            if hosts.is_writer():
+                stack.enter_context(locks.hold(run.path / locks.TRAINING))
+                stack.callback(draw_curves, run)
+        yield
 
 
 def draw_curves(run: Run) -> None:

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxcorr import checkpoint, devices, model, pipeline, predict, records, update, windows
+from jaxcorr import checkpoint, devices, hosts, model, pipeline, predict, update, windows
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
+from jaxcorr.keeper import Keeper
 from jaxcorr.metrics import measure
 from jaxcorr.model import Weights
 from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
@@ -103,7 +104,7 @@ def fit(
         InputError: the disk or the device has no room, or no checkpoint of the run can be read.
     """
     plan = plan_for(spec, data)
-    scales = fit_scales(spec, data.train)
+    scales = hosts.arrays_from_writer(fit_scales(spec, data.train))
     optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
     loss_fn = update.make_loss_fn(spec, scales)
     mesh = devices.make_mesh(spec)
@@ -119,10 +120,7 @@ def fit(
     state = devices.copy_to_all(mesh, state)
     local = functools.partial(devices.first_copy, mesh)
 
-    with (
-        checkpoint.Writer(run.checkpoints, spec.train.keep_checkpoints, last) as writer,
-        records.Recorder(spec, run, progress.epoch, gradient_fn) as recorder,
-    ):
+    with Keeper(spec, run, progress.epoch, last, gradient_fn) as keeper:
         while progress.epoch < spec.train.epochs and not _is_out_of_patience(spec, progress):
             began, is_stopping, batches = time.perf_counter(), False, None
             for dispatch in range(progress.dispatch, plan.dispatches):
@@ -131,28 +129,29 @@ def fit(
                 _refuse_non_finite(metrics, state, batches, data, run)
                 progress = progress._replace(dispatch=dispatch + 1)
                 yield Dispatched(progress.epoch, dispatch, *_means(metrics))
-                is_stopping = should_stop()
+                is_stopping, is_due = keeper.ask(should_stop())
                 # The last dispatch of an epoch is saved with the epoch's own results, below.
-                if dispatch + 1 < plan.dispatches and (is_stopping or writer.is_due):
-                    writer.save(int(state.step), local(state), best, _pack(progress, iterator))
+                if dispatch + 1 < plan.dispatches and (is_stopping or is_due):
+                    keeper.save(state, best, _pack(progress, iterator))
                     if is_stopping:
                         yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
                         return
-            record = _end_epoch(spec, scales, data, plan, local(state), progress.epoch + 1)
+            judged = spec, scales, data, plan, local(state), progress.epoch + 1
+            record = hosts.from_writer(_end_epoch, *judged)
             if not np.isfinite(score(record)):
                 raise _diverged(run, f"validation MAE {score(record)} after step {state.step}")
             progress, is_best = _advance(progress, record)
             best = weights_of(local(state), scales) if is_best else best
             seconds = time.perf_counter() - began
-            recorder.write(record, seconds, plan.steps_per_epoch, local(state), batches)
+            keeper.record(record, seconds, plan.steps_per_epoch, local(state), batches)
             state = state._replace(totals=devices.copy_to_all(mesh, update.zero_totals()))
             yield EpochDone(record, seconds, is_best)
-            if is_stopping or writer.is_due:
-                writer.save(int(state.step), local(state), best, _pack(progress, iterator))
+            if is_stopping or keeper.ask()[1]:
+                keeper.save(state, best, _pack(progress, iterator))
             if is_stopping:
                 yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
                 return
-        writer.save(int(state.step), local(state), best, _pack(progress, iterator))
+        keeper.save(state, best, _pack(progress, iterator))
     reason = "epochs" if progress.epoch == spec.train.epochs else "patience"
     yield Finished(reason, progress.best_epoch, progress.best_mae_mm)
 
@@ -189,13 +188,22 @@ def _start_or_resume(spec: Spec, scales: Scales, run: Run, iterator: Any) -> Sta
     """A fresh start, or the newest readable checkpoint with the iterator set to it."""
     state = update.initialize(spec, len(scales.inputs.mean))
     best = weights_of(state, scales)
-    if not checkpoint.steps(run.checkpoints):
+    found: list[checkpoint.Saved] = []
+
+    def restore() -> dict[str, Any]:
+        if checkpoint.steps(run.checkpoints):
+            found.append(checkpoint.restore(run.checkpoints, state, best))
+        return {"told": [(saved.progress, saved.skipped, saved.step) for saved in found]}
+
+    told = hosts.from_writer(restore)["told"]
+    arrays = (found[0].state, found[0].best) if found else (state, best)
+    state, best = hosts.arrays_from_writer(arrays)
+    if not told:
         return Start(state, best, Progress())
-    saved = checkpoint.restore(run.checkpoints, state, best)
-    iterator.set_state(saved.progress["iterator"])
-    progress = Progress(**saved.progress["progress"])
-    state = jax.tree.map(jnp.asarray, saved.state)
-    return Start(state, saved.best, progress, saved.skipped, saved.step)
+    (saved, skipped, step), *_ = told
+    iterator.set_state(saved["iterator"])
+    progress = Progress(**saved["progress"])
+    return Start(jax.tree.map(jnp.asarray, state), best, progress, tuple(skipped), step)
 
 
 def _pack(progress: Progress, iterator: Any) -> dict[str, Any]:

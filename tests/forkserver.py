@@ -1,8 +1,9 @@
 """Starts `jaxcorr` processes in a tenth of the time: imports once, forks for each.
 
-Run as a program, it reads one JSON request a line: `argv`, `log` (a file for the output), `signal`
-and `after_s` (0: leave it alone) or `after_text` (signal once the log holds it); and answers with
-the exit status, negative for a signal. Forking is safe while jax has no backend and no thread runs.
+Run as a program, it reads one JSON request a line: `argv`, `log` (a file for the output),
+`environment` (variables to set), `signal` and `after_s` (0: leave it alone) or `after_text` (signal
+once the log holds it); and answers with the exit status, negative for a signal. Forking is safe
+while jax has no backend and no thread runs.
 """
 
 import json
@@ -46,6 +47,7 @@ class ForkServer:
 
 
 def serve() -> None:
+    import jax
     import matplotlib.figure  # noqa: F401 (this and the next are for the forks)
 
     from jaxcorr import checkpoint, cli, console, experiment, plots  # noqa: F401
@@ -56,17 +58,18 @@ def serve() -> None:
         Path(request["log"]).write_text("")
         pid = os.fork()
         if not pid:
-            become(request, checkpoint, cli)
+            become(request, jax, checkpoint, cli)
         kill(pid, request)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
-def become(request: dict[str, Any], checkpoint: Any, cli: Any) -> None:
+def become(request: dict[str, Any], jax: Any, checkpoint: Any, cli: Any) -> None:
     """In the child: turns into `jaxcorr ARGV`, with its output in the log; does not return."""
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     sys.argv = request["argv"]
+    os.environ.update(request.get("environment", {}))
     checkpoint.EVERY_S = request.get("every_s", checkpoint.EVERY_S)
     status = 0
     try:
@@ -75,6 +78,8 @@ def become(request: dict[str, Any], checkpoint: Any, cli: Any) -> None:
         status = error.code if isinstance(error.code, int) else 1
     finally:
         sys.stdout.flush()
+        if jax.distributed.is_initialized():
+            jax.distributed.shutdown()  # at exit, but there is none
         os._exit(status)
 
 

@@ -77,6 +77,24 @@ def test_shares_are_equal_and_worth_it(batch_size, available, expected):
     assert devices.count_useful(batch_size, available) == expected
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "available", "num_processes", "expected"),
+    [(32, 8, 2, 4), (32, 2, 2, 2), (24, 6, 3, 3), (6, 4, 2, 2), (5, 4, 2, 0)],
+)
+def test_processes_take_part_with_as_many_each(batch_size, available, num_processes, expected):
+    assert devices.count_useful(batch_size, available, num_processes) == expected
+
+
+@pytest.mark.parametrize(
+    ("num_devices", "rule"),
+    [(1, "num_devices: expected a multiple of 2 processes, at"), (0, "equal shares for 2 proc")],
+)
+def test_processes_without_shares_are_refused(monkeypatch, num_devices, rule):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError, match=rule):
+        devices.make_mesh(oscillator.make_spec(train={"num_devices": num_devices}))
+
+
 def test_windows_are_dealt_in_order_and_come_back():
     mesh = devices.make_mesh(oscillator.make_spec(train={"num_devices": DEVICES}))
     assert devices.count(mesh) == DEVICES

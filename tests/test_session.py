@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sys
 
+import jax
 import oscillator
 import pytest
 
-from jaxcorr import locks, plots, runs, session, train
+from jaxcorr import hosts, locks, plots, runs, session, train
 from jaxcorr.errors import InputError
 
 ROW = '{"epoch": 1, "train_loss": 1.0, "train_mae_mm": 0.1, "learning_rate": 0.1}\n'
@@ -43,6 +45,24 @@ def test_curves_are_drawn_when_training_fails(begun):
     with pytest.raises(train.NonFiniteLoss):
         session.follow_quietly(begun, diverge())
     assert (begun.run.path / "curves.png").exists()
+
+
+def test_loss_of_another_process_is_one_line_and_the_end(begun, monkeypatch, capsys):
+    def lose():
+        yield train.EpochDone({"epoch": 1}, 1.0, True)
+        raise jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed\nand more")
+
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        session.follow_quietly(begun, lose())
+    monkeypatch.setattr(session, "_show", session.follow_quietly)
+    monkeypatch.setattr(hosts, "is_alone", lambda: False)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit, match="1"):
+        session.follow(begun, lose())
+    printed = capsys.readouterr().err
+    assert "expected all processes to go on, got 'UNKNOWN: Gloo all-reduce failed'." in printed
+    assert printed.count("\n") == 1
+    assert locks.holder(begun.run.path / locks.TRAINING) is None
 
 
 def test_run_is_not_trained_twice_at_once(begun):

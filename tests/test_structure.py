@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "jaxcorr"
 LEVELS = (
     ("errors",),
     ("files", "spool", "spec", "ranges", "status", "words", "arcs", "limits", "slicers"),
-    ("trace", "machine", "safety", "selection", "locks", "sweep_spec"),
+    ("trace", "machine", "safety", "selection", "locks", "rendezvous", "sweep_spec"),
     (
         "gcode",
         "correction",
@@ -42,6 +42,7 @@ LEVELS = (
         "overview",
         "compiled",
         "devices",
+        "hosts",
         "labels",
         "baselines",
     ),
@@ -60,6 +61,7 @@ LEVELS = (
     ),
     (
         "scales",
+        "keeper",
         "drive",
         "breakdown",
         "evidence",
