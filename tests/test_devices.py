@@ -14,8 +14,11 @@ DEVICES = 4  # conftest.py asks for them
 
 def begin(layers, folder, num_devices):
     folder.mkdir(exist_ok=True)
-    train = LIVELY["train"] | {"num_devices": num_devices}
-    return oscillator.begin(layers, folder, **(LIVELY | {"train": train}))
+    changes = {
+        "train": LIVELY["train"] | {"num_devices": num_devices},
+        "model": LIVELY["model"] | {"num_layers": 1},  # compiles sooner
+    }
+    return oscillator.begin(layers, folder, **(LIVELY | changes))
 
 
 @pytest.fixture(scope="module")
