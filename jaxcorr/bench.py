@@ -21,10 +21,8 @@ from jaxcorr.optimizer import make_optimizer
 from jaxcorr.pipeline import Batches
 from jaxcorr.runs import Run
 from jaxcorr.scales import fit_scales
-from jaxcorr.spec import Spec
+from jaxcorr.spec import SIZES, Spec
 from jaxcorr.torch_reference import Trainer
-
-SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}  # hidden units, layers
 
 # The document's recipe, whatever the spec says of these; data, horizon and sizes stay the spec's.
 REFERENCE: dict[str, Any] = {

@@ -58,7 +58,7 @@ class Ready(NamedTuple):
 
 
 def prepare(spec: Spec, size: str | None) -> Ready:
-    """A spec's network, in one of `bench.SIZES` or its own, with its predictor and all checks."""
+    """A spec's network, in one of `spec.SIZES` or its own, with its predictor and all checks."""
     sized = bench.resize(spec, size) if size is not None else spec
     rate_hz = spec.data.sample_rate_hz
     samples = make_samples(len(spec.data.features), len(spec.data.targets), rate_hz)
@@ -76,7 +76,7 @@ def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> d
 
     Args:
         spec: of it count data and model; size replaces its hidden size and layers.
-        size: of `bench.SIZES`.
+        size: of `spec.SIZES`.
         num_calls: back to back of the predictor; the other ways get fewer.
     Returns:
         parameters, `ways` (name -> figures of `latency.measure`), `ratios` (name -> p50 in

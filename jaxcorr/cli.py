@@ -23,6 +23,14 @@ from jaxcorr import (
     cli_simulation,
     cli_sweep,
 )
+from jaxcorr.cli_options import (
+    INTERRUPTED,
+    JsonOption,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    SpecArgument,
+)
 from jaxcorr.errors import InputError
 
 app = typer.Typer(
@@ -46,13 +54,6 @@ app.command()(cli_export.export)
 app.command()(cli_control.demo_control)
 app.add_typer(cli_bench.app, name="bench")
 
-SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
-]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
-RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
 
 def main() -> None:
     """Entry point: runs a command and turns expected failures into one line and an exit code."""
@@ -70,7 +71,7 @@ def main() -> None:
         print(text, file=sys.stderr)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of a pipe has left; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -110,7 +111,7 @@ def _root(
 
 @app.command()
 def train(
-    spec: Annotated[Path, typer.Argument(help="Experiment spec, a TOML file.")],
+    spec: SpecArgument,
     overrides: SetOption = [],
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
@@ -149,7 +150,7 @@ def _fit(begun: Any, as_json: bool) -> None:
         if hosts.is_writer():
             again = f"just resume {shlex.quote(str(begun.run.path))}"
             console.err.print(f"interrupted and saved; go on with: {again}")
-        raise typer.Exit(130)
+        raise typer.Exit(INTERRUPTED)
     if not hosts.is_writer():
         return
     best = {"best_epoch": done.best_epoch, "best_mae_mm": done.best_mae_mm}

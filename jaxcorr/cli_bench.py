@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from jaxcorr.cli_options import JsonOption, SetOption, SpecArgument
+from jaxcorr.spec import SIZES
+
 app = typer.Typer(no_args_is_help=True, help="Measures speed and memory on this machine.")
 
 SpecOption = Annotated[Path, typer.Option("--spec", help="The spec that trains and predicts.")]
-SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
-]
 TracesOption = Annotated[
     list[str], typer.Option("--traces", metavar="GLOB", help="Train on these .mat files.")
 ]
@@ -20,10 +20,9 @@ SizesOption = Annotated[
     list[str], typer.Option("--size", help="small, medium or large; repeat the option.")
 ]
 TorchOption = Annotated[bool, typer.Option(help="Compare with PyTorch.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 DEFAULT_SPEC = Path("specs/medium_hybrid.toml")
-DEFAULT_SIZES = ["small", "medium", "large"]
+DEFAULT_SIZES = list(SIZES)
 MOST_DRIFT_MM = 1e-5
 DEFAULT_LAYERS = [40, 200, 2000]
 
@@ -106,7 +105,7 @@ def endurance(
 
 @app.command(name="against-torch")
 def against_torch(
-    spec: Annotated[Path, typer.Argument(help="Experiment spec, a TOML file.")] = DEFAULT_SPEC,
+    spec: SpecArgument = DEFAULT_SPEC,
     overrides: SetOption = [],
     traces: TracesOption = [],
     seconds: Annotated[float, typer.Option(min=1, help="Of training, for each.")] = 60.0,
@@ -194,14 +193,13 @@ def _load(spec: Path, overrides: list[str], sizes: list[str], torch: bool) -> An
 
 
 def _check(sizes: list[str], torch: bool) -> None:
-    from jaxcorr import bench, torch_reference
+    from jaxcorr import torch_reference
     from jaxcorr.errors import InputError
 
-    unknown = sorted(set(sizes) - set(bench.SIZES))
+    unknown = sorted(set(sizes) - set(SIZES))
     if unknown:
         raise InputError(
-            f"--size: expected some of {', '.join(bench.SIZES)}, got '{unknown[0]}'. "
-            "Check its name."
+            f"--size: expected some of {', '.join(SIZES)}, got '{unknown[0]}'. Check its name."
         )
     if torch:
         torch_reference.load_torch()

@@ -10,12 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
+from jaxcorr.cli_options import JsonOption, RunArgument, RunsOption
+
 AccelOption = Annotated[
     list[float], typer.Option("--accel-mm-s2", help="In place of the file's; repeat the option.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 SUITE_ACCELS_MM_S2 = [500.0, 1500.0, 3000.0, 5000.0]
 

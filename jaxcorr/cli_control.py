@@ -7,20 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
+from jaxcorr.cli_options import JsonOption, RunArgument
 from jaxcorr.errors import InputError
 
 RATES = (100, 1000)
 
 
 def demo_control(
-    run: Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")],
+    run: RunArgument,
     rate: Annotated[int, typer.Option(help="Of the loop, in Hz: 100 or 1000.")] = 100,
     seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Of the loop.")] = 10.0,
     part: Annotated[str, typer.Option(help="G-code file, or a bundled part.")] = "3dbenchy",
     layer: Annotated[int, typer.Option(help="Which, counted from 1.")] = 10,
     warm: Annotated[bool, typer.Option(help="Warm the caches up before each tick.")] = True,
     plot: Annotated[Path | None, typer.Option(help="Draw into this .png, .svg or .pdf.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Predicts in a paced loop along a planned layer, and shows what naive correction would do."""
     from jaxcorr import console, console_control, control, gcode, planner, plots, selection

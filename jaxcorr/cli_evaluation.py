@@ -10,20 +10,19 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
-RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")]
-TracesOption = Annotated[
-    list[str], typer.Option("--traces", help="Use these .mat files instead of the test split.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-SpecArgument = Annotated[Path, typer.Argument(help="Experiment spec, a TOML file.")]
-SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
-]
+from jaxcorr.cli_options import (
+    INTERRUPTED,
+    JsonOption,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    SpecArgument,
+    TracesOption,
+)
+
 EpochsOption = Annotated[
     int | None, typer.Option(min=1, help="In place of the spec's; fewer are quicker.")
 ]
-INTERRUPTED = 130
 
 
 def evaluate(

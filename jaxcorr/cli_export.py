@@ -2,16 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-RunArgument = Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
-TracesOption = Annotated[
-    list[str], typer.Option("--traces", help="Check on these .mat files, not on the test split.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+from jaxcorr.cli_options import JsonOption, RunArgument, RunsOption, TracesOption
 
 
 def export(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jaxcorr.cli_options import JsonOption
 from jaxcorr.spec import Simulate
 
 DEFAULTS = Simulate(parts=("3dbenchy",))
@@ -26,7 +27,6 @@ SquareCorner = Annotated[
 ClassicJerk = Annotated[
     float | None, typer.Option("--classic-jerk-mm-s", help="Corner by classic jerk, x and y.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def plan(

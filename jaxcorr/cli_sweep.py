@@ -11,14 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from jaxcorr.cli_options import INTERRUPTED, JsonOption, RunsOption, SetOption
 from jaxcorr.errors import InputError
-
-SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
-]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-INTERRUPTED = 130
 
 
 def sweep(

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from jaxcorr import model, runs, stream, trainings
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
+from jaxcorr.spec import SIZES
 from jaxcorr.sweep_spec import override
 from jaxcorr.trainings import Follow
 
-SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}  # hidden_size, num_layers
 LOSSES = ("mae", "mse", "hybrid")
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from jaxcorr import files, plots
-from jaxcorr.comparison import SIZES, Cell, Figure, Job, Result
+from jaxcorr.comparison import Cell, Figure, Job, Result
 from jaxcorr.console import number, out, table
+from jaxcorr.spec import SIZES
 from jaxcorr.study import Trial
 from jaxcorr.sweep_spec import Sweep, Value
 

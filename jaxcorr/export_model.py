@@ -74,13 +74,6 @@ class Facts(NamedTuple):
     window: int
 
 
-class Difference(NamedTuple):
-    """How far an exported form is from the predictor."""
-
-    worst_mm: float
-    num_samples: int
-
-
 def plain(spec: Spec, weights: Weights) -> Plain:
     """Takes a model's parameters apart."""
     network = weights.network

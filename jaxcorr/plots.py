@@ -110,43 +110,6 @@ def history(rows: Sequence[Mapping[str, Any]]) -> Any:
     return figure
 
 
-def draw_horizons(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draws R2 and MAE against the horizon, of the network and of the best baseline at each.
-
-    Args:
-        rows: with horizon (samples), r2, mae_mm, baseline (its name), baseline_r2 and
-            baseline_mae_mm; what a row lacks, or has as None, is not drawn.
-        path: .png, .svg or .pdf.
-    Raises:
-        InputError: the ending is none of these, or the folder is not there.
-    """
-    check_paths(path)
-    with style():
-        figure, axes = new_figure(2, 1, 3.6, sharex=True)
-        lines = (("", "network", PALETTE[0], "o-"), ("baseline_", "", PALETTE[1], "s--"))
-        for prefix, label, colour, form in lines:
-            label = label or _baseline_label(rows)
-            for axis, name, scale in ((axes[0], "r2", 1.0), (axes[1], "mae_mm", 1e3)):
-                found = [
-                    (row["horizon"], scale * row[prefix + name])
-                    for row in sorted(rows, key=lambda row: row["horizon"])
-                    if row.get(prefix + name) is not None
-                ]
-                if found:
-                    axis.plot(*zip(*found, strict=True), form, color=colour, ms=3.5, label=label)
-        axes[0].set(ylabel="R²")
-        axes[1].set(ylabel="MAE / µm", xlabel="horizon / samples", ylim=(0, None))
-        axes[1].xaxis.get_major_locator().set_params(integer=True)
-        legend_above(axes[0], 1)
-        save(figure, path)
-
-
-def _baseline_label(rows: Sequence[Mapping[str, Any]]) -> str:
-    """`best baseline`, with the names it goes by over the horizons."""
-    names = dict.fromkeys(str(row["baseline"]) for row in rows if row.get("baseline"))
-    return f"best baseline ({', '.join(names)})" if names else "best baseline"
-
-
 def draw_sweep(
     values: Mapping[str, Sequence[Any]],
     mae_um: Float[ndarray, " trials"],

@@ -24,6 +24,9 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
+# The reference's networks: hidden_size, num_layers.
+SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}
+
 
 class Section(BaseModel):
     """A table of a TOML file: unknown keys are refused, and no value is converted."""

@@ -20,8 +20,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.experiment import Experiment
 from jaxcorr.runs import Run
 from jaxcorr.sweep_spec import Sweep, override
-
-Follow = Callable[[Experiment, Iterator[train.Event]], train.Finished]
+from jaxcorr.trainings import Follow
 
 
 def work(

@@ -72,24 +72,6 @@ def test_several_files_of_one_figure_are_laid_out_alike(tmp_path):
     assert first == second
 
 
-def test_horizons_show_the_network_and_the_best_baseline(tmp_path, figures):
-    rows = [
-        {"horizon": h, "r2": 1 - 0.01 * (h + 2), "mae_mm": 0.002 + 0.001 * h}
-        | {"baseline": "physics" if h else "mean", "baseline_r2": None if h == 1 else 0.5}
-        | {"baseline_mae_mm": 0.009}
-        for h in (1, 0, -1)
-    ]
-    plots.draw_horizons(rows, tmp_path / "horizons.png")
-    r2, mae = figures[0].axes
-    assert np.allclose(r2.lines[0].get_xydata(), [[-1, 0.99], [0, 0.98], [1, 0.97]])
-    assert np.allclose(r2.lines[1].get_xydata(), [[-1, 0.5], [0, 0.5]])
-    assert np.allclose(mae.lines[0].get_xydata(), [[-1, 1.0], [0, 2.0], [1, 3.0]])
-    assert np.allclose(mae.lines[1].get_ydata(), 9.0)
-    labels = [text.get_text() for text in r2.get_legend().get_texts()]
-    assert labels == ["network", "best baseline (physics, mean)"]
-    assert "samples" in mae.get_xlabel()
-
-
 @pytest.mark.parametrize("name", ["curves.gif", "none/curves.png"])
 def test_other_endings_and_folders_are_refused(tmp_path, name):
     with pytest.raises(InputError, match=r"expected a file ending in \.png, \.svg, \.pdf"):

@@ -106,7 +106,6 @@ LEVELS = (
         "figures_motion",
         "report_run",
         "ceiling",
-        "sweep",
     ),
     (
         "figures_compensation",
@@ -119,7 +118,7 @@ LEVELS = (
         "evaluation",
     ),
     ("trainings", "versus", "horizons", "crossval", "figures_horizons"),
-    ("comparison",),
+    ("comparison", "sweep"),
     (
         "console_compensation",
         "console_control",
@@ -130,6 +129,7 @@ LEVELS = (
         "console_bench",
         "console_export",
     ),
+    ("cli_options",),
     (
         "cli_compensation",
         "cli_control",
