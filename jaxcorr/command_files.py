@@ -16,10 +16,10 @@ from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.drive import REST_S, Command, Layer
+from jaxcorr.units import unit_of
 
 STRUCT = "commands"
 SIGN = "command = reference + correction; error = actual - reference (mm)"
-UNITS = {"time": "s", "x": "mm", "y": "mm", "vx": "mm/s", "vy": "mm/s"}
 FILE_RATE_HZ = 1000.0
 
 
@@ -57,12 +57,8 @@ def write(
     with files.write_whole(paths[1]) as partial, partial.open("wb") as file:
         arrays: dict[str, Any] = {**table, **kept}
         np.savez_compressed(file, **arrays)
-    head = ",".join(f"{name}_{_unit(name)}" for name in table)
+    head = ",".join(f"{name}_{unit_of(name)}".replace("/", "_") for name in table)
     with files.write_whole(paths[2]) as partial:
         rows = np.column_stack(list(table.values()))
         np.savetxt(partial, rows, "%.6f", ",", header=head, comments="")
     return paths
-
-
-def _unit(name: str) -> str:
-    return UNITS[name.split("_")[0]].replace("/", "_")

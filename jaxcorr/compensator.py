@@ -29,8 +29,8 @@ from jaxcorr.errors import InputError
 from jaxcorr.gate import Gate
 from jaxcorr.knot_inverse import KnotInverse
 from jaxcorr.model import Carry, Weights
-from jaxcorr.safety import MOST
 from jaxcorr.spec import Spec
+from jaxcorr.units import MOST
 
 SHARE = 0.7  # of a block's duration, after which no further step begins
 GOOD_ENOUGH = 0.5  # of the uncompensated error, where the clock stops the solver

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import export_model
+from jaxcorr import export_model, units
 from jaxcorr.errors import InputError
 from jaxcorr.export_model import Facts, Plain
 from jaxcorr.spec import Model
@@ -48,7 +48,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
         is_kinematic=options.inputs == "kinematic",
         num_periods=len(options.phase_periods_mm),
         norm_epsilon=export_model.NORM_EPSILON,
-        most=export_model.MOST,
+        most=units.MOST,
         number=number,
         numbers=numbers,
     )
@@ -57,7 +57,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
 
 def write_example(path: Path, facts: Facts) -> None:
     """Writes a program that streams CSV through step.c beside it, or times its step."""
-    text = export_model.render("stream_csv.c.j2", facts=facts, most=export_model.MOST)
+    text = export_model.render("stream_csv.c.j2", facts=facts, most=units.MOST)
     path.write_text(text, encoding="utf-8")
 
 

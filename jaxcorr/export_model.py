@@ -14,11 +14,11 @@ from numpy import ndarray
 from jaxcorr.model import Weights
 from jaxcorr.normalize import Scale
 from jaxcorr.spec import Spec
+from jaxcorr.units import unit_of
 from jaxcorr.windows import Samples
 
 SIGN = "error = actual - reference"
 NORM_EPSILON = 1e-6  # of Flax's LayerNorm
-MOST = 1e6  # mm or mm/s; beyond it no printer comes, and float32 arithmetic would overflow
 
 
 class Dense(NamedTuple):
@@ -99,26 +99,13 @@ def facts(run_id: str, spec: Spec) -> Facts:
     return Facts(
         run=run_id,
         features=data.features,
-        feature_units=tuple(map(unit, data.features)),
+        feature_units=tuple(map(unit_of, data.features)),
         targets=data.targets,
-        target_units=tuple(map(unit, data.targets)),
+        target_units=tuple(map(unit_of, data.targets)),
         horizon=data.horizon,
         sample_rate_hz=data.sample_rate_hz,
         window=data.window,
     )
-
-
-def unit(name: str) -> str:
-    """The unit of a trace's field: x_ref is mm, vx_cmd mm/s, ax_ref mm/s2, jx_ref mm/s3."""
-    if name == "time":
-        return "s"
-    if name == "error_direction":
-        return "rad"
-    if name.startswith(("is_", "layer_num")):
-        return "1"
-    orders = {"v": "mm/s", "a": "mm/s2", "j": "mm/s3"}
-    is_derivative = name.endswith(("_ref", "_cmd", "_mag")) and name[0] in orders
-    return orders[name[0]] if is_derivative else "mm"
 
 
 def horizon_text(horizon: int) -> str:

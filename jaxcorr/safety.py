@@ -27,15 +27,14 @@ from numpy.typing import ArrayLike
 from jaxcorr.errors import InputError
 from jaxcorr.ranges import Axis, Ranges, find_axes
 from jaxcorr.spec import Spec
+from jaxcorr.units import MOST, unit_of
 
 FAR = 4.0
 MARGIN_MM = 10.0
-MOST = 1e6  # mm, mm/s: float32 arithmetic would overflow beyond, and spoil the state for good
 ENDER3_V2_MM = (220.0, 220.0, 250.0)
 MODES = ("strict", "hold")
 # A float32 of the tables differs from the float64 of a caller; of a feature's range and absolute.
 ROUNDING = (1e-3, 1e-3)
-UNITS = {"v": "mm/s", "a": "mm/s2", "j": "mm/s3"}  # by first letter; positions are mm
 # Exact types: a bool is an int and an array has a truth value, but neither is a number here.
 NUMBERS = frozenset(
     {float, int, np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64}
@@ -183,7 +182,7 @@ class Guard:
         return None
 
     def _say_far(self, i: int, value: float) -> str:
-        name, unit = self._names[i], UNITS.get(self._names[i][0], "mm")
+        name, unit = self._names[i], unit_of(self._names[i])
         low, high = self._far_low[i], self._far_high[i]
         if high == MOST:
             why = "no printer comes near"

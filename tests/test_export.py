@@ -17,7 +17,6 @@ from jaxcorr import (
     export,
     export_c,
     export_matlab,
-    export_model,
     export_onnx,
     model,
     predict,
@@ -265,28 +264,6 @@ def test_command_finds_runs_and_prints_a_table_or_json(run_cli, trained, tmp_pat
     code, _, err = run_cli("export", "nothing", "--runs", folder)
     assert code == 2
     assert "expected one run, got none" in err
-
-
-@pytest.mark.parametrize(
-    ("name", "unit"),
-    [
-        ("x_ref", "mm"),
-        ("vz_ref", "mm/s"),
-        ("x_cmd", "mm"),
-        ("vx_cmd", "mm/s"),
-        ("lag_x", "mm"),
-        ("v_mag_ref", "mm/s"),
-        ("ay_ref", "mm/s2"),
-        ("jx_ref", "mm/s3"),
-        ("jerk_mag", "mm/s3"),
-        ("error_y", "mm"),
-        ("jitter_x", "mm"),
-        ("error_direction", "rad"),
-        ("is_travel", "1"),
-    ],
-)
-def test_units_follow_from_names(name, unit):
-    assert export_model.unit(name) == unit
 
 
 def test_an_independent_converter_agrees(loaded, trained, tmp_path):

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "jaxcorr"
 # A module imports only from the rows above its own. The rows follow the data flow.
 LEVELS = (
     ("errors",),
-    ("files", "spool", "spec", "ranges", "status", "words", "arcs", "limits", "slicers"),
+    ("files", "spool", "spec", "ranges", "status", "units", "words", "arcs", "limits", "slicers"),
     ("trace", "machine", "safety", "selection", "locks", "rendezvous", "sweep_spec"),
     (
         "gcode",
