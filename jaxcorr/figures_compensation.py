@@ -44,9 +44,10 @@ def draw_paths(trial: Trial, remedies: Sequence[str], path: Path) -> None:
             axis.set(xlabel="x / mm", ylabel="y / mm")
         figure.colorbar(dots, ax=axes[0], label="|error| / µm", aspect=15)
         _draw_stretch(axes[1], trial, errors)
-        for axis in axes.flat:
+        for axis in axes[0]:
             # A box of a fixed size: one that shrinks to the data would push labels off the page.
             axis.set_aspect("equal", adjustable="datalim")
+        for axis in axes.flat:
             axis.locator_params(nbins=5)
         plots.save(figure, path)
 
@@ -64,10 +65,10 @@ def _draw_stretch(axes: np.ndarray, trial: Trial, errors: dict[str, np.ndarray])
         axis.plot(*reference[rows].T, color=REFERENCE, lw=2.0)
         axis.plot(*(reference + factor * error)[rows].T, color=plots.PALETTE[1], lw=0.9)
         axis.set(xlabel="x / mm", ylabel="y / mm")
-        axis.set_title(f"around {trial.driven.time_s[worst]:.2f} s, error x {factor:g}")
+        axis.set_title(f"around {trial.driven.time_s[worst]:.2f} s, error × {factor:g}")
     low, high = _limits([reference[rows] + factor * error[rows] for error in errors.values()])
     for axis in axes:
-        axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
 
 
 def _limits(points: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,48 @@
+"""The picture of a compensation: what is drawn is what was driven, to one scale."""
+
+import warnings
+
+import numpy as np
+import pytest
+from test_contour import plan_of
+from test_trial import FRICTIONLESS, SHORT
+
+from jaxcorr import drive, figures_compensation, plots, trial
+from jaxcorr.plant import PlantOptions
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory):
+    plan = plan_of(tmp_path_factory.mktemp("plan"), *SHORT)
+    plants = trial.printers(PlantOptions(), ["nominal"])
+    shifted = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
+    layout = trial.Layout("part/layer01", 3000.0, 3)
+    return trial.run(plan, layout, FRICTIONLESS, plants, shifted)
+
+
+@pytest.fixture
+def axes(tried, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(plots, "save", lambda figure, _: kept.append(figure))
+    with warnings.catch_warnings(action="error"):
+        figures_compensation.draw_paths(tried, ["flat"], tmp_path / "layer.png")
+        kept[0].draw_without_rendering()
+    return kept[0].axes
+
+
+def test_titles_give_the_rms_of_what_was_driven(tried, axes):
+    for axis, name in zip(axes[:2], [trial.NONE, "flat"], strict=True):
+        error_um = 1e3 * np.hypot(*tried.driven.error_mm[:, tried.lanes[name]].T)
+        assert axis.get_title() == f"{name}: RMS {np.sqrt(np.mean(error_um**2)):.1f} µm"
+        assert np.allclose(axis.collections[0].get_array(), error_um)
+
+
+def test_both_stretches_hold_the_largest_error_to_one_scale(tried, axes):
+    left, right = axes[2:4]
+    assert left.get_xlim() == right.get_xlim()
+    assert left.get_ylim() == right.get_ylim()
+    assert np.ptp(left.get_xlim()) == pytest.approx(np.ptp(left.get_ylim()))
+    factor = float(left.get_title().split("×")[1])
+    reference, path = (line.get_xydata() for line in left.lines)
+    largest = np.hypot(*tried.driven.error_mm[:, tried.lanes[trial.NONE]].T).max()
+    assert np.hypot(*(path - reference).T).max() == pytest.approx(factor * largest)
