@@ -27,6 +27,7 @@ from jaxcorr import (
     export_stablehlo,
     files,
     model_card,
+    octave,
     predict,
 )
 from jaxcorr.errors import InputError
@@ -97,7 +98,7 @@ def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
     facts, plain = export_model.facts(run_id, spec), export_model.plain(spec, weights)
     onnxruntime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
     jax_here = f"jax {jax.__version__} on the CPU"
-    compiler, octave = export_c.find_compiler(), export_matlab.find_octave()
+    compiler, program = export_c.find_compiler(), octave.find()
     return {
         "step.onnx": Form(
             lambda path: export_onnx.write_step(path, spec, plain, facts),
@@ -124,10 +125,8 @@ def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
         ),
         "weights.mat": Form(
             lambda path: export_matlab.write_weights(path, spec.model, plain, facts),
-            export_matlab.stream if octave else None,
-            export_matlab.version(octave)
-            if octave
-            else "not run here: no GNU Octave, or no matlab/",
+            export_matlab.stream if program else None,
+            octave.version(program) if program else "not run here: no GNU Octave, or no matlab/",
             tolerance_mm=MATLAB_TOLERANCE_MM,
         ),
         export_c.EXAMPLE: Form(

@@ -4,7 +4,6 @@ Values are the model's float32 ones. The module also runs the stream where there
 knows no run folder.
 """
 
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -16,13 +15,12 @@ import scipy.io
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from jaxcorr import export_model
+from jaxcorr import export_model, octave
 from jaxcorr.errors import InputError
 from jaxcorr.export_model import Facts, Plain
 from jaxcorr.spec import Model
 from jaxcorr.windows import Samples
 
-SOURCES = Path(__file__).parent.parent / "matlab"  # there in a checkout, not in a wheel
 TIMEOUT_S = 1800
 
 STREAM = """
@@ -76,38 +74,29 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
     scipy.io.savemat(path, {"model": content}, do_compression=True)
 
 
-def find_octave() -> str | None:
-    """GNU Octave, where it and the .m files are there."""
-    program = shutil.which("octave-cli") or shutil.which("octave")
-    return program if (SOURCES / "predict_error.m").is_file() else None
-
-
-def version(program: str) -> str:
-    """The first line of what Octave says of itself."""
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return (done.stdout or program).splitlines()[0]
-
-
 def stream(path: Path, samples: Samples) -> Float64[ndarray, "rows k"]:
     """Streams every trace through predict_error under Octave.
 
     Raises:
         InputError: Octave ends with an error.
     """
-    program = find_octave()
-    assert program is not None, "find_octave() comes first"
+    program = octave.find()
+    assert program is not None, "octave.find() comes first"
     with tempfile.TemporaryDirectory() as folder:
         given, errors = Path(folder) / "samples.mat", Path(folder) / "errors.mat"
         ends = samples.first_row[1:]
         scipy.io.savemat(given, {"traces": _cell(np.split(_double(samples.features), ends))})
         code = STREAM.format(weights=path.absolute(), samples=given, errors=errors)
-        command = [program, "--norc", "--no-gui", "--path", str(SOURCES), "--eval", code]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            octave.command(program, code),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
         if done.returncode:
             raise InputError(
-                f"{path}: expected Octave to stream it, got '{done.stderr.strip()[:300]}'. Mend "
+                f"{path}: expected Octave to stream it, got '{octave.said(done.stderr)}'. Mend "
                 "Octave, or take it off the PATH to export without this check."
             )
         return scipy.io.loadmat(errors)["errors"]

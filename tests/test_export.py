@@ -16,9 +16,9 @@ from jaxcorr import (
     cli,
     export,
     export_c,
-    export_matlab,
     export_onnx,
     model,
+    octave,
     predict,
     stream,
 )
@@ -105,7 +105,7 @@ def test_every_file_is_there_signed_and_checked(made, trained):
         assert entry["num_bytes"] == len(content)
     checked = {"step.onnx", "window.onnx", "step.stablehlo", "unroll.stablehlo"}
     checked |= {"step.c"} if export_c.find_compiler() else set()
-    checked |= {"weights.mat"} if export_matlab.find_octave() else set()
+    checked |= {"weights.mat"} if octave.find() else set()
     window = trained.spec.data.window
     for name in FILES - {"model_card.md"}:
         entry = manifest["files"][name]

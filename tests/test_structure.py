@@ -11,7 +11,19 @@ PACKAGE = Path(__file__).parent.parent / "jaxcorr"
 # A module imports only from the rows above its own. The rows follow the data flow.
 LEVELS = (
     ("errors",),
-    ("files", "spool", "spec", "ranges", "status", "units", "words", "arcs", "limits", "slicers"),
+    (
+        "files",
+        "octave",
+        "spool",
+        "spec",
+        "ranges",
+        "status",
+        "units",
+        "words",
+        "arcs",
+        "limits",
+        "slicers",
+    ),
     ("trace", "machine", "safety", "selection", "locks", "rendezvous", "sweep_spec"),
     (
         "gcode",
@@ -106,6 +118,7 @@ LEVELS = (
         "figures_motion",
         "report_run",
         "ceiling",
+        "pairing",
     ),
     (
         "figures_compensation",
