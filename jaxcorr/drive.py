@@ -15,16 +15,14 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import correction
-from jaxcorr.disturbance import floor_noise, microstep, timer_lateness
+from jaxcorr.disturbance import microstep
 from jaxcorr.planner import Plan, sample_plan
 from jaxcorr.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
-from jaxcorr.simulate import SimulateOptions
+from jaxcorr.simulate import SimulateOptions, draw_noise
 
 REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
 KNOT_RATE_HZ = 100.0
-TAIL_S = (
-    0.1  # of rest that knots cover: without it the last ones are wild, as nothing tells on them
-)
+TAIL_S = 0.1  # of rest that knots cover: nothing would tell on the last ones, and they ran wild
 JUDGE_RATE_HZ = 1000.0
 BLOCK = 2000  # plant samples per call; layers of all lengths share one compiled function
 
@@ -131,8 +129,7 @@ def drive(
         seed: of jitter and floor.
     """
     every = round(layer.rate_hz / JUDGE_RATE_HZ)
-    late_s, floor_mm = _random(len(layer.time_s), layer.rate_hz, options, seed)
-    micro_mm = options.microstep_um / 1000.0 if "microstep" in options.sources else 0.0
+    late_s, floor_mm = draw_noise(seed, len(layer.time_s), options, layer.rate_hz)
     scale = float("friction" in options.sources)
     steps = [discretize(plant) for plant in plants]
     stacked = [np.stack(arrays, axis=-2) for arrays in zip(*(s[:3] for s in steps), strict=True)]
@@ -145,7 +142,7 @@ def drive(
         state = initial_state(jax.numpy.zeros((len(commands), 2)))
         for first in range(0, len(layer.time_s) - 1, BLOCK):
             rows = np.minimum(np.arange(first, first + BLOCK + 1), len(layer.time_s) - 1)
-            u, v = _motors(commands, rows, late_s, micro_mm)
+            u, v = _motors(commands, rows, late_s, options.microstep_mm)
             mean_v = mean_velocity(u, layer.rate_hz)
             states, state = respond(matrices, state, v, mean_v, scale, every=every)
             error = np.asarray(states.error_mm)
@@ -166,14 +163,3 @@ def _motors(
     velocity = np.stack([command.velocity_mm_s[rows] for command in commands], axis=1)
     micro, slope = microstep(position, micro_mm) if micro_mm else (0.0, 0.0)
     return position + micro - velocity * late_s[rows, None], velocity * (1.0 + slope)
-
-
-def _random(
-    num_samples: int, rate_hz: float, options: SimulateOptions, seed: int
-) -> tuple[Float[ndarray, "T 2"], Float[ndarray, "T 2"]]:
-    """Lateness in s and floor in mm of a whole layer; zero where the source is off."""
-    for_jitter, for_floor = np.random.default_rng(seed).spawn(2)
-    cycles = options.jitter_cycles if "jitter" in options.sources else 0.0
-    rms_mm = options.floor_um / 1000.0 if "floor" in options.sources else 0.0
-    late_s = timer_lateness(for_jitter, num_samples, cycles)
-    return late_s, floor_noise(for_floor, num_samples, rms_mm, options.floor_hz, rate_hz)

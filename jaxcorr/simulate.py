@@ -95,6 +95,11 @@ class SimulateOptions:
             )
 
     @property
+    def microstep_mm(self) -> float:
+        """Amplitude of each of its two periods; zero where the source is off."""
+        return self.microstep_um / 1000.0 if "microstep" in self.sources else 0.0
+
+    @property
     def every(self) -> int:
         """Plant samples per sample of the trace."""
         return round(self.plant.rate_hz / self.rate_hz)
@@ -178,13 +183,11 @@ def simulate_jobs(
     for first in range(0, len(jobs), BATCH):
         batch = jobs[first : first + BATCH]
         plans = [plan_layer(program, job.layer - 1, job.plan) for job in batch]
-        randoms = [
-            _Randoms.of(plan, job, options, part) for plan, job in zip(plans, batch, strict=True)
-        ]
+        randoms = [_draw(plan, job, options, part) for plan, job in zip(plans, batch, strict=True)]
         elastic = _run(plans, randoms, options)
         for job, plan, random, error in zip(batch, plans, randoms, elastic, strict=True):
             fields = _fields(plan, job, random, error, options)
-            yield Simulated(job, fields, _params(job, options, part, program.slicer))
+            yield Simulated(job, fields, params_of(job, options, part, program.slicer))
 
 
 def rms_by_source(fields: Mapping[str, ndarray]) -> dict[str, float]:
@@ -205,20 +208,32 @@ class _Randoms(NamedTuple):
     probe_mm: Float[ndarray, "T 2"]
     probe_mm_s: Float[ndarray, "T 2"]
 
-    @classmethod
-    def of(cls, plan: Plan, job: Job, options: SimulateOptions, part: str) -> "_Randoms":
-        words = [_seed(job, options), zlib.crc32(part.encode()), job.layer]
-        words += [round(1000 * (v or 0)) for v in (job.plan.accel_mm_s2, job.plan.velocity_mm_s)]
-        for_jitter, for_floor = np.random.default_rng(words).spawn(2)
-        num_samples = _num_samples(plan, options)
-        n = (num_samples - 1) * options.every + 1
-        cycles = options.jitter_cycles if "jitter" in options.sources else 0.0
-        floor_mm = options.floor_um / 1000.0 if "floor" in options.sources else 0.0
-        return cls(
-            timer_lateness(for_jitter, n, cycles),
-            floor_noise(for_floor, n, floor_mm, options.floor_hz, options.plant.rate_hz),
-            *_probe(num_samples, job, options, part),
-        )
+
+def draw_noise(
+    words: int | Sequence[int], num_samples: int, options: SimulateOptions, rate_hz: float
+) -> tuple[Float[ndarray, "T 2"], Float[ndarray, "T 2"]]:
+    """Lateness of the step pulses in s and floor in mm; zero where the source is off.
+
+    Args:
+        words: seed; the same give the same.
+        num_samples: T, at the plant's rate.
+        options: which sources are on, and how large.
+        rate_hz: of the plant.
+    """
+    for_jitter, for_floor = np.random.default_rng(words).spawn(2)
+    cycles = options.jitter_cycles if "jitter" in options.sources else 0.0
+    rms_mm = options.floor_um / 1000.0 if "floor" in options.sources else 0.0
+    late_s = timer_lateness(for_jitter, num_samples, cycles)
+    return late_s, floor_noise(for_floor, num_samples, rms_mm, options.floor_hz, rate_hz)
+
+
+def _draw(plan: Plan, job: Job, options: SimulateOptions, part: str) -> _Randoms:
+    words = [_seed(job, options), zlib.crc32(part.encode()), job.layer]
+    words += [round(1000 * (v or 0)) for v in (job.plan.accel_mm_s2, job.plan.velocity_mm_s)]
+    num_samples = _num_samples(plan, options)
+    length = (num_samples - 1) * options.every + 1
+    noise = draw_noise(words, length, options, options.plant.rate_hz)
+    return _Randoms(*noise, *_probe(num_samples, job, options, part))
 
 
 def _probe(
@@ -282,7 +297,7 @@ def _commands(
     v = at.velocity_mm_s[:, :2] + random.probe_mm_s[rows]
     step_v, step_u = sample_velocity_steps(plan, time)
     late = random.late_s[rows]
-    micro, slope = microstep(r, _microstep_mm(options))
+    micro, slope = microstep(r, options.microstep_mm)
     position = np.stack([step_u[:, :2], r, r, r + micro, r + micro - v * late], axis=1)
     micro_v = v * (1.0 + slope)
     return position, np.stack([step_v[:, :2], v, v, micro_v, micro_v], axis=1)
@@ -343,7 +358,7 @@ def _per_source(
 ) -> dict[str, Float[ndarray, "N 2"]]:
     """What each source adds, in the order of SOURCES; zero where it is off."""
     keep = slice(None, None, options.every)
-    micro = microstep(r, _microstep_mm(options))[0]
+    micro = microstep(r, options.microstep_mm)[0]
     late = -v * random.late_s[keep]
     steps, linear, rubbed, stepped, jittered = elastic.transpose(1, 0, 2)
     added = (
@@ -357,16 +372,12 @@ def _per_source(
     return {s: part * (s in options.sources) for s, part in zip(SOURCES, added, strict=True)}
 
 
-def _microstep_mm(options: SimulateOptions) -> float:
-    return options.microstep_um / 1000.0 if "microstep" in options.sources else 0.0
-
-
 def _axes(pattern: str, values: ndarray) -> dict[str, ndarray]:
     """Columns of (N, 2 or 3) values by axis name."""
     return {pattern.format(axis): values[:, i] for i, axis in enumerate("xyz"[: values.shape[1]])}
 
 
-def _params(job: Job, options: SimulateOptions, part: str, slicer: str) -> dict[str, Any]:
+def params_of(job: Job, options: SimulateOptions, part: str, slicer: str) -> dict[str, Any]:
     """How a trace was made, nested, without None (NaN stands for "as in the file")."""
     plan = {k: np.nan if v is None else v for k, v in dataclasses.asdict(job.plan).items()}
     return {
