@@ -5,6 +5,8 @@ kept when it was made in the same way, so that an interrupted run goes on where 
 """
 
 import hashlib
+import math
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 from jaxcorr import gcode, trace
 from jaxcorr.errors import InputError
 from jaxcorr.selection import Layers, folder_name, select_layers
-from jaxcorr.simulate import Job, SimulateOptions, rms_by_source, simulate_jobs
+from jaxcorr.simulate import Job, SimulateOptions, params_of, rms_by_source, simulate_jobs
 
 # What a printer of this class shows with its disturbances on; outside of it look at the options.
 PLAUSIBLE_RMS_UM = (20.0, 500.0)
@@ -50,18 +52,18 @@ def collect(
             another way.
     """
     program = gcode.read(path)
-    layers = select_layers(selection, program.num_layers)
-    jobs = options.jobs(layers)
-    folder = out / folder_name(part, selection)
-    source = hashlib.sha256(path.read_bytes()).hexdigest()
-    files = {job: folder / file_name(job, options) for job in jobs}
+    files = files_of(program, part, selection, options, out)
+    jobs = list(files)
+    content = path.read_bytes()
+    source = hashlib.sha256(content).hexdigest()
+    origin = {"gcode": path.name, "gcode_checksum": float(zlib.adler32(content))}
     marks = {job: _fingerprint(part, source, job, options) for job in jobs}
 
     done = [job for job in jobs if files[job].exists()]
     for job in done:
         there = trace.read(files[job])
-        mark = there.params.get("fingerprint", marks[job])  # other simulators write none
-        if mark != marks[job]:
+        params = params_of(job, options, part, program.slicer)
+        if not _is_made_so(there, params | origin, marks[job]):
             raise InputError(
                 f"{files[job]}: expected a file made with these options and this G-code, got one "
                 "made otherwise. Delete the folder, or choose another."
@@ -74,6 +76,15 @@ def collect(
         trace.write(file, result.fields, params)
         made = trace.Trace(file, part, result.fields, params)
         yield _collected(made, result.job, True, len(jobs), options)
+
+
+def files_of(
+    program: gcode.Program, part: str, selection: Layers, options: SimulateOptions, out: Path
+) -> dict[Job, Path]:
+    """Where each trace of the chosen layers goes, in the order in which they are made."""
+    folder = out / folder_name(part, selection)
+    jobs = options.jobs(select_layers(selection, program.num_layers))
+    return {job: folder / file_name(job, options) for job in jobs}
 
 
 def file_name(job: Job, options: SimulateOptions) -> str:
@@ -105,6 +116,21 @@ def _collected(
     trace.check(made, options.rate_hz)
     rms = rms_by_source(made.fields)
     return Collected(made.path, job.layer, made.num_samples, rms, is_new, total)
+
+
+def _is_made_so(there: trace.Trace, params: dict[str, Any], mark: str) -> bool:
+    """Whether a file has this fingerprint; or, of another simulator, params as these."""
+    if "fingerprint" in there.params:
+        return there.params["fingerprint"] == mark
+    both = params.keys() & there.params.keys() - {"simulator"}
+    return all(_is_same(params[name], there.params[name]) for name in both)
+
+
+def _is_same(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, dict):
+        return isinstance(theirs, dict) and all(_is_same(ours[k], theirs.get(k)) for k in ours)
+    is_nan = isinstance(ours, float) and math.isnan(ours)
+    return isinstance(theirs, float) and math.isnan(theirs) if is_nan else bool(ours == theirs)
 
 
 def _fingerprint(part: str, source: str, job: Job, options: SimulateOptions) -> str:

@@ -1,6 +1,7 @@
 """Folders of traces: what is written, what is kept, what is refused."""
 
 import dataclasses
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from jaxcorr import trace, windows
 from jaxcorr.collect import collect, file_name, judge
 from jaxcorr.errors import InputError
 from jaxcorr.planner import PlanOptions
+from jaxcorr.plant import PlantOptions
 from jaxcorr.simulate import Job, SimulateOptions
 
 GCODE = "\n".join(
@@ -67,6 +69,24 @@ def test_files_made_in_another_way_are_refused(tmp_path, wedge):
         list(collect("wedge", wedge, 2, other, tmp_path))
     wedge.write_text(GCODE.replace("X80", "X81"))
     with pytest.raises(InputError, match=r"made otherwise\. Delete the folder, or choose another"):
+        list(collect("wedge", wedge, 2, OPTIONS, tmp_path))
+
+
+def test_files_of_another_simulator_are_judged_by_their_params(tmp_path, wedge):
+    (made,) = collect("wedge", wedge, 2, OPTIONS, tmp_path)
+    there = trace.read(made.path)
+    checksum = zlib.adler32(wedge.read_bytes())
+    params = dict(there.params) | {"simulator": "other", "gcode_checksum": checksum}
+    del params["fingerprint"]
+    trace.write(made.path, there.fields, params)
+    assert [f.is_new for f in collect("wedge", wedge, 2, OPTIONS, tmp_path)] == [False]
+    ground = dataclasses.replace(OPTIONS, plant=PlantOptions(damping="ground"))
+    slow = dataclasses.replace(OPTIONS, plan=PlanOptions(velocity_mm_s=20.0))
+    for other in (ground, slow, dataclasses.replace(OPTIONS, seed=4)):
+        with pytest.raises(InputError, match="expected a file made with these options"):
+            list(collect("wedge", wedge, 2, other, tmp_path))
+    wedge.write_text(GCODE.replace("X80", "X81"))
+    with pytest.raises(InputError, match="expected a file made with these options"):
         list(collect("wedge", wedge, 2, OPTIONS, tmp_path))
 
 
