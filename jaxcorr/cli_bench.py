@@ -7,22 +7,33 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr.cli_options import JsonOption, SetOption, SpecArgument
-from jaxcorr.spec import SIZES
+from jaxcorr.cli_options import (
+    JsonOption,
+    PartOption,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    SpecArgument,
+    complete_spec,
+    make_app,
+)
 
-app = typer.Typer(no_args_is_help=True, help="Measures speed and memory on this machine.")
+app = make_app("bench", "Measures speed and memory on this machine.")
 
-SpecOption = Annotated[Path, typer.Option("--spec", help="The spec that trains and predicts.")]
+SpecOption = Annotated[
+    Path,
+    typer.Option("--spec", help="The spec that trains and predicts.", autocompletion=complete_spec),
+]
 TracesOption = Annotated[
     list[str], typer.Option("--traces", metavar="GLOB", help="Train on these .mat files.")
 ]
 SizesOption = Annotated[
-    list[str], typer.Option("--size", help="small, medium or large; repeat the option.")
+    list[str],
+    typer.Option("--size", help="small, medium or large; repeat the option. All if left out."),
 ]
 TorchOption = Annotated[bool, typer.Option(help="Compare with PyTorch.")]
 
 DEFAULT_SPEC = Path("specs/medium_hybrid.toml")
-DEFAULT_SIZES = list(SIZES)
 MOST_DRIFT_MM = 1e-5
 DEFAULT_LAYERS = [40, 200, 2000]
 
@@ -35,7 +46,7 @@ def train(
     seconds: Annotated[float, typer.Option(min=0, help="Of PyTorch's training; 0: none.")] = 60.0,
     turn_seconds: Annotated[float, typer.Option(min=0.01, help="Of a loop's turn.")] = 3.0,
     turns: Annotated[int, typer.Option(min=1, help="Of each loop.")] = 3,
-    sizes: SizesOption = DEFAULT_SIZES,
+    sizes: SizesOption = [],
     torch: TorchOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,11 +54,12 @@ def train(
     from jaxcorr import bench, console, console_bench, experiment
     from jaxcorr.runs import Run
 
-    checked = _load(spec, _with_traces(overrides, traces), sizes, torch)
+    chosen = _sizes(sizes)
+    checked = _load(spec, _with_traces(overrides, traces), torch)
     data = experiment.load_data(checked.data)
     result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec)}
     result["throughput"] = []
-    for size in sizes:
+    for size in chosen:
         console.err.print(f"timing {size}")
         result["throughput"].append(
             bench.throughput(checked, data, size, turn_seconds, turns, torch)
@@ -66,18 +78,19 @@ def step(
     spec: SpecOption = DEFAULT_SPEC,
     overrides: SetOption = [],
     calls: Annotated[int, typer.Option(min=1, help="Of the predictor, back to back.")] = 20_000,
-    sizes: SizesOption = DEFAULT_SIZES,
+    sizes: SizesOption = [],
     torch: TorchOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Measures the latency of one prediction, back to back and paced at 100 Hz and 1 kHz."""
-    from jaxcorr import bench, bench_latency, console, console_bench
+    from jaxcorr import bench, bench_latency, console, console_bench, torch_reference
     from jaxcorr import spec as specs
 
-    checked = specs.load(spec, overrides)
-    _check(sizes, torch)
+    checked, chosen = specs.load(spec, overrides), _sizes(sizes)
+    if torch:
+        torch_reference.load_torch()
     result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec), "latency": []}
-    for size in sizes:
+    for size in chosen:
         console.err.print(f"timing {size}")
         result["latency"].append(bench_latency.measure(checked, size, calls, torch))
     _show(result, as_json, console_bench.show_latency)
@@ -118,7 +131,7 @@ def against_torch(
     from jaxcorr import bench, bench_contest, console, console_bench
 
     overrides = _with_traces(overrides, traces)
-    _load(spec, overrides, [], True)
+    _load(spec, overrides, True)
     result: dict[str, Any] = {"machine": bench.describe(), "spec": str(spec)}
     with tempfile.TemporaryDirectory() as folder:
         result |= bench_contest.against_torch(
@@ -150,8 +163,8 @@ def data(
 
 @app.command()
 def compensate(
-    run: Annotated[str, typer.Argument(help="Run folder, id, unique start of one, or latest.")],
-    part: Annotated[str, typer.Option(help="G-code file, or a bundled part.")] = "3dbenchy",
+    run: RunArgument,
+    part: PartOption = "3dbenchy",
     layer: Annotated[int, typer.Option(min=1, help="Counted from 1.")] = 21,
     accel_mm_s2: Annotated[
         list[float], typer.Option(help="In place of the file's; repeat the option.")
@@ -159,7 +172,7 @@ def compensate(
     lookahead_ms: Annotated[float, typer.Option(help="Of the plan, ahead of a block.")] = 300.0,
     block_ms: Annotated[float, typer.Option(help="Sent at a time.")] = 100.0,
     times: Annotated[int, typer.Option(min=1, help="The layer by block.")] = 5,
-    runs: Annotated[Path, typer.Option("--runs", help="Folder of run folders.")] = Path("runs"),
+    runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Measures compensation: a layer offline, and by block against the block's own duration."""
@@ -180,29 +193,30 @@ def compensate(
     _show(result, as_json, console_bench.show_compensation)
 
 
-def _load(spec: Path, overrides: list[str], sizes: list[str], torch: bool) -> Any:
+def _load(spec: Path, overrides: list[str], torch: bool) -> Any:
     """The checked spec, its traces made; nothing is measured where something is missing."""
-    from jaxcorr import session
+    from jaxcorr import session, torch_reference
     from jaxcorr import spec as specs
 
     checked = specs.load(spec, overrides)
-    _check(sizes, torch)
+    if torch:
+        torch_reference.load_torch()
     # Seconds of compiling are of interest here, so they are spent.
     session.prepare(checked, is_cached=False)
     return checked
 
 
-def _check(sizes: list[str], torch: bool) -> None:
-    from jaxcorr import torch_reference
+def _sizes(sizes: list[str]) -> list[str]:
+    """The chosen sizes, all where none is named; loading them takes pydantic, so it comes late."""
     from jaxcorr.errors import InputError
+    from jaxcorr.spec import SIZES
 
     unknown = sorted(set(sizes) - set(SIZES))
     if unknown:
         raise InputError(
             f"--size: expected some of {', '.join(SIZES)}, got '{unknown[0]}'. Check its name."
         )
-    if torch:
-        torch_reference.load_torch()
+    return sizes or list(SIZES)
 
 
 def _with_traces(overrides: list[str], traces: list[str]) -> list[str]:

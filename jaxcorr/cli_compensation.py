@@ -4,13 +4,13 @@ Arguments in, results out. Heavy modules load inside the commands that use them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from jaxcorr.cli_options import JsonOption, RunArgument, RunsOption
+from jaxcorr.cli_options import JsonOption, PartArgument, RunArgument, RunsOption
 
 AccelOption = Annotated[
     list[float], typer.Option("--accel-mm-s2", help="In place of the file's; repeat the option.")
@@ -21,7 +21,7 @@ SUITE_ACCELS_MM_S2 = [500.0, 1500.0, 3000.0, 5000.0]
 
 def compensate(
     run: RunArgument,
-    part: Annotated[str, typer.Argument(help="G-code file, or the name of a bundled part.")],
+    part: PartArgument,
     layers: Annotated[
         str | None,
         typer.Option(help="sampled:N, all, a number or 3,7,12; the held-out ones if left out."),
@@ -38,38 +38,24 @@ def compensate(
     as_json: JsonOption = False,
 ) -> None:
     """Finds better commands for layers and judges them, beside rivals, on the simulated printer."""
-    from jaxcorr import (
-        console,
-        console_compensation,
-        learned,
-        plant_map,
-        stream,
-        trial,
-        trial_cases,
-    )
-    from jaxcorr import runs as run_folders
     from jaxcorr.errors import InputError
 
     if plot and out is None:
         raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
-    found = run_folders.find(run, runs)
-    loaded = stream.load_weights(found)
-    network = learned.load_map(loaded)
-    cases = trial_cases.cases_of_part(found, part, layers, accel_mm_s2 or [None])
-    rows: list[trial.Row] = []
-    lags: list[learned.Lags] = []
-    printer = trial_cases.printer_of(loaded.spec)
-    trust = learned.load_gate(loaded)
-    own = learned.remedies_of(network, trust) | learned.streaming(loaded, trust)
-    own |= learned.pieces(network, printer) if pieces else {}
-    aware = {plant_map.SOLVED: plant_map.remedy(printer)}
-    for case, tried in trial_cases.run_cases(cases, printer, [trial.NOMINAL], own, aware):
+    start = _start(run, runs, part)
+    from jaxcorr import console, console_compensation, learned, plant_map, trial, trial_cases
+
+    cases = trial_cases.cases_of_part(start.found, part, layers, accel_mm_s2 or [None])
+    own = start.own | (learned.pieces(start.network, start.printer) if pieces else {})
+    aware = {plant_map.SOLVED: plant_map.remedy(start.printer)}
+
+    def follow(case: Any, tried: Any) -> None:
         console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion")
-        rows += tried.rows
-        lags.append(learned.lags(network, tried))
         if out is not None:
-            _write_layer(out, case, tried, found.id, plot)
-    _finish(rows, lags, out, as_json, console_compensation.show_trials)
+            _write_layer(out, case, tried, start.found.id, plot)
+
+    tried = trial_cases.run_cases(cases, start.printer, [trial.NOMINAL], own, aware)
+    _finish(start, tried, follow, out, as_json, console_compensation.show_trials)
 
 
 def compensate_suite(
@@ -84,33 +70,42 @@ def compensate_suite(
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
-    from jaxcorr import (
-        console,
-        console_compensation,
-        learned,
-        plant_map,
-        stream,
-        trial,
-        trial_cases,
-    )
+    start = _start(run, runs)
+    from jaxcorr import console, console_compensation, plant_map, trial_cases
+
+    cases = trial_cases.cases_held_out(start.found, accel_mm_s2)
+    names = trial_cases.check_printers(start.printer, printers)
+    aware = {plant_map.SOLVED: plant_map.remedy(start.printer)} if bound else {}
+
+    def follow(case: Any, tried: Any) -> None:
+        console.err.print(f"{case.file_stem}: {len(tried.rows)} trials")
+
+    tried = trial_cases.run_cases(cases, start.printer, names, start.own, aware)
+    _finish(start, tried, follow, out, as_json, console_compensation.show_suite)
+
+
+class _Start(NamedTuple):
+    """What both commands begin with: a run, its maps, and the printer that it learned from."""
+
+    found: Any
+    network: Any
+    own: dict[str, Any]  # the run's own remedies
+    printer: Any
+
+
+def _start(run: str, runs: Path, part: str | None = None) -> _Start:
     from jaxcorr import runs as run_folders
+    from jaxcorr import selection
 
     found = run_folders.find(run, runs)
+    if part is not None:
+        selection.find_part(part)
+    from jaxcorr import learned, stream, trial_cases
+
     loaded = stream.load_weights(found)
-    network = learned.load_map(loaded)
-    trust = learned.load_gate(loaded)
+    network, trust = learned.load_map(loaded), learned.load_gate(loaded)
     own = learned.remedies_of(network, trust) | learned.streaming(loaded, trust)
-    cases = trial_cases.cases_held_out(found, accel_mm_s2)
-    rows: list[trial.Row] = []
-    lags: list[learned.Lags] = []
-    options = trial_cases.printer_of(loaded.spec)
-    names = trial_cases.check_printers(options, printers)
-    aware = {plant_map.SOLVED: plant_map.remedy(options)} if bound else {}
-    for case, tried in trial_cases.run_cases(cases, options, names, own, aware):
-        console.err.print(f"{case.file_stem}: {len(tried.rows)} trials")
-        rows += tried.rows
-        lags.append(learned.lags(network, tried))
-    _finish(rows, lags, out, as_json, console_compensation.show_suite)
+    return _Start(found, network, own, trial_cases.printer_of(loaded.spec))
 
 
 def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -> None:
@@ -125,10 +120,20 @@ def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -
 
 
 def _finish(
-    rows: Sequence[Any], lags: Sequence[Any], out: Path | None, as_json: bool, show_fn: Any
+    start: _Start,
+    trials: Iterable[Any],
+    follow_fn: Callable[[Any, Any], None],
+    out: Path | None,
+    as_json: bool,
+    show_fn: Any,
 ) -> None:
     from jaxcorr import console_compensation, files, learned, verdicts
 
+    rows, lags = [], []
+    for case, tried in trials:
+        follow_fn(case, tried)
+        rows += tried.rows
+        lags.append(learned.lags(start.network, tried))
     goals = verdicts.judge_goals(rows, learned.SOLVED)
     accuracies = learned.accuracies(lags)
     result = {

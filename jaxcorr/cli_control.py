@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr.cli_options import JsonOption, RunArgument
+from jaxcorr.cli_options import JsonOption, PartOption, RunArgument, RunsOption
 from jaxcorr.errors import InputError
 
 RATES = (100, 1000)
@@ -17,35 +17,39 @@ def demo_control(
     run: RunArgument,
     rate: Annotated[int, typer.Option(help="Of the loop, in Hz: 100 or 1000.")] = 100,
     seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Of the loop.")] = 10.0,
-    part: Annotated[str, typer.Option(help="G-code file, or a bundled part.")] = "3dbenchy",
+    part: PartOption = "3dbenchy",
     layer: Annotated[int, typer.Option(help="Which, counted from 1.")] = 10,
     warm: Annotated[bool, typer.Option(help="Warm the caches up before each tick.")] = True,
     plot: Annotated[Path | None, typer.Option(help="Draw into this .png, .svg or .pdf.")] = None,
+    runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Predicts in a paced loop along a planned layer, and shows what naive correction would do."""
-    from jaxcorr import console, console_control, control, gcode, planner, plots, selection
-    from jaxcorr.predictor import Predictor
-    from jaxcorr.simulate import SimulateOptions
+    from jaxcorr import gcode, planner, selection
+    from jaxcorr import runs as run_folders
 
     if rate not in RATES:
         raise InputError(
             f"--rate: expected {' or '.join(map(str, RATES))} Hz, got {rate}. Choose one of them."
         )
-    if plot is not None:
-        plots.check_paths(plot)
+    found_run = run_folders.find(run, runs)
     path, note = selection.find_part(part)
     program = gcode.read(path)
     selection.select_layers(layer, program.num_layers)
     plan = planner.plan_layer(program, layer - 1)
-    own = Predictor.load(run)
+    from jaxcorr import console, console_control, control, plots, trial_cases
+    from jaxcorr.predictor import Predictor
+
+    if plot is not None:
+        plots.check_paths(plot)
+    own = Predictor.load(found_run.path)
     control.check_model(own)
     # A demonstration goes on where a sample is refused, and says so.
-    fast = Predictor.load(run, rate_hz=rate, mode="hold")
+    fast = Predictor.load(found_run.path, rate_hz=rate, mode="hold")
     console.err.print(f"{note}, layer {layer}; {seconds:g} s at {rate} Hz")
     ticks = control.run_loop(fast, plan, rate, seconds, warm)
     loop, status = control.summarize_loop(ticks), fast.status
-    found = control.subtract(own, plan, SimulateOptions(), seed=0)
+    found = control.subtract(own, plan, trial_cases.printer_of(own.spec), seed=0)
     if plot is not None:
         from jaxcorr import plots_control
 

@@ -36,11 +36,12 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run on its test split, as streaming delivers it, with metrics.json and a report."""
-    from jaxcorr import console, console_evaluation, evaluation, predictions
-    from jaxcorr import report as reports
     from jaxcorr import runs as run_folders
 
     found = run_folders.find(run, runs)
+    from jaxcorr import console, console_evaluation, evaluation, predictions
+    from jaxcorr import report as reports
+
     done = evaluation.evaluate_run(found, traces)
     if not done.loaded.is_finished:
         console.err.print(
@@ -62,19 +63,18 @@ def evaluate(
 
 
 def compare(
-    run_a: Annotated[str, typer.Argument(metavar="A", help="Run folder, id or latest.")],
-    run_b: Annotated[str, typer.Argument(metavar="B", help="The other run.")],
-    traces: Annotated[
-        list[str], typer.Option("--traces", help="Judge both on these .mat files.")
-    ] = [],
+    run_a: RunArgument,
+    run_b: RunArgument,
+    traces: TracesOption = [],
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Says whether two runs differ beyond chance on the same test traces."""
-    from jaxcorr import console_evaluation, versus
     from jaxcorr import runs as run_folders
 
     a, b = (run_folders.find(text, runs) for text in (run_a, run_b))
+    from jaxcorr import console_evaluation, versus
+
     found = versus.compare(a, b, traces)
     if as_json:
         print(json.dumps(found))
@@ -96,10 +96,11 @@ def crossval(
 
     Started again, it goes on where it was stopped.
     """
-    from jaxcorr import console_evaluation
+    loaded, changes = _load(spec, overrides, epochs)
+    from jaxcorr import console_evaluation, session
     from jaxcorr import crossval as crossvals
 
-    loaded, changes = _prepare(spec, overrides, epochs)
+    session.prepare(loaded)
     name = loaded.train.name or spec.stem
     folds = crossvals.plan_folds(loaded.data, by)
     jobs = [[*changes, *crossvals.changes(fold, name)] for fold in folds]
@@ -125,12 +126,13 @@ def horizons(
 
     Started again, it goes on where it was stopped.
     """
-    from jaxcorr import console, console_evaluation, figures_horizons
+    loaded, changes = _load(spec, overrides, epochs)
+    from jaxcorr import console, console_evaluation, figures_horizons, session
     from jaxcorr import horizons as horizon_plans
 
-    loaded, changes = _prepare(spec, overrides, epochs)
-    name = loaded.train.name or spec.stem
     planned = horizon_plans.plan(first, last)
+    session.prepare(loaded)
+    name = loaded.train.name or spec.stem
     # The newest sample first, then ever further away: an early end leaves what matters most.
     planned.sort(key=lambda horizon: (abs(horizon), horizon))
     folder = runs / "horizons"
@@ -145,15 +147,12 @@ def horizons(
         console.out.print(f"drawn: {', '.join(map(str, paths))}")
 
 
-def _prepare(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, list[str]]:
-    """The spec with its changes, and its traces made."""
-    from jaxcorr import session
+def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, list[str]]:
+    """The spec with its changes, and these."""
     from jaxcorr import spec as specs
 
     changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
-    loaded = specs.load(path, changes)
-    session.prepare(loaded)
-    return loaded, changes
+    return specs.load(path, changes), changes
 
 
 def _train_all(path: Path, jobs: list[list[str]], folder: Path, with_ceiling: bool) -> list[Any]:

@@ -13,10 +13,11 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Writes a run's model as ONNX, StableHLO, C and for MATLAB, each checked on whole traces."""
-    from jaxcorr import console, console_export, experiment, export, stream
     from jaxcorr import runs as run_folders
 
     found = run_folders.find(run, runs)
+    from jaxcorr import console, console_export, experiment, export, stream
+
     loaded = stream.load_weights(found)
     if not loaded.is_finished:
         console.err.print(f"training has not ended; using its best epoch, {loaded.best_epoch}")

@@ -7,10 +7,32 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr.cli_options import JsonOption
-from jaxcorr.spec import Simulate
+from jaxcorr.cli_options import JsonOption, PartArgument, complete_part
 
-DEFAULTS = Simulate(parts=("3dbenchy",))
+
+class _Default:
+    """A default that only spec.py knows, looked up when it is used or shown.
+
+    Importing spec.py takes longer than all of the help.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self) -> Any:
+        from jaxcorr.spec import Simulate
+
+        return Simulate.model_fields[self._name].default
+
+    def __str__(self) -> str:
+        value = self()
+        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _default(name: str) -> Any:
+    """As the value that it becomes, for the type of the option."""
+    return _Default(name)
+
 
 Accel = Annotated[
     float | None, typer.Option("--accel-mm-s2", help="Acceleration in place of the file's.")
@@ -30,7 +52,7 @@ ClassicJerk = Annotated[
 
 
 def plan(
-    part: Annotated[str, typer.Argument(help="G-code file, or the name of a bundled part.")],
+    part: PartArgument,
     layer: Annotated[int | None, typer.Option(help="One layer alone, counted from 1.")] = None,
     junction_deviation_mm: JunctionDeviation = None,
     square_corner_velocity_mm_s: SquareCorner = None,
@@ -73,7 +95,10 @@ def plan(
 
 
 def simulate(
-    parts: Annotated[list[str], typer.Argument(help="G-code files, or names of bundled parts.")],
+    parts: Annotated[
+        list[str],
+        typer.Argument(help="G-code files, or bundled parts.", autocompletion=complete_part),
+    ],
     layers: Annotated[str, typer.Option(help="sampled:N, all, a number or 3,7,12.")] = "sampled:5",
     out: Annotated[
         Path, typer.Option(help="Where data_simulation_<part>_<layers>/ goes.")
@@ -95,38 +120,42 @@ def simulate(
     ] = [],
     mass_kg: Annotated[
         tuple[float, float], typer.Option(help="Moving mass, x and y.", metavar="X Y")
-    ] = DEFAULTS.mass_kg,
+    ] = _default("mass_kg"),
     stiffness_n_m: Annotated[
         tuple[float, float], typer.Option(help="Belt stiffness, x and y.", metavar="X Y")
-    ] = DEFAULTS.stiffness_n_m,
+    ] = _default("stiffness_n_m"),
     damping_ns_m: Annotated[
         tuple[float, float], typer.Option(help="Damping, x and y.", metavar="X Y")
-    ] = DEFAULTS.damping_ns_m,
+    ] = _default("damping_ns_m"),
     friction_n: Annotated[
         tuple[float, float], typer.Option(help="Friction force, x and y.", metavar="X Y")
-    ] = DEFAULTS.friction_n,
+    ] = _default("friction_n"),
     damping: Annotated[
         str, typer.Option(help="Damping of head against: relative | ground.")
-    ] = DEFAULTS.damping,
+    ] = _default("damping"),
     off: Annotated[
         list[str], typer.Option(help="Switch a source of error off; repeat the option.")
     ] = [],
-    microstep_um: Annotated[
-        float, typer.Option(help="Amplitude of each period.")
-    ] = DEFAULTS.microstep_um,
-    jitter_cycles: Annotated[
-        float, typer.Option(help="Half range, 72 MHz cycles.")
-    ] = DEFAULTS.jitter_cycles,
-    floor_um: Annotated[
-        float, typer.Option(help="RMS of the disturbance per axis.")
-    ] = DEFAULTS.floor_um,
+    microstep_um: Annotated[float, typer.Option(help="Amplitude of each period.")] = _default(
+        "microstep_um"
+    ),
+    jitter_cycles: Annotated[float, typer.Option(help="Half range, 72 MHz cycles.")] = _default(
+        "jitter_cycles"
+    ),
+    floor_um: Annotated[float, typer.Option(help="RMS of the disturbance per axis.")] = _default(
+        "floor_um"
+    ),
     rate_hz: Annotated[float, typer.Option(help="Rate of the traces.")] = 100.0,
     plant_rate_hz: Annotated[float, typer.Option(help="Rate of the integration.")] = 2000.0,
-    seed: Annotated[int, typer.Option(help="Of the random sources.")] = DEFAULTS.seed,
+    seed: Annotated[int, typer.Option(help="Of the random sources.")] = _default("seed"),
     plot: Annotated[Path | None, typer.Option(help="Draw the first layer into this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Makes traces from G-code: firmware plan, elastic axes, error by source, .mat files."""
+    from jaxcorr import selection
+
+    for name in parts:
+        selection.find_part(name)
     from jaxcorr.planner import PlanOptions
     from jaxcorr.plant import PlantOptions
     from jaxcorr.simulate import SimulateOptions, sources_without

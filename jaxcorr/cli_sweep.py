@@ -11,21 +11,32 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr.cli_options import INTERRUPTED, JsonOption, RunsOption, SetOption
+from jaxcorr.cli_options import (
+    INTERRUPTED,
+    JsonOption,
+    RunsOption,
+    SetOption,
+    SpecArgument,
+    complete_spec,
+)
 from jaxcorr.errors import InputError
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="Sweep spec, a TOML file.")],
+    spec: Annotated[
+        Path, typer.Argument(help="Sweep spec, a TOML file.", autocompletion=complete_spec)
+    ],
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Searches a space of specs; started again, or on more machines, it goes on together."""
-    from jaxcorr import console_sweep, session, study, sweep_spec
+    from jaxcorr import session, sweep_spec
     from jaxcorr import spec as specs
 
     loaded = sweep_spec.load(spec)
+    from jaxcorr import console_sweep, study
+
     folder = runs / "sweeps" / loaded.name
     session.prepare(specs.load(loaded.base))
     study.open_study(loaded, folder)
@@ -47,9 +58,7 @@ def sweep(
 
 
 def table(
-    spec: Annotated[Path, typer.Argument(help="Spec that all trainings share.")] = Path(
-        "specs/medium_hybrid.toml"
-    ),
+    spec: SpecArgument = Path("specs/medium_hybrid.toml"),
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each cell.")] = 3,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the spec's.")] = None,
     losses: Annotated[str, typer.Option(help="Some of mae, mse, hybrid.")] = "mae,mse,hybrid",
@@ -61,12 +70,15 @@ def table(
     as_json: JsonOption = False,
 ) -> None:
     """Trains each loss with each size and seed, and shows whether the hybrid loss helps."""
-    from jaxcorr import comparison, console_sweep, session, train
+    from jaxcorr import session
     from jaxcorr import spec as specs
 
-    jobs = comparison.plan_jobs(_split(losses), _split(sizes), seeds)
     changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
-    session.prepare(specs.load(spec, changes))
+    loaded = specs.load(spec, changes)
+    from jaxcorr import comparison, console_sweep, train
+
+    jobs = comparison.plan_jobs(_split(losses), _split(sizes), seeds)
+    session.prepare(loaded)
     folder, stop_requested = runs / "table", session.catch_interrupt()
     results = []
     try:

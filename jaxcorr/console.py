@@ -1,22 +1,24 @@
 """What a person sees in the terminal: progress, tables and verdicts, made with rich.
 
-Progress goes to stderr, results to stdout. The module formats what others computed.
+Progress goes to stderr, results to stdout. The module formats what others computed, and loads none
+of them: a list of runs should not wait for jax.
 """
 
 import math
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from jaxcorr import inspection, overview
-from jaxcorr.collect import Collected
-from jaxcorr.train import Begun, Dispatched, EpochDone, Event, Finished
+if TYPE_CHECKING:
+    from jaxcorr import inspection, overview
+    from jaxcorr.collect import Collected
+    from jaxcorr.train import Begun, EpochDone, Event, Finished
 
 # A pipe or a file has no width of its own; tables there should not be folded to a terminal's.
 PIPE_WIDTH = 160
@@ -37,7 +39,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     return made
 
 
-def follow_training(events: Iterable[Event], epochs: int, samples_per_dispatch: int) -> Finished:
+def follow_training(
+    events: "Iterable[Event]", epochs: int, samples_per_dispatch: int
+) -> "Finished":
     """Shows a training as it goes; returns how it ended.
 
     Args:
@@ -45,6 +49,8 @@ def follow_training(events: Iterable[Event], epochs: int, samples_per_dispatch: 
         epochs: at most this many.
         samples_per_dispatch: targets that one dispatch learns from, for the rate.
     """
+    from jaxcorr.train import Begun, Dispatched, EpochDone, Finished
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -76,7 +82,7 @@ def follow_training(events: Iterable[Event], epochs: int, samples_per_dispatch: 
     raise AssertionError("a training ends with Finished")
 
 
-def _say_begun(event: Begun) -> None:
+def _say_begun(event: "Begun") -> None:
     for name in event.skipped:
         err.print(f"[yellow]checkpoint {name} is damaged; going on from the one before[/yellow]")
     verb = f"resuming after epoch {event.epoch}" if event.epoch else "training"
@@ -90,7 +96,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _epoch_line(event: EpochDone, epochs: int) -> str:
+def _epoch_line(event: "EpochDone", epochs: int) -> str:
     record = event.record
     text = (
         f"epoch {record['epoch']:>3}/{epochs}  train loss {record['train_loss']:.4f}  "
@@ -106,7 +112,7 @@ def number(value: float | None, digits: int) -> str:
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
-def show_inspection(rows: Sequence[inspection.Row]) -> None:
+def show_inspection(rows: "Sequence[inspection.Row]") -> None:
     """Prints a row a trace file, then the problems, then the verdict on all of them."""
     columns = (
         "file",
@@ -129,7 +135,7 @@ def show_inspection(rows: Sequence[inspection.Row]) -> None:
     out.print(f"[bold]{good} files can be trained on, {total:,} samples[/bold]")
 
 
-def _inspection_row(row: inspection.Row) -> list[str]:
+def _inspection_row(row: "inspection.Row") -> list[str]:
     name = "/".join(Path(row.path).parts[-2:])
     if row.num_samples is None:
         return [name, *("",) * 8, "[red]unreadable[/red]"]
@@ -150,7 +156,7 @@ def _inspection_row(row: inspection.Row) -> list[str]:
     ]
 
 
-def show_runs(rows: Sequence[overview.Row]) -> None:
+def show_runs(rows: "Sequence[overview.Row]") -> None:
     """Prints a row a run."""
     columns = ("run", "state", "age", "epochs", "val MAE um", "test MAE um", "test R2")
     body = [
@@ -189,7 +195,7 @@ def show_plan(result: dict[str, Any], first_layer: int) -> None:
         out.print(f"unknown commands, passed over: {escape(listed)}")
 
 
-def follow_collection(made: Iterable[Collected], part: str) -> list[Collected]:
+def follow_collection(made: "Iterable[Collected]", part: str) -> "list[Collected]":
     """Shows a simulation as it goes; returns its files."""
     files: list[Collected] = []
     columns = (
@@ -209,7 +215,7 @@ def follow_collection(made: Iterable[Collected], part: str) -> list[Collected]:
     return files
 
 
-def show_collection(files: Sequence[Collected], seconds: float, problems: Sequence[str]) -> None:
+def show_collection(files: "Sequence[Collected]", seconds: float, problems: Sequence[str]) -> None:
     """Prints a row a folder: layers, samples, RMS by source; then the verdict."""
     folders: dict[Path, list[Collected]] = {}
     for file in files:
@@ -233,7 +239,7 @@ def show_collection(files: Sequence[Collected], seconds: float, problems: Sequen
     out.print(f"[bold]data quality: {verdict}[/bold]")
 
 
-def _joint_rms(files: Sequence[Collected], source: str) -> float:
+def _joint_rms(files: "Sequence[Collected]", source: str) -> float:
     """RMS over the samples of several files."""
     power = sum(file.num_samples * file.rms_um[source] ** 2 for file in files)
     return math.sqrt(power / sum(file.num_samples for file in files))

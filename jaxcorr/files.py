@@ -19,6 +19,11 @@ def write_whole(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        # A full disk names no file, and nobody asked for the temporary one.
+        if error.filename in (None, partial, str(partial)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         # Whatever went wrong with the folder is the block's own error, not this one's.
         with contextlib.suppress(OSError):

@@ -14,11 +14,12 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jaxcorr import spec as specs
 from jaxcorr.errors import InputError
-from jaxcorr.spec import Spec
+
+if TYPE_CHECKING:
+    from jaxcorr.spec import Spec
 
 LATEST = "latest"
 RESOLVED = {"spec", "split", "fingerprint", "num_inputs"}  # what a run needs of resolved.json
@@ -87,8 +88,10 @@ class Run:
             )
         return content
 
-    def spec(self) -> Spec:
+    def spec(self) -> "Spec":
         """The run's spec with every default as it was when the run began."""
+        from jaxcorr import spec as specs  # a list of runs, or of their names, needs no validation
+
         return specs.from_table(self.resolved()["spec"], f"{self.path}/resolved.json")
 
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -45,6 +46,20 @@ def trained(layers, tmp_path_factory):
     begun = oscillator.begin(layers, tmp_path_factory.mktemp("trained"))
     oscillator.fit(begun)
     return begun
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs `jaxcorr ARGV` in this process; returns exit code, stdout and stderr."""
+    from jaxcorr import cli
+
+    def run(*argv):
+        monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, argv)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from jaxcorr import (
     bench_contest,
     bench_latency,
     bench_parts,
-    cli,
     dataset,
     export_c,
     latency,
@@ -135,24 +134,18 @@ def test_missing_torch_is_one_line(monkeypatch):
         torch_reference.load_torch()
 
 
-def test_unknown_size_is_refused(capsys, monkeypatch, toy_file):
-    arguments = ["bench", "step", "--no-torch", "--size", "huge", "--spec", str(toy_file)]
-    monkeypatch.setattr(sys, "argv", ["jaxcorr", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
-    assert "--size: expected some of small, medium, large, got 'huge'." in capsys.readouterr().err
+def test_unknown_size_is_refused(run, toy_file):
+    code, _, err = run("bench", "step", "--no-torch", "--size", "huge", "--spec", toy_file)
+    assert code == 2
+    assert "--size: expected some of small, medium, large, got 'huge'." in err
 
 
 @pytest.mark.parametrize("is_json", [True, False])
-def test_command_prints_rates(capsys, monkeypatch, toy_file, is_json):
-    arguments = ["bench", "train", "--no-torch", "--size", "small", "--spec", str(toy_file)]
+def test_command_prints_rates(run, toy_file, is_json):
+    arguments = ["bench", "train", "--no-torch", "--size", "small", "--spec", toy_file]
     arguments += ["--turn-seconds", "0.05", "--turns", "1", *["--json"] * is_json]
-    monkeypatch.setattr(sys, "argv", ["jaxcorr", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert not ended.value.code
-    printed = capsys.readouterr().out
+    code, printed, _ = run(*arguments)
+    assert code == 0
     if is_json:
         result = json.loads(printed)
         assert result["machine"]["usable_cores"] >= 1

@@ -3,13 +3,12 @@
 import json
 import shutil
 import signal
-import sys
 
 import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import cli, evaluate, runs
+from jaxcorr import evaluate, runs
 
 
 @pytest.fixture(autouse=True)
@@ -20,22 +19,6 @@ def _tidy(monkeypatch):
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs `jaxcorr ARGV` in this process; returns exit code, stdout and stderr."""
-
-    def run(*argv):
-        monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, argv)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as error:
-            code = error.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -173,14 +156,12 @@ def test_ctrl_c_saves_and_says_how_to_resume(name, server, run, spec, tmp_path):
     assert runs.read_lines(begun.history)[: len(rows)] == rows
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_written_is_one_line(run, tmp_path):
     (tmp_path / "file").write_text("")
-    argv = ["jaxcorr", "simulate", "standard_trajectory", "--layers", "1", "--out"]
-    monkeypatch.setattr(sys, "argv", [*argv, str(tmp_path / "file")])
-    with pytest.raises(SystemExit) as exit_info:
-        cli.main()
-    assert exit_info.value.code == 2
-    last = capsys.readouterr().err.strip().splitlines()[-1]
+    argv = ("simulate", "standard_trajectory", "--layers", "1", "--out", tmp_path / "file")
+    code, _, err = run(*argv)
+    assert code == 2
+    last = err.strip().splitlines()[-1]
     assert "file" in last
     assert "expected a file or folder that can be used, got 'Not a directory'" in last
 

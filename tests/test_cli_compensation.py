@@ -3,14 +3,13 @@
 import csv
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 import scipy.io
 from matplotlib.image import imread
 
-from jaxcorr import cli, command_files, drive, trial_cases
+from jaxcorr import command_files, drive, trial_cases
 from jaxcorr.runs import Run
 
 GCODE = """M83
@@ -25,19 +24,6 @@ G1 X0 Y9 E1
 G1 Z0.4
 G1 X9 Y0 E1
 """
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs `jaxcorr ARGV` in this process; returns exit code, stdout and stderr."""
-
-    def call(*argv):
-        monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, argv)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """The control example: bands that add up, the truth about subtraction, a loop that keeps time."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from jaxcorr import Predictor, cli, control, drive, gcode
+from jaxcorr import Predictor, control, drive, gcode
 from jaxcorr.errors import InputError
 from jaxcorr.planner import plan_layer, sample_plan
 from jaxcorr.simulate import SimulateOptions
@@ -117,32 +116,25 @@ def test_models_of_other_inputs_are_refused(predictor, monkeypatch):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path, trained):
-    def run(*arguments):
-        file = tmp_path / "steps.gcode"
-        file.write_text(GCODE)
-        command = ["jaxcorr", "demo-control", str(trained.run.path), "--part", str(file)]
-        command += ["--layer", "1", "--seconds", "0.1", *arguments]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, capsys.readouterr()
-
-    return run
+def call(run, tmp_path, trained):
+    file = tmp_path / "steps.gcode"
+    file.write_text(GCODE)
+    fixed = ("demo-control", trained.run.path, "--part", file, "--layer", "1", "--seconds", "0.1")
+    return lambda *arguments: run(*fixed, *arguments)
 
 
 def test_command_prints_and_draws(call, tmp_path):
-    code, printed = call("--plot", str(tmp_path / "loop.svg"))
+    code, out, _ = call("--plot", str(tmp_path / "loop.svg"))
     assert code == 0
     for expected in ("deadlines missed", "minus perfect", "A correction has to be solved for."):
-        assert expected in printed.out
-    assert "20 to 30 Hz" in printed.out
+        assert expected in out
+    assert "20 to 30 Hz" in out
     assert (tmp_path / "loop.svg").read_text().count("prediction takes") >= 1
 
 
 def test_command_gives_json(call):
-    code, printed = call("--json", "--rate", "1000", "--no-warm")
-    found = json.loads(printed.out)
+    code, out, _ = call("--json", "--rate", "1000", "--no-warm")
+    found = json.loads(out)
     assert code == 0
     assert found["loop"]["num_ticks"] == 100
     assert found["status"]["has_ranges"]
@@ -159,7 +151,7 @@ def test_command_gives_json(call):
     ],
 )
 def test_bad_arguments_are_one_line(call, arguments, said):
-    code, printed = call(*arguments)
+    code, _, err = call(*arguments)
     assert code == 2
-    assert said in printed.err
-    assert "Traceback" not in printed.err
+    assert said in err
+    assert "Traceback" not in err

@@ -13,7 +13,6 @@ import pytest
 from onnx import helper
 
 from jaxcorr import (
-    cli,
     export,
     export_c,
     export_onnx,
@@ -63,22 +62,6 @@ def made(loaded, trained, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_onnx, "NUM_TIMED", 20)
         return run, export.export(run, loaded, trained.data.test)
-
-
-@pytest.fixture
-def run_cli(capsys, monkeypatch):
-    """Runs `jaxcorr ARGV` in this process; returns exit code, stdout and stderr."""
-
-    def run(*argv):
-        monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, argv)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as error:
-            code = error.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -228,18 +211,18 @@ def test_a_run_that_cannot_be_written_is_one_line(tmp_path, loaded, trained):
 
 
 @pytest.mark.parametrize("name", ["test.npz", "resolved.json", "stats.json", "checkpoints"])
-def test_missing_and_altered_files_are_named(run_cli, trained, tmp_path, name):
+def test_missing_and_altered_files_are_named(run, trained, tmp_path, name):
     folder = tmp_path / "run"
     shutil.copytree(trained.run.path, folder)
     (folder / name).rename(tmp_path / "away")
-    code, out, err = run_cli("export", folder)
+    code, out, err = run("export", folder)
     assert (code, out) == (2, "")
     assert name in err or "expected one run" in err
     assert len(err.splitlines()) == 1
     if name.endswith(("npz", "json")):
         content = (tmp_path / "away").read_bytes()
         (folder / name).write_bytes(content[: len(content) // 2])
-        code, out, err = run_cli("export", folder)
+        code, out, err = run("export", folder)
         assert (code, out) == (2, "")
         assert f"{folder}/{name}" in err
         assert len(err.splitlines()) == 1
@@ -247,21 +230,21 @@ def test_missing_and_altered_files_are_named(run_cli, trained, tmp_path, name):
 
 
 @pytest.mark.usefixtures("quick")
-def test_command_finds_runs_and_prints_a_table_or_json(run_cli, trained, tmp_path):
+def test_command_finds_runs_and_prints_a_table_or_json(run, trained, tmp_path):
     folder = tmp_path / "elsewhere"
     shutil.copytree(trained.run.path, folder / trained.run.id)
-    code, out, _ = run_cli("export", "latest", "--runs", folder, "--json")
+    code, out, _ = run("export", "latest", "--runs", folder, "--json")
     assert code == 0
     found = json.loads(out)
     assert found["run"] == trained.run.id
     assert found["files"]["step.onnx"]["worst_mm"] <= 1e-5
-    code, out, _ = run_cli(
+    code, out, _ = run(
         "export", trained.run.id, "--runs", folder, "--traces", *[trained.spec.data.traces[0]]
     )
     assert code == 0
     assert "compared with the predictor over 1,800 samples of 6 traces" in out
     assert "step.onnx" in out
-    code, _, err = run_cli("export", "nothing", "--runs", folder)
+    code, _, err = run("export", "nothing", "--runs", folder)
     assert code == 2
     assert "expected one run, got none" in err
 

@@ -142,7 +142,6 @@ LEVELS = (
         "console_bench",
         "console_export",
     ),
-    ("cli_options",),
     (
         "cli_compensation",
         "cli_control",
@@ -151,8 +150,11 @@ LEVELS = (
         "cli_evaluation",
         "cli_bench",
         "cli_export",
+        "cli_listing",
+        "cli_training",
     ),
     ("cli",),
+    ("__main__",),
 )
 LEVEL_OF = {name: level for level, row in enumerate(LEVELS) for name in row}
 WITHOUT_JAX = {name for row in LEVELS[:4] for name in row} - {"metrics", "plant", "recurrent"}

@@ -1,0 +1,79 @@
+"""The commands that train one run: `train` and `resume`. Arguments in, a run folder out.
+
+What is wrong with a spec or a run's name is said before jax is loaded, which takes seconds.
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from jaxcorr.cli_options import (
+    INTERRUPTED,
+    JsonOption,
+    RunArgument,
+    RunsOption,
+    SetOption,
+    SpecArgument,
+)
+
+
+def train(
+    spec: SpecArgument,
+    overrides: SetOption = [],
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Trains the experiment of a spec into a new run folder."""
+    from jaxcorr import session
+    from jaxcorr import spec as specs
+
+    session.prepare(specs.load(spec, overrides), is_joined=True)
+    from jaxcorr import experiment
+
+    _fit(experiment.begin(spec, overrides, runs), as_json)
+
+
+def resume(run: RunArgument, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
+    """Goes on with an interrupted training from its last checkpoint."""
+    from jaxcorr import runs as run_folders
+    from jaxcorr import session
+
+    found = run_folders.find(run, runs)
+    from jaxcorr import experiment
+
+    session.start_jax(experiment.with_recorded_devices(found), is_joined=True)
+    _fit(experiment.reopen(found), as_json)
+
+
+def _fit(begun: Any, as_json: bool) -> None:
+    from jaxcorr import console, hosts, session, train
+
+    stop_requested = session.catch_interrupt()
+    events = train.fit(begun.spec, begun.data, begun.run, lambda: bool(stop_requested))
+    try:
+        done = session.follow(begun, events)
+    except train.NonFiniteLoss as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    if done.reason == "interrupted":
+        if hosts.is_writer():
+            again = f"just resume {shlex.quote(str(begun.run.path))}"
+            console.err.print(f"interrupted and saved; go on with: {again}")
+        raise typer.Exit(INTERRUPTED)
+    if not hosts.is_writer():
+        return
+    best = {"best_epoch": done.best_epoch, "best_mae_mm": done.best_mae_mm}
+    result = {"run": str(begun.run.path), "ended_by": done.reason, **best}
+    if as_json:
+        print(json.dumps(result))
+        return
+    best_um = 1e3 * (done.best_mae_mm or 0.0)
+    split = "validation" if begun.data.val.names else "training"
+    console.out.print(
+        f"{begun.run.path}: best epoch {done.best_epoch}, {split} MAE {best_um:.2f} um "
+        f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}"
+    )
