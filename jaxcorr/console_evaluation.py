@@ -16,6 +16,7 @@ GROUPS = {
     "acceleration": "by acceleration",
     "feedrate": "by feedrate",
 }
+MOST_LEFT_OUT = 3  # named; the JSON has them all
 MOST_TRACES = 12  # more would push the verdict off the screen; metrics.json has them all
 
 Found = Mapping[str, Any]
@@ -25,8 +26,8 @@ def show_evaluation(found: Found, run_id: str) -> None:
     """Prints accuracy, uncertainty, rivals, breakdown, latency, and a verdict for each target."""
     test = found["test"]
     out.print(
-        f"[bold]{run_id}[/bold]: test, {test['num_traces']} traces, {test['num_samples']:,} "
-        f"samples, {_horizon(found['horizon'])}"
+        f"[bold]{run_id}[/bold]: test, {test['num_traces']} traces of {test['num_layers']} layers, "
+        f"{test['num_samples']:,} samples, {_horizon(found['horizon'])}"
     )
     _show_accuracy(found)
     _show_uncertainty(found)
@@ -169,10 +170,15 @@ def share(value: float | None) -> str:
 def show_comparison(found: Found) -> None:
     """Prints two runs side by side, and whether they differ."""
     out.print(
-        f"A = [bold]{found['a']}[/bold]\nB = [bold]{found['b']}[/bold]\n"
+        f"A = [bold]{found['a']}[/bold], {_horizon(found['horizon_a'])}\n"
+        f"B = [bold]{found['b']}[/bold], {_horizon(found['horizon_b'])}\n"
         f"{found['num_traces']} traces, {found['num_samples']:,} samples; "
         f"{found['method']}, {found['num_blocks']} blocks"
     )
+    for entry in found["left_out"]:
+        traces, more = entry["traces"][:MOST_LEFT_OUT], len(entry["traces"]) - MOST_LEFT_OUT
+        rest = f" and {more} more" if more > 0 else ""
+        out.print(f"left out, since {entry['reason']}: {', '.join(traces)}{rest}")
     columns = ("", "A", "B", "A - B", "95% interval", "")
     rows = [_comparison_row(name, entry) for name, entry in found["metrics"].items()]
     out.print(table("", columns, rows))

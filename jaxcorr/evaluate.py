@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from jaxcorr import baselines, bootstrap, breakdown, friction, latency, metrics, predict
+from jaxcorr import baselines, bootstrap, breakdown, friction, latency, metrics, predict, windows
 from jaxcorr.baselines import Fitted
 from jaxcorr.bootstrap import Blocks, Paired
 from jaxcorr.errors import InputError
@@ -56,7 +56,7 @@ def assess(
     """Accuracy, its uncertainty, rivals, latency and verdicts of a model on these traces.
 
     Keys of the figures:
-      test        num_traces, num_samples, overall, one entry per axis, percentiles
+      test        num_traces, num_layers, num_samples, overall, one entry per axis, percentiles
       window      overall and per axis, each prediction from a window run from zero, as the
                   reference measures
       horizon, period_us
@@ -85,11 +85,13 @@ def assess(
         )
     streamed = predict.stream(spec, loaded.weights, samples)
     rivals = baselines.predict(fitted, samples) if fitted is not None else {}
-    blocks = bootstrap.cut(samples.first_row, samples.num_rows, rows)
+    layers = list(map(windows.layer_of, samples.names))
+    blocks = bootstrap.cut(samples.first_row, samples.num_rows, rows, layers)
     true = samples.targets[rows]
     found: Found = {
         "test": {
             "num_traces": len(samples.names),
+            "num_layers": len(set(layers)),
             "num_samples": int(rows.sum()),
             **_accuracy(spec, true, streamed[rows]),
             "percentiles": metrics.percentiles(true, streamed[rows]),

@@ -3,12 +3,12 @@
 import errno
 import html.parser
 import os
-import shutil
 from pathlib import Path
 
+import copies
 import pytest
 
-from jaxcorr import evaluate, predict, report, runs, stream
+from jaxcorr import report, runs
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 
@@ -49,13 +49,7 @@ class Page(html.parser.HTMLParser):
 def judged(trained, tmp_path_factory):
     """A copy of the toy run with a name that HTML would read as a tag, evaluated."""
     path = tmp_path_factory.mktemp("a folder") / "a run & <i>"
-    shutil.copytree(trained.run.path, path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
-        loaded = stream.load_weights(Run(path))
-        samples = trained.data.test
-        found = evaluate.evaluate(loaded, samples) | {"best_epoch": loaded.best_epoch}
-    return Run(path), found, samples, predict.stream(loaded.spec, loaded.weights, samples)
+    return copies.judge(trained, path)
 
 
 @pytest.fixture(scope="module")

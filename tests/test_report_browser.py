@@ -6,10 +6,10 @@ import os
 import re
 import shutil
 
+import copies
 import pytest
 
-from jaxcorr import evaluate, predict, report, stream
-from jaxcorr.runs import Run
+from jaxcorr import report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -33,13 +33,7 @@ pytestmark = pytest.mark.skipif(
 def page(trained, tmp_path_factory):
     """The address of the report of the toy run."""
     path = tmp_path_factory.mktemp("browser") / "a run with spaces"
-    shutil.copytree(trained.run.path, path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
-        loaded = stream.load_weights(Run(path))
-        found = evaluate.evaluate(loaded, trained.data.test)
-    predicted = predict.stream(loaded.spec, loaded.weights, trained.data.test)
-    return report.build(Run(path), found, trained.data.test, predicted).as_uri()
+    return report.build(*copies.judge(trained, path)).as_uri()
 
 
 @pytest.fixture(scope="module")

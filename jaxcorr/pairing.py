@@ -1,0 +1,178 @@
+"""The samples on which two runs can both be judged: same traces, same instants, same quantity.
+
+Two runs may differ in inputs, horizon and names of targets. What counts is that the true values
+are equal: lag = actual - command is the error wherever the command is the reference. A trace that
+either run was trained on is left out. The module reads runs; it computes no metric.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr import experiment, predict, predictions, stream, trace, windows
+from jaxcorr.errors import InputError
+from jaxcorr.predictions import Track
+from jaxcorr.runs import Run
+from jaxcorr.spec import Data, axis_of
+
+SAME_MM = 1e-6  # of true values; single precision keeps errors of a printer to 1e-8
+
+
+class LeftOut(NamedTuple):
+    """Traces on which the two runs are not compared, and why."""
+
+    reason: str
+    traces: tuple[str, ...]
+
+
+class Common(NamedTuple):
+    """True and predicted errors (mm) of both runs, traces end to end; an axis a column.
+
+    Attributes:
+        names: of the traces.
+        first_row, num_rows: where each trace lies.
+        true: errors that happened.
+        a, b: what each run predicted for these very instants.
+        left_out: other traces of either run.
+    """
+
+    names: tuple[str, ...]
+    first_row: ndarray
+    num_rows: ndarray
+    true: Float[ndarray, "rows k"]
+    a: Float[ndarray, "rows k"]
+    b: Float[ndarray, "rows k"]
+    left_out: tuple[LeftOut, ...]
+
+
+class _Side(NamedTuple):
+    """A run's answers by trace, its own test traces, and the layers that it has seen."""
+
+    data: Data
+    tracks: Mapping[str, Track]
+    test: frozenset[str]
+    seen: frozenset[str]
+
+
+def pair(a: Run, b: Run, patterns: Sequence[str] = ()) -> Common:
+    """Lines up what two runs predict on their common test traces, or on traces of some patterns.
+
+    Raises:
+        InputError: a run is damaged, they answer for different axes or sampling rates, or no trace
+            is left to compare them on.
+    """
+    ours, theirs = (_answer(run, patterns) for run in (a, b))
+    _check_same(a, b, ours, theirs)
+    shared = [name for name in ours.tracks if name in theirs.tracks]
+    problems = {name: _problem(ours, theirs, name) for name in shared}
+    for side, other, letter in ((ours, theirs, "A"), (theirs, ours, "B")):
+        alone = [name for name in side.tracks if name not in other.tracks]
+        problems |= dict.fromkeys(alone, f"only {letter} tests on them")
+    left_out = _by_reason(problems)
+    kept = [name for name in shared if problems[name] is None]
+    if not kept:
+        raise InputError(
+            f"compare: expected traces on which both runs can be judged, got none of {a.id} and "
+            f"{b.id}: {_spell(left_out)}. Name traces for both with --traces."
+        )
+    pieces = [_line_up(ours.tracks[name], theirs.tracks[name]) for name in kept]
+    true, first, second = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
+    num_rows = np.array([len(piece[0]) for piece in pieces])
+    first_row = np.cumsum(num_rows) - num_rows
+    return Common(tuple(kept), first_row, num_rows, true, first, second, left_out)
+
+
+def _answer(run: Run, patterns: Sequence[str]) -> _Side:
+    loaded = stream.load_weights(run)
+    samples = experiment.test_samples(run, loaded.spec, list(patterns))
+    predicted = predict.stream(loaded.spec, loaded.weights, samples)
+    tracks = predictions.align(samples, predicted, loaded.spec)
+    split = run.resolved()["split"]
+    seen = frozenset(_layer(name) for part in ("train", "val") for name in split.get(part, ()))
+    own = frozenset(split.get("test", ()))
+    return _Side(loaded.spec.data, {track.name: track for track in tracks}, own, seen)
+
+
+def _layer(name: str) -> str:
+    """What a trace shares with all others of the same layer, however many layers were sampled."""
+    part = trace.part_of(Path(name))
+    return f"{part}/{windows.layer_of(name).rpartition('/')[2]}"
+
+
+def _check_same(a: Run, b: Run, ours: _Side, theirs: _Side) -> None:
+    first, second = (sorted(map(axis_of, s.data.targets)) for s in (ours, theirs))
+    pairs = [
+        ("axes", ", ".join(first), ", ".join(second)),
+        ("sampling rate", ours.data.sample_rate_hz, theirs.data.sample_rate_hz),
+    ]
+    for what, one, other in pairs:
+        if one != other:
+            raise InputError(
+                f"compare: expected runs of the same {what}, got {one} in {a.id} and {other} "
+                f"in {b.id}. Compare runs that answer the same question."
+            )
+
+
+def _problem(ours: _Side, theirs: _Side, name: str) -> str | None:
+    """Why two runs cannot be compared on a trace that both have; None where they can."""
+    seen = [letter for letter, side in (("A", ours), ("B", theirs)) if _has_seen(side, name)]
+    if seen:
+        return f"{' and '.join(seen)} trained or validated on their layers"
+    common = _instants(ours.tracks[name], theirs.tracks[name])
+    if not len(common):
+        return "no instant has a prediction of both"
+    first, second = (_true(side.tracks[name], common) for side in (ours, theirs))
+    if np.abs(first - second).max() <= SAME_MM:
+        return None
+    names = [", ".join(side.data.targets) for side in (ours, theirs)]
+    if names[0] != names[1]:
+        return f"{names[0]} and {names[1]} differ there: the command is not the reference"
+    return "their true errors differ: other files of the same name"
+
+
+def _has_seen(side: _Side, name: str) -> bool:
+    # A run may hold out one speed of a layer and train on others: its own split decides.
+    return name not in side.test and _layer(name) in side.seen
+
+
+def _instants(a: Track, b: Track) -> ndarray:
+    """The instants, in samples since the trace began, that both tracks have."""
+    return np.intersect1d(_numbered(a), _numbered(b))
+
+
+def _numbered(track: Track) -> ndarray:
+    return np.round(track.time_s * track.rate_hz).astype(np.int64)
+
+
+def _at(track: Track, values: Float[ndarray, "n k"], instants: ndarray) -> Float[ndarray, "m k"]:
+    """Rows of these instants, columns in the order of their axes' names."""
+    rows = np.searchsorted(_numbered(track), instants)
+    return values[rows][:, np.argsort(track.axes)]
+
+
+def _true(track: Track, instants: ndarray) -> Float[ndarray, "m k"]:
+    return _at(track, track.true_mm, instants)
+
+
+def _line_up(a: Track, b: Track) -> tuple[ndarray, ndarray, ndarray]:
+    """True errors and both predictions at the instants that both have."""
+    common = _instants(a, b)
+    first, second = (_at(track, track.predicted_mm, common) for track in (a, b))
+    return _true(a, common), first, second
+
+
+def _by_reason(problems: Mapping[str, str | None]) -> tuple[LeftOut, ...]:
+    found: dict[str, list[str]] = {}
+    for name, reason in problems.items():
+        if reason is not None:
+            found.setdefault(reason, []).append(name)
+    return tuple(LeftOut(reason, tuple(sorted(names))) for reason, names in found.items())
+
+
+def _spell(left_out: Sequence[LeftOut]) -> str:
+    listed = [f"{len(traces)} left out, since {reason}" for reason, traces in left_out]
+    return "; ".join(listed) or "neither has test traces"

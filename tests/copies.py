@@ -1,0 +1,41 @@
+"""Copies of a finished toy run: with changes in what it holds, or evaluated as for a report."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxcorr import dataset, evaluate, experiment, files, predict, stream
+from jaxcorr.experiment import Experiment
+from jaxcorr.runs import Run
+
+Judged = tuple[Any, ...]
+
+
+def change(
+    run: Run,
+    path: Path,
+    data: dict[str, Any] | None = None,
+    split: dict[str, list[str]] | None = None,
+    **samples: Any,
+) -> Run:
+    """A copy with some keys of its spec's data section, its split or its test samples replaced."""
+    changed = Run(shutil.copytree(run.path, path))
+    resolved = changed.resolved()
+    resolved["spec"]["data"] |= data or {}
+    resolved["split"] |= split or {}
+    files.write_json(changed.path / "resolved.json", resolved)
+    kept = dataset.load_samples(changed.path / experiment.TEST_SAMPLES)
+    dataset.save_samples(changed.path / experiment.TEST_SAMPLES, kept._replace(**samples))
+    return changed
+
+
+def judge(trained: Experiment, path: Path) -> Judged:
+    """A copy, its figures, its test samples and predictions: what `report.build` takes."""
+    run = Run(shutil.copytree(trained.run.path, path))
+    loaded, samples = stream.load_weights(run), trained.data.test
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
+        found = evaluate.evaluate(loaded, samples) | {"best_epoch": loaded.best_epoch}
+    return run, found, samples, predict.stream(loaded.spec, loaded.weights, samples)
