@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from jaxcorr import files, trace
 from jaxcorr.errors import InputError
-from jaxcorr.spec import Data
+from jaxcorr.spec import Data, axis_of
 from jaxcorr.trace import Trace
 from jaxcorr.windows import Samples
 
@@ -115,7 +115,8 @@ def sweep_value(item: Trace, key: str) -> float:
 
 
 def _friction_fields(data: Data) -> list[str]:
-    return [f"friction_{name.removeprefix('error_')}" for name in data.targets]
+    # The sources add up to actual - command, so an error and a lag have the same one.
+    return [f"friction_{axis_of(name)}" for name in data.targets]
 
 
 def _at_target(column: Float[ndarray, " n"], horizon: int, rows: int) -> Float[ndarray, " rows"]:
