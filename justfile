@@ -17,6 +17,10 @@ train *ARGS: _setup
 resume *ARGS: _setup
     @{{bin}}/jaxcorr resume "$@"
 
+# Collect, train, evaluate and export, and say what was made: just pipeline [SPEC] [--set train.epochs=5]
+pipeline *ARGS: _setup
+    @{{bin}}/jaxcorr pipeline "$@"
+
 # Evaluate a run, with a report: just eval runs/<id> [--traces GLOB] [--save-predictions] [--json]
 eval *ARGS: _setup
     @{{bin}}/jaxcorr eval "$@"

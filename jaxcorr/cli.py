@@ -19,6 +19,7 @@ from jaxcorr import (
     cli_evaluation,
     cli_export,
     cli_listing,
+    cli_pipeline,
     cli_simulation,
     cli_sweep,
     cli_training,
@@ -31,6 +32,7 @@ app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts
 # In the order of a first day: a model, what it is worth, what it is good for, where it comes from.
 app.command()(cli_training.train)
 app.command()(cli_training.resume)
+app.command()(cli_pipeline.pipeline)
 app.command(name="runs")(cli_listing.list_runs)
 app.command(name="eval")(cli_evaluation.evaluate)
 app.command()(cli_evaluation.compare)

@@ -7,7 +7,7 @@ was interrupted goes on. The module knows runs; what the changes mean is its cal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from jaxcorr import dataset, evaluation, experiment, runs, train
+from jaxcorr import checkpoint, dataset, evaluation, experiment, runs, stream, train
 from jaxcorr import spec as specs
 from jaxcorr.experiment import Experiment
 from jaxcorr.runs import Run
@@ -41,12 +41,10 @@ def work(
     for changes in jobs:
         spec = specs.load(base, changes)
         known = known or dataset.fingerprint(experiment.load_data(spec.data))
-        run = find(folder, spec, known)
+        run = find(folder, spec, known, spec.train.name or base.stem)
         if run is None or not (run.path / evaluation.METRICS).exists():
-            begun = experiment.reopen(run) if run else experiment.begin(base, [*changes], folder)
-            run = begun.run
-            events = train.fit(begun.spec, begun.data, run, should_stop)
-            if follow(begun, events).reason == "interrupted":
+            run, is_finished = train_on(run, base, changes, folder, follow, should_stop)
+            if not is_finished:
                 return
             evaluation.evaluate_run(run, with_ceiling=with_ceiling)
         yield run
@@ -54,10 +52,37 @@ def work(
             return
 
 
-def find(folder: Path, spec: Spec, fingerprint: dict[str, str]) -> Run | None:
-    """The newest run of this very spec on this very data."""
+def train_on(
+    run: Run | None,
+    base: Path,
+    changes: Sequence[str],
+    folder: Path,
+    follow: Follow,
+    should_stop: Callable[[], bool],
+) -> tuple[Run, bool]:
+    """Trains a run to its end, from its last checkpoint or, without a run, from the beginning.
+
+    Args:
+        run: of the spec, from `find`.
+        base, changes, folder, follow, should_stop: as for `work`.
+    Returns:
+        The run, and False where it was stopped before its end.
+    """
+    begun = experiment.reopen(run) if run else experiment.begin(base, [*changes], folder)
+    events = train.fit(begun.spec, begun.data, begun.run, should_stop)
+    return begun.run, follow(begun, events).reason != "interrupted"
+
+
+def is_trained(run: Run) -> bool:
+    """Whether a training came to its end."""
+    has_checkpoint = bool(checkpoint.steps(run.checkpoints))
+    return has_checkpoint and stream.load_weights(run).is_finished
+
+
+def find(folder: Path, spec: Spec, fingerprint: dict[str, str], name: str) -> Run | None:
+    """The newest run of this very spec on this very data, by its name in run ids."""
     for run in reversed(runs.list_all(folder)):
-        if runs.slug_of(spec.train.name) not in run.id:  # cheaper than to read every spec
+        if runs.slug_of(name) not in run.id:  # cheaper than to read every spec
             continue
         resolved = run.resolved()
         if resolved["fingerprint"] == fingerprint and run.spec() == spec:

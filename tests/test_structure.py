@@ -112,6 +112,7 @@ LEVELS = (
     ),
     (
         "verdicts",
+        "collect_octave",
         "learned",
         "trial_cases",
         "figures_path",
@@ -142,6 +143,8 @@ LEVELS = (
         "console_bench",
         "console_export",
     ),
+    ("workflow",),
+    ("cli_options", "console_pipeline"),
     (
         "cli_compensation",
         "cli_control",
@@ -150,6 +153,7 @@ LEVELS = (
         "cli_evaluation",
         "cli_bench",
         "cli_export",
+        "cli_pipeline",
         "cli_listing",
         "cli_training",
     ),

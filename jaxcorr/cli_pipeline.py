@@ -1,0 +1,176 @@
+"""The command `pipeline`: collect, train, evaluate, export; then what was made and where.
+
+Each stage keeps what it finished, so the same command goes on where it was stopped. Arguments in,
+results out; heavy modules load inside the functions that use them.
+"""
+
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+
+from jaxcorr.cli_options import INTERRUPTED, JsonOption, RunsOption, SetOption, SpecArgument
+
+Simulator = Literal["auto", "octave", "twin"]
+SimulatorOption = Annotated[
+    Simulator,
+    typer.Option(help="matlab/ under GNU Octave, the built-in twin, or Octave where it is there."),
+]
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def pipeline(
+    spec: SpecArgument = Path("specs/medium_hybrid.toml"),
+    overrides: SetOption = [],
+    simulator: SimulatorOption = "auto",
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Runs the complete workflow of a spec: collect, train, evaluate with report, export.
+
+    Started again, it goes on where it was stopped, and repeats nothing that is finished.
+    """
+    from jaxcorr import spec as specs
+
+    loaded = specs.load(spec, overrides)
+    try:
+        with _interruptible() as asked:
+            with _stage(1, "collect", asked):
+                _collect(loaded, simulator)
+            with _stage(2, "train", asked):
+                run = _train(spec, overrides, loaded, runs)
+            with _stage(3, "evaluate", asked):
+                _evaluate(run, as_json)
+            with _stage(4, "export", asked):
+                _export(run)
+            _show(run, loaded, as_json)
+    except KeyboardInterrupt:
+        _stop()
+
+
+def _collect(loaded: Any, simulator: Simulator) -> None:
+    from jaxcorr import collect_octave, console, console_pipeline, experiment, octave, session
+    from jaxcorr.errors import InputError
+
+    program, options = octave.find(), experiment.traces_to_make(loaded.data)
+    if simulator == "octave" and program is None:
+        raise InputError(
+            "--simulator: expected GNU Octave and the folder matlab/, got none. Install it, or use "
+            "--simulator twin."
+        )
+    files = collect_octave.files_by_part(options) if options else {}
+    if all(path.exists() for paths in files.values() for path in paths):
+        console.err.print("all traces are there already")
+    elif options and program and simulator != "twin":
+        console.err.print(f"traces by {octave.version(program)}")
+        counts = collect_octave.make(program, options, files)
+        console_pipeline.follow_files(counts, "simulating")
+    else:
+        console.err.print("traces by the built-in simulator")
+    # Checks every trace, and makes those that are missing.
+    session.prepare(loaded)
+
+
+def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
+    from jaxcorr import console, dataset, experiment, session, train, trainings
+
+    known = dataset.fingerprint(experiment.load_data(loaded.data))
+    run = trainings.find(folder, loaded, known, loaded.train.name or spec.stem)
+    if run is not None and trainings.is_trained(run):
+        console.err.print(f"{run.path} is trained already")
+        return run
+    with _signals_restored():
+        requested = session.catch_interrupt()
+        try:
+            run, is_finished = trainings.train_on(
+                run, spec, overrides, folder, session.follow, lambda: bool(requested)
+            )
+        except train.NonFiniteLoss as error:
+            print(error, file=sys.stderr)
+            raise typer.Exit(1) from None
+    if not is_finished:
+        _stop()
+    return run
+
+
+def _evaluate(run: Any, as_json: bool) -> None:
+    from jaxcorr import console, console_evaluation, workflow
+
+    if workflow.is_evaluated(run):
+        console.err.print("evaluated already")
+        return
+    found = workflow.evaluate(run)
+    if not as_json:
+        console_evaluation.show_evaluation(found, run.id)
+
+
+def _export(run: Any) -> None:
+    from jaxcorr import console, workflow
+
+    if workflow.is_exported(run):
+        console.err.print("exported already")
+    else:
+        workflow.export_model(run)
+
+
+def _show(run: Any, loaded: Any, as_json: bool) -> None:
+    from jaxcorr import console_pipeline, workflow
+
+    made = list(workflow.list_products(run, loaded.data))
+    if as_json:
+        rows = [product._asdict() | {"path": str(product.path)} for product in made]
+        print(json.dumps({"run": str(run.path), "made": rows}))
+        return
+    console_pipeline.show_products(made)
+
+
+@contextlib.contextmanager
+def _stage(number: int, name: str, asked: list[int]) -> Iterator[None]:
+    """Says on stderr that a stage begins, and how long it took; a stop that got lost comes here."""
+    from jaxcorr import console
+
+    began = time.perf_counter()
+    console.err.print(f"[bold]{number} of 4: {name}[/bold]")
+    yield
+    if asked:
+        raise KeyboardInterrupt
+    console.err.print(f"{name}: {time.perf_counter() - began:.1f} s")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Ctrl-C raises KeyboardInterrupt, and is noted: where a callback runs, Python drops it."""
+    asked: list[int] = []
+
+    def on_signal(number: int, _frame: Any) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    with _signals_restored():
+        for number in SIGNALS:
+            signal.signal(number, on_signal)
+        yield asked
+
+
+@contextlib.contextmanager
+def _signals_restored() -> Iterator[None]:
+    """Ctrl-C means after the block what it meant before."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _stop() -> NoReturn:
+    from jaxcorr import console
+
+    console.err.print("interrupted; the same command goes on")
+    raise typer.Exit(INTERRUPTED)

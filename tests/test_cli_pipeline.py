@@ -1,0 +1,111 @@
+"""The complete workflow, as a person runs it: once, again, and stopped between its stages."""
+
+import json
+import os
+import signal
+
+import oscillator
+import pytest
+import tomli_w
+from typer.testing import CliRunner
+
+from jaxcorr import cli, evaluate, octave, session, workflow
+from jaxcorr.errors import InputError
+from jaxcorr.runs import Run
+
+TOY = {"model": {"hidden_size": 4, "encoder_size": 4, "num_layers": 1}, "train": {"epochs": 2}}
+MADE = ("metrics.json", "predictions", "report/index.html", "export/step.onnx", "export/step.c")
+
+
+@pytest.fixture
+def spec(layers, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
+    monkeypatch.setattr(octave, "find", lambda: None)  # it would only check the exported weights
+    table = oscillator.make_table(layers)
+    for section, keys in TOY.items():
+        table[section] = table[section] | keys
+    path = tmp_path / "toy.toml"
+    path.write_text(tomli_w.dumps(table), encoding="utf-8")
+    return path
+
+
+def run(spec, *more):
+    words = ["pipeline", str(spec), "--runs", str(spec.parent / "runs"), *more]
+    return CliRunner().invoke(cli.app, words)
+
+
+def stop(*_):
+    """Ctrl-C while a stage runs."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def stamps(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_goes_on_where_it_was_stopped_and_names_what_was_made(spec, monkeypatch):
+    home = spec.parent / "runs"
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "catch_interrupt", lambda: [signal.SIGINT])
+        said = run(spec)
+    assert said.exit_code == 130
+    assert "interrupted; the same command goes on" in said.stderr
+    (folder,) = home.iterdir()
+    for name in ("evaluate", "export_model"):
+        with monkeypatch.context() as patch:
+            patch.setattr(workflow, name, stop)
+            assert run(spec).exit_code == 130
+    assert len((folder / "history.jsonl").read_text().splitlines()) == 2
+    assert workflow.is_evaluated(Run(folder))
+    assert not workflow.is_exported(Run(folder))
+
+    said = run(spec)
+    assert said.exit_code == 0, said.output
+    for name in MADE:
+        assert str(folder / name) in said.stdout
+        assert (folder / name).exists()
+    assert "6 traces" in said.stdout
+    assert "2 epochs" in said.stdout
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    before = stamps(spec.parent)
+    found = json.loads(run(spec, "--json").stdout)
+    assert stamps(spec.parent) == before
+    assert found["run"] == str(folder)
+    sizes = {row["path"]: row["num_bytes"] for row in found["made"]}
+    assert {str(folder / name) for name in MADE} <= sizes.keys()
+    assert all(size > 0 for size in sizes.values())
+    assert sizes[str(folder / "metrics.json")] == (folder / "metrics.json").stat().st_size
+
+
+def test_a_stop_that_python_dropped_counts_after_the_stage(spec, monkeypatch):
+    def prepare(*_):
+        try:
+            stop()
+        except KeyboardInterrupt:
+            return
+
+    monkeypatch.setattr(session, "prepare", prepare)
+    assert run(spec).exit_code == 130
+    assert not (spec.parent / "runs").exists()
+
+
+def test_a_later_training_makes_what_follows_it_stale(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_text("{}\n")
+    run = Run(tmp_path)
+    for name in ("export/manifest.json", "metrics.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    assert workflow.is_exported(run)
+    assert not workflow.is_evaluated(run)  # no report yet
+    later = (tmp_path / "metrics.json").stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(later, later))
+    assert not workflow.is_exported(run)
+
+
+def test_octave_has_to_be_there_where_it_is_asked_for(spec):
+    said = run(spec, "--simulator", "octave")
+    assert isinstance(said.exception, InputError)
+    assert "expected GNU Octave" in str(said.exception)
+    assert not (spec.parent / "runs").exists()
