@@ -22,6 +22,7 @@ MOST_TICKS = 6  # a column with more different numbers gets an axis of numbers
 FORMATS = (".png", ".svg", ".pdf")
 COLUMN_IN = 3.5  # one column of a journal page, 89 mm
 DPI = 300  # of a .png, and of what is dense enough to be drawn as points in a vector file
+SCREEN_DPI = 150
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -53,20 +54,22 @@ def draw_trace(trace: Trace, path: Path) -> None:
     Raises:
         InputError: the ending is none of these, or the folder is not there.
     """
-    figure, axes = _tall_figure(path, (8.0, 10.0), (2.2, 1.0, 1.0))
-    fields = trace.fields
-    size_um = 1e3 * np.hypot(fields["error_x"], fields["error_y"])
-    dots = axes[0].scatter(fields["x_ref"], fields["y_ref"], c=size_um, s=3, cmap="viridis")
-    axes[0].set(xlabel="x / mm", ylabel="y / mm", aspect="equal", title=f"{trace.name}: error")
-    figure.colorbar(dots, ax=axes[0], label="|error| / µm")
-    _draw_sources(axes[1], trace)
-    rate_hz = trace.sample_rate_hz
-    for name, colour in zip(("error_x", "error_y"), PALETTE, strict=False):
-        frequency_hz, amplitude_um = amplitude_spectrum(1e3 * fields[name], rate_hz)
-        axes[2].semilogy(frequency_hz, amplitude_um, color=colour, lw=1, label=name[-1])
-    axes[2].set(xlabel="frequency / Hz", ylabel="amplitude / µm", xlim=(0, rate_hz / 2))
-    axes[2].legend(frameon=False)
-    save(figure, path)
+    with style():
+        figure, axes = _tall_figure(path, (7.0, 8.5), (2.2, 1.0, 1.0))
+        fields = trace.fields
+        size_um = 1e3 * np.hypot(fields["error_x"], fields["error_y"])
+        dots = axes[0].scatter(fields["x_ref"], fields["y_ref"], c=size_um, s=4, cmap="viridis")
+        axes[0].set(xlabel="x / mm", ylabel="y / mm", aspect="equal", title=trace.name)
+        figure.colorbar(dots, ax=axes[0], label="size of the error / µm")
+        _draw_sources(axes[1], trace)
+        rate_hz = trace.sample_rate_hz
+        for name, colour in zip(("error_x", "error_y"), PALETTE, strict=False):
+            frequency_hz, amplitude_um = amplitude_spectrum(1e3 * fields[name], rate_hz)
+            axes[2].semilogy(frequency_hz, amplitude_um, color=colour, label=name[-1])
+        axes[2].set(xlabel="frequency / Hz", ylabel="amplitude / µm", xlim=(0, rate_hz / 2))
+        axes[2].yaxis.set_major_formatter("{x:g}")
+        legend_above(axes[2], 2)
+        save(figure, path, dpi=SCREEN_DPI)
 
 
 def draw_history(rows: Sequence[Mapping[str, Any]], *paths: Path) -> None:
@@ -127,19 +130,20 @@ def draw_sweep(
     Raises:
         InputError: the ending is none of these, or the folder is not there.
     """
-    figure, axes = _tall_figure(path, (7.0, 2.6 * len(values)), (1.0,) * len(values))
-    best = int(np.argmin(mae_um))
-    for axis, (key, column) in zip(np.atleast_1d(axes), values.items(), strict=True):
-        at = _place(axis, column)
-        for rows, face in ((is_complete, PALETTE[0]), (~is_complete, "none")):
-            axis.scatter(at[rows], mae_um[rows], s=22, facecolors=face, edgecolors=PALETTE[0])
-        for place in np.unique(at) if len(np.unique(at)) <= MOST_TICKS else ():
-            median = np.median(mae_um[at == place])
-            axis.plot(place, median, marker="_", ms=26, mew=2, color=PALETTE[1])
-        axis.plot(at[best], mae_um[best], marker="*", ms=15, color=PALETTE[1])
-        axis.set(xlabel=key, ylabel="validation MAE / µm", yscale="log")
-        _label_plainly(axis)
-    save(figure, path)
+    with style():
+        figure, axes = _tall_figure(path, (7.0, 2.6 * len(values)), (1.0,) * len(values))
+        best = int(np.argmin(mae_um))
+        for axis, (key, column) in zip(np.atleast_1d(axes), values.items(), strict=True):
+            at = _place(axis, column)
+            for rows, face in ((is_complete, PALETTE[0]), (~is_complete, "none")):
+                axis.scatter(at[rows], mae_um[rows], s=22, facecolors=face, edgecolors=PALETTE[0])
+            for place in np.unique(at) if len(np.unique(at)) <= MOST_TICKS else ():
+                median = np.median(mae_um[at == place])
+                axis.plot(place, median, marker="_", ms=26, mew=2, color=PALETTE[1])
+            axis.plot(at[best], mae_um[best], marker="*", ms=15, color=PALETTE[1])
+            axis.set(xlabel=key, ylabel="validation MAE / µm", yscale="log")
+            _label_plainly(axis)
+        save(figure, path, dpi=SCREEN_DPI)
 
 
 def _label_plainly(axis: Any) -> None:
@@ -189,11 +193,16 @@ def _draw_sources(axis: Any, trace: Trace) -> None:
         power = trace.fields[f"{prefix}_x"] ** 2 + trace.fields[f"{prefix}_y"] ** 2
         mean = np.convolve(power, np.full(window, 1 / window), mode="same")
         axis.semilogy(
-            time, 1e3 * np.sqrt(np.maximum(mean, 1e-12)), color=colour, lw=0.9, label=label
+            time,
+            1e3 * np.sqrt(np.maximum(mean, 1e-12)),
+            color=colour,
+            lw=0.9,
+            label=label.replace("_", " "),
         )
     axis.set(xlabel="time / s", ylabel="RMS over 0.2 s / µm", xlim=(time[0], time[-1]))
     axis.set_ylim(bottom=3e-3)
-    axis.legend(frameon=False, ncols=4, fontsize=8, loc="lower right")
+    axis.yaxis.set_major_formatter("{x:g}")
+    legend_above(axis, len(pairs))
 
 
 def style() -> Any:
@@ -216,7 +225,7 @@ def legend_above(axis: Any, num_columns: int) -> None:
     axis.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=num_columns, borderaxespad=0.2)
 
 
-def save(figure: Any, *paths: Path) -> None:
+def save(figure: Any, *paths: Path, dpi: int = DPI) -> None:
     """Saves one figure to several files, each whole or not at all; its layout is made once."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -224,7 +233,7 @@ def save(figure: Any, *paths: Path) -> None:
         # Without the date, the same figure is the same file.
         metadata = {"Date": None} if path.suffix == ".svg" else None
         with files.write_whole(path) as partial:
-            figure.savefig(partial, dpi=DPI, metadata=metadata)
+            figure.savefig(partial, dpi=dpi, metadata=metadata)
 
 
 def check_paths(*paths: Path) -> None:

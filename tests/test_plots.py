@@ -25,7 +25,7 @@ ROWS = [
 def figures(monkeypatch) -> list[Any]:
     """The figures drawn, in place of their files."""
     drawn: list[Any] = []
-    monkeypatch.setattr(plots, "save", lambda figure, *_paths: drawn.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, *_paths, **_options: drawn.append(figure))
     return drawn
 
 
