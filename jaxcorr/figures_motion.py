@@ -68,7 +68,7 @@ def _mean_spectrum(
 
 
 def residual_vs_speed(tracks: Sequence[Track]) -> Drawing | None:
-    """Size of error and residual against the speed of the reference, with medians of bands."""
+    """Size of error and residual against the speed of the path, with medians of bands."""
     speeds = [track.speed_mm_s for track in tracks if len(track.time_s) > 1]
     held = [speed for speed in speeds if speed is not None]
     if not held or len(held) < len(tracks):
@@ -88,8 +88,8 @@ def residual_vs_speed(tracks: Sequence[Track]) -> Drawing | None:
         axis.plot(middle, high, ":", color=colour, label=f"{label}: 90th percentile")
     dots = {"s": 1, "color": "#BBBBBB", "lw": 0, "zorder": 1, "rasterized": True}
     axis.scatter(speed, left, label="residual: each sample", **dots)
-    axis.set(xlabel="speed of the reference / mm/s", ylabel="size of the error / µm", yscale="log")
-    axis.set(xlim=(0, edges[-1]))
+    axis.set(xlabel=f"speed of the {tracks[0].path} / mm/s", xlim=(0, edges[-1]))
+    axis.set(ylabel="size of the error / µm", yscale="log")
     axis.yaxis.set_major_formatter("{x:g}")
     plots.legend_above(axis, 2)
     axis.legend_.legend_handles[-1].set_sizes([12])

@@ -28,7 +28,7 @@ MOST_LETTERS = 10  # of a part's name beside a small panel
 
 
 class OnPath(NamedTuple):
-    """A track's rows whose reference is known, in the plane; mm."""
+    """A track's rows whose reference (or command) is known, in the plane; mm."""
 
     track: Track
     reference: Float[ndarray, "n 2"]
@@ -49,7 +49,7 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
     figure, axes = plots.new_figure(2, 1, 5.0, height_ratios=(1.0, 1.15))
     _draw_layer(axes[0], found, low, high)
     lines = (
-        ("reference", found.reference, {"color": REFERENCE, "lw": 2.5}),
+        (found.track.path, found.reference, {"color": REFERENCE, "lw": 2.5}),
         ("actual", found.reference + factor * found.true, {"color": TRUE, "lw": 1.6}),
         ("predicted", found.reference + factor * found.predicted, {"color": PREDICTED, "lw": 0.9}),
     )
@@ -67,7 +67,8 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
         f"Above: {short(found.track)}, all of it. Below: the framed stretch around its largest "
         f"error ({peak_um:.3g} µm at {found.track.time_s[worst]:.2f} s, where the prediction is "
         f"{left_um:.3g} µm off), errors magnified {factor:g} times; the dot is where it begins.",
-        "Reference, actual and predicted path around a layer's largest error, error magnified.",
+        f"{found.track.path.capitalize()}, actual and predicted path around a layer's largest "
+        "error, error magnified.",
         figure,
     )
 

@@ -66,6 +66,11 @@ class Track(NamedTuple):
         return _pair(self.features, "")
 
     @property
+    def path(self) -> str:
+        """What position and speed are of, and the error is from."""
+        return "command" if any(name.endswith("_cmd") for name in self.features) else "reference"
+
+    @property
     def speed_mm_s(self) -> Float[ndarray, " n"] | None:
         """Of reference or command; by differences where the model has positions only, else None."""
         velocity, position = _pair(self.features, "v"), self.position_mm

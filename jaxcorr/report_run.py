@@ -8,8 +8,9 @@ from typing import Any
 
 from jaxcorr.report_text import count
 from jaxcorr.spec import Spec
+from jaxcorr.windows import layer_of
 
-FEW_TRACES = 10  # below it, intervals over traces are rough
+FEW_LAYERS = 10  # below it, intervals over layers are rough
 
 
 def training_rows(
@@ -112,7 +113,7 @@ def limits(spec: Spec, names: Sequence[str], split: Mapping[str, Sequence[str]])
         names: of the traces that the evaluation was made on.
         split: of the run.
     """
-    data, num_traces = spec.data, len(names)
+    data, num_layers = spec.data, len(set(map(layer_of, names)))
     told = []
     if data.simulate:
         told.append(
@@ -127,14 +128,15 @@ def limits(spec: Spec, names: Sequence[str], split: Mapping[str, Sequence[str]])
             "No test trace was trained on, but other layers of the same parts were. How well it "
             "does on a part that it has never seen is another question: split by part to answer it."
         )
-    if num_traces < FEW_TRACES:
+    if num_layers < FEW_LAYERS:
         told.append(
-            f"There {'is' if num_traces == 1 else 'are'} only {count(num_traces, 'trace')}, "
-            "so other traces may give other figures than the intervals suggest."
+            f"The traces are of only {count(num_layers, 'layer')}, so other layers may give other "
+            "figures than the intervals suggest."
         )
     told += [
         "Figures hold for the printer parameters, accelerations and speeds that the traces cover.",
-        f"The model works at {data.sample_rate_hz:g} Hz only, the sampling rate of its traces.",
+        f"The model works at {data.sample_rate_hz:g} Hz, the sampling rate of its traces, and "
+        "whole multiples of it.",
         "Subtracting a prediction from the command makes a resonant axis worse above 0.71 of its "
         "natural frequency; a correction has to be solved for.",
         "Times of a prediction are of the machine that made this report, in one run, with whatever "

@@ -19,7 +19,7 @@ METRICS = (
 )
 BREAKDOWNS: dict[str, str] = {
     "feature_type": "By feature",
-    "speed": "By speed of the reference",
+    "speed": "By speed",
     "corner_distance": "By distance from the last corner",
     "acceleration": "By acceleration of the sweep",
     "feedrate": "By feedrate of the sweep",
@@ -69,12 +69,12 @@ def um(value_mm: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """R2 or a correlation, with two digits of what is missing to 1, at least three in all."""
+    """R2 or a correlation, with two digits of what is missing to 1, at least four in all."""
     if value is None:
         return UNDEFINED
     missing = abs(1.0 - value)
     digits = 1 - math.floor(math.log10(missing)) if missing > 1e-6 else 6
-    text = f"{value:.{min(max(digits, 3), 6)}f}"
+    text = f"{value:.{min(max(digits, 4), 6)}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 

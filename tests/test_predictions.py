@@ -72,6 +72,7 @@ def test_a_command_stands_where_the_reference_would():
     told = track._replace(features=commands)
     np.testing.assert_array_equal(told.position_mm, track.position_mm)
     np.testing.assert_array_equal(told.speed_mm_s, track.speed_mm_s)
+    assert (track.path, told.path) == ("reference", "command")
 
 
 def test_files_hold_what_was_aligned(tmp_path):

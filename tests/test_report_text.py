@@ -48,9 +48,9 @@ def test_micrometres_have_three_digits(value_mm, text):
     [
         (0.99831, "0.9983"),
         (0.99953, "0.99953"),
-        (0.8712, "0.871"),
-        (-0.0002, "0.000"),
-        (-3.25, "-3.250"),
+        (0.8712, "0.8712"),
+        (-0.00002, "0.0000"),
+        (-3.25, "-3.2500"),
         (1.0, "1.000000"),
         (None, "undefined"),
     ],
@@ -68,7 +68,7 @@ def test_a_share_below_the_whole_never_reads_as_the_whole_unless_it_nearly_is(sh
 
 def test_the_verdict_names_what_was_missed():
     text = report_text.verdict(FOUND, "2 test traces")
-    assert "the error of 2 test traces to 2.00 µm on average (R² 0.990)" in text
+    assert "the error of 2 test traces to 2.00 µm on average (R² 0.9900)" in text
     assert text.endswith("and misses its target for R².")
     met = FOUND | {"targets": {"mae_mm": FOUND["targets"]["mae_mm"]}}
     assert report_text.verdict(met, "1 trace").endswith("meets all its targets.")
@@ -112,7 +112,7 @@ def test_baselines_stand_in_the_order_of_their_rmse():
     )
     assert table is not None
     assert [row[0] for row in table.rows] == ["new one", "network", "no prediction (zero)"]
-    assert table.rows[-1][1:] == ["2.00", "90.0", "0.990", "undefined", "20.0"]
+    assert table.rows[-1][1:] == ["2.00", "90.0", "0.9900", "undefined", "20.0"]
     best = {"mae_mm": 0.001, "rmse_mm": 0.0015, "r2": None, "repetitions": 6}
     ceiling = report_text.baselines_table(
         FOUND | {"baselines": {"zero": {"overall": worse}}, "ceiling": best}
@@ -142,9 +142,7 @@ def test_every_table_is_as_wide_as_its_headings():
     assert traces.rows[0][0] == "boat layer 1"
     for table in [*tables, traces]:
         check_shape(table)
-    assert [table.caption for table in report_text.breakdown_tables(full)] == [
-        "By speed of the reference"
-    ]
+    assert [table.caption for table in report_text.breakdown_tables(full)] == ["By speed"]
     accuracy, percentiles, targets = report_text.accuracy_tables(full)
     assert [row[0] for row in accuracy.rows] == ["overall", "x", "from windows"]
     assert percentiles.columns[1:] == ["50 %", "99.9 %"]
@@ -162,10 +160,10 @@ def test_times_stand_beside_their_limits():
 
 
 def test_the_dynamic_part_says_where_its_offset_comes_from():
-    dynamic = {"r2": 0.97, "rms_mm": 0.045, "offset": "friction of the traces"}
+    dynamic = {"r2": 0.97, "rms_mm": 0.045, "offset": "friction as the traces have it"}
     text = report_text.dynamic_sentence(FOUND | {"dynamic": dynamic})
-    assert "(friction of the traces), 45.0 µm RMS" in text
-    assert text.endswith("R² 0.970.")
+    assert "(friction as the traces have it), 45.0 µm RMS" in text
+    assert text.endswith("R² 0.9700.")
 
 
 @pytest.mark.parametrize(
@@ -218,10 +216,12 @@ def test_only_unseen_traces_are_called_so(names, text):
 def test_limits_follow_from_data_and_split():
     own = " ".join(report_run.limits(oscillator.make_spec(), ("p/4",), SPLIT))
     assert "other layers of the same parts" in own
-    assert "There is only 1 trace" in own
+    assert "of only 1 layer, so" in own
     assert "simulated" not in own
     by_part = oscillator.make_spec(data={"split": {"by": "part"}})
     assert "same parts" not in " ".join(report_run.limits(by_part, ("p/4",), SPLIT))
+    variants = tuple(f"q/layer{i}{p}_ender3v2" for i in range(4) for p in ("", "_p30", "_p100"))
+    assert "of only 4 layers, so" in " ".join(report_run.limits(by_part, variants, SPLIT))
     many = tuple(f"q/{i}" for i in range(20))
     foreign = " ".join(report_run.limits(by_part, many, SPLIT))
     assert "not the run's own test split" in foreign
