@@ -186,7 +186,7 @@ def compensate(
     result: dict[str, Any] = {"machine": bench.describe(False), "run": run, "layers": []}
     for accel in accel_mm_s2 or [None]:
         named = "the file's acceleration" if accel is None else f"{accel:g} mm/s2"
-        console.err.print(f"compensating {part} layer {layer} at {named}")
+        console.err.print(f"compensating {part} layer {layer} at {named}", markup=False)
         planned = plan_layer(program, layer - 1, PlanOptions(accel_mm_s2=accel))
         measured = bench_compensate.measure(loaded, planned, lookahead_ms, block_ms, times)
         result["layers"].append({"accel_mm_s2": accel, **measured})

@@ -50,7 +50,7 @@ def compensate(
     aware = {plant_map.SOLVED: plant_map.remedy(start.printer)}
 
     def follow(case: Any, tried: Any) -> None:
-        console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion")
+        console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion", markup=False)
         if out is not None:
             _write_layer(out, case, tried, start.found.id, plot)
 
@@ -78,7 +78,7 @@ def compensate_suite(
     aware = {plant_map.SOLVED: plant_map.remedy(start.printer)} if bound else {}
 
     def follow(case: Any, tried: Any) -> None:
-        console.err.print(f"{case.file_stem}: {len(tried.rows)} trials")
+        console.err.print(f"{case.file_stem}: {len(tried.rows)} trials", markup=False)
 
     tried = trial_cases.run_cases(cases, start.printer, names, start.own, aware)
     _finish(start, tried, follow, out, as_json, console_compensation.show_suite)
@@ -152,4 +152,4 @@ def _finish(
     console_compensation.show_searches(rows)
     console_compensation.show_verdicts(goals)
     if out is not None:
-        console_compensation.out.print(f"written: {out}")
+        console_compensation.out.print(f"written: {out}", markup=False)

@@ -46,7 +46,7 @@ def demo_control(
     control.check_model(own)
     # A demonstration goes on where a sample is refused, and says so.
     fast = Predictor.load(found_run.path, rate_hz=rate, mode="hold")
-    console.err.print(f"{note}, layer {layer}; {seconds:g} s at {rate} Hz")
+    console.err.print(f"{note}, layer {layer}; {seconds:g} s at {rate} Hz", markup=False)
     ticks = control.run_loop(fast, plan, rate, seconds, warm)
     loop, status = control.summarize_loop(ticks), fast.status
     found = control.subtract(own, plan, trial_cases.printer_of(own.spec), seed=0)
@@ -62,4 +62,4 @@ def demo_control(
     console_control.show_loop(loop, status)
     console_control.show_subtraction(found)
     if plot is not None:
-        console.out.print(f"drawn: {plot}")
+        console.out.print(f"drawn: {plot}", markup=False)

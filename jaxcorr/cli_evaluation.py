@@ -55,11 +55,11 @@ def evaluate(
     if save_predictions:
         folder = found.path / f"predictions{suffix}"
         predictions.save(folder, done.samples, predicted, done.loaded.spec, found.id)
-        console.err.print(f"predictions: {folder}")
+        console.err.print(f"predictions: {folder}", markup=False)
     if report:
         folder = reports.FOLDER + suffix
         page = reports.build(found, done.assessment.found, done.samples, predicted, folder)
-        console.err.print(f"report: {page}")
+        console.err.print(f"report: {page}", markup=False)
 
 
 def compare(
@@ -144,7 +144,7 @@ def horizons(
         print(json.dumps({"horizons": outcomes, "files": [str(path) for path in paths]}))
     else:
         console_evaluation.show_horizons(outcomes)
-        console.out.print(f"drawn: {', '.join(map(str, paths))}")
+        console.out.print(f"drawn: {', '.join(map(str, paths))}", markup=False)
 
 
 def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, list[str]]:
@@ -165,7 +165,7 @@ def _train_all(path: Path, jobs: list[list[str]], folder: Path, with_ceiling: bo
             path, jobs, folder, session.follow, lambda: bool(stop_requested), with_ceiling
         ):
             done.append(run)
-            console.err.print(f"{len(done)} of {len(jobs)}: {run.id}")
+            console.err.print(f"{len(done)} of {len(jobs)}: {run.id}", markup=False)
     except train.NonFiniteLoss as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None

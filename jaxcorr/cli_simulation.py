@@ -90,7 +90,7 @@ def plan(
     if as_json:
         print(json.dumps(result))
         return
-    console.err.print(note)
+    console.err.print(note, markup=False)
     console.show_plan(result, first_layer=layer or 1)
 
 
@@ -197,7 +197,7 @@ def _collect(
     began, files = time.perf_counter(), []
     for name in dict.fromkeys(parts):
         path, note = selection.find_part(name)
-        console.err.print(note)
+        console.err.print(note, markup=False)
         part = selection.part_name(name)
         files += console.follow_collection(collect.collect(part, path, layers, options, out), part)
     problems = collect.judge(files)
@@ -212,6 +212,6 @@ def _collect(
     else:
         console.show_collection(files, seconds, problems)
         if plot is not None:
-            console.out.print(f"drawn: {plot}")
+            console.out.print(f"drawn: {plot}", markup=False)
     if problems:
         raise typer.Exit(1)

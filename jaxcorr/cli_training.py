@@ -62,7 +62,7 @@ def _fit(begun: Any, as_json: bool) -> None:
     if done.reason == "interrupted":
         if hosts.is_writer():
             again = f"just resume {shlex.quote(str(begun.run.path))}"
-            console.err.print(f"interrupted and saved; go on with: {again}")
+            console.err.print(f"interrupted and saved; go on with: {again}", markup=False)
         raise typer.Exit(INTERRUPTED)
     if not hosts.is_writer():
         return
@@ -75,5 +75,6 @@ def _fit(begun: Any, as_json: bool) -> None:
     split = "validation" if begun.data.val.names else "training"
     console.out.print(
         f"{begun.run.path}: best epoch {done.best_epoch}, {split} MAE {best_um:.2f} um "
-        f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}"
+        f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}",
+        markup=False,
     )

@@ -4,16 +4,18 @@ Progress goes to stderr, results to stdout. The module formats what others compu
 of them: a list of runs should not wait for jax.
 """
 
+import dataclasses
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from jaxcorr import inspection, overview
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from jaxcorr.train import Begun, EpochDone, Event, Finished
 
 # A pipe or a file has no width of its own; tables there should not be folded to a terminal's.
-PIPE_WIDTH = 160
+PIPE_WIDTH = 1000
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(
@@ -29,14 +31,58 @@ err = Console(
 )
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A plain table, first column left, the rest right."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(columns):
-        made.add_column(name, justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
-    for row in rows:
-        made.add_row(*row)
-    return made
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """A plain table, first column left, the rest right, that cuts nothing.
+
+    Where the terminal is too narrow, it goes on below with further columns, as the first repeats.
+    """
+
+    title: str
+    names: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        columns = zip(self.names, *self.rows, strict=True)
+        widths = [max(Text.from_markup(cell).cell_len for cell in column) for column in columns]
+        for place, chosen in enumerate(_groups(widths, options.max_width)):
+            yield self._part(chosen, "" if place else self.title)
+
+    def _part(self, chosen: Sequence[int], title: str) -> Table:
+        made = Table(
+            title=title or None,
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            header_style="bold",
+        )
+        for i in chosen:
+            made.add_column(
+                self.names[i],
+                justify="right" if i else "left",
+                overflow="fold",
+                no_wrap=i > 0,
+            )
+        for row in self.rows:
+            made.add_row(*(row[i] for i in chosen))
+        return made
+
+
+def _groups(widths: Sequence[int], most: int) -> list[list[int]]:
+    """Which columns stand together: the first with as many of the rest as fit, again and again."""
+    groups = [[0]]
+    for i in range(1, len(widths)):
+        # Two blanks are between columns; one column beside the first has to do at any width.
+        wide = sum(widths[j] + 2 for j in groups[-1]) + widths[i]
+        if wide > most and len(groups[-1]) > 1:
+            groups.append([0])
+        groups[-1].append(i)
+    return groups
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Columns:
+    """A plain table with a title, which may be empty; cells may have markup."""
+    return Columns(title, columns, list(rows))
 
 
 def follow_training(
@@ -84,7 +130,9 @@ def follow_training(
 
 def _say_begun(event: "Begun") -> None:
     for name in event.skipped:
-        err.print(f"[yellow]checkpoint {name} is damaged; going on from the one before[/yellow]")
+        err.print(
+            f"[yellow]checkpoint {escape(name)} is damaged; going on from the one before[/yellow]"
+        )
     verb = f"resuming after epoch {event.epoch}" if event.epoch else "training"
     err.print(
         f"{verb}: {event.num_parameters:,} parameters, {event.plan.num_windows:,} windows, "
@@ -136,7 +184,7 @@ def show_inspection(rows: "Sequence[inspection.Row]") -> None:
 
 
 def _inspection_row(row: "inspection.Row") -> list[str]:
-    name = "/".join(Path(row.path).parts[-2:])
+    name = escape("/".join(Path(row.path).parts[-2:]))
     if row.num_samples is None:
         return [name, *("",) * 8, "[red]unreadable[/red]"]
     ranges = [
@@ -161,7 +209,7 @@ def show_runs(rows: "Sequence[overview.Row]") -> None:
     columns = ("run", "state", "age", "epochs", "val MAE um", "test MAE um", "test R2")
     body = [
         [
-            row.id,
+            escape(row.id),
             row.state,
             "" if row.age_s is None else _age(row.age_s),
             str(row.epochs),
@@ -205,13 +253,13 @@ def follow_collection(made: "Iterable[Collected]", part: str) -> "list[Collected
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task(f"simulating {part}", total=None)
+        task = progress.add_task(f"simulating {escape(part)}", total=None)
         for file in made:
             files.append(file)
             progress.update(task, total=file.total, completed=len(files))
     kept = sum(not file.is_new for file in files)
     if kept:
-        err.print(f"{part}: {kept} of {len(files)} layers were there already")
+        err.print(f"{escape(part)}: {kept} of {len(files)} layers were there already")
     return files
 
 
@@ -223,7 +271,7 @@ def show_collection(files: "Sequence[Collected]", seconds: float, problems: Sequ
     sources = list(files[0].rms_um) if files else []
     rows = [
         [
-            str(folder),
+            escape(str(folder)),
             str(len(members)),
             f"{sum(m.num_samples for m in members):,}",
             *(f"{_joint_rms(members, source):.1f}" for source in sources),

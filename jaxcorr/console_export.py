@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from jaxcorr import console
 
 
@@ -14,8 +16,8 @@ def show_export(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Prints the files with their difference from the predictor, and what checked them."""
     rows = [_row(name, entry) for name, entry in manifest["files"].items()]
     title = (
-        f"{folder}: compared with the predictor over {manifest['num_samples']:,} samples of "
-        f"{manifest['num_traces']} traces"
+        f"{escape(str(folder))}: compared with the predictor over "
+        f"{manifest['num_samples']:,} samples of {manifest['num_traces']} traces"
     )
     console.out.print(console.table(title, ("file", "KiB", "worst mm", "one call", "by"), rows))
 

@@ -4,11 +4,13 @@ The same rows go to the terminal, through rich, and into a Markdown file. The mo
 others computed.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 
 from jaxcorr import files, plots
 from jaxcorr.comparison import Cell, Figure, Job, Result
@@ -47,12 +49,12 @@ def show_sweep(sweep: Sweep, trials: Sequence[Trial], folder: Path, files: Seque
         for state in dict.fromkeys(trial.state for trial in trials)
     )
     out.print(f"{len(ended)} of {sweep.num_trials} trials have ended ({counts})")
-    out.print(f"written: {', '.join(str(path) for path in files)}")
+    out.print(f"written: {', '.join(str(path) for path in files)}", markup=False)
     best = _best_first(trials)[0] if trials else None
     if best and best.mae_mm is not None:
         out.print(
             f"[bold]best: {_choices(sweep, best)}: {1e3 * best.mae_mm:.2f} um[/bold]\n"
-            f"next: just eval {folder / (best.run or '')}"
+            f"next: just eval {escape(shlex.quote(str(folder / (best.run or ''))))}"
         )
 
 

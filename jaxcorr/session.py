@@ -45,7 +45,7 @@ def _make_traces(spec: Spec) -> None:
     if simulate is None:
         return
     for part in simulate.parts:
-        console.err.print(f"traces of {selection.find_part(part)[1]}")
+        console.err.print(f"traces of {selection.find_part(part)[1]}", markup=False)
         console.follow_collection(experiment.simulate_part(simulate, part), part)
 
 
@@ -137,7 +137,7 @@ def _show(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
     per_window = spec.data.window if spec.data.supervision == "all" else 1
     per_dispatch = plan.steps_per_dispatch * spec.data.batch_size * per_window
     with _alone(begun.run):
-        console.err.print(f"run {begun.run.path}")
+        console.err.print(f"run {begun.run.path}", markup=False)
         return console.follow_training(events, spec.train.epochs, per_dispatch)
 
 
@@ -179,4 +179,4 @@ def draw_curves(run: Run) -> None:
             plots.draw_history(rows, run.path / "curves.png", run.path / "curves.svg")
     except OSError as error:
         # The training is saved; a full disk should not turn it into a failure.
-        console.err.print(f"{run.path}: no curves drawn, {error.strerror}")
+        console.err.print(f"{run.path}: no curves drawn, {error.strerror}", markup=False)

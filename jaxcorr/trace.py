@@ -97,10 +97,15 @@ def find(patterns: Iterable[str]) -> list[Path]:
 
 
 def match(patterns: Iterable[str]) -> list[Path]:
-    """Files that match any of the glob patterns, and the .mat files of folders that do; or none."""
+    """Files that match any of the glob patterns, and the .mat files of folders that do; or none.
+
+    A `[` is that of a name, such as `data [2]`, where as a pattern it matches nothing.
+    """
     files: list[Path] = []
-    for pattern in patterns:
-        for path in sorted(map(Path, glob.glob(os.path.expanduser(pattern), recursive=True))):
+    for pattern in map(os.path.expanduser, patterns):
+        found = glob.glob(pattern, recursive=True)
+        found = found or glob.glob(pattern.replace("[", "[[]"), recursive=True)
+        for path in sorted(map(Path, found)):
             files += [path] if path.is_file() else sorted(path.glob("*.mat"))
     return list(dict.fromkeys(files))
 
