@@ -7,23 +7,15 @@ import time
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import compensate, gate, latency
 from jaxcorr.compensator import Compensator, Status
 from jaxcorr.model_map import ModelMap
-from jaxcorr.planner import Plan, sample_plan
+from jaxcorr.planner import Plan, reference_rows
 from jaxcorr.stream import Loaded
 
 ROUNDS = 3  # of the offline solver, whose best is told
-
-
-def reference_of(plan: Plan, rate_hz: float) -> Float[ndarray, "t 4"]:
-    """A plan as the compensator is fed with it: x, y in mm, vx, vy in mm/s, at this rate."""
-    count = int(np.floor(plan.total_s * rate_hz + 1e-6)) + 1
-    at = sample_plan(plan, np.arange(count) / rate_hz)
-    return np.hstack([at.position_mm[:, :2], at.velocity_mm_s[:, :2]])
 
 
 def measure(
@@ -44,7 +36,7 @@ def measure(
     """
     began = time.perf_counter()
     learned = ModelMap(loaded.spec, loaded.weights)
-    reference = reference_of(plan, learned.rate_hz)
+    reference = reference_rows(plan, learned.rate_hz)
     offline = _measure_offline(learned, reference, began)
     blocks = _measure_blocks(loaded, reference, lookahead_ms, block_ms, num_layers)
     return {"num_samples": len(reference), "offline": offline, "blocks": blocks}

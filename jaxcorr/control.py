@@ -19,7 +19,7 @@ from jaxcorr.drive import Layer
 from jaxcorr.errors import InputError
 from jaxcorr.latency import Paced
 from jaxcorr.model_map import INPUTS, OUTPUTS
-from jaxcorr.planner import Plan, sample_plan
+from jaxcorr.planner import Plan, reference_rows
 from jaxcorr.predictor import Predictor
 from jaxcorr.simulate import SimulateOptions
 
@@ -53,13 +53,6 @@ def check_model(predictor: Predictor) -> None:
         )
 
 
-def reference_rows(plan: Plan, rate_hz: float, seconds: float) -> list[list[float]]:
-    """Samples of a plan as `Predictor.step` takes them, from its start, at most this long."""
-    count = int(np.floor(min(seconds, plan.total_s) * rate_hz + 1e-6)) + 1
-    at = sample_plan(plan, np.arange(count) / rate_hz)
-    return np.hstack([at.position_mm[:, :2], at.velocity_mm_s[:, :2]]).tolist()
-
-
 def run_loop(
     predictor: Predictor, plan: Plan, rate_hz: float, seconds: float, warm: bool = True
 ) -> Ticks:
@@ -69,7 +62,7 @@ def run_loop(
         predictor: for samples at this rate.
         warm: calls `Predictor.warm` shortly before each tick.
     """
-    rows = reference_rows(plan, rate_hz, seconds)
+    rows = reference_rows(plan, rate_hz, seconds).tolist()
     num_ticks = max(1, round(seconds * rate_hz))
     warm_fn = predictor.warm if warm else None
     paced = latency.pace(predictor.step, rows, num_ticks, rate_hz, warm_fn, predictor.reset)

@@ -1,10 +1,9 @@
 """What a trained network does about the error of a layer, and what limits it, piece by piece.
 
 The network's prediction is subtracted, the naive way, or inverted by the solver, except where the
-gate does not trust it. To see what a
-missed goal is owed to, the plant takes the place of the network in the solver's two questions: what
-error do these knots leave, and how does the head answer a knot. The module drives and judges
-nothing.
+gate does not trust it. To see what a missed goal is owed to, the plant takes the place of the
+network in the solver's two questions: what error do these knots leave, and how does the head answer
+a knot. The module drives and judges nothing.
 """
 
 from collections.abc import Sequence

@@ -185,6 +185,18 @@ def sample_plan(plan: Plan, time_s: np.ndarray) -> Samples:
     )
 
 
+def reference_rows(plan: Plan, rate_hz: float, until_s: float = np.inf) -> np.ndarray:
+    """The plan as control code meets it: (t, 4) rows of x, y in mm and vx, vy in mm/s.
+
+    Args:
+        rate_hz: of the rows; the first is at the plan's start.
+        until_s: rows end here, or with the plan.
+    """
+    count = int(np.floor(min(until_s, plan.total_s) * rate_hz + 1e-6)) + 1
+    at = sample_plan(plan, np.arange(count) / rate_hz)
+    return np.hstack([at.position_mm[:, :2], at.velocity_mm_s[:, :2]])
+
+
 def sample_velocity_steps(plan: Plan, time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Samples the part of the motion that is velocity steps at junctions, and nothing else.
 

@@ -153,33 +153,26 @@ def sources_without(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(source for source in SOURCES if source not in names)
 
 
-def simulate_layers(
+def simulate_jobs(
     program: Program,
-    layers: Sequence[int],
+    jobs: Sequence[Job],
     options: SimulateOptions = SimulateOptions(),
     part: str = "",
 ) -> Iterator[Simulated]:
-    """Simulates layers one after the other, each planned alone, in float64.
+    """Simulates traces one after the other, each layer planned alone, in float64.
 
     Args:
         program: from `gcode.read`.
-        layers: numbers from 1, as `select_layers` gives them.
-        options: see `SimulateOptions`; with a sweep or probes each layer comes several times.
+        jobs: from `SimulateOptions.jobs`, or chosen pairs of a layer and a plan's options.
+        options: how; the plan's own are in the jobs.
         part: enters the random numbers and `params`.
 
     Yields:
-        The layers in their order, sweep points within a layer, probes within a point.
+        A trace a job, in their order.
 
     Raises:
         InputError: a layer does not exist.
     """
-    yield from simulate_jobs(program, options.jobs(layers), options, part)
-
-
-def simulate_jobs(
-    program: Program, jobs: Sequence[Job], options: SimulateOptions, part: str = ""
-) -> Iterator[Simulated]:
-    """Like `simulate_layers`, for chosen pairs of a layer and a plan's options."""
     for first in range(0, len(jobs), BATCH):
         batch = jobs[first : first + BATCH]
         plans = [plan_layer(program, job.layer - 1, job.plan) for job in batch]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxcorr import bench_compensate, console_bench, gcode, stream
+from jaxcorr import bench_compensate, console_bench, gcode, planner, stream
 from jaxcorr.planner import plan_layer
 
 SQUARE = "G90\nM83\n;LAYER_CHANGE\nG1 X20 E1 F3600\nG1 Y15 E1\nG1 X0 E1\nG1 Y0 E1"
@@ -35,7 +35,7 @@ def test_the_offline_solver_is_timed_apart_from_compilation(measured):
 
 
 def test_reference_starts_and_ends_at_rest_where_the_plan_does(measured):
-    reference = bench_compensate.reference_of(measured[1], 100.0)
+    reference = planner.reference_rows(measured[1], 100.0)
     assert reference[0].tolist() == [0.0, 0.0, 0.0, 0.0]
     assert abs(reference[-1, 2:]).max() < 10.0
     assert abs(reference[-1, :2]).max() < 0.1

@@ -7,7 +7,7 @@ import pytest
 
 from jaxcorr import Predictor, control, drive, gcode
 from jaxcorr.errors import InputError
-from jaxcorr.planner import plan_layer, sample_plan
+from jaxcorr.planner import plan_layer
 from jaxcorr.simulate import SimulateOptions
 
 LINEAR = SimulateOptions(sources=("junction_deviation", "resonance"))
@@ -39,15 +39,6 @@ def test_bands_add_up_and_hold_what_belongs_to_them():
     expected = np.zeros(len(bands))
     expected[[2, 4]] = 3 / np.sqrt(2), 4 / np.sqrt(2)
     np.testing.assert_allclose(bands, expected, atol=1e-12)
-
-
-def test_the_reference_is_the_plan_at_that_rate(plan):
-    rows = np.array(control.reference_rows(plan, 1000.0, 0.5))
-    at = sample_plan(plan, np.arange(501) / 1000)
-    np.testing.assert_array_equal(rows[:, :2], at.position_mm[:, :2])
-    np.testing.assert_array_equal(rows[:, 2:], at.velocity_mm_s[:, :2])
-    whole = control.reference_rows(plan, 100.0, 1e9)
-    assert len(whole) == int(plan.total_s * 100) + 1
 
 
 def response(axis, frequency_hz):

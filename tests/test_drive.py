@@ -8,7 +8,7 @@ import pytest
 from jaxcorr import correction, drive, gcode, selection
 from jaxcorr.planner import PlanOptions, plan_layer
 from jaxcorr.plant import PlantOptions
-from jaxcorr.simulate import SOURCES, SimulateOptions, simulate_layers
+from jaxcorr.simulate import SOURCES, SimulateOptions, simulate_jobs
 
 QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))
 
@@ -33,7 +33,7 @@ def nothing(layer):
 
 
 def test_the_reference_errs_as_the_simulator_says(program, layer):
-    made = next(iter(simulate_layers(program, [1], QUIET))).fields
+    made = next(simulate_jobs(program, QUIET.jobs([1]), QUIET)).fields
     driven = run(layer, nothing(layer)).until(layer.plan.total_s)
     errors = np.stack([made["error_x"], made["error_y"]], axis=1)
     np.testing.assert_allclose(driven.error_mm[::10, 0], errors, atol=1e-9)

@@ -19,7 +19,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.planner import PlanOptions, plan_program
 from jaxcorr.plant import PlantOptions
 from jaxcorr.selection import find_part
-from jaxcorr.simulate import SOURCES, SimulateOptions, rms_by_source, simulate_layers
+from jaxcorr.simulate import SOURCES, SimulateOptions, rms_by_source, simulate_jobs
 
 ROOT = Path(__file__).parent.parent
 GCODE = Path(__file__).parent / "data" / "gcode"
@@ -66,7 +66,8 @@ def octave(code: str, folder: Path, *, fails: bool = False) -> str:
 
 
 def twin(part: str, layer: int, options: SimulateOptions):
-    return next(simulate_layers(gcode.read(find_part(part)[0]), [layer], options, part))
+    program = gcode.read(find_part(part)[0])
+    return next(simulate_jobs(program, options.jobs([layer]), options, part))
 
 
 def assert_same(octaves: trace.Trace, twins: dict[str, np.ndarray]) -> None:

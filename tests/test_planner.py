@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxcorr import gcode, planner
 from jaxcorr.errors import InputError
 from jaxcorr.gcode import ENDER3_V2, Limits, Program
 from jaxcorr.planner import (
@@ -289,3 +290,14 @@ def program_of_states(states) -> Program:
         limits=limits,
         limits_index=[known.index(rules[i]) for i in keep],
     )
+
+
+def test_reference_rows_are_the_plan_at_a_rate():
+    plan = plan_program(gcode.parse("G1 X40 F6000\nG1 X40 Y30", "corner.gcode"))
+    rows = planner.reference_rows(plan, 1000.0, 0.5)
+    at = sample_plan(plan, np.arange(501) / 1000)
+    np.testing.assert_array_equal(rows[:, :2], at.position_mm[:, :2])
+    np.testing.assert_array_equal(rows[:, 2:], at.velocity_mm_s[:, :2])
+    whole = planner.reference_rows(plan, 100.0)
+    assert len(whole) == int(plan.total_s * 100) + 1
+    assert whole[0].tolist() == [0.0, 0.0, 0.0, 0.0]

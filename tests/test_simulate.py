@@ -14,7 +14,7 @@ from jaxcorr.simulate import (
     SOURCES,
     SimulateOptions,
     rms_by_source,
-    simulate_layers,
+    simulate_jobs,
     sources_without,
 )
 
@@ -75,7 +75,7 @@ def three_layers():
 
 
 def only(program, options=DEFAULT, layers=(1,), part="p"):
-    return [result.fields for result in simulate_layers(program, layers, options, part)]
+    return [result.fields for result in simulate_jobs(program, options.jobs(layers), options, part)]
 
 
 def test_standard_trajectory_has_the_rms_of_the_reference(standard):
@@ -184,7 +184,7 @@ def test_quiet_traces_are_converged_in_the_step(standard):
 
 def test_sweep_gives_every_point_of_every_layer(three_layers):
     options = SimulateOptions(sweep_accel_mm_s2=(200.0, 2000.0), sweep_velocity_mm_s=(50.0, 150.0))
-    results = list(simulate_layers(three_layers, [1, 3], options))
+    results = list(simulate_jobs(three_layers, options.jobs([1, 3]), options))
     points = [(r.job.layer, r.job.plan.accel_mm_s2, r.job.plan.velocity_mm_s) for r in results]
     assert len(set(points)) == 8
     assert points[0] == (1, 200.0, 50.0)
@@ -204,7 +204,7 @@ def test_options_reach_the_plant(standard):
 
 def test_a_probe_moves_the_command_and_the_sources_add_up_to_what_is_left(three_layers):
     options = dataclasses.replace(DEFAULT, probe_um=(50.0, 100.0))
-    results = list(simulate_layers(three_layers, [1, 2], options, "p"))
+    results = list(simulate_jobs(three_layers, options.jobs([1, 2]), options, "p"))
     assert [(r.job.layer, r.job.probe_um) for r in results[:4]] == [
         (1, 0),
         (1, 50),
