@@ -23,7 +23,6 @@ class Evaluated(NamedTuple):
     loaded: Loaded
     samples: Samples
     assessment: Assessment
-    has_baselines: bool
 
 
 def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = True) -> Evaluated:
@@ -44,4 +43,4 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
     assessed = evaluate.assess(loaded, samples, kept.labels, kept.fitted, best)
     assessed.found["best_epoch"] = loaded.best_epoch
     files.write_json(run.path / (METRICS_OF_OTHERS if chosen else METRICS), assessed.found)
-    return Evaluated(loaded, samples, assessed, kept.fitted is not None)
+    return Evaluated(loaded, samples, assessed)
