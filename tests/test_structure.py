@@ -1,6 +1,10 @@
 """The shape of the package: which module may import which, what loads where, who prints."""
 
 import ast
+import fnmatch
+import itertools
+import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +43,7 @@ LEVELS = (
         "bootstrap",
         "oscillation",
     ),
+    ("linear_path",),
     (
         "planner",
         "shapers",
@@ -73,6 +78,7 @@ LEVELS = (
     ),
     (
         "scales",
+        "remainder",
         "keeper",
         "drive",
         "breakdown",
@@ -236,3 +242,26 @@ def test_help_and_reading_traces_load_neither_jax_nor_plots():
 @pytest.mark.parametrize("name", ["__init__", *MODULES])
 def test_every_module_says_what_it_does(name):
     assert len(ast.get_docstring(parse(name)) or "") > 40
+
+
+def lines_of(folder):
+    return [len(path.read_text().splitlines()) for path in folder.glob("*.py")]
+
+
+def test_files_are_short():
+    assert statistics.median(lines_of(PACKAGE)) < 230
+    assert max(lines_of(PACKAGE)) <= 500
+
+
+def test_tests_are_in_proportion():
+    assert 0.4 < sum(lines_of(Path(__file__).parent)) / sum(lines_of(PACKAGE)) < 0.9
+
+
+def test_the_tree_in_the_readme_names_every_module_and_no_other():
+    readme = (PACKAGE.parent / "README.md").read_text()
+    tree = readme.partition("\n    jaxcorr/\n")[2].partition("\n    matlab/")[0]
+    # Two spaces part the names of a line from each other and from what they do.
+    cells = itertools.chain(*(re.split(r" {2,}", line.strip()) for line in tree.splitlines()))
+    found = {c: fnmatch.filter(MODULES, c) for c in cells if re.fullmatch(r"[a-z0-9_*]+", c)}
+    assert set(MODULES) - set(itertools.chain(*found.values())) <= {"__main__"}
+    assert all(found.values()), "no module of that name"
