@@ -23,9 +23,11 @@ from jaxcorr import (
     cli_simulation,
     cli_sweep,
     cli_training,
+    interrupts,
 )
-from jaxcorr.cli_options import INTERRUPTED, make_app
+from jaxcorr.cli_options import make_app
 from jaxcorr.errors import InputError
+from jaxcorr.interrupts import INTERRUPTED
 
 app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts and corrects it.")
 
@@ -52,6 +54,7 @@ app.add_typer(cli_bench.app)
 
 def main() -> None:
     """Entry point: runs a command and turns expected failures into one line and an exit code."""
+    interrupts.watch()
     try:
         code = app(prog_name="jaxcorr", standalone_mode=False)
         sys.stdout.flush()  # what a full disk refuses should not pass for a success

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from jaxcorr.cli_options import (
-    INTERRUPTED,
     JsonOption,
     RunArgument,
     RunsOption,
@@ -19,6 +18,7 @@ from jaxcorr.cli_options import (
     SpecArgument,
     TracesOption,
 )
+from jaxcorr.interrupts import INTERRUPTED
 
 EpochsOption = Annotated[
     int | None, typer.Option(min=1, help="In place of the spec's; fewer are quicker.")

@@ -12,8 +12,6 @@ from typer.core import TyperGroup
 
 from jaxcorr import runs, selection
 
-INTERRUPTED = 130
-
 
 class Group(TyperGroup):
     """Lists its commands with a whole sentence each, and in the order in which they were added."""

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from jaxcorr.cli_options import INTERRUPTED, JsonOption, RunsOption, SetOption, SpecArgument
+from jaxcorr.cli_options import JsonOption, RunsOption, SetOption, SpecArgument
+from jaxcorr.interrupts import INTERRUPTED
 
 Simulator = Literal["auto", "octave", "twin"]
 SimulatorOption = Annotated[

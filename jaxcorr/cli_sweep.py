@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from jaxcorr.cli_options import (
-    INTERRUPTED,
     JsonOption,
     RunsOption,
     SetOption,
@@ -20,6 +19,7 @@ from jaxcorr.cli_options import (
     complete_spec,
 )
 from jaxcorr.errors import InputError
+from jaxcorr.interrupts import INTERRUPTED
 
 
 def sweep(
@@ -127,8 +127,11 @@ def _work_together(loaded: Any, folder: Path, num_workers: int, stop_requested: 
         context.Process(target=_run_worker, args=(loaded, folder, os.getpid()))
         for _ in range(num_workers)
     ]
+    # What is ignored stays so in a process that is started: Ctrl-C is for its parent alone.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for worker in workers:
         worker.start()
+    signal.signal(signal.SIGINT, handler)
     try:
         _wait(workers, stop_requested)
     except KeyboardInterrupt:
@@ -162,7 +165,6 @@ def _run_worker(loaded: Any, folder: Path, parent: int) -> None:
 
     stop_requested: list[int] = []
     # The terminal sends Ctrl-C to all processes; here only the parent's word counts, once.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: stop_requested.append(number))
     session.start_jax(specs.from_table(loaded.base_table, str(loaded.base)))
     try:

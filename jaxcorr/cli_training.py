@@ -12,13 +12,13 @@ from typing import Any
 import typer
 
 from jaxcorr.cli_options import (
-    INTERRUPTED,
     JsonOption,
     RunArgument,
     RunsOption,
     SetOption,
     SpecArgument,
 )
+from jaxcorr.interrupts import INTERRUPTED
 
 
 def train(

@@ -17,6 +17,7 @@ LEVELS = (
     ("errors",),
     (
         "files",
+        "interrupts",
         "octave",
         "spool",
         "spec",
