@@ -80,10 +80,10 @@ def _forward(
     def body(carry: LayerCarry, z: Array) -> tuple[LayerCarry, tuple[Any, ...]]:
         i, f, g, o = _activate(z + _matmul(carry[1], kernel))
         c = f * carry[0] + i * g
-        tanh_c = jnp.tanh(c)
-        h = o * tanh_c
-        # Each in an array of its own: joining them in the loop costs more than the arithmetic.
-        return (c, h), (h, c, (i, f, g, o, tanh_c))
+        h = o * jnp.tanh(c)
+        # Each in an array of its own: joining them in the loop costs more than the arithmetic. And
+        # tanh(c) is not kept: to find it again is quicker than to write and read it.
+        return (c, h), (h, c, (i, f, g, o))
 
     last, (hs, cs, gates) = jax.lax.scan(body, carry, projected)
     return (last, hs), (hs, cs, gates, kernel, *carry)
@@ -98,21 +98,22 @@ def _backward(
     previous_h = jnp.concatenate([h0[None], hs[:-1]])
     transposed = kernel.T
 
-    def body(carry: LayerCarry, inputs: tuple[Any, ...]) -> tuple[LayerCarry, tuple[Array, ...]]:
+    def body(carry: LayerCarry, inputs: tuple[Any, ...]) -> tuple[LayerCarry, Array]:
         dc, dh = carry
-        dh_out, c_before, (i, f, g, o, tanh_c) = inputs
+        dh_out, c_before, c, (i, f, g, o) = inputs
+        tanh_c = jnp.tanh(c)
         dh = dh + dh_out
         dc = dc + dh * o * (1 - tanh_c * tanh_c)
-        dz = (
+        parts = (
             dc * g * i * (1 - i),
             dc * c_before * f * (1 - f),
             dc * i * (1 - g * g),
             dh * tanh_c * o * (1 - o),
         )
-        return (dc * f, _matmul(jnp.concatenate(dz, axis=-1), transposed)), dz
+        dz = jnp.concatenate(parts, axis=-1)
+        return (dc * f, _matmul(dz, transposed)), dz
 
-    first, parts = jax.lax.scan(body, last, (dhs, previous_c, gates), reverse=True)
-    dz = jnp.concatenate(parts, axis=-1)
+    first, dz = jax.lax.scan(body, last, (dhs, previous_c, cs, gates), reverse=True)
     steps = dz.shape[0] * dz.shape[1]
     flat_h, flat_z = previous_h.reshape(steps, -1), dz.reshape(steps, -1)
     return dz, _matmul(flat_h.T, flat_z.astype(dtype)), first

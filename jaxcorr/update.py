@@ -107,12 +107,14 @@ def make_train_step(
     A batch is (features, targets): t raw samples of b windows each, time-major; b keys. On a
     mesh each device has its share of the windows, and gradient and metrics are means over them all.
     """
+    mean_fn = jax.value_and_grad(loss_fn, has_aux=True)
+    gradient_fn = _by_portions(mean_fn, devices.most_at_once(mesh))
 
     def train_step(
         state: TrainState, batch: tuple[Array, Array], keys: Key[Array, " b"]
     ) -> tuple[TrainState, Totals]:
         network = state.network if mesh is None else devices.vary(state.network)
-        found = jax.value_and_grad(loss_fn, has_aux=True)(network, batch, keys)
+        found = gradient_fn(network, batch, keys)
         (loss, mae_mm), gradient = found if mesh is None else devices.mean(found)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.network)
         network: Any = optax.apply_updates(state.network, updates)
@@ -125,6 +127,30 @@ def make_train_step(
         ), metrics
 
     return train_step
+
+
+def _by_portions(mean_fn: Any, most: int | None) -> Any:
+    """A mean over windows, as that over equal portions of at most so many, one after the other."""
+
+    def portions_fn(network: Variables, batch: tuple[Array, Array], keys: Array) -> Any:
+        count = devices.count_portions(len(keys), most)
+        if count == 1:
+            return mean_fn(network, batch, keys)
+        features, targets = (
+            jnp.moveaxis(part.reshape(len(part), count, -1, part.shape[-1]), 1, 0) for part in batch
+        )
+        # A scan's carry must be known to differ from device to device if what it adds does.
+        blank = jnp.zeros_like(features[0, 0, 0, 0])
+        zero = ((blank, blank), jax.tree.map(jnp.zeros_like, network))
+
+        def body(total: Any, portion: tuple[Array, Array, Array]) -> tuple[Any, None]:
+            found = mean_fn(network, portion[:2], portion[2])
+            return jax.tree.map(jnp.add, total, found), None
+
+        total, _ = jax.lax.scan(body, zero, (features, targets, keys.reshape(count, -1)))
+        return jax.tree.map(lambda leaf: leaf / count, total)
+
+    return portions_fn
 
 
 def make_gradient_fn(loss_fn: LossFn, seed: int) -> Any:
@@ -159,7 +185,8 @@ def make_dispatch(train_step: Any, seed: int, mesh: Mesh | None = None) -> Any:
         dispatch = jax.shard_map(
             dispatch, mesh=mesh, in_specs=(whole, dealt, dealt), out_specs=whole
         )
-    return jax.jit(dispatch, donate_argnums=0)
+    options = devices.compiler_options(mesh)
+    return jax.jit(dispatch, donate_argnums=0, compiler_options=options)
 
 
 def window_keys(seed: int, step: Int[Array, ""], places: Int[Array, " b"]) -> Key[Array, " b"]:

@@ -131,3 +131,29 @@ def test_more_devices_than_there_are_is_refused():
 def test_unequal_shares_are_refused():
     with pytest.raises(InputError, match=r"num_devices to divide data\.batch_size = 8, got 3\."):
         oscillator.make_spec(train={"num_devices": 3})
+
+
+@pytest.mark.parametrize(
+    ("num_windows", "most", "expected"),
+    [
+        (256, 16, 16),
+        (16, 16, 1),
+        (24, 16, 2),
+        (20, 16, 2),
+        (36, 16, 3),
+        (37, 16, 1),
+        (256, None, 1),
+    ],
+)
+def test_portions_are_equal_and_none_is_tiny(num_windows, most, expected):
+    found = devices.count_portions(num_windows, most)
+    assert found == expected
+    assert num_windows % found == 0
+    assert found == 1 or devices.FEWEST_WINDOWS <= num_windows / found <= most
+
+
+def test_a_cpu_works_by_portions(monkeypatch):
+    assert devices.most_at_once(None) == devices.MOST_ON_CPU
+    monkeypatch.setattr(devices, "_platform", lambda _: "gpu")
+    assert devices.most_at_once(None) is None
+    assert devices.compiler_options(None) == {}

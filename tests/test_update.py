@@ -7,7 +7,7 @@ import optax
 import oscillator
 import pytest
 
-from jaxcorr import update
+from jaxcorr import devices, update
 from jaxcorr.normalize import Scale
 from jaxcorr.optimizer import make_optimizer
 from jaxcorr.update import Scales
@@ -35,12 +35,13 @@ def batches():
     return tuple(t.reshape(STEPS, WINDOWS, WINDOW, -1).swapaxes(1, 2) for t in tables)
 
 
-def run(spec, batches):
+def run(spec, batches, mesh=None):
     """The state and the metrics after all batches, compiled anew."""
     optimizer = make_optimizer(spec.optimizer, total_updates=1000, updates_per_epoch=10)
-    step = update.make_train_step(update.make_loss_fn(spec, SCALES), optimizer)
-    state = update.initialize(spec, num_inputs=6)
-    return update.make_dispatch(step, spec.train.seed)(state, *batches)
+    step = update.make_train_step(update.make_loss_fn(spec, SCALES), optimizer, mesh)
+    state = devices.copy_to_all(mesh, update.initialize(spec, num_inputs=6))
+    dealt = [devices.deal(mesh, part) for part in batches]
+    return update.make_dispatch(step, spec.train.seed, mesh)(state, *dealt)
 
 
 def loss_of(spec, batch, network=None, key=0):
@@ -110,6 +111,19 @@ def test_accumulation_equals_the_large_batch(batches):
     # AdamW's first updates divide by tiny gradients, which magnifies rounding.
     assert max(jax.tree.leaves(differ)) < 1e-2 * max(jax.tree.leaves(moved))
     assert int(one.step) == every * int(other.step)
+
+
+def test_portions_change_no_more_than_the_rounding(batches, monkeypatch):
+    lively = {"augment": {"input_noise": 0.1, "target_scale": 0.2}, "batch_size": 4 * WINDOWS}
+    spec = make_spec(data=lively, model={"dropout": 0.3}, train={"num_devices": 2})
+    joined = tuple(np.concatenate(part[:4], axis=1)[None] for part in batches)
+    monkeypatch.setattr(devices, "MOST_ON_CPU", 0)
+    _, expected = run(spec, joined)
+    monkeypatch.setattr(devices, "MOST_ON_CPU", WINDOWS)
+    for mesh in (None, devices.make_mesh(spec)):
+        _, metrics = run(spec, joined, mesh)
+        for found, value in zip(metrics, expected, strict=True):
+            np.testing.assert_allclose(found, value, rtol=1e-5)
 
 
 def test_bfloat16_keeps_parameters_optimizer_and_loss_in_float32(batches):
