@@ -17,7 +17,7 @@ GROUPS = {
     "feedrate": "by feedrate",
 }
 MOST_LEFT_OUT = 3  # named; the JSON has them all
-MOST_TRACES = 12  # more would push the verdict off the screen; metrics.json has them all
+MOST_TRACES = 12  # more would push the verdict off the screen; the JSON has them all
 
 Found = Mapping[str, Any]
 
@@ -26,8 +26,8 @@ def show_evaluation(found: Found, run_id: str) -> None:
     """Prints accuracy, uncertainty, rivals, breakdown, latency, and a verdict for each target."""
     test = found["test"]
     out.print(
-        f"[bold]{run_id}[/bold]: test, {test['num_traces']} traces of {test['num_layers']} layers, "
-        f"{test['num_samples']:,} samples, {_horizon(found['horizon'])}"
+        f"[bold]{run_id}[/bold]: judged on {test['num_traces']} traces of {test['num_layers']} "
+        f"layers, {test['num_samples']:,} samples; it predicts {_horizon(found['horizon'])}"
     )
     _show_accuracy(found)
     _show_uncertainty(found)
@@ -73,7 +73,7 @@ def _show_uncertainty(found: Found) -> None:
     out.print(f"  ({intervals['method']}, {intervals['num_blocks']} blocks)")
     if moving := found["dynamic"]:
         out.print(
-            f"dynamic part alone ({moving['offset']} taken off): {um(moving['rms_mm'])} um RMS, "
+            f"dynamic part alone (less {moving['offset']}): {um(moving['rms_mm'])} um RMS, "
             f"R2 {ratio(moving['r2'])}"
         )
 
@@ -113,7 +113,7 @@ def _show_groups(found: Found) -> None:
     traces = sorted(found["per_trace"], key=lambda entry: -entry["rmse_mm"])
     rows = [_group_row(entry["name"], entry) for entry in traces[:MOST_TRACES]]
     left = len(traces) - MOST_TRACES
-    title = "by trace, worst first" + (f"; {left} more in metrics.json" if left > 0 else "")
+    title = "by trace, worst first" + (f"; {left} more with --json" if left > 0 else "")
     out.print(table(title, columns, rows))
 
 
@@ -228,12 +228,12 @@ def _fold_figures(row: Found) -> list[str]:
 def show_horizons(outcomes: Sequence[Found]) -> None:
     """Prints a row a horizon: the network beside the better linear baseline and the oscillator."""
     columns = (
-        "horizon", "R2", "MAE um", "linear R2", "linear MAE um", "", "physics R2",
+        "horizon", "R2", "MAE um", "linear R2", "linear MAE um", "best linear", "physics R2",
         "physics MAE um",
     )  # fmt: skip
     rows = [
         [
-            f"{row['horizon']:+d}",
+            f"{row['horizon']:+d}" if row["horizon"] else "0",
             *_pair(row["network"]),
             *_pair(row["linear"]),
             row["linear_name"] or "",

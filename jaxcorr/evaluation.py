@@ -41,6 +41,6 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
     kept = evidence.load_for(run, data, chosen, samples) if chosen else evidence.load(run, samples)
     best = None if chosen or not with_ceiling else ceiling.noise_ceiling(data, samples)
     assessed = evaluate.assess(loaded, samples, kept.labels, kept.fitted, best)
-    assessed.found["best_epoch"] = loaded.best_epoch
+    assessed.found.update(best_epoch=loaded.best_epoch, is_finished=loaded.is_finished)
     files.write_json(run.path / (METRICS_OF_OTHERS if chosen else METRICS), assessed.found)
     return Evaluated(loaded, samples, assessed)

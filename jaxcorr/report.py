@@ -84,7 +84,9 @@ def _describe(run: Run, found: Mapping[str, Any], samples: Samples) -> dict[str,
             best_epoch=found.get("best_epoch"),
         ),
         "machine": report_run.machine_rows(runs.describe_machine(), "Evaluated"),
-        "limits": report_run.limits(spec, samples.names, split),
+        "limits": report_run.limits(
+            spec, samples.names, split, is_finished=found.get("is_finished", True)
+        ),
         "spec_text": _spec_text(run),
     }
 

@@ -106,15 +106,26 @@ def judged_on(names: Sequence[str], split: Mapping[str, Sequence[str]]) -> str:
     return f"{text} ({seen} of them from its training and validation)" if seen else text
 
 
-def limits(spec: Spec, names: Sequence[str], split: Mapping[str, Sequence[str]]) -> list[str]:
+def limits(
+    spec: Spec,
+    names: Sequence[str],
+    split: Mapping[str, Sequence[str]],
+    is_finished: bool = True,
+) -> list[str]:
     """What the figures do not say, as sentences.
 
     Args:
         names: of the traces that the evaluation was made on.
         split: of the run.
+        is_finished: whether its training has ended.
     """
     data, num_layers = spec.data, len(set(map(layer_of, names)))
     told = []
+    if not is_finished:
+        told.append(
+            "The training has not ended: these are the figures of its best epoch so far, and "
+            "`just resume` goes on."
+        )
     if data.simulate:
         told.append(
             "The errors are simulated: two elastic axes with friction, microsteps, timing jitter "

@@ -63,6 +63,22 @@ def run(capsys, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def judged(trained, tmp_path_factory):
+    """A copy of the toy run with a name that HTML would read as a tag, evaluated; see copies."""
+    import copies
+
+    return copies.judge(trained, tmp_path_factory.mktemp("a folder") / "a run & <i>")
+
+
+@pytest.fixture(scope="session")
+def built(judged):
+    """The page of its report, which no test changes."""
+    from jaxcorr import report
+
+    return report.build(*judged)
+
+
+@pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """Starts `jaxcorr` processes quickly, and signals them."""
     import forkserver

@@ -5,7 +5,6 @@ import html.parser
 import os
 from pathlib import Path
 
-import copies
 import pytest
 
 from jaxcorr import report, runs
@@ -43,18 +42,6 @@ class Page(html.parser.HTMLParser):
 
     def all(self, name):
         return [attributes for tag, attributes in self.tags if tag == name]
-
-
-@pytest.fixture(scope="module")
-def judged(trained, tmp_path_factory):
-    """A copy of the toy run with a name that HTML would read as a tag, evaluated."""
-    path = tmp_path_factory.mktemp("a folder") / "a run & <i>"
-    return copies.judge(trained, path)
-
-
-@pytest.fixture(scope="module")
-def built(judged):
-    return report.build(*judged)
 
 
 @pytest.fixture

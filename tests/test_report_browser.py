@@ -6,10 +6,7 @@ import os
 import re
 import shutil
 
-import copies
 import pytest
-
-from jaxcorr import report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -30,10 +27,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def page(trained, tmp_path_factory):
+def page(built):
     """The address of the report of the toy run."""
-    path = tmp_path_factory.mktemp("browser") / "a run with spaces"
-    return report.build(*copies.judge(trained, path)).as_uri()
+    return built.as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +76,7 @@ def test_nothing_is_fetched_and_nothing_complains(browser, page):
     assert page in addresses
     assert [a[:60] for a in addresses if a != page and not a.startswith("data:")] == []
     assert browser.get_log("browser") == []
-    assert browser.title == "a run with spaces: evaluation"
+    assert browser.title == "a run & <i>: evaluation"
 
 
 @pytest.mark.parametrize("width", [360, 1200])

@@ -146,7 +146,7 @@ def test_every_table_is_as_wide_as_its_headings():
     accuracy, percentiles, targets = report_text.accuracy_tables(full)
     assert [row[0] for row in accuracy.rows] == ["overall", "x", "from windows"]
     assert percentiles.columns[1:] == ["50 %", "99.9 %"]
-    assert targets.rows[1] == ["R²", "at least 0.9950", "0.990", "missed"]
+    assert targets.rows[1] == ["R²", "at least 0.9950", "0.9900", "missed"]
 
 
 def test_times_stand_beside_their_limits():
@@ -228,6 +228,8 @@ def test_limits_follow_from_data_and_split():
     assert "only" not in foreign.split("not the run's")[0]
     simulated = oscillator.make_spec(data={"simulate": {"parts": ["boat"]}})
     assert "errors are simulated" in report_run.limits(simulated, ("p/4",), SPLIT)[0]
+    assert "training has not ended" in report_run.limits(by_part, many, SPLIT, is_finished=False)[0]
+    assert "ended" not in own
 
 
 @given(st.floats(1e-6, 10.0))
