@@ -107,14 +107,13 @@ def _split(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _work(
-    loaded: Any, folder: Path, should_stop: Callable[[], bool], is_quiet: bool = False
-) -> None:
+def _work(loaded: Any, folder: Path, should_stop: Callable[[], bool], num_workers: int = 1) -> None:
+    """Runs trials as the only worker of this command, or quietly as one of several."""
     from jaxcorr import console, console_sweep, session
     from jaxcorr import sweep as sweeps
 
-    follow = session.follow_quietly if is_quiet else session.follow
-    for trial in sweeps.work(loaded, folder, follow, should_stop):
+    follow = session.follow if num_workers == 1 else session.follow_quietly
+    for trial in sweeps.work(loaded, folder, follow, should_stop, num_workers):
         console.err.print(console_sweep.trial_line(loaded, trial))
 
 
@@ -124,7 +123,7 @@ def _work_together(loaded: Any, folder: Path, num_workers: int, stop_requested: 
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     context = multiprocessing.get_context("spawn")
     workers = [
-        context.Process(target=_run_worker, args=(loaded, folder, os.getpid()))
+        context.Process(target=_run_worker, args=(loaded, folder, os.getpid(), num_workers))
         for _ in range(num_workers)
     ]
     # What is ignored stays so in a process that is started: Ctrl-C is for its parent alone.
@@ -158,8 +157,8 @@ def _wait(workers: list[Any], stop_requested: list[int]) -> None:
             worker.join(0.1)
 
 
-def _run_worker(loaded: Any, folder: Path, parent: int) -> None:
-    """A worker process: stops when its parent says so, or is gone."""
+def _run_worker(loaded: Any, folder: Path, parent: int, num_workers: int) -> None:
+    """A process of one of several workers: stops when its parent says so, or is gone."""
     from jaxcorr import session
     from jaxcorr import spec as specs
 
@@ -167,8 +166,12 @@ def _run_worker(loaded: Any, folder: Path, parent: int) -> None:
     # The terminal sends Ctrl-C to all processes; here only the parent's word counts, once.
     signal.signal(signal.SIGTERM, lambda number, _: stop_requested.append(number))
     session.start_jax(specs.from_table(loaded.base_table, str(loaded.base)))
+
+    def should_stop() -> bool:
+        return bool(stop_requested) or os.getppid() != parent
+
     try:
-        _work(loaded, folder, lambda: bool(stop_requested) or os.getppid() != parent, is_quiet=True)
+        _work(loaded, folder, should_stop, num_workers)
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -72,6 +72,19 @@ def count_useful(batch_size: int, available: int, num_processes: int = 1) -> int
     return max(useful, default=min(equal, default=0))
 
 
+def count_for_worker(spec: Spec, num_workers: int) -> int:
+    """`train.num_devices` of a training that is one of several on this machine at once.
+
+    Where the spec leaves it open, a CPU's cores are shared; GPUs, and a lone training's devices,
+    stay as they are.
+    """
+    device = spec.train.device
+    found = jax.local_devices(backend=None if device == "auto" else device)
+    if spec.train.num_devices or num_workers == 1 or found[0].platform != "cpu":
+        return spec.train.num_devices
+    return count_useful(spec.data.batch_size, max(1, len(found) // num_workers))
+
+
 def most_at_once(mesh: Mesh | None) -> int | None:
     """Windows that a device best works through at a time; None for as many as it has."""
     return MOST_ON_CPU if _platform(mesh) == "cpu" else None

@@ -15,7 +15,8 @@ import jax
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from jaxcorr import experiment, locks, runs, study, train
+from jaxcorr import devices, experiment, locks, runs, study, train
+from jaxcorr import spec as specs
 from jaxcorr.errors import InputError
 from jaxcorr.experiment import Experiment
 from jaxcorr.runs import Run
@@ -24,7 +25,11 @@ from jaxcorr.trainings import Follow
 
 
 def work(
-    sweep: Sweep, folder: Path, follow: Follow, should_stop: Callable[[], bool]
+    sweep: Sweep,
+    folder: Path,
+    follow: Follow,
+    should_stop: Callable[[], bool],
+    num_workers: int = 1,
 ) -> Iterator[study.Trial]:
     """Runs trials until there is none left, and yields each as it ends.
 
@@ -32,6 +37,7 @@ def work(
         folder: of this sweep; other workers may be at work in it.
         follow: runs through a training's events and returns the last one.
         should_stop: True saves the running trial, leaves it to the next worker and returns.
+        num_workers: of this machine, this one counted; they share its cores.
     Raises:
         InputError: the data is refused, or the disk has no room.
     """
@@ -44,7 +50,8 @@ def work(
                 trial = study.next_trial(shared, sweep, folder, worker)
                 if trial is None:
                     return
-                if _run_trial(trial, shared, sweep, folder, follow, should_stop):
+                watch = _Watch(trial, should_stop)
+                if _run_trial(watch, shared, sweep, folder, follow, num_workers):
                     yield study.describe(_freeze(shared, trial))
                 # Each trial compiles its own network; kept, they add 15 MiB a trial for ever.
                 jax.clear_caches()
@@ -53,17 +60,17 @@ def work(
 
 
 def _run_trial(
-    trial: optuna.Trial,
+    watch: "_Watch",
     shared: optuna.Study,
     sweep: Sweep,
     folder: Path,
     follow: Follow,
-    should_stop: Callable[[], bool],
+    num_workers: int,
 ) -> bool:
     """Trains one trial; False when it was interrupted, or given to another worker meanwhile."""
-    watch = _Watch(trial, should_stop)
+    trial = watch.trial
     try:
-        begun = _begin(_freeze(shared, trial), sweep, folder)
+        begun = _begin(_freeze(shared, trial), sweep, folder, num_workers)
         trial.set_user_attr("run", begun.run.id)
         events = train.fit(begun.spec, begun.data, begun.run, watch.should_stop)
         done = follow(begun, watch.report(events, begun))
@@ -93,14 +100,16 @@ def _fail(shared: optuna.Study, trial: optuna.Trial, reason: str) -> bool:
     return True
 
 
-def _begin(trial: FrozenTrial, sweep: Sweep, folder: Path) -> Experiment:
+def _begin(trial: FrozenTrial, sweep: Sweep, folder: Path, num_workers: int) -> Experiment:
     """A new run for the trial, or the one that a worker left behind."""
     name = f"trial-{study.first_number(trial) + 1:03d}"
     left = [run for run in runs.list_all(folder) if run.id.endswith(f"-{name}")]
     if left:
         return experiment.reopen(left[-1])
     changes = [override(key, value) for key, value in trial.params.items()]
-    return experiment.begin(sweep.base, [*changes, override("train.name", name)], folder)
+    share = devices.count_for_worker(specs.load(sweep.base, changes), num_workers)
+    changes += [override("train.num_devices", share), override("train.name", name)]
+    return experiment.begin(sweep.base, changes, folder)
 
 
 def _freeze(shared: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
@@ -111,7 +120,7 @@ class _Watch:
     """Reports a training's epochs to its trial, and tells the training when to stop."""
 
     def __init__(self, trial: optuna.Trial, should_stop: Callable[[], bool]):
-        self._trial, self._should_stop = trial, should_stop
+        self.trial, self._should_stop = trial, should_stop
         self.is_pruned = False
         self.is_lost = False
 
@@ -123,19 +132,19 @@ class _Watch:
         last = begun.spec.train.epochs
         for event in events:
             if isinstance(event, train.Begun):
-                self._trial.set_user_attr("num_parameters", event.num_parameters)
+                self.trial.set_user_attr("num_parameters", event.num_parameters)
                 for record in runs.read_lines(begun.run.history)[: event.epoch]:
                     self._tell(record)
             elif isinstance(event, train.EpochDone):
                 self._tell(event.record)
                 # Nothing is saved by stopping after the last epoch.
                 is_open = not self.is_lost and event.record["epoch"] < last
-                self.is_pruned = is_open and self._trial.should_prune()
+                self.is_pruned = is_open and self.trial.should_prune()
             yield event
 
     def _tell(self, record: dict[str, Any]) -> None:
         try:
-            self._trial.report(train.score(record), record["epoch"])
+            self.trial.report(train.score(record), record["epoch"])
         except optuna.exceptions.UpdateFinishedTrialError:
             # This machine slept for so long that another worker took the trial over.
             self.is_lost = True
@@ -147,7 +156,7 @@ def _summary(run: Run, done: train.Finished) -> dict[str, Any]:
     seconds = [row["seconds"] for row in runs.read_lines(run.timings)]
     return {
         "mae_mm": done.best_mae_mm,
-        "r2": rows[done.best_epoch - 1].get("val_r2") if rows else None,
+        "r2": rows[done.best_epoch - 1].get("val_r2") if rows and done.best_epoch else None,
         "best_epoch": done.best_epoch,
         "epochs": len(rows),
         "seconds": sum(seconds),

@@ -157,3 +157,12 @@ def test_a_cpu_works_by_portions(monkeypatch):
     monkeypatch.setattr(devices, "_platform", lambda _: "gpu")
     assert devices.most_at_once(None) is None
     assert devices.compiler_options(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "train", "expected"),
+    [(1, {}, 0), (2, {}, 2), (3, {}, 1), (9, {}, 1), (2, {"num_devices": 4}, 4)],
+)
+def test_workers_share_the_cores(num_workers, train, expected):
+    spec = oscillator.make_spec(data={"batch_size": 64}, train=train)
+    assert devices.count_for_worker(spec, num_workers) == expected

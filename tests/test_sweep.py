@@ -18,6 +18,7 @@ import tomli_w
 
 from jaxcorr import (
     console_sweep,
+    devices,
     files,
     overview,
     runs,
@@ -207,7 +208,10 @@ def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
     assert [trial["state"] for trial in trials] == ["complete"] * 3
     assert sorted(t["values"]["train.patience"] for t in trials) == CHEAP["train.patience"]
     assert all(trial["epochs"] == 30 for trial in trials)
-    assert sorted(run.id for run in runs.list_all(folder)) == sorted(t["run"] for t in trials)
+    made = runs.list_all(folder)
+    assert sorted(run.id for run in made) == sorted(t["run"] for t in trials)
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert {run.resolved()["num_devices"] for run in made} == {devices.count_useful(8, share)}
     found = study.open_study(loaded, folder).trials
     assert len({trial.user_attrs["worker"] for trial in found}) == 2
     assert sum(trial.state.name == "FAIL" for trial in found) == 1
