@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from jaxcorr import metrics, plots
 from jaxcorr.plots import PALETTE
-from jaxcorr.predictions import Track
+from jaxcorr.predictions import Track, short_name
 
 TRUE, PREDICTED, RESIDUAL = "#000000", PALETTE[1], PALETTE[3]
 AXES = (PALETTE[0], PALETTE[2], PALETTE[4], PALETTE[5])
@@ -45,7 +45,7 @@ def error_distribution(tracks: Sequence[Track]) -> Drawing:
     residual, true = residual_um(tracks), true_um(tracks)
     reach = max(float(np.percentile(np.abs(residual), 99.5)), 1e-3)
     edges = np.linspace(-reach, reach, 61)
-    for i, (name, colour) in enumerate(zip(tracks[0].axes, cycle(tracks), strict=True)):
+    for i, (name, colour) in enumerate(zip(tracks[0].axes, axis_colours(tracks), strict=True)):
         # By counts, not density: two axes share the scale, and a constant one stays finite.
         share = np.histogram(residual[:, i], edges)[0] / len(residual)
         axes[0].stairs(100 * share, edges, color=colour, label=name)
@@ -154,7 +154,7 @@ def _draw_bars(axis: Any, tracks: Sequence[Track]) -> None:
         ("95th percentile", np.percentile(size, 95, axis=0)),
     )
     width = 0.8 / len(names)
-    for i, (name, colour) in enumerate(zip(names, cycle(tracks), strict=True)):
+    for i, (name, colour) in enumerate(zip(names, axis_colours(tracks), strict=True)):
         at = np.arange(len(groups)) + (i - (len(names) - 1) / 2) * width
         bars = axis.bar(at, [values[i] for _, values in groups], width, color=colour, label=name)
         axis.bar_label(bars, fmt="{:.3g}", fontsize=7, padding=1)
@@ -213,14 +213,14 @@ def residual_um(tracks: Sequence[Track]) -> Float[ndarray, "n k"]:
     return 1e3 * join(tracks, "residual_mm")
 
 
-def cycle(tracks: Sequence[Track]) -> list[str]:
+def axis_colours(tracks: Sequence[Track]) -> list[str]:
     """A colour for each axis."""
     return [AXES[i % len(AXES)] for i in range(len(tracks[0].targets))]
 
 
 def short(track: Track) -> str:
-    """The trace's name as a caption gives it: part and file."""
-    return f"{track.part} {track.name.rsplit('/', 1)[-1]}"
+    """The trace's name as a caption gives it."""
+    return short_name(track.part, track.name)
 
 
 def duration(track: Track, rows: slice) -> str:

@@ -79,6 +79,11 @@ class Track(NamedTuple):
         return None if velocity is None else np.linalg.norm(velocity, axis=1)
 
 
+def short_name(part: str, name: str) -> str:
+    """Part and file, which tell a trace apart in less than its folder's name does."""
+    return f"{part} {name.rsplit('/', 1)[-1]}"
+
+
 def _pair(features: Mapping[str, ndarray], prefix: str) -> Float[ndarray, "n 2"] | None:
     for end in ("ref", "cmd"):
         names = [f"{prefix}{axis}_{end}" for axis in "xy"]

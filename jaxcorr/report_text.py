@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from jaxcorr.predictions import short_name
+
 UNDEFINED = "undefined"
 # Key, heading, and whether it is a length in mm.
 METRICS = (
@@ -217,13 +219,8 @@ def traces_table(found: Mapping[str, Any]) -> Table | None:
     traces = found.get("per_trace")
     if not traces:
         return None
-    rows = [_group_row(_short(one), one) for one in traces]
+    rows = [_group_row(short_name(one["part"], one["name"]), one) for one in traces]
     return Table("Each trace", GROUP_COLUMNS, rows)
-
-
-def _short(trace: Mapping[str, Any]) -> str:
-    """Part and file, which name a trace in less than its folder does."""
-    return f"{trace['part']} {trace['name'].rsplit('/', 1)[-1]}"
 
 
 def dynamic_sentence(found: Mapping[str, Any]) -> str:
