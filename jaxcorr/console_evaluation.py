@@ -6,6 +6,8 @@ It formats what others computed. Results go to stdout.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
+
 from jaxcorr.console import number, out, table
 
 COLUMNS = ("", "MAE um", "RMSE um", "R2", "corr.", "max um")
@@ -15,6 +17,11 @@ GROUPS = {
     "corner_distance": "by way since the last corner or stop",
     "acceleration": "by acceleration",
     "feedrate": "by feedrate",
+}
+TARGETS = {
+    "mae_mm": ("MAE", "<=", " mm"),
+    "r2": ("R2", ">=", ""),
+    "inference_ms": ("time of a prediction, p99,", "<=", " ms"),
 }
 MOST_LEFT_OUT = 3  # named; the JSON has them all
 MOST_TRACES = 12  # more would push the verdict off the screen; the JSON has them all
@@ -26,8 +33,9 @@ def show_evaluation(found: Found, run_id: str) -> None:
     """Prints accuracy, uncertainty, rivals, breakdown, latency, and a verdict for each target."""
     test = found["test"]
     out.print(
-        f"[bold]{run_id}[/bold]: judged on {test['num_traces']} traces of {test['num_layers']} "
-        f"layers, {test['num_samples']:,} samples; it predicts {_horizon(found['horizon'])}"
+        f"[bold]{escape(run_id)}[/bold]: judged on {test['num_traces']} traces of "
+        f"{test['num_layers']} layers, {test['num_samples']:,} samples; it predicts "
+        f"{_horizon(found['horizon'])}"
     )
     _show_accuracy(found)
     _show_uncertainty(found)
@@ -119,7 +127,7 @@ def _show_groups(found: Found) -> None:
 
 def _group_row(name: str, entry: Found) -> list[str]:
     lengths = (um(entry[key]) for key in ("true_rms_mm", "mae_mm", "rmse_mm"))
-    return [name, f"{entry['num_samples']:,}", *lengths, ratio(entry["r2"])]
+    return [escape(name), f"{entry['num_samples']:,}", *lengths, ratio(entry["r2"])]
 
 
 def _show_latency(latency: Found) -> None:
@@ -135,10 +143,13 @@ def _show_latency(latency: Found) -> None:
 
 
 def _show_verdicts(found: Found) -> None:
-    for name, entry in found["targets"].items():
-        sign = ">=" if name == "r2" else "<="
+    for key, entry in found["targets"].items():
+        name, sign, unit = TARGETS[key]
+        value = f"{number(entry['value'], 4)}{unit}"
+        if key == "mae_mm":
+            value += f" ({um(entry['value'])} um)"
         mark = "[green]met[/green]" if entry["is_met"] else "[red]missed[/red]"
-        out.print(f"target {name} {sign} {entry['goal']:g}: {number(entry['value'], 4)}, {mark}")
+        out.print(f"target {name} {sign} {entry['goal']:g}{unit}: {value}, {mark}")
     verdict = "meets all targets" if found["meets_all_targets"] else "misses a target"
     out.print(f"[bold]the model {verdict}[/bold]")
 
@@ -170,15 +181,15 @@ def share(value: float | None) -> str:
 def show_comparison(found: Found) -> None:
     """Prints two runs side by side, and whether they differ."""
     out.print(
-        f"A = [bold]{found['a']}[/bold], {_horizon(found['horizon_a'])}\n"
-        f"B = [bold]{found['b']}[/bold], {_horizon(found['horizon_b'])}\n"
+        f"A = [bold]{escape(found['a'])}[/bold], {_horizon(found['horizon_a'])}\n"
+        f"B = [bold]{escape(found['b'])}[/bold], {_horizon(found['horizon_b'])}\n"
         f"{found['num_traces']} traces, {found['num_samples']:,} samples; "
         f"{found['method']}, {found['num_blocks']} blocks"
     )
     for entry in found["left_out"]:
         traces, more = entry["traces"][:MOST_LEFT_OUT], len(entry["traces"]) - MOST_LEFT_OUT
         rest = f" and {more} more" if more > 0 else ""
-        out.print(f"left out, since {entry['reason']}: {', '.join(traces)}{rest}")
+        out.print(escape(f"left out, since {entry['reason']}: {', '.join(traces)}{rest}"))
     columns = ("", "A", "B", "A - B", "95% interval", "")
     rows = [_comparison_row(name, entry) for name, entry in found["metrics"].items()]
     out.print(table("", columns, rows))
@@ -204,7 +215,7 @@ def show_folds(outcomes: Sequence[Found], mean: Found, by: str) -> None:
     )  # fmt: skip
     rows = [
         [
-            row["label"],
+            escape(row["label"]),
             str(row["num_traces"]),
             f"{row['num_samples']:,}",
             *_fold_figures(row),

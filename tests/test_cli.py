@@ -76,7 +76,7 @@ def test_people_get_tables(run, done, trained):
         "overall",
         "window from zero",
         "inference: p50",
-        "target r2 >= 0.67",
+        "target R2 >= 0.67",
         "the model ",
     ):
         assert text in out
