@@ -8,7 +8,8 @@ itself is in oscillation.py.
   mean            the mean training error of each axis
   linear_fir      ridge regression on the last 20 samples of the velocities, and a constant
   linear_binned   that, and for the last 4 samples: 16 bins of travel direction, 20 of speed, those
-                  again while slowing down, and the direction's unit vector within each bin of speed
+                  again while slowing down, and the direction's unit vector within each bin of
+                  speed; edges as in linear_path.py, where a network may stand on this regression
   physics         second-order response of each axis to its acceleration and friction
 
 The regressions go through normal equations, summed trace by trace, so memory does not grow with the
@@ -28,16 +29,18 @@ from numpy import ndarray
 
 from jaxcorr import files, oscillation, spool
 from jaxcorr.errors import InputError
+from jaxcorr.linear_path import (
+    NUM_BINNED_LAGS,
+    NUM_LAGS,
+    NUM_SECTORS,
+    REST_MM_S,
+    SLOWING_MM_S,
+    SPEED_EDGES_MM_S,
+)
 from jaxcorr.oscillation import Mode
-from jaxcorr.spec import Data
+from jaxcorr.spec import Data, own_velocities
 from jaxcorr.windows import Samples
 
-NUM_LAGS = 20  # velocity samples of the regressions
-NUM_BINNED_LAGS = 4  # samples whose direction and speed are binned
-NUM_SECTORS = 16  # of travel direction
-SPEED_EDGES_MM_S = (0.1, *range(1, 11), 12, 15, 20, 30, 40, 60, 80, 100)  # fine where corners are
-REST_MM_S = 0.1  # below it a direction means nothing
-SLOWING_MM_S = 0.5  # from sample to sample
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
 BLOCK = 20_000  # rows of regressors in memory at once
 # A regression with hundreds of coefficients gains nothing from more rows than this.
@@ -79,7 +82,6 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
         train, val: tables of the two splits; an empty `val` is replaced by `train`.
     """
     velocity, is_position = _velocity_columns(data)
-    judge = val if len(val.names) else train
 
     def speeds(samples: Samples) -> Iterator[tuple[Table, Table]]:
         for features, targets in each_trace(samples):
@@ -94,14 +96,7 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
         modes, readout = oscillation.fit(
             lambda: speeds(train), train.lead, data.horizon, data.sample_rate_hz
         )
-    step = max(1, -(-count // MOST_ROWS))
-    fir, binned = (
-        _regress(
-            _sums(speeds(train), train.lead, design, step),
-            _sums(speeds(judge), judge.lead, design, step),
-        )
-        for design in (fir_design, binned_design)
-    )
+    fir, binned = (regress(data, train, val, design) for design in (fir_design, binned_design))
     return Fitted(
         horizon=data.horizon,
         rate_hz=data.sample_rate_hz,
@@ -115,6 +110,35 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
     )
 
 
+def regress(
+    data: Data, train: Samples, val: Samples, design: Callable[[Table], Table]
+) -> Float[ndarray, "p k"]:
+    """Coefficients (mm per unit) of a ridge regression on the columns that a design makes.
+
+    Args:
+        data: as for `fit`.
+        train: is fitted.
+        val: judges the strengths of ridge; where it is empty, `train` does.
+    """
+    velocity, is_position = _velocity_columns(data)
+
+    def sums(samples: Samples) -> _Sums:
+        speeds = (
+            (_speeds(features, velocity, is_position, data.sample_rate_hz), targets)
+            for features, targets in each_trace(samples)
+        )
+        return _sums(speeds, samples.lead, design, step)
+
+    count = int(train.num_rows.sum()) - train.lead * len(train.num_rows)
+    step = max(1, -(-count // MOST_ROWS))
+    return _solve(sums(train), sums(val if len(val.names) else train))
+
+
+def apply_binned(coefficients: Float[ndarray, "p k"], speeds_mm_s: Table) -> Table:
+    """Predicted errors (mm) of one trace by a regression on `binned_design`."""
+    return _apply(binned_design, coefficients, speeds_mm_s)
+
+
 def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
     """Predicted errors (mm) of every row by each baseline, from the rows before it and itself."""
     num_targets = len(fitted.mean_mm)
@@ -125,7 +149,7 @@ def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
         rows = slice(first, first + len(features))
         v = _speeds(features, fitted.velocity, fitted.is_position, fitted.rate_hz)
         found["linear_fir"][rows] = _apply(fir_design, fitted.fir, v)
-        found["linear_binned"][rows] = _apply(binned_design, fitted.binned, v)
+        found["linear_binned"][rows] = apply_binned(fitted.binned, v)
         if fitted.modes:
             found["physics"][rows] = oscillation.predict(
                 fitted.modes, fitted.readout, v, fitted.horizon, fitted.rate_hz
@@ -187,7 +211,9 @@ def binned_design(speeds_mm_s: Table) -> Table:
     speed = np.linalg.norm(first_two, axis=1)
     is_moving = speed >= REST_MM_S
     angle = np.arctan2(first_two[:, -1], first_two[:, 0])
-    sector = np.floor((angle + np.pi) / (2 * np.pi) * NUM_SECTORS).astype(int) % NUM_SECTORS
+    # Sectors are centred on the axes.
+    turn = (angle + np.pi) / (2 * np.pi) * NUM_SECTORS
+    sector = np.floor(turn + 0.5).astype(int) % NUM_SECTORS
     sectors = np.eye(NUM_SECTORS + 1)[np.where(is_moving, sector, NUM_SECTORS)]
     bands = np.eye(len(SPEED_EDGES_MM_S) + 1)[np.digitize(speed, SPEED_EDGES_MM_S)]
     slowing = np.diff(speed, prepend=0.0) < -SLOWING_MM_S
@@ -236,7 +262,7 @@ def _apply(design: Callable[[Table], Table], weights: Table, speeds: Table) -> T
     return np.concatenate([_look_back(design, speeds, rows) @ weights for rows in _blocks(speeds)])
 
 
-def _regress(train: _Sums, judge: _Sums) -> Table:
+def _solve(train: _Sums, judge: _Sums) -> Table:
     """Ridge regression in units of each regressor's size, with the ridge that judges best."""
     size = np.sqrt(np.diag(train.gram))
     scale = np.where(size > 0, 1 / np.where(size > 0, size, 1.0), 0.0)
@@ -252,21 +278,6 @@ def _regress(train: _Sums, judge: _Sums) -> Table:
         if left < least:
             best, least = weights, left
     return best
-
-
-def own_velocities(data: Data) -> tuple[int, ...] | None:
-    """Which column of the features is each target's velocity; None where one has none.
-
-    `error_x` belongs to `vx_ref`, or to `vx_cmd` where the model is given the command.
-    """
-    found = []
-    for target in data.targets:
-        axis = target.rpartition("_")[2]
-        names = [name for name in (f"v{axis}_ref", f"v{axis}_cmd") if name in data.features]
-        if not names:
-            return None
-        found.append(data.features.index(names[0]))
-    return tuple(found)
 
 
 def _velocity_columns(data: Data) -> tuple[tuple[int, ...], bool]:

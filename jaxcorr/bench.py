@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxcorr import devices, model, pipeline, predict, runs, torch_reference, train, update
+from jaxcorr import (
+    devices,
+    model,
+    pipeline,
+    predict,
+    remainder,
+    runs,
+    torch_reference,
+    train,
+    update,
+)
 from jaxcorr import spec as specs
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
@@ -57,6 +67,8 @@ class Loop:
         self.plan = train.plan_for(spec, data)
         per_window = spec.data.window if spec.data.supervision == "all" else 1
         self.targets_per_dispatch = self.plan.steps_per_dispatch * spec.data.batch_size * per_window
+        self._path = remainder.fit_path(spec, data)
+        data = data._replace(train=remainder.take(spec, self._path, data.train))
         self._scales = fit_scales(spec, data.train)
         counts = update.count_updates(spec, self.plan.steps_per_epoch)
         self._mesh = devices.make_mesh(spec)
@@ -101,7 +113,8 @@ class Loop:
 
     def weights(self) -> Weights:
         """The model as it stands."""
-        return train.weights_of(devices.first_copy(self._mesh, self._state), self._scales)
+        state = devices.first_copy(self._mesh, self._state)
+        return train.weights_of(state, self._scales, self._path)
 
     def _deal(self, batches: Batches) -> list[Any]:
         return [devices.deal(self._mesh, part) for part in batches[:2]]

@@ -64,6 +64,7 @@ def prepare(spec: Spec, size: str | None) -> Ready:
     samples = make_samples(len(spec.data.features), len(spec.data.targets), rate_hz)
     scales = fit_scales(sized, samples)
     network = model.initialize(sized, len(scales.inputs.mean), jax.random.key(sized.train.seed))
+    network |= model.blank_path(sized)
     weights = Weights(network, scales.inputs, scales.targets)
     spanned = ranges.measure_ranges(
         spec.data.features, samples.features, samples.first_row, rate_hz

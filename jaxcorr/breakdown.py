@@ -12,10 +12,9 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr import metrics
-from jaxcorr.baselines import own_velocities
 from jaxcorr.gcode import FEATURES
 from jaxcorr.labels import Labels
-from jaxcorr.spec import Data
+from jaxcorr.spec import Data, own_velocities
 from jaxcorr.windows import Samples
 
 SPEED_EDGES_MM_S = (1.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 150.0, 200.0)
@@ -51,7 +50,8 @@ def measure(
     if labels is not None:
         codes = labels.feature.astype(int)
         if (codes >= 0).any():
-            found["feature_type"] = _bands(samples, predicted, counts, codes, FEATURES)
+            kinds = [name.replace("_", " ") for name in FEATURES]
+            found["feature_type"] = _bands(samples, predicted, counts, codes, kinds)
     if (speed := speeds(samples, data)) is not None:
         edges = [0.0, *SPEED_EDGES_MM_S]
         bands = np.digitize(speed, SPEED_EDGES_MM_S)

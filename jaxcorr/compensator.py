@@ -121,7 +121,7 @@ class Compensator:
             InputError: no such run, or its model is no map from commands.
         """
         loaded = stream.load_weights(runs.find(str(run)))
-        model_map.check(loaded.spec.data)
+        model_map.check(loaded.spec)
         trust = gate.make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std))
         return cls(loaded.spec, loaded.weights, trust, **options)
 

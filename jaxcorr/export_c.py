@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import export_model, units
+from jaxcorr import export_model, linear_path, units
 from jaxcorr.errors import InputError
 from jaxcorr.export_model import Facts, Plain
 from jaxcorr.spec import Model
@@ -49,6 +49,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
         num_periods=len(options.phase_periods_mm),
         norm_epsilon=export_model.NORM_EPSILON,
         most=units.MOST,
+        bins=linear_path,
         number=number,
         numbers=numbers,
     )
@@ -93,6 +94,13 @@ def _arrays(options: Model, plain: Plain) -> dict[str, Float32[ndarray, "..."]]:
         arrays |= {
             "phase_period": periods.astype(np.float32),
             "phase_turn": (2 * np.pi / periods).astype(np.float32),
+        }
+    if plain.path:
+        arrays |= {
+            "path_edges": linear_path.squared_edges(),
+            "path_normals": linear_path.edge_normals(),
+            "path_response": plain.path.response,
+            "path_offset": plain.path.offset,
         }
     for i, layer in enumerate(plain.layers):
         arrays |= {

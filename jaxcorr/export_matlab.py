@@ -15,9 +15,9 @@ import scipy.io
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from jaxcorr import export_model, octave
+from jaxcorr import export_model, linear_path, octave
 from jaxcorr.errors import InputError
-from jaxcorr.export_model import Facts, Plain
+from jaxcorr.export_model import Facts, LinearPath, Plain
 from jaxcorr.spec import Model
 from jaxcorr.windows import Samples
 
@@ -69,9 +69,24 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
         "head_kernel": plain.head.kernel,
         "head_bias": plain.head.bias[None],
     }
+    if plain.path:
+        model["path"] = _path(plain.path)
     is_number = {key: getattr(v, "dtype", None) == np.float32 for key, v in model.items()}
     content = {key: _double(v) if is_number[key] else v for key, v in model.items()}
     scipy.io.savemat(path, {"model": content}, do_compression=True)
+
+
+def _path(path: LinearPath) -> dict[str, Any]:
+    """The linear path with its bins; columns count from 1."""
+    return {
+        "velocities": np.array([path.velocities], np.float64) + 1,
+        "response": _double(path.response),
+        "offset": _double(path.offset[None]),
+        "squared_edges": _double(linear_path.squared_edges()[None]),
+        "edge_normals": _double(linear_path.edge_normals()),
+        "rest_mm_s": linear_path.REST_MM_S,
+        "slowing_mm_s": linear_path.SLOWING_MM_S,
+    }
 
 
 def stream(path: Path, samples: Samples) -> Float64[ndarray, "rows k"]:

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr.model import Weights
+from jaxcorr.model import LINEAR_PATH, Weights
 from jaxcorr.normalize import Scale
-from jaxcorr.spec import Spec
+from jaxcorr.spec import Spec, own_velocities
 from jaxcorr.units import unit_of
 from jaxcorr.windows import Samples
 
@@ -41,6 +41,26 @@ class Recurrent(NamedTuple):
         return len(self.recurrent)
 
 
+class LinearPath(NamedTuple):
+    """A regression on binned motion, see linear_path.py.
+
+    Attributes:
+        velocities: its columns of the features.
+        response: mm that each regressor of a sample adds, for the k targets at the sample itself,
+            then the k at the next one, and so on.
+        offset: mm.
+    """
+
+    velocities: tuple[int, ...]
+    response: Float32[ndarray, "r p"]
+    offset: Float32[ndarray, " k"]
+
+    @property
+    def num_pending(self) -> int:
+        """Values that a stream remembers of it."""
+        return self.response.shape[1] - len(self.offset)
+
+
 class Plain(NamedTuple):
     """A trained model in the order of its arithmetic, in arrays of its own.
 
@@ -50,6 +70,7 @@ class Plain(NamedTuple):
         norm_scale, norm_bias: of the layer normalisation, before the ReLU.
         layers: of the LSTM, first to last.
         head: of the last layer's h to the normalised errors.
+        path: the linear path beside the network; None where there is none.
     """
 
     inputs: Scale
@@ -59,6 +80,7 @@ class Plain(NamedTuple):
     norm_bias: Float32[ndarray, " e"]
     layers: tuple[Recurrent, ...]
     head: Dense
+    path: LinearPath | None
 
 
 class Facts(NamedTuple):
@@ -90,6 +112,7 @@ def plain(spec: Spec, weights: Weights) -> Plain:
             for bias in [_copy(layer["input"]["bias"])]
         ),
         head=_dense(network["head"]),
+        path=_path(spec, network[LINEAR_PATH]) if LINEAR_PATH in network else None,
     )
 
 
@@ -146,6 +169,15 @@ def end_to_end(samples: Samples, block: ndarray) -> Float32[ndarray, "rows k"]:
 
 def _dense(parameters: Any) -> Dense:
     return Dense(_copy(parameters["kernel"]), _copy(parameters["bias"]))
+
+
+def _path(spec: Spec, parameters: Any) -> LinearPath:
+    response = _copy(parameters["response"])
+    return LinearPath(
+        own_velocities(spec.data) or (),
+        response.reshape(len(response), -1),
+        _copy(parameters["offset"]),
+    )
 
 
 def _copy(values: Any) -> Float32[ndarray, "..."]:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import export_graph, export_model, predict
+from jaxcorr import export_graph, export_model, export_path, predict
 from jaxcorr.export_graph import Graph
 from jaxcorr.export_model import Facts, Plain, Recurrent
 from jaxcorr.spec import Model, Spec
@@ -32,10 +32,10 @@ class State(NamedTuple):
     h: str
 
 
-def carry_names(num_layers: int) -> list[str]:
+def carry_names(num_layers: int, has_path: bool) -> list[str]:
     """Names of the state's tensors, in the order of a flattened `Carry`."""
     layers = [f"{kind}_{i}" for i in range(num_layers) for kind in ("c", "h")]
-    return [*layers, "previous_sample", "is_started"]
+    return [*layers, "previous_sample", "is_started", *(["pending"] if has_path else [])]
 
 
 def write_step(path: Path, spec: Spec, plain: Plain, facts: Facts) -> None:
@@ -50,7 +50,8 @@ def write_step(path: Path, spec: Spec, plain: Plain, facts: Facts) -> None:
     x = _encode(graph, plain, derive_inputs(graph, spec.model, now, before, len(facts.features)))
     for i, layer in enumerate(plain.layers):
         x = _step_layer(graph, layer, x, State(f"c_{i}", f"h_{i}"))
-    _decode(graph, plain, f"next_h_{len(plain.layers) - 1}")
+    path_error = export_path.step(graph, plain.path) if plain.path else None
+    _decode(graph, plain, f"next_h_{len(plain.layers) - 1}", path_error)
     graph.add("Identity", "sample", name="next_previous_sample")
     nothing = graph.add("Mul", "is_started", graph.constant(0.0))
     graph.add("Add", nothing, graph.constant(1.0), name="next_is_started")
@@ -73,7 +74,8 @@ def write_window(path: Path, spec: Spec, plain: Plain, facts: Facts) -> None:
     )
     for layer in plain.layers[:-1]:
         x = _run_layer(graph, layer, x)
-    _decode(graph, plain, _finish_layer(graph, plain.layers[-1], x))
+    path_error = export_path.window(graph, plain.path, samples) if plain.path else None
+    _decode(graph, plain, _finish_layer(graph, plain.layers[-1], x), path_error)
     graph.save(
         path,
         {"samples": ["batch", "window", len(facts.features)]},
@@ -145,11 +147,14 @@ def _finish_layer(graph: Graph, layer: Recurrent, x: str) -> str:
     return graph.add("Squeeze", last, graph.integers(TIME))
 
 
-def _decode(graph: Graph, plain: Plain, hidden: str) -> None:
-    """From the last layer's h, (b, h), to `error` in mm."""
+def _decode(graph: Graph, plain: Plain, hidden: str, path_error: str | None) -> None:
+    """From the last layer's h, (b, h), to `error` in mm; a linear path's comes on top."""
     outputs = graph.add("Gemm", hidden, *map(graph.constant, plain.head))
     spread = graph.add("Mul", outputs, graph.constant(plain.targets.std))
-    graph.add("Add", spread, graph.constant(plain.targets.mean), name="error")
+    mean = graph.constant(plain.targets.mean)
+    if path_error is not None:
+        mean = graph.add("Add", path_error, mean)
+    graph.add("Add", spread, mean, name="error")
 
 
 def _lstm(graph: Graph, layer: Recurrent) -> tuple[str, str, str]:
@@ -170,8 +175,9 @@ def _reorder(values: ndarray) -> ndarray:
 def _carry_widths(plain: Plain, facts: Facts) -> dict[str, int]:
     """Name -> values for each stream."""
     layers = [layer.size for layer in plain.layers for _ in range(2)]
-    names = carry_names(len(plain.layers))
-    return dict(zip(names, [*layers, len(facts.features), 1], strict=True))
+    pending = [plain.path.num_pending] if plain.path else []
+    names = carry_names(len(plain.layers), bool(pending))
+    return dict(zip(names, [*layers, len(facts.features), 1, *pending], strict=True))
 
 
 class Stream:

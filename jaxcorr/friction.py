@@ -1,8 +1,10 @@
-"""Accuracy on the moving part of the error: what is left without the steady offset of friction.
+"""Accuracy on the dynamic part of the error: what is left without friction's offset.
 
 The offset follows from the direction of travel, which makes it easy to predict and a large part of
 the variance; the rest is harder. The residual is the same with and without it, only the variance to
-be explained differs. The module knows errors, velocities and labels; it knows no model.
+be explained differs. Simulated traces tell friction's part of the error, which is as much of the
+lag; elsewhere an offset along the direction is fitted to the traces judged on. The module knows
+errors, velocities and labels; it knows no model.
 """
 
 from typing import Any
@@ -12,15 +14,14 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr import metrics
-from jaxcorr.baselines import own_velocities
 from jaxcorr.breakdown import target_rows
 from jaxcorr.labels import Labels
-from jaxcorr.spec import Data, axis_of
+from jaxcorr.spec import Data, axis_of, own_velocities
 from jaxcorr.windows import Samples
 
 # Where a fitted offset has three quarters of its size; the simulators' friction does the same.
 FRICTION_MM_S = 2.0
-FROM_TRACES = "friction of the traces"
+FROM_TRACES = "friction as the traces have it"
 FITTED = "direction-dependent offset, fitted to the test traces"
 
 Values = Float[ndarray, "rows _"]

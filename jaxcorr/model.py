@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from jaxcorr import normalize, recurrent
+from jaxcorr import linear_path, normalize, recurrent
 from jaxcorr.normalize import Scale
-from jaxcorr.spec import Model, Spec
+from jaxcorr.spec import Model, Spec, own_velocities
 
 Variables = dict[str, Any]
+LINEAR_PATH = "linear_path"
 
 
 class Carry(NamedTuple):
@@ -26,15 +27,21 @@ class Carry(NamedTuple):
         layers: (c, h) of each LSTM layer, Flax order.
         previous: the sample before, raw units; the kinematic inputs are differences to it.
         is_started: 0 before the first sample, 1 after it.
+        pending: what a linear path has to add to later errors; None where there is no such path.
     """
 
     layers: tuple[recurrent.LayerCarry, ...]
     previous: Float[Array, "b f"]
     is_started: Float[Array, "b 1"]
+    pending: Float[Array, "b p"] | None = None
 
 
 class Weights(NamedTuple):
-    """A trained model: network parameters and the scales that belong to them."""
+    """A trained model: network parameters and the scales that belong to them.
+
+    A spec with a linear path has it under LINEAR_PATH among the parameters; no optimizer sees it,
+    and the network's errors, which `targets` scales, come on top of the path's.
+    """
 
     network: Variables
     inputs: Scale
@@ -151,17 +158,38 @@ def from_spec(spec: Spec) -> ErrorModel:
 
 def carry_for(spec: Spec, num_streams: int) -> Carry:
     """The carry of a spec's model before the first sample of `num_streams` streams."""
-    return initialize_carry(
+    carry = initialize_carry(
         spec.model.hidden_size, spec.model.num_layers, len(spec.data.features), num_streams
     )
+    if not has_linear_path(spec):
+        return carry
+    return carry._replace(pending=linear_path.initialize(num_streams, len(spec.data.targets)))
+
+
+def has_linear_path(spec: Spec) -> bool:
+    """Whether a regression runs beside the network."""
+    return spec.model.linear_path != "none"
+
+
+def blank_path(spec: Spec) -> Variables:
+    """What a spec's linear path adds to the parameters, predicting zero; nothing without a path."""
+    if not has_linear_path(spec):
+        return {}
+    return {LINEAR_PATH: linear_path.blank(len(spec.data.targets))}
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def initialize(spec: Spec, num_inputs: int, key: Array) -> Variables:
-    """Fresh network parameters, for `num_inputs` encoder inputs."""
+    """Fresh network parameters, for `num_inputs` encoder inputs.
+
+    Beside a linear path the head begins at zero: what the path cannot say is yet to be learned.
+    """
     carry = carry_for(spec, 1)
     variables = from_spec(spec).init(key, carry.layers, jnp.zeros((1, 1, num_inputs)))
-    return dict(variables["params"])
+    network = dict(variables["params"])
+    if has_linear_path(spec):
+        network["head"] = jax.tree.map(jnp.zeros_like, network["head"])
+    return network
 
 
 def count_parameters(network: Variables) -> int:
@@ -206,8 +234,14 @@ def unroll(
     layers, outputs = run_network(
         network_model, weights.network, carry.layers, normalize.apply(weights.inputs, inputs)
     )
-    after = Carry(layers, samples[-1], jnp.ones_like(carry.is_started))
-    return after, normalize.invert(weights.targets, outputs)
+    errors, pending = normalize.invert(weights.targets, outputs), carry.pending
+    if pending is not None:
+        path, columns = weights.network[LINEAR_PATH], jnp.array(own_velocities(spec.data))
+        pending, linear = linear_path.advance(
+            path, pending, samples[..., columns], carry.previous[..., columns]
+        )
+        errors += linear
+    return Carry(layers, samples[-1], jnp.ones_like(carry.is_started), pending), errors
 
 
 def step(

@@ -69,7 +69,10 @@ def _network(spec: Spec) -> str:
     inside = "raw samples" if options.inputs == "raw" else "velocities and differences of samples"
     inside += f", phases of the position at {phases} mm" if phases else ""
     layers = f"{options.num_layers} LSTM layers of {options.hidden_size} units"
-    return f"{inside}; Dense({options.encoder_size}), LayerNorm, ReLU; {layers}; Dense"
+    path = (
+        "" if options.linear_path == "none" else "; on top of a linear regression on binned motion"
+    )
+    return f"{inside}; Dense({options.encoder_size}), LayerNorm, ReLU; {layers}; Dense{path}"
 
 
 def _origin(data: Data) -> str:
@@ -160,4 +163,4 @@ def _forms(entries: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _state_names(spec: Spec) -> list[str]:
-    return export_onnx.carry_names(spec.model.num_layers)
+    return export_onnx.carry_names(spec.model.num_layers, spec.model.linear_path != "none")

@@ -18,7 +18,7 @@ from jaxcorr.compensate import Answer, ErrorFn
 from jaxcorr.disturbance import MICROSTEP_PERIODS_MM as PERIODS_MM
 from jaxcorr.errors import InputError
 from jaxcorr.model import Carry, Weights
-from jaxcorr.spec import Data, Spec
+from jaxcorr.spec import Spec
 
 CHUNK = 512  # samples per call, so that layers of all lengths share one compiled function
 INPUTS = (("x_cmd", "y_cmd", "vx_cmd", "vy_cmd"), ("x_ref", "y_ref", "vx_ref", "vy_ref"))
@@ -31,12 +31,19 @@ LEAD = 2  # taps before the knot, whose curve begins there
 TAPS = 80  # after it; a loosely damped axis has rung out
 
 
-def check(data: Data) -> None:
+def check(spec: Spec) -> None:
     """Checks that a run's model maps commands of x and y to where the head is at that instant.
 
     Raises:
-        InputError: it has other inputs or outputs, or predicts ahead or behind.
+        InputError: it has other inputs or outputs, predicts ahead or behind, or is no smooth map.
     """
+    data = spec.data
+    if spec.model.linear_path != "none":
+        raise InputError(
+            "compensate: expected a run with model.linear_path = 'none', got "
+            f"{spec.model.linear_path!r}, whose bins make a map with steps, which cannot be "
+            "inverted. Train specs/compensation.toml."
+        )
     if data.features not in INPUTS or data.targets not in OUTPUTS or data.horizon:
         raise InputError(
             f"compensate: expected a run with features {', '.join(INPUTS[0])}, targets "
@@ -54,7 +61,7 @@ class ModelMap:
     """
 
     def __init__(self, spec: Spec, weights: Weights):
-        check(spec.data)
+        check(spec)
         self.rate_hz = spec.data.sample_rate_hz
         self._spec, self._weights = spec, weights
         self.answer = measure_answer(spec, weights)

@@ -126,6 +126,7 @@ class Model(Section):
     dropout: Rate = 0.1
     inputs: Literal["raw", "kinematic"] = "kinematic"
     phase_periods_mm: tuple[Positive, ...] = ()  # of motor position: full step, four full steps
+    linear_path: Literal["none", "binned"] = "none"  # a regression beside which the network learns
 
 
 class Loss(Section):
@@ -200,6 +201,14 @@ class Spec(Section):
         if is_kinematic and velocities != tuple(f"v{p}" for p in positions):
             rule = "data.features to be positions, then their velocities, for model.inputs"
             raise ValueError(f"{rule} = 'kinematic'|{list(self.data.features)}")
+        return self
+
+    @model_validator(mode="after")
+    def _linear_path_has_velocities(self) -> "Spec":
+        if self.model.linear_path != "none" and len(own_velocities(self.data) or ()) != 2:
+            rule = "two targets with their velocities among data.features for model.linear_path ="
+            got = f"{list(self.data.targets)} of {list(self.data.features)}"
+            raise ValueError(f"{rule} {self.model.linear_path!r}|{got}")
         return self
 
 
@@ -304,6 +313,21 @@ def to_table(spec: Spec) -> dict[str, Any]:
 def axis_of(target: str) -> str:
     """`x` for the targets `error_x` and `lag_x`; other targets keep their names."""
     return target.removeprefix("error_").removeprefix("lag_")
+
+
+def own_velocities(data: Data) -> tuple[int, ...] | None:
+    """Which column of the features is each target's velocity; None where one has none.
+
+    `error_x` belongs to `vx_ref`, or to `vx_cmd` where the model is given the command.
+    """
+    found = []
+    for target in data.targets:
+        axis = target.rpartition("_")[2]
+        names = [name for name in (f"v{axis}_ref", f"v{axis}_cmd") if name in data.features]
+        if not names:
+            return None
+        found.append(data.features.index(names[0]))
+    return tuple(found)
 
 
 def _names(location: tuple[int | str, ...]) -> tuple[str, ...]:

@@ -14,12 +14,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxcorr import checkpoint, devices, hosts, model, pipeline, predict, update, windows
+from jaxcorr import (
+    checkpoint,
+    devices,
+    hosts,
+    model,
+    pipeline,
+    predict,
+    remainder,
+    update,
+    windows,
+)
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.keeper import Keeper
 from jaxcorr.metrics import measure
-from jaxcorr.model import Weights
+from jaxcorr.model import Variables, Weights
 from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
 from jaxcorr.pipeline import Batches, Plan
 from jaxcorr.runs import Run
@@ -104,6 +114,8 @@ def fit(
         InputError: the disk or the device has no room, or no checkpoint of the run can be read.
     """
     plan = plan_for(spec, data)
+    path = hosts.arrays_from_writer(remainder.fit_path(spec, data))
+    data = data._replace(train=remainder.take(spec, path, data.train))
     scales = hosts.arrays_from_writer(fit_scales(spec, data.train))
     optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
     loss_fn = update.make_loss_fn(spec, scales)
@@ -114,7 +126,10 @@ def fit(
     iterator = pipeline.training_batches(
         data.train, spec.data, plan.steps_per_dispatch, spec.train.seed
     )
-    state, best, progress, skipped, last = _start_or_resume(spec, scales, run, iterator)
+    state, best, progress, skipped, last = _start_or_resume(spec, scales, path, run, iterator)
+    if path and progress == Progress():
+        alone = hosts.from_writer(validate, spec, best, data)
+        progress = progress._replace(best_mae_mm=alone.get("val_mae_mm"))
     num_parameters = model.count_parameters(state.network)
     yield Begun(plan, num_parameters, progress.epoch, skipped, devices.count(mesh))
     state = devices.copy_to_all(mesh, state)
@@ -136,12 +151,12 @@ def fit(
                     if is_stopping:
                         yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
                         return
-            judged = spec, scales, data, plan, local(state), progress.epoch + 1
+            judged = spec, scales, path, data, plan, local(state), progress.epoch + 1
             record = hosts.from_writer(_end_epoch, *judged)
             if not np.isfinite(score(record)):
                 raise _diverged(run, f"validation MAE {score(record)} after step {state.step}")
             progress, is_best = _advance(progress, record)
-            best = weights_of(local(state), scales) if is_best else best
+            best = weights_of(local(state), scales, path) if is_best else best
             seconds = time.perf_counter() - began
             keeper.record(record, seconds, plan.steps_per_epoch, local(state), batches)
             state = state._replace(totals=devices.copy_to_all(mesh, update.zero_totals()))
@@ -168,9 +183,14 @@ def plan_for(spec: Spec, data: Dataset) -> Plan:
     return pipeline.plan_epoch(num_windows, spec.data.batch_size, spec.train.steps_per_dispatch)
 
 
-def weights_of(state: TrainState, scales: Scales) -> Weights:
-    """The model as it stands, in arrays of its own (the next step donates the state's)."""
-    return Weights(jax.tree.map(jnp.copy, state.network), scales.inputs, scales.targets)
+def weights_of(state: TrainState, scales: Scales, path: Variables) -> Weights:
+    """The model as it stands, in arrays of its own (the next step donates the state's).
+
+    Args:
+        path: what a linear path adds to the parameters, see `remainder.fit_path`.
+    """
+    network = jax.tree.map(jnp.copy, state.network)
+    return Weights(network | path, scales.inputs, scales.targets)
 
 
 def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | None]:
@@ -184,10 +204,10 @@ def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | N
     return {"val_mae_mm": found.mae_mm, "val_rmse_mm": found.rmse_mm, "val_r2": found.r2}
 
 
-def _start_or_resume(spec: Spec, scales: Scales, run: Run, iterator: Any) -> Start:
+def _start_or_resume(spec: Spec, scales: Scales, path: Variables, run: Run, iterator: Any) -> Start:
     """A fresh start, or the newest readable checkpoint with the iterator set to it."""
     state = update.initialize(spec, len(scales.inputs.mean))
-    best = weights_of(state, scales)
+    best = weights_of(state, scales, path)
     found: list[checkpoint.Saved] = []
 
     def restore() -> dict[str, Any]:
@@ -215,7 +235,13 @@ def _means(metrics: Totals) -> tuple[float, float]:
 
 
 def _end_epoch(
-    spec: Spec, scales: Scales, data: Dataset, plan: Plan, state: TrainState, epoch: int
+    spec: Spec,
+    scales: Scales,
+    path: Variables,
+    data: Dataset,
+    plan: Plan,
+    state: TrainState,
+    epoch: int,
 ) -> dict[str, Any]:
     """The epoch's row of history: means over its steps, and the validation metrics."""
     steps = plan.steps_per_epoch
@@ -229,7 +255,7 @@ def _end_epoch(
         "grad_norm": float(state.totals.grad_norm) / steps,
         "weight_norm": float(state.totals.weight_norm) / steps,
         "learning_rate": float(np.asarray(schedule(max(updates - 1, 0)))),
-        **validate(spec, weights_of(state, scales), data),
+        **validate(spec, weights_of(state, scales, path), data),
     }
 
 

@@ -17,7 +17,7 @@ function [first, after] = predict_error(given, samples)
 %     [e, state] = predict_error(state, [x y vx vy]);
 %     command = [x y] - e;   % only far below the resonance: see the README
 %
-%   See also JAXCORR.DERIVE_INPUTS, JAXCORR.LSTM_STEP.
+%   See also JAXCORR.DERIVE_INPUTS, JAXCORR.LSTM_STEP, JAXCORR.FOLLOW_PATH.
 
 if ischar(given) || isa(given, 'string')
     first = initial_state(jaxcorr.load_model(char(given)));
@@ -44,6 +44,10 @@ for t = 1:size(x, 1)
     first(t, :) = h * model.head_kernel + model.head_bias;
 end
 first = first .* model.target_std + model.target_mean;
+if isfield(model, 'path') && ~isempty(samples)
+    [linear, after.pending] = jaxcorr.follow_path(given, samples);
+    first = first + linear;
+end
 end
 
 function state = initial_state(model)
@@ -51,6 +55,9 @@ function state = initial_state(model)
 zero = cellfun(@(layer) zeros(1, size(layer.recurrent_kernel, 1)), model.layers, ...
     'UniformOutput', false);
 state = struct('model', model, 'previous', [], 'c', {zero}, 'h', {zero});
+if isfield(model, 'path')
+    state.pending = zeros(1, size(model.path.response, 2) - numel(model.targets));
+end
 end
 
 function x = encode(model, inputs)

@@ -41,6 +41,7 @@ SPECS = {
         "data": XYZ,
         "model": {"num_layers": 3, "hidden_size": 7, "phase_periods_mm": [0.2, 0.8]},
     },
+    "path": {"model": {"num_layers": 1, "hidden_size": 5, "linear_path": "binned"}},
 }
 
 
@@ -94,7 +95,10 @@ def draw_weights(spec) -> Weights:
     blank = np.zeros((1, 1, len(spec.data.features)), np.float32)
     num_inputs = model.derive_inputs(spec.model, blank, blank[0], blank[0, :, :1]).shape[-1]
     shapes = jax.eval_shape(lambda: model.initialize(spec, num_inputs, jax.random.key(0)))
+    shapes |= model.blank_path(spec)
     network = jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), shapes)
+    if model.has_linear_path(spec):  # mm for each of up to 150 mm/s; no later share is forgotten
+        network[model.LINEAR_PATH]["response"] *= np.float32(0.02)
     inputs = Scale(rng.normal(0, 20, num_inputs), rng.uniform(5, 20, num_inputs))
     targets = Scale(*(rng.uniform(0.05, 0.1, (2, len(spec.data.targets)))))
     return Weights(network, *(Scale(*map(np.float32, s)) for s in (inputs, targets)))
@@ -103,7 +107,7 @@ def draw_weights(spec) -> Weights:
 @pytest.fixture(params=FORMS)
 def errors(request, case, cache={}):  # noqa: B006 - each form runs once
     """What a deployed form makes of the three traces; rows without an error are NaN."""
-    key = (id(case.folder), request.param)
+    key = (case.folder, request.param)
     if key not in cache:
         cache[key] = run(request.param, case)
     return request.param, cache[key]

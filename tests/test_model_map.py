@@ -122,12 +122,14 @@ def test_a_learned_map_is_inverted_and_the_toy_printer_follows_better(learned):
     ],
 )
 def test_other_maps_are_refused(changes):
-    data = make_spec().data.model_copy(update=changes)
+    spec = make_spec()
+    changed = spec.model_copy(update={"data": spec.data.model_copy(update=changes)})
     with pytest.raises(InputError, match=r"^compensate: expected a run with features x_cmd"):
-        model_map.check(data)
+        model_map.check(changed)
 
 
 def test_commands_and_references_are_both_known():
-    data = make_spec().data
+    spec = make_spec()
     for features, targets in zip(INPUTS, OUTPUTS, strict=True):
-        model_map.check(data.model_copy(update={"features": features, "targets": targets}))
+        data = spec.data.model_copy(update={"features": features, "targets": targets})
+        model_map.check(spec.model_copy(update={"data": data}))

@@ -90,6 +90,7 @@ LEVELS = (
         "export_matlab",
         "export_stablehlo",
     ),
+    ("export_path",),
     (
         "judge",
         "linear_inverse",

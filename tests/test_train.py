@@ -27,7 +27,7 @@ def final_state(begun):
     """All that a checkpoint holds, as plain arrays."""
     scales = fit_scales(begun.spec, begun.data.train)
     state = update.initialize(begun.spec, len(scales.inputs.mean))
-    saved = checkpoint.restore(begun.run.checkpoints, state, train.weights_of(state, scales))
+    saved = checkpoint.restore(begun.run.checkpoints, state, train.weights_of(state, scales, {}))
     return saved._replace(skipped=())
 
 
@@ -143,7 +143,7 @@ def test_without_validation_the_training_mae_decides(layers, tmp_path):
 
 def test_validation_by_window_leaves_the_first_samples_out(trained):
     state, scales = final_state(trained).state, fit_scales(trained.spec, trained.data.train)
-    weights = train.weights_of(state, scales)
+    weights = train.weights_of(state, scales, {})
     streamed = train.validate(trained.spec, weights, trained.data)
     by_window = oscillator.make_spec(train={"validation": "window"})
     windowed = train.validate(by_window, weights, trained.data)
