@@ -79,9 +79,9 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
 
 
 def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
-    from jaxcorr import console, dataset, experiment, session, train, trainings
+    from jaxcorr import console, experiment, session, train, trainings
 
-    known = dataset.fingerprint(experiment.load_data(loaded.data))
+    known = experiment.fingerprint(loaded.data)
     run = trainings.find(folder, loaded, known, loaded.train.name or spec.stem)
     if run is not None and trainings.is_trained(run):
         console.err.print(f"{run.path} is trained already")

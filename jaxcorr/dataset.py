@@ -31,6 +31,20 @@ class Dataset(NamedTuple):
         return {name: list(getattr(self, name).names) for name in SPLITS}
 
 
+def find(data: Data, points: Collection[str] | None = None) -> dict[str, Path]:
+    """The traces that the spec names, by name; none is read.
+
+    Args:
+        points: only traces of these points of a sweep, as `windows.point_of` names them.
+    Raises:
+        InputError: nothing matches, or two traces share a name.
+    """
+    paths = _by_name(trace.find(data.traces))
+    if points is None:
+        return paths
+    return {name: path for name, path in paths.items() if windows.point_of(name) in points}
+
+
 def load(
     data: Data,
     dealt: Mapping[str, Sequence[str]] | None = None,
@@ -40,14 +54,12 @@ def load(
 
     Args:
         dealt: split name -> trace names of an earlier load, to get the very same split again.
-        points: only traces of these points of a sweep, as `windows.point_of` names them.
+        points: as for `find`.
     Raises:
         InputError: nothing matches, a file is refused, two traces share a name, a trace of
             `dealt` is missing, or no training window fits.
     """
-    paths = _by_name(trace.find(data.traces))
-    if points is not None:
-        paths = {name: path for name, path in paths.items() if windows.point_of(name) in points}
+    paths = find(data, points)
     if dealt is None:
         dealt = windows.deal(list(paths), list(map(trace.part_of, paths.values())), data.split)
     names = [name for split in SPLITS for name in dealt[split]]

@@ -76,12 +76,25 @@ def load_data(data: Data) -> Dataset:
     Raises:
         InputError: as `dataset.load`.
     """
+    return dataset.load(data, points=_points(data))
+
+
+def fingerprint(data: Data) -> dict[str, str]:
+    """SHA-256 of each trace file that `load_data` would read, by trace name.
+
+    Raises:
+        InputError: as `dataset.find`.
+    """
+    return runs.fingerprint(dataset.find(data, _points(data)))
+
+
+def _points(data: Data) -> set[str] | None:
+    """The points of the sweep that a spec simulates; None where its traces are found, not made."""
     options = traces_to_make(data)
     if options is None:
-        return dataset.load(data)
+        return None
     how = simulate_options(options)
-    points = {windows.point_of(Path(collect.file_name(job, how)).stem) for job in how.jobs([1])}
-    return dataset.load(data, points=points)
+    return {windows.point_of(Path(collect.file_name(job, how)).stem) for job in how.jobs([1])}
 
 
 def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:

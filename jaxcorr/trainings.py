@@ -7,7 +7,7 @@ was interrupted goes on. The module knows runs; what the changes mean is its cal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from jaxcorr import checkpoint, dataset, evaluation, experiment, runs, stream, train
+from jaxcorr import checkpoint, evaluation, experiment, runs, stream, train
 from jaxcorr import spec as specs
 from jaxcorr.experiment import Experiment
 from jaxcorr.runs import Run
@@ -40,7 +40,7 @@ def work(
     known: dict[str, str] | None = None
     for changes in jobs:
         spec = specs.load(base, changes)
-        known = known or dataset.fingerprint(experiment.load_data(spec.data))
+        known = known or experiment.fingerprint(spec.data)
         run = find(folder, spec, known, spec.train.name or base.stem)
         if run is None or not (run.path / evaluation.METRICS).exists():
             run, is_finished = train_on(run, base, changes, folder, follow, should_stop)

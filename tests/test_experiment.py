@@ -46,6 +46,7 @@ def test_a_folder_holds_all_that_a_run_needs(spec_path):
     resolved = begun.run.resolved()
     assert resolved["split"] == begun.data.split
     assert resolved["fingerprint"].keys() == begun.data.paths.keys()
+    assert resolved["fingerprint"] == experiment.fingerprint(begun.spec.data)
     assert resolved["versions"]["jaxcorr"]
 
 
@@ -198,3 +199,5 @@ def test_traces_of_another_spec_in_the_same_folder_are_left_alone(tmp_path, monk
     assert len(experiment.load_data(probed).paths) == 6
     foreign = plain.model_copy(update={"simulate": None})
     assert len(experiment.load_data(foreign).paths) == 9
+    counts = [len(experiment.fingerprint(data)) for data in (plain, probed, foreign)]
+    assert counts == [3, 6, 9]
