@@ -19,6 +19,7 @@ import tomli_w
 from jaxcorr import (
     console_sweep,
     devices,
+    evidence,
     files,
     overview,
     runs,
@@ -85,6 +86,7 @@ def keep_compiled(monkeypatch):
 @pytest.fixture
 def no_training(monkeypatch):
     monkeypatch.setattr(train, "fit", learn_nothing)
+    monkeypatch.setattr(evidence, "keep", lambda *_: None)  # baselines, 2 s a trial
 
 
 def test_trials_are_ordinary_runs_and_a_finished_sweep_does_nothing(tmp_path, layers):
