@@ -18,16 +18,31 @@ SHAPED = [f"jaxcorr.{path.stem}" for path in SOURCES if "from jaxtyping" in path
 NUMBERS = "beartype.BeartypeConf(is_pep484_tower=True)"  # an int is a float, as for pyright
 jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 
+# These take longest, the longest first: begun early, they leave no worker waiting for another.
+SLOW = (
+    "sweep", "comparison", "survival", "matlab", "export", "cli_compensation", "train", "hosts",
+    "rendezvous", "figures", "report_browser", "report", "crossval", "cli_evaluation", "experiment",
+    "bench", "cli_pipeline", "model_map", "compensator", "devices", "cli", "deployed", "control",
+)  # fmt: skip
+
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
 
 # Some tests train on several devices; a toy's batch of 8 windows stays on one unless told.
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 
-# What one test, or a process that it starts, has compiled is there for the next.
-COMPILED = tempfile.TemporaryDirectory(prefix="jaxcorr-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+# What one test, or a process that it starts, has compiled is there for the next: two thirds of the
+# time of many. Of several workers all share the folder of the process that started them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="jaxcorr-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the slow files first; xdist keeps the order where it is told to."""
+    names = {f"test_{name}": place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: names.get(item.path.stem, len(SLOW)))
 
 
 @pytest.fixture(scope="session")
