@@ -52,6 +52,15 @@ def test_what_a_trace_lacks_is_unknown():
     assert np.isnan(found.accel_mm_s2).all()
 
 
+def test_a_lag_has_the_friction_of_the_error():
+    made = traces()
+    lags = data(0).model_copy(update={"targets": ("lag_y", "lag_x")})
+    table = windows.tabulate(made, data(0))
+    found, own = (labels.of_traces(made, named, table) for named in (lags, data(0)))
+    assert np.isfinite(own.friction_mm).all()
+    np.testing.assert_array_equal(found.friction_mm, own.friction_mm[:, ::-1])
+
+
 @pytest.mark.parametrize(
     ("name", "plan", "expected"),
     [
