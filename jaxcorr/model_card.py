@@ -163,4 +163,4 @@ def _forms(entries: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _state_names(spec: Spec) -> list[str]:
-    return export_onnx.carry_names(spec.model.num_layers, spec.model.linear_path != "none")
+    return export_onnx.carry_names(spec.model.num_layers, model.has_linear_path(spec))

@@ -7,7 +7,7 @@ function [pass, names] = test_predict()
 
 [pass, names] = run_checks({@counts_samples_in_closed_form, @pieces_equal_the_whole, ...
     @starts_again, @no_samples_change_nothing, @differences_are_zero_at_first, ...
-    @raw_inputs_with_phases, @bad_samples_leave_the_state, @bad_files});
+    @raw_inputs_with_phases, @path_in_closed_form, @path_pieces_equal_the_whole, @bad_samples_leave_the_state, @bad_files});
 end
 
 function pass = counts_samples_in_closed_form()
@@ -70,6 +70,34 @@ expected = [0.125 -0.5 7 8, 1 0 0 1, sin(pi / 8) -1 cos(pi / 8) 0];
 pass = max(abs(inputs - expected)) < 1e-14;
 end
 
+function pass = path_in_closed_form()
+% Each regressor adds its number to the error of its sample, and a thousandth of it to the next.
+model = with_path(make_model());
+model.head_kernel = zeros(3, 2);
+[model.head_bias, model.target_mean] = deal([0 0]);
+% At rest; along -x, the middle of the first sector; along +y, slowing from 30 to 15 mm/s; the same diagonally.
+samples = [0 0 0 0; 0 0 -30 0; 0 0 0 15; 0 0 40 40];
+on = {[19 20], [1 3 22 28], [2 15 21 24 30], [1 2 13 22 28 31]};
+scale = {[1 1], [-30 1 1 -1], [15 1 1 1 1], [40 40 1 1 sqrt(0.5) sqrt(0.5)]};
+said = cellfun(@(k, s) s * k', on, scale)';
+expected = said + 1e-3 * [0; said(1:3)] + 0.5;
+e = predict_error(start(model), samples);
+pass = max(abs(e(:, 1) - expected)) < 1e-12 && max(abs(e(:, 2) + 0.5)) < 1e-12;
+end
+
+function pass = path_pieces_equal_the_whole()
+model = with_path(make_model());
+model.path.response = reshape(sin((1:numel(model.path.response))'), size(model.path.response));
+samples = walk(60);
+[whole, last] = predict_error(start(model), samples);
+[first, state] = predict_error(start(model), samples(1:25, :));
+[second, state] = predict_error(state, samples(26, :));
+[none, state] = predict_error(state, zeros(0, 4));
+[third, state] = predict_error(state, samples(27:60, :));
+parts = [first; second; none; third];
+pass = max(abs(parts(:) - whole(:))) < 1e-11 && max(abs(state.pending - last.pending)) < 1e-11;
+end
+
 function pass = bad_samples_leave_the_state()
 state = start(make_model());
 refused = @(samples, id, part) is_refused( ...
@@ -116,6 +144,16 @@ model = struct('features', {{'x_ref', 'y_ref', 'vx_ref', 'vy_ref'}}, ...
     'encoder_bias', some(1, 5), 'norm_scale', 1 + some(1, 5), 'norm_bias', some(1, 5), ...
     'norm_epsilon', 1e-6, 'layers', {{layer(5), layer(3)}}, 'head_kernel', some(3, 2), ...
     'head_bias', [0 1]);
+end
+
+function model = with_path(model)
+% A linear path of two velocities, 16 sectors and rest, and bands of speed with edges at 1 and 20.
+angle = -pi + ((0:15)' - 0.5) * pi / 8;
+num_bands = 3;
+model.path = struct('velocities', [3 4], 'offset', [0.5 -0.5], 'squared_edges', [1 20].^2, ...
+    'edge_normals', [-sin(angle), cos(angle)], 'rest_mm_s', 1, 'slowing_mm_s', 0.5);
+count = 2 + 17 + 4 * num_bands;
+model.path.response = [(1:count)', zeros(count, 1), 1e-3 * (1:count)', zeros(count, 37)];
 end
 
 function samples = walk(count)
