@@ -41,6 +41,7 @@ from jaxcorr.oscillation import Mode
 from jaxcorr.spec import Data, own_velocities
 from jaxcorr.windows import Samples
 
+DESIGN = 2  # kept with the coefficients; another number when columns of `binned_design` change
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
 BLOCK = 20_000  # rows of regressors in memory at once
 # A regression with hundreds of coefficients gains nothing from more rows than this.
@@ -58,7 +59,8 @@ class Fitted(NamedTuple):
         velocity: columns of the features that the regressors are made of.
         is_position: whether those columns have to be differentiated first.
         mean_mm: (k,).
-        fir, binned: (p, k), mm per unit of each regressor.
+        fir, binned: (p, k), mm per unit of each regressor; `binned` is empty where it was fitted on
+            other columns than those of `binned_design` today.
         modes: of each axis; empty where a target has no velocity of its own.
         readout: (k, p), what each axis's oscillator is read with.
     """
@@ -142,14 +144,17 @@ def apply_binned(coefficients: Float[ndarray, "p k"], speeds_mm_s: Table) -> Tab
 def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
     """Predicted errors (mm) of every row by each baseline, from the rows before it and itself."""
     num_targets = len(fitted.mean_mm)
-    names = ["zero", "mean", "linear_fir", "linear_binned", *(["physics"] if fitted.modes else [])]
+    names = ["zero", "mean", "linear_fir"]
+    names += ["linear_binned"] if len(fitted.binned) else []
+    names += ["physics"] if fitted.modes else []
     found = {name: np.zeros((len(samples.features), num_targets)) for name in names}
     found["mean"] += fitted.mean_mm
     for first, (features, _) in zip(samples.first_row, each_trace(samples), strict=True):
         rows = slice(first, first + len(features))
         v = _speeds(features, fitted.velocity, fitted.is_position, fitted.rate_hz)
         found["linear_fir"][rows] = _apply(fir_design, fitted.fir, v)
-        found["linear_binned"][rows] = apply_binned(fitted.binned, v)
+        if "linear_binned" in found:
+            found["linear_binned"][rows] = apply_binned(fitted.binned, v)
         if fitted.modes:
             found["physics"][rows] = oscillation.predict(
                 fitted.modes, fitted.readout, v, fitted.horizon, fitted.rate_hz
@@ -161,7 +166,7 @@ def save(path: Path, fitted: Fitted) -> None:
     """Keeps the coefficients in a run folder."""
     fields = fitted._asdict() | {"modes": np.array(fitted.modes).reshape(-1, len(Mode._fields))}
     with files.write_whole(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **fields)
+        np.savez_compressed(file, allow_pickle=False, design=DESIGN, **fields)
 
 
 def load(path: Path) -> Fitted | None:
@@ -175,6 +180,7 @@ def load(path: Path) -> Fitted | None:
     try:
         with np.load(path, allow_pickle=False) as content:
             fields = {name: content[name] for name in Fitted._fields}
+            is_current = "design" in content and int(content["design"]) == DESIGN
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: expected the run's fitted baselines, got '{error}'. Delete the file to "
@@ -185,6 +191,7 @@ def load(path: Path) -> Fitted | None:
         rate_hz=float(fields["rate_hz"]),
         velocity=tuple(map(int, fields["velocity"])),
         is_position=bool(fields["is_position"]),
+        binned=fields["binned"] if is_current else fields["binned"][:0],
         modes=tuple(Mode(*map(float, row)) for row in fields["modes"]),
     )
 
