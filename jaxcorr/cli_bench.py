@@ -51,11 +51,11 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Measures targets per second, the pipeline's share, and the race to PyTorch's accuracy."""
+    chosen = _sizes(sizes)
+    checked = _load(spec, _with_traces(overrides, traces), torch)
     from jaxcorr import bench, console, console_bench, experiment
     from jaxcorr.runs import Run
 
-    chosen = _sizes(sizes)
-    checked = _load(spec, _with_traces(overrides, traces), torch)
     data = experiment.load_data(checked.data)
     result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec)}
     result["throughput"] = []
@@ -83,10 +83,11 @@ def step(
     as_json: JsonOption = False,
 ) -> None:
     """Measures the latency of one prediction, back to back and paced at 100 Hz and 1 kHz."""
-    from jaxcorr import bench, bench_latency, console, console_bench, torch_reference
     from jaxcorr import spec as specs
 
     checked, chosen = specs.load(spec, overrides), _sizes(sizes)
+    from jaxcorr import bench, bench_latency, console, console_bench, torch_reference
+
     if torch:
         torch_reference.load_torch()
     result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec), "latency": []}
@@ -195,10 +196,11 @@ def compensate(
 
 def _load(spec: Path, overrides: list[str], torch: bool) -> Any:
     """The checked spec, its traces made; nothing is measured where something is missing."""
-    from jaxcorr import session, torch_reference
     from jaxcorr import spec as specs
 
     checked = specs.load(spec, overrides)
+    from jaxcorr import session, torch_reference
+
     if torch:
         torch_reference.load_torch()
     # Seconds of compiling are of interest here, so they are spent.

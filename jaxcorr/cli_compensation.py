@@ -42,7 +42,7 @@ def compensate(
 
     if plot and out is None:
         raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
-    start = _start(run, runs, part)
+    start = _start(run, runs, out, part)
     from jaxcorr import console, console_compensation, learned, plant_map, trial, trial_cases
 
     cases = trial_cases.cases_of_part(start.found, part, layers, accel_mm_s2 or [None])
@@ -70,7 +70,7 @@ def compensate_suite(
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
-    start = _start(run, runs)
+    start = _start(run, runs, out)
     from jaxcorr import console, console_compensation, plant_map, trial_cases
 
     cases = trial_cases.cases_held_out(start.found, accel_mm_s2)
@@ -93,13 +93,15 @@ class _Start(NamedTuple):
     printer: Any
 
 
-def _start(run: str, runs: Path, part: str | None = None) -> _Start:
+def _start(run: str, runs: Path, out: Path | None, part: str | None = None) -> _Start:
     from jaxcorr import runs as run_folders
     from jaxcorr import selection
 
     found = run_folders.find(run, runs)
     if part is not None:
         selection.find_part(part)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
     from jaxcorr import learned, stream, trial_cases
 
     loaded = stream.load_weights(found)
@@ -142,7 +144,6 @@ def _finish(
         "goals": [one._asdict() for one in goals],
     }
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         files.write_json(out / "results.json", result)
     if as_json:
         print(json.dumps(result))

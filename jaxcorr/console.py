@@ -97,9 +97,10 @@ def follow_training(
     """
     from jaxcorr.train import Begun, Dispatched, EpochDone, Finished
 
+    is_narrow = err.width < 80  # what is left over should be the time that remains
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=8 if is_narrow else 24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[live]}"),
         TimeRemainingColumn(),
@@ -119,7 +120,8 @@ def follow_training(
                     assert plan is not None
                     done = event.epoch * plan.dispatches + event.dispatch + 1
                     rate = samples_per_dispatch * (progress.tasks[task].speed or 0.0)
-                    live = f"loss {event.loss:.4f}  MAE {1e3 * event.mae_mm:.1f} um  {rate:,.0f}/s"
+                    live = f"loss {event.loss:.4f}  MAE {1e3 * event.mae_mm:.1f} um"
+                    live += "" if is_narrow else f"  {rate:,.0f}/s"
                     progress.update(task, completed=done, live=live)
                 case EpochDone():
                     err.print(_epoch_line(event, epochs))

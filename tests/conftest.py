@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -74,7 +75,10 @@ def run(capsys, monkeypatch):
             cli.main()
         return ended.value.code or 0, *capsys.readouterr()
 
-    return run
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 
 import oscillator
 import pytest
@@ -12,13 +11,9 @@ from jaxcorr import evaluate, runs
 
 
 @pytest.fixture(autouse=True)
-def _tidy(monkeypatch):
-    """Few timed calls, and the signal handlers of before."""
+def _quick(monkeypatch):
+    """Few timed calls."""
     monkeypatch.setattr(evaluate, "NUM_TIMED_CALLS", 100)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr import Predictor, control, drive, gcode
+from jaxcorr import Predictor, control, drive, gcode, trial_cases
 from jaxcorr.errors import InputError
 from jaxcorr.planner import plan_layer
 from jaxcorr.simulate import SimulateOptions
@@ -130,6 +130,22 @@ def test_command_gives_json(call):
     assert found["loop"]["num_ticks"] == 100
     assert found["status"]["has_ranges"]
     assert set(found["subtraction"]["bands_um"]) == {"none", "network", "perfect"}
+
+
+def test_a_run_is_found_in_its_folder_and_its_own_printer_is_driven(
+    run, trained, tmp_path, monkeypatch
+):
+    (tmp_path / "steps.gcode").write_text(GCODE)
+    still = SimulateOptions(floor_um=0.0)
+    monkeypatch.setattr(trial_cases, "printer_of", lambda _: still)
+    subtract, driven = control.subtract, []
+    monkeypatch.setattr(
+        control, "subtract", lambda *given, seed: driven.append(given[2]) or subtract(*given, seed)
+    )
+    where = ("--runs", trained.run.path.parent, "--part", tmp_path / "steps.gcode")
+    code, _, _ = run("demo-control", "latest", *where, "--layer", "1", "--seconds", "0.1")
+    assert code == 0
+    assert driven == [still]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Files: whole or not at all."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -38,3 +40,10 @@ def test_json_refuses_what_json_cannot_say(tmp_path):
     assert not list(tmp_path.iterdir())
     files.write_json(tmp_path / "a.json", {"µ": 1.5})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"µ": 1.5}
+
+
+def test_a_full_disk_names_the_file_that_was_meant(tmp_path):
+    path = tmp_path / "page.html"
+    with pytest.raises(OSError, match="No space left") as caught, files.write_whole(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(path)
