@@ -112,6 +112,9 @@ def advance(
     regressors = derive_regressors(velocities, jnp.concatenate([before[None], velocities[:-1]]))
     num_targets = path["offset"].size
     said = regressors @ jnp.asarray(path["response"]).reshape(NUM_REGRESSORS, -1)
+    if steps == 1:  # streaming: one sum
+        total = jnp.pad(pending, ((0, 0), (0, num_targets))) + said[0]
+        return total[:, num_targets:], total[None, :, :num_targets] + path["offset"]
     total = jnp.pad(pending.reshape(streams, -1, num_targets), ((0, 0), (0, steps), (0, 0)))
     total = total.swapaxes(0, 1)
     for lag, share in enumerate(jnp.split(said, NUM_LAGS, axis=-1)):

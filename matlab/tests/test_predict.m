@@ -7,7 +7,8 @@ function [pass, names] = test_predict()
 
 [pass, names] = run_checks({@counts_samples_in_closed_form, @pieces_equal_the_whole, ...
     @starts_again, @no_samples_change_nothing, @differences_are_zero_at_first, ...
-    @raw_inputs_with_phases, @path_in_closed_form, @path_pieces_equal_the_whole, @bad_samples_leave_the_state, @bad_files});
+    @raw_inputs_with_phases, @path_in_closed_form, @path_pieces_equal_the_whole, ...
+    @bad_samples_leave_the_state, @bad_files});
 end
 
 function pass = counts_samples_in_closed_form()
@@ -75,7 +76,8 @@ function pass = path_in_closed_form()
 model = with_path(make_model());
 model.head_kernel = zeros(3, 2);
 [model.head_bias, model.target_mean] = deal([0 0]);
-% At rest; along -x, the middle of the first sector; along +y, slowing from 30 to 15 mm/s; the same diagonally.
+% At rest; along -x, the middle of the first sector; along +y, slowing from 30 to 15 mm/s; and
+% faster along a diagonal.
 samples = [0 0 0 0; 0 0 -30 0; 0 0 0 15; 0 0 40 40];
 on = {[19 20], [1 3 22 28], [2 15 21 24 30], [1 2 13 22 28 31]};
 scale = {[1 1], [-30 1 1 -1], [15 1 1 1 1], [40 40 1 1 sqrt(0.5) sqrt(0.5)]};
