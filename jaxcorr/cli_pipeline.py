@@ -146,12 +146,14 @@ def _stage(number: int, name: str, asked: list[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Ctrl-C raises KeyboardInterrupt, and is noted: where a callback runs, Python drops it."""
+    """Notes a Ctrl-C besides what it does anyway: where a callback runs, Python drops it."""
     asked: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
 
-    def on_signal(number: int, _frame: Any) -> None:
+    def on_signal(number: int, frame: Any) -> None:
         asked.append(number)
-        raise KeyboardInterrupt
+        if callable(before):
+            before(number, frame)
 
     with _signals_restored():
         for number in SIGNALS:
