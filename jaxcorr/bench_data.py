@@ -42,9 +42,9 @@ def measure(
         seconds: of training steps, after the compilation.
     Returns:
         layers, samples; load_us: reading and hashing; begin_us: all until the run has begun, that
-        again, scales and baselines; batch_us: making batches, while nothing else runs; validate_us.
-        All these are of one sample, batch_us of one target. begin_s; targets_per_s of training;
-        peak_mib, the largest resident set.
+        again, scales and baselines; train_us: training steps; batch_us: making batches for them,
+        while nothing else runs; validate_us. All these are of one sample, train_us and batch_us of
+        one target. begin_s; targets_per_s of training; peak_mib, the largest resident set.
     Raises:
         InputError: the spec or the layers are refused, or the process was killed.
     """
@@ -119,6 +119,7 @@ def _measure_here(path: Path, overrides: list[str], folder: Path, seconds: float
         "load_us": 1e6 * load_s / num_samples,
         "begin_s": begin_s,
         "begin_us": 1e6 * begin_s / num_samples,
+        "train_us": 1e6 * timing.seconds / timing.targets,
         "batch_us": 1e6 * batch_s,
         "validate_us": 1e6 * validate_s / max(len(data.val.features), 1),
         "targets_per_s": timing.targets / timing.seconds,

@@ -184,7 +184,10 @@ def show_data(result: dict[str, Any]) -> None:
             f"{found['layers']:,}",
             f"{found['samples']:,}",
             f"{found['begin_s']:.1f}",
-            *(f"{found[f'{key}_us']:.2f}" for key in ("load", "begin", "batch", "validate")),
+            *(
+                f"{found[f'{key}_us']:.2f}"
+                for key in ("load", "begin", "train", "batch", "validate")
+            ),
             f"{found['targets_per_s']:,.0f}",
             f"{found['peak_mib']:,.0f}",
         ]
@@ -196,6 +199,7 @@ def show_data(result: dict[str, Any]) -> None:
         "begin s",
         "load us",
         "begin us",
+        "train us",
         "batch us",
         "validate us",
         "targets/s",

@@ -12,7 +12,7 @@ from jaxcorr import bench_data, cli, dataset, trace
 from jaxcorr.spec import Data
 
 NEEDED = ("x_ref", "y_ref", "vx_ref", "vy_ref", "error_x", "error_y", "time")
-US = ("load_us", "begin_us", "batch_us", "validate_us")
+US = ("load_us", "begin_us", "train_us", "batch_us", "validate_us")
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_a_set_is_measured_in_a_process_of_its_own_that_leaves_nothing(
     assert (found["layers"], found["samples"]) == (9, 9 * 120)
     assert all(found[key] > 0 for key in (*US, "targets_per_s", "begin_s"))
     assert found["begin_us"] == pytest.approx(1e6 * found["begin_s"] / (9 * 120))
+    assert found["train_us"] == pytest.approx(1e6 / found["targets_per_s"])
     assert 150 < found["peak_mib"] < held.nbytes / 2**20
     assert list((tmp_path / "tmp").iterdir()) == []
 
