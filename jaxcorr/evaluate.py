@@ -32,18 +32,6 @@ class Assessment(NamedTuple):
 
     found: Found
     predicted: Float32[ndarray, "rows k"]
-    by_baseline: dict[str, Float[ndarray, "rows k"]]  # empty where none were fitted
-
-
-def evaluate(
-    loaded: Loaded,
-    samples: Samples,
-    labels: Labels | None = None,
-    fitted: Fitted | None = None,
-    ceiling: Mapping[str, Any] | None = None,
-) -> Found:
-    """The figures of `assess`, as plain nested values."""
-    return assess(loaded, samples, labels, fitted, ceiling).found
 
 
 def assess(
@@ -116,7 +104,7 @@ def assess(
     found["ceiling"] = share_of(ceiling, found["test"]["overall"])
     found["targets"] = judge(spec.targets, found)
     found["meets_all_targets"] = all(entry["is_met"] for entry in found["targets"].values())
-    return Assessment(found, streamed, rivals)
+    return Assessment(found, streamed)
 
 
 def measure_intervals(

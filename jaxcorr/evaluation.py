@@ -34,8 +34,10 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
         with_ceiling: also simulates the test layers again, where they were simulated.
     Raises:
         InputError: the run or a trace is damaged, or there is nothing to judge on.
+        OSError: the run folder takes no files.
     """
     loaded = stream.load_weights(run)
+    files.check_folder(run.path)
     data, chosen = loaded.spec.data, list(patterns)
     samples = experiment.test_samples(run, loaded.spec, chosen)
     kept = evidence.load_for(run, data, chosen, samples) if chosen else evidence.load(run, samples)

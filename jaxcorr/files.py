@@ -30,6 +30,17 @@ def write_whole(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path) -> None:
+    """Raises the OSError that a file in this folder would meet, before the work that it is for."""
+    trial = folder / f".{os.getpid()}.trial"
+    try:
+        trial.touch()
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+    trial.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text, whole or not at all."""
     with write_whole(path) as partial:

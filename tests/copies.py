@@ -37,5 +37,5 @@ def judge(trained: Experiment, path: Path) -> Judged:
     loaded, samples = stream.load_weights(run), trained.data.test
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
-        found = evaluate.evaluate(loaded, samples) | {"best_epoch": loaded.best_epoch}
+        found = evaluate.assess(loaded, samples).found | {"best_epoch": loaded.best_epoch}
     return run, found, samples, predict.stream(loaded.spec, loaded.weights, samples)

@@ -47,3 +47,11 @@ def test_a_full_disk_names_the_file_that_was_meant(tmp_path):
     with pytest.raises(OSError, match="No space left") as caught, files.write_whole(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert caught.value.filename == str(path)
+
+
+def test_a_folder_that_takes_no_files_is_named_and_a_good_one_stays_as_it_was(tmp_path):
+    files.check_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError) as caught:
+        files.check_folder(tmp_path / "none")
+    assert caught.value.filename == str(tmp_path / "none")

@@ -54,7 +54,7 @@ def test_before_an_evaluation_it_says_so(run, loaded):
 
 def test_accuracy_and_latency_are_those_of_the_evaluation(run, loaded, trained, monkeypatch):
     monkeypatch.setattr(evaluate, "NUM_TIMED_CALLS", 50)
-    metrics = evaluate.evaluate(loaded, trained.data.test)
+    metrics = evaluate.assess(loaded, trained.data.test).found
     metrics["against_best_baseline"] = {"sentence": "The network beats the best baseline."}
     metrics["ceiling"] = {"r2": 0.99951, "rmse_mm": 0.002, "mae_mm": 0.00159}
     files.write_json(run.path / "metrics.json", metrics)
