@@ -75,10 +75,20 @@ def run(capsys, monkeypatch):
             cli.main()
         return ended.value.code or 0, *capsys.readouterr()
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_python_has_them():
+    """Whatever an earlier test did with Ctrl-C, none finds it and none leaves it behind."""
+
+    def reset():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    reset()
+    yield
+    reset()
 
 
 @pytest.fixture(scope="session")

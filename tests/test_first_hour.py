@@ -270,9 +270,6 @@ def test_ctrl_c_ends_an_import_at_once(tmp_path, body, code, printed):
 
 
 def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it():
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        interrupts.watch()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.watch()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -21,15 +21,6 @@ def begun(layers, tmp_path):
     return made
 
 
-@pytest.fixture
-def signals():
-    """Puts the process's own handlers back."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
-
-
 def test_curves_are_drawn_and_the_run_is_let_go(begun):
     done = train.Finished("interrupted", 1, 0.1)
     assert session.follow_quietly(begun, iter([done])) == done
@@ -87,7 +78,6 @@ def test_run_without_an_epoch_has_no_curves(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures("signals")
 def test_first_interrupt_asks_and_the_second_stops():
     requested = session.catch_interrupt()
     signal.raise_signal(signal.SIGINT)
