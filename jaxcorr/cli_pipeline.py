@@ -82,7 +82,7 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
     from jaxcorr import console, experiment, session, train, trainings
 
     known = experiment.fingerprint(loaded.data)
-    run = trainings.find(folder, loaded, known, loaded.train.name or spec.stem)
+    run = trainings.find(folder, loaded, known, experiment.name_of(loaded, spec))
     if run is not None and trainings.is_trained(run):
         console.err.print(f"{run.path} is trained already")
         return run

@@ -38,6 +38,7 @@ from jaxcorr.spec import Data, Simulate, Spec
 from jaxcorr.windows import Samples
 
 TEST_SAMPLES = "test.npz"
+SPEC_FILE = "spec.toml"  # in a run folder
 
 
 class Experiment(NamedTuple):
@@ -152,12 +153,19 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
     return Experiment(Run(Path(made)), spec, data)
 
 
+def name_of(spec: Spec, path: Path) -> str:
+    """What a run is called: as its spec says, or its file, or the run that the file lies in."""
+    if path.name == SPEC_FILE and (path.parent / "resolved.json").is_file():
+        return spec.train.name or runs.Run(path.parent).name
+    return spec.train.name or path.stem
+
+
 def _make_run(path: Path, overrides: list[str], folder: Path, spec: Spec, data: Dataset) -> Run:
     """The run's folder with all that it holds before the first step, or none."""
     scales = fit_scales(spec, data.train)
-    run = runs.create(folder, spec.train.name or path.stem)
+    run = runs.create(folder, name_of(spec, path))
     try:
-        files.write_text(run.path / "spec.toml", _as_given(path, overrides))
+        files.write_text(run.path / SPEC_FILE, _as_given(path, overrides))
         dataset.save_samples(run.path / TEST_SAMPLES, data.test)
         evidence.keep(run.path, spec.data, data)
         files.write_json(run.path / "stats.json", _stats(spec, scales, data.train))

@@ -37,6 +37,11 @@ class Run:
         return self.path.name
 
     @property
+    def name(self) -> str:
+        """The id without its time."""
+        return re.sub(r"^\d{8}-\d{6}-", "", self.path.resolve().name)
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

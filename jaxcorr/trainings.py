@@ -41,7 +41,7 @@ def work(
     for changes in jobs:
         spec = specs.load(base, changes)
         known = known or experiment.fingerprint(spec.data)
-        run = find(folder, spec, known, spec.train.name or base.stem)
+        run = find(folder, spec, known, experiment.name_of(spec, base))
         if run is None or not (run.path / evaluation.METRICS).exists():
             run, is_finished = train_on(run, base, changes, folder, follow, should_stop)
             if not is_finished:

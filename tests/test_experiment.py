@@ -201,3 +201,15 @@ def test_traces_of_another_spec_in_the_same_folder_are_left_alone(tmp_path, monk
     assert len(experiment.load_data(foreign).paths) == 9
     counts = [len(experiment.fingerprint(data)) for data in (plain, probed, foreign)]
     assert counts == [3, 6, 9]
+
+
+def test_a_run_repeated_from_its_own_spec_has_its_name(trained, tmp_path):
+    toy = trained.spec
+    toy = toy.model_copy(update={"train": toy.train.model_copy(update={"name": ""})})
+    assert experiment.name_of(toy, tmp_path / "circle.toml") == "circle"
+    assert experiment.name_of(toy, tmp_path / "spec.toml") == "spec"
+    run = tmp_path / "20261123-014410-toy-b"
+    shutil.copytree(trained.run.path, run)
+    assert experiment.name_of(toy, run / "spec.toml") == "toy-b"
+    named = toy.model_copy(update={"train": toy.train.model_copy(update={"name": "mine"})})
+    assert experiment.name_of(named, run / "spec.toml") == "mine"
