@@ -60,14 +60,14 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
     from jaxcorr.errors import InputError
 
     program, options = octave.find(), experiment.traces_to_make(loaded.data)
-    if simulator == "octave" and program is None:
+    files = collect_octave.files_by_part(options) if options else {}
+    if all(path.exists() for paths in files.values() for path in paths):
+        console.err.print("no traces to make")
+    elif simulator == "octave" and program is None:
         raise InputError(
             "--simulator: expected GNU Octave and the folder matlab/, got none. Install it, or use "
             "--simulator twin."
         )
-    files = collect_octave.files_by_part(options) if options else {}
-    if all(path.exists() for paths in files.values() for path in paths):
-        console.err.print("all traces are there already")
     elif options and program and simulator != "twin":
         console.err.print(f"traces by {octave.version(program)}")
         counts = collect_octave.make(program, options, files)
@@ -84,7 +84,7 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
     known = experiment.fingerprint(loaded.data)
     run = trainings.find(folder, loaded, known, experiment.name_of(loaded, spec))
     if run is not None and trainings.is_trained(run):
-        console.err.print(f"{run.path} is trained already")
+        console.err.print(f"{run.path} is trained already", markup=False)
         return run
     with _signals_restored():
         requested = session.catch_interrupt()
@@ -95,7 +95,8 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
         except train.NonFiniteLoss as error:
             print(error, file=sys.stderr)
             raise typer.Exit(1) from None
-    if not is_finished:
+    # A stop that came after the last dispatch changes nothing there, but is meant for what follows.
+    if requested or not is_finished:
         _stop()
     return run
 
@@ -146,18 +147,22 @@ def _stage(number: int, name: str, asked: list[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Notes a Ctrl-C besides what it does anyway: where a callback runs, Python drops it."""
+    """Notes a Ctrl-C besides what it does anyway: where a callback runs, Python drops it.
+
+    A signal that the process was started to ignore stays ignored.
+    """
     asked: list[int] = []
     before = signal.getsignal(signal.SIGINT)
+    stop = before if callable(before) else signal.default_int_handler
 
     def on_signal(number: int, frame: Any) -> None:
         asked.append(number)
-        if callable(before):
-            before(number, frame)
+        stop(number, frame)
 
     with _signals_restored():
         for number in SIGNALS:
-            signal.signal(number, on_signal)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, on_signal)
         yield asked
 
 

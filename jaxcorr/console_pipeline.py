@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxcorr import console
@@ -29,5 +30,5 @@ def follow_files(counts: "Iterable[Counted]", title: str) -> None:
 
 def show_products(made: "Iterable[Product]") -> None:
     """Prints a row for each."""
-    rows = [[str(p.path), p.what, f"{p.num_bytes / 1024:,.0f}"] for p in made]
+    rows = [[escape(str(p.path)), p.what, f"{p.num_bytes / 1024:,.0f}"] for p in made]
     console.out.print(console.table("", ("made", "what", "KiB"), rows))

@@ -73,7 +73,7 @@ def assess(
         )
     streamed = predict.stream(spec, loaded.weights, samples)
     rivals = baselines.predict(fitted, samples) if fitted is not None else {}
-    layers = list(map(windows.layer_of, samples.names))
+    layers = list(map(windows.printed_layer_of, samples.names))
     blocks = bootstrap.cut(samples.first_row, samples.num_rows, rows, layers)
     true = samples.targets[rows]
     found: Found = {

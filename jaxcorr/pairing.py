@@ -6,18 +6,18 @@ either run was trained on is left out. The module reads runs; it computes no met
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import experiment, predict, predictions, stream, trace, windows
+from jaxcorr import experiment, predict, predictions, stream
 from jaxcorr.errors import InputError
 from jaxcorr.predictions import Track
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data, axis_of
+from jaxcorr.windows import printed_layer_of
 
 SAME_MM = 1e-6  # of true values; single precision keeps errors of a printer to 1e-8
 
@@ -92,15 +92,14 @@ def _answer(run: Run, patterns: Sequence[str]) -> _Side:
     predicted = predict.stream(loaded.spec, loaded.weights, samples)
     tracks = predictions.align(samples, predicted, loaded.spec)
     split = run.resolved()["split"]
-    seen = frozenset(_layer(name) for part in ("train", "val") for name in split.get(part, ()))
+    known = [name for part in ("train", "val") for name in split.get(part, ())]
     own = frozenset(split.get("test", ()))
-    return _Side(loaded.spec.data, {track.name: track for track in tracks}, own, seen)
-
-
-def _layer(name: str) -> str:
-    """What a trace shares with all others of the same layer, however many layers were sampled."""
-    part = trace.part_of(Path(name))
-    return f"{part}/{windows.layer_of(name).rpartition('/')[2]}"
+    return _Side(
+        loaded.spec.data,
+        {track.name: track for track in tracks},
+        own,
+        frozenset(map(printed_layer_of, known)),
+    )
 
 
 def _check_same(a: Run, b: Run, ours: _Side, theirs: _Side) -> None:
@@ -136,7 +135,7 @@ def _problem(ours: _Side, theirs: _Side, name: str) -> str | None:
 
 def _has_seen(side: _Side, name: str) -> bool:
     # A run may hold out one speed of a layer and train on others: its own split decides.
-    return name not in side.test and _layer(name) in side.seen
+    return name not in side.test and printed_layer_of(name) in side.seen
 
 
 def _instants(a: Track, b: Track) -> ndarray:

@@ -87,8 +87,11 @@ class _Order:
         # Windows of each part in a cycle, and which part comes at each place of one.
         self._shares = np.ones_like(sizes) if is_balanced else sizes // np.gcd.reduce(sizes)
         self._cycle, self._rank = _interleave(self._shares)
-        # The pass that is under way and the next, for each part.
-        self._shuffle = functools.lru_cache(2 * len(sizes))(self._shuffle_pass)
+        # Keeps the pass that is under way and the next, of each part.
+        self._shuffles = [
+            functools.lru_cache(2)(functools.partial(self._shuffle, part))
+            for part in range(len(sizes))
+        ]
 
     def __len__(self) -> int:
         return sys.maxsize
@@ -104,10 +107,10 @@ class _Order:
             passes, within = np.divmod(drawn[mine], len(rows))
             for n in np.unique(passes):
                 chosen = passes == n
-                first[mine[chosen]] = self._shuffle(i, int(n))[within[chosen]]
+                first[mine[chosen]] = self._shuffles[i](int(n))[within[chosen]]
         return first.reshape(self._shape)
 
-    def _shuffle_pass(self, part: int, number: int) -> Int[ndarray, " windows"]:
+    def _shuffle(self, part: int, number: int) -> Int[ndarray, " windows"]:
         return np.random.default_rng((self._seed, part, number)).permutation(self._starts[part])
 
 
@@ -115,8 +118,9 @@ def _interleave(
     shares: Int[ndarray, " parts"],
 ) -> tuple[Int[ndarray, " cycle"], Int[ndarray, " cycle"]]:
     """Parts evenly spread over one cycle with these shares, and how many of its own came before."""
-    part = np.repeat(np.arange(len(shares)), shares)
-    rank = np.concatenate([np.arange(share) for share in shares])
+    # Small numbers: in proportion to the windows, a cycle may be as long as all of them.
+    part = np.repeat(np.arange(len(shares), dtype=np.int16), shares)
+    rank = np.concatenate([np.arange(share, dtype=np.int32) for share in shares])
     order = np.argsort((rank + 0.5) / shares[part], kind="stable")
     return part[order], rank[order]
 

@@ -119,10 +119,11 @@ class Predictor:
         """Predicts the error that belongs to the newest sample and carries the state on.
 
         Args:
-            sample: the features in the spec's order; by default x, y (mm), vx, vy (mm/s) of the
-                reference.
+            sample: the features in the spec's order: x, y (mm), vx, vy (mm/s), of the reference or,
+                as in medium_hybrid, of the command.
         Returns:
-            error = actual - reference per axis (mm), `horizon` samples of the model after this one.
+            error = actual - reference, or lag = actual - command, per axis (mm), `horizon` samples
+            of the model after this one.
             In hold mode, for a bad sample, the last good value; zeros before there is one.
         Raises:
             InputError: in strict mode, for a bad sample (see `safety`); the state stays as it was.

@@ -107,8 +107,11 @@ def _begin(trial: FrozenTrial, sweep: Sweep, folder: Path, num_workers: int) -> 
     if left:
         return experiment.reopen(left[-1])
     changes = [override(key, value) for key, value in trial.params.items()]
-    share = devices.count_for_worker(specs.load(sweep.base, changes), num_workers)
-    changes += [override("train.num_devices", share), override("train.name", name)]
+    spec = specs.load(sweep.base, changes)
+    share = devices.count_for_worker(spec, num_workers)
+    if share != spec.train.num_devices:
+        changes.append(override("train.num_devices", share))
+    changes.append(override("train.name", name))
     return experiment.begin(sweep.base, changes, folder)
 
 

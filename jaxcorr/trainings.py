@@ -36,6 +36,7 @@ def work(
     Raises:
         InputError: the spec or the data is refused, or the disk has no room.
         NonFiniteLoss: a training diverged.
+        OSError: a run folder takes no files.
     """
     known: dict[str, str] | None = None
     for changes in jobs:

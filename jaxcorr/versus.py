@@ -35,7 +35,7 @@ def compare(a: Run, b: Run, patterns: Sequence[str] = ()) -> dict[str, Any]:
     """
     common = pairing.pair(a, b, patterns)
     counts = np.ones(len(common.true), np.bool_)
-    layers = list(map(windows.layer_of, common.names))
+    layers = list(map(windows.printed_layer_of, common.names))
     blocks = bootstrap.cut(common.first_row, common.num_rows, counts, layers)
     sums = [bootstrap.summarize(common.true, p, blocks) for p in (common.a, common.b)]
     once = np.ones((1, blocks.num_blocks))

@@ -7,6 +7,7 @@ knows rows and offsets; it does not shuffle, batch or normalise.
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy import ndarray
 from jaxcorr import spool
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
-from jaxcorr.trace import Trace
+from jaxcorr.trace import Trace, part_of
 
 SPLITS = ("train", "val", "test")
 # Of a sweep over accelerations, velocities and probes; empty where there is none.
@@ -100,6 +101,14 @@ def _match(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
 def layer_of(name: str) -> str:
     """A trace's name less the sweep point: layer01_a300_v100_p50_ender3v2 -> layer01_ender3v2."""
     return POINT.sub("", name, count=1)
+
+
+def printed_layer_of(name: str) -> str:
+    """What all traces of one layer share, however many layers of its part were simulated.
+
+    data_simulation_boat_sampled5/layer01_p30_ender3v2 -> boat/layer01_ender3v2
+    """
+    return f"{part_of(Path(name))}/{layer_of(name).rpartition('/')[2]}"
 
 
 def point_of(name: str) -> str:

@@ -5,8 +5,8 @@ function [first, after] = predict_error(given, samples)
 %   features, targets and their units, sample_rate_hz, horizon (samples from the newest sample to
 %   the one that the error belongs to), sign and run.
 %
-%   [ERROR, STATE] = PREDICT_ERROR(STATE, SAMPLES) takes N-by-F raw samples of the reference, by
-%   default x, y in mm and vx, vy in mm/s, that follow those before, and returns N-by-K errors in
+%   [ERROR, STATE] = PREDICT_ERROR(STATE, SAMPLES) takes N-by-F raw samples, by default the
+%   command: x, y in mm and vx, vy in mm/s, that follow those before, and returns N-by-K errors in
 %   mm: error = actual - reference. Each costs the same however many came before. To go back,
 %   keep an earlier STATE.
 %
@@ -15,7 +15,6 @@ function [first, after] = predict_error(given, samples)
 %   Example: one sample at a time in a loop
 %     state = predict_error('runs/latest/export/weights.mat');
 %     [e, state] = predict_error(state, [x y vx vy]);
-%     command = [x y] - e;   % only far below the resonance: see the README
 %
 %   See also JAXCORR.DERIVE_INPUTS, JAXCORR.LSTM_STEP, JAXCORR.FOLLOW_PATH.
 

@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, evaluate, octave, session, workflow
+from jaxcorr import cli, collect_octave, evaluate, experiment, octave, session, workflow
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 
@@ -104,8 +104,38 @@ def test_a_later_training_makes_what_follows_it_stale(tmp_path):
     assert not workflow.is_exported(run)
 
 
-def test_octave_has_to_be_there_where_it_is_asked_for(spec):
+def test_octave_has_to_be_there_where_it_has_something_to_make(spec, monkeypatch):
+    missing = {"toy": [spec.parent / "layer01.mat"]}
+    monkeypatch.setattr(experiment, "traces_to_make", lambda _: missing)
+    monkeypatch.setattr(collect_octave, "files_by_part", lambda options: options)
     said = run(spec, "--simulator", "octave")
     assert isinstance(said.exception, InputError)
     assert "expected GNU Octave" in str(said.exception)
+    assert not (spec.parent / "runs").exists()
+
+
+def test_a_stop_after_the_last_dispatch_still_stops(spec, monkeypatch):
+    follow, requested = session.follow, []
+
+    def follow_then_ask(*args):
+        done = follow(*args)
+        requested.append(signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(session, "catch_interrupt", lambda: requested)
+    monkeypatch.setattr(session, "follow", follow_then_ask)
+    assert run(spec).exit_code == 130
+    (folder,) = (spec.parent / "runs").iterdir()
+    assert not workflow.is_evaluated(Run(folder))
+
+
+def test_an_ignored_ctrl_c_stays_ignored_and_sigterm_stops(spec, monkeypatch):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def terminate(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(session, "prepare", terminate)
+    assert run(spec).exit_code == 130
     assert not (spec.parent / "runs").exists()

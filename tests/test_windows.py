@@ -154,6 +154,16 @@ def test_a_layer_at_several_speeds_is_never_divided():
         assert windows.point_of(f"d/layer07{point}_ender3v2") == point
 
 
+def test_a_printed_layer_is_the_same_in_every_collection_of_its_part():
+    found = {
+        windows.printed_layer_of(f"data_simulation_boat_{selection}/layer07{point}_ender3v2")
+        for selection in ("sampled5", "all", "layers3-9")
+        for point in ("", "_p30", "_a300_v100_p50")
+    }
+    assert found == {"boat/layer07_ender3v2"}
+    assert windows.printed_layer_of("data_simulation_bearing5_all/layer07_ender3v2") not in found
+
+
 def test_traces_named_for_the_test_are_the_test_and_the_rest_is_dealt_by_layer():
     names = [f"{p}/layer{i:02d}_a{a}_m" for p in ("boat", "cube") for i in range(6) for a in (3, 5)]
     parts = [name.partition("/")[0] for name in names]
