@@ -31,14 +31,13 @@ from jaxcorr import files, oscillation, spool
 from jaxcorr.errors import InputError
 from jaxcorr.linear_path import (
     NUM_BINNED_LAGS,
-    NUM_LAGS,
     NUM_SECTORS,
     REST_MM_S,
     SLOWING_MM_S,
     SPEED_EDGES_MM_S,
 )
 from jaxcorr.oscillation import Mode
-from jaxcorr.spec import Data, own_velocities
+from jaxcorr.spec import NUM_LAGS, Data, own_velocities
 from jaxcorr.windows import Samples
 
 DESIGN = 2  # kept with the coefficients; another number when columns of `binned_design` change

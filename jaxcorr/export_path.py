@@ -8,7 +8,7 @@ import numpy as np
 from jaxcorr import linear_path
 from jaxcorr.export_graph import Graph
 from jaxcorr.export_model import LinearPath
-from jaxcorr.linear_path import NUM_LAGS
+from jaxcorr.spec import NUM_LAGS
 
 ROWS = 0  # the axis of samples
 

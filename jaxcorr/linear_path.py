@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 from numpy import ndarray
 
-NUM_LAGS = 20  # velocity samples of the regressions
+from jaxcorr.spec import NUM_LAGS
+
 NUM_BINNED_LAGS = 4  # samples whose direction and speed are binned
 NUM_VELOCITIES = 2  # of the plane in which directions are told apart
 NUM_SECTORS = 16  # of travel direction, the first centred on -x

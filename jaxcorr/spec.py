@@ -26,6 +26,7 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 # The reference's networks: hidden_size, num_layers.
 SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}
+NUM_LAGS = 20  # samples that the linear regressions look back on, the newest included
 
 
 class Section(BaseModel):
@@ -209,6 +210,13 @@ class Spec(Section):
             rule = "two targets with their velocities among data.features for model.linear_path ="
             got = f"{list(self.data.targets)} of {list(self.data.features)}"
             raise ValueError(f"{rule} {self.model.linear_path!r}|{got}")
+        return self
+
+    @model_validator(mode="after")
+    def _window_holds_what_a_linear_path_looks_back_on(self) -> "Spec":
+        if self.model.linear_path != "none" and self.data.window < NUM_LAGS:
+            rule = f"data.window >= {NUM_LAGS} for model.linear_path = {self.model.linear_path!r}"
+            raise ValueError(f"{rule}|{self.data.window}")
         return self
 
 

@@ -75,6 +75,10 @@ BAD = [
         ": expected data.features to be positions, then their velocities, for model.inputs = "
         "'kinematic', got ['vx_ref', 'vy_ref', 'x_ref', 'y_ref'].",
     ),
+    (
+        'window = 19\n[model]\nlinear_path = "binned"',
+        ": expected data.window >= 20 for model.linear_path = 'binned', got 19. Change one of",
+    ),
     ("windw = 5", "[data]: unknown key 'windw'; did you mean 'window'? Known keys: traces, feat"),
     ("split = 5", "[data] split: expected a section, got 5."),
     ("[loss]\nmae_ratio = 1.5", "[loss] mae_ratio: expected a number <= 1, got 1.5."),
