@@ -20,6 +20,7 @@ from jaxcorr import (
     evidence,
     files,
     hosts,
+    model,
     ranges,
     runs,
     selection,
@@ -237,12 +238,14 @@ def _as_given(path: Path, overrides: list[str]) -> str:
 def _stats(spec: Spec, scales: Any, samples: Samples) -> dict[str, Any]:
     names, rate_hz = spec.data.features, spec.data.sample_rate_hz
     spanned = ranges.measure_ranges(names, samples.features, samples.first_row, rate_hz)
-    return {
+    stats = {
         "features": list(names),
         "ranges": spanned._asdict(),
         "inputs": {"kind": spec.model.inputs, **_as_lists(scales.inputs)},
-        "targets": {"names": list(spec.data.targets), **_as_lists(scales.targets)},
     }
+    if not model.has_linear_path(spec):  # beside one, the network's targets are what it leaves
+        stats["targets"] = {"names": list(spec.data.targets), **_as_lists(scales.targets)}
+    return stats
 
 
 def _as_lists(scale: Any) -> dict[str, list[float]]:

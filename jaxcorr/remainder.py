@@ -5,6 +5,8 @@ training split like the baseline of the same name, and subtracted from its targe
 then only add to it. The module knows splits and baselines; it knows no network.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from jaxcorr import baselines, linear_path, model
@@ -14,11 +16,22 @@ from jaxcorr.spec import Spec, own_velocities
 from jaxcorr.windows import Samples
 
 
-def fit_path(spec: Spec, data: Dataset) -> Variables:
-    """The linear path of a spec, as it joins the network's parameters; nothing without one."""
+def fit_path(spec: Spec, data: Dataset, kept: Path) -> Variables:
+    """The linear path of a spec, as it joins the network's parameters; nothing without one.
+
+    Args:
+        kept: the run's fitted baselines. The path is taken from there, since another fit may differ
+            in its last bits; it is fitted where the file is missing or of another design.
+    Raises:
+        InputError: the file is damaged.
+    """
     if not model.has_linear_path(spec):
         return {}
-    found = baselines.regress(spec.data, data.train, data.val, baselines.binned_design)
+    fitted = baselines.load(kept)
+    if fitted is not None and len(fitted.binned):
+        found = fitted.binned
+    else:
+        found = baselines.regress(spec.data, data.train, data.val, baselines.binned_design)
     return {model.LINEAR_PATH: linear_path.from_coefficients(found)}
 
 
@@ -29,5 +42,13 @@ def take(spec: Spec, path: Variables, samples: Samples) -> Samples:
     coefficients = linear_path.to_coefficients(path[model.LINEAR_PATH])
     columns, left = list(own_velocities(spec.data) or ()), []
     for features, targets in baselines.each_trace(samples):
-        left.append(targets - baselines.apply_binned(coefficients, features[:, columns]))
-    return samples._replace(targets=np.concatenate(left).astype(np.float32))
+        rest = targets - baselines.apply_binned(coefficients, features[:, columns])
+        left.append(rest.astype(np.float32))
+    return samples._replace(targets=np.concatenate(left))
+
+
+def name_best(spec: Spec, best_epoch: int) -> str:
+    """Whose weights are the best of a run: those of an epoch, or where it is 0, of none."""
+    if best_epoch:
+        return f"epoch {best_epoch}"
+    return "the linear path alone" if model.has_linear_path(spec) else "the untrained network"

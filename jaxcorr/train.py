@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from jaxcorr import (
     checkpoint,
     devices,
+    evidence,
     hosts,
     model,
     pipeline,
@@ -111,10 +112,11 @@ def fit(
         should_stop: asked after each dispatch; True saves and ends with reason 'interrupted'.
     Raises:
         NonFiniteLoss: the loss, the weights or the predictions became NaN or infinite.
-        InputError: the disk or the device has no room, or no checkpoint of the run can be read.
+        InputError: the disk or the device has no room, or no checkpoint of the run can be read, or
+            the baselines that it keeps are damaged.
     """
     plan = plan_for(spec, data)
-    path = hosts.arrays_from_writer(remainder.fit_path(spec, data))
+    path = _path_of(spec, data, run)
     data = data._replace(train=remainder.take(spec, path, data.train))
     scales = hosts.arrays_from_writer(fit_scales(spec, data.train))
     optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
@@ -202,6 +204,13 @@ def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | N
         return {}
     found = measure(data.val.targets[rows], run_fn(spec, weights, data.val)[rows])
     return {"val_mae_mm": found.mae_mm, "val_rmse_mm": found.rmse_mm, "val_r2": found.r2}
+
+
+def _path_of(spec: Spec, data: Dataset, run: Run) -> Variables:
+    """The linear path, the same whenever the run goes on and in all processes."""
+    with hosts.together():
+        path = remainder.fit_path(spec, data, run.path / evidence.BASELINES)
+    return hosts.arrays_from_writer(path)
 
 
 def _start_or_resume(spec: Spec, scales: Scales, path: Variables, run: Run, iterator: Any) -> Start:

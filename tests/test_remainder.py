@@ -1,11 +1,24 @@
 """A network beside a linear path: begins as the regression, learns what that leaves, resumes."""
 
+import json
+
 import jax
 import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import baselines, checkpoint, model, model_map, predict, remainder, stream, train
+from jaxcorr import (
+    baselines,
+    checkpoint,
+    evidence,
+    linear_path,
+    model,
+    model_map,
+    predict,
+    remainder,
+    stream,
+    train,
+)
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
 
@@ -30,14 +43,40 @@ def regression(begun, samples):
 
 def test_what_is_left_is_the_target_less_the_baseline(begun):
     data = begun.data
-    left = remainder.take(begun.spec, remainder.fit_path(begun.spec, data), data.train)
+    path = remainder.fit_path(begun.spec, data, begun.run.path / evidence.BASELINES)
+    left = remainder.take(begun.spec, path, data.train)
     expected = data.train.targets - regression(begun, data.train)
     np.testing.assert_allclose(left.targets, expected, atol=1e-7)
+    assert left.targets.dtype == np.float32
     assert left.features is data.train.features
 
 
+def test_the_path_is_the_kept_one_unless_it_is_missing_or_of_another_design(
+    begun, tmp_path, monkeypatch
+):
+    fitted = baselines.load(begun.run.path / evidence.BASELINES)
+    kept = tmp_path / evidence.BASELINES
+
+    def coefficients():
+        path = remainder.fit_path(begun.spec, begun.data, kept)
+        return linear_path.to_coefficients(path[model.LINEAR_PATH])
+
+    np.testing.assert_allclose(coefficients(), fitted.binned, rtol=1e-5)
+    baselines.save(kept, fitted._replace(binned=2 * fitted.binned))
+    np.testing.assert_array_equal(coefficients(), 2 * fitted.binned.astype(np.float32))
+    monkeypatch.setattr(baselines, "DESIGN", baselines.DESIGN + 1)
+    np.testing.assert_allclose(coefficients(), fitted.binned, rtol=1e-5)
+
+
+def test_scales_of_whole_targets_are_not_told_of_a_network_that_learns_the_rest(begun, trained):
+    told = [json.loads((each.run.path / "stats.json").read_text()) for each in (begun, trained)]
+    assert ["targets" in stats for stats in told] == [False, True]
+    assert told[0].keys() == told[1].keys() - {"targets"}
+
+
 def test_without_a_path_nothing_is_fitted_or_taken(trained):
-    assert remainder.fit_path(trained.spec, trained.data) == {}
+    kept = trained.run.path / evidence.BASELINES
+    assert remainder.fit_path(trained.spec, trained.data, kept) == {}
     assert remainder.take(trained.spec, {}, trained.data.train) is trained.data.train
     assert model.carry_for(trained.spec, 2).pending is None
     assert model.LINEAR_PATH not in stream.load_weights(trained.run).weights.network
@@ -77,6 +116,7 @@ def test_where_every_epoch_is_worse_the_regression_alone_is_kept(layers, tmp_pat
     )
     *_, ended = oscillator.fit(begun)
     assert ended.best_epoch == 0
+    assert remainder.name_best(begun.spec, ended.best_epoch) == "the linear path alone"
     weights = stream.load_weights(begun.run).weights
     np.testing.assert_array_equal(weights.network["head"]["kernel"], 0)
 
@@ -87,9 +127,11 @@ def test_the_optimizer_never_sees_the_path(begun):
     np.testing.assert_array_equal(state.network["head"]["kernel"], 0)
 
 
-def test_an_interrupted_training_goes_on_bit_for_bit(finished, layers, tmp_path):
+def test_an_interrupted_training_goes_on_bit_for_bit(finished, layers, tmp_path, monkeypatch):
     begun, events = finished
     again = oscillator.begin(layers, tmp_path, model=PATH)
+    # Another fit may differ in its last bits, on as many threads as the machine has then.
+    monkeypatch.delattr(baselines, "regress")
     asked = iter(range(1000))
     *_, stopped = oscillator.fit(again, should_stop=lambda: next(asked) == 9)
     assert stopped.reason == "interrupted"
