@@ -39,14 +39,13 @@ def evaluate(
     from jaxcorr import runs as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import console, console_evaluation, evaluation, predictions
+    from jaxcorr import console, console_evaluation, evaluation, predictions, remainder
     from jaxcorr import report as reports
 
     done = evaluation.evaluate_run(found, traces)
     if not done.loaded.is_finished:
-        console.err.print(
-            f"training has not ended; using its best epoch so far, {done.loaded.best_epoch}"
-        )
+        best = remainder.name_best(done.loaded.spec, done.loaded.best_epoch)
+        console.err.print(f"training has not ended; using its best so far, {best}")
     if as_json:
         print(json.dumps(done.assessment.found))
     else:

@@ -16,11 +16,12 @@ def export(
     from jaxcorr import runs as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import console, console_export, experiment, export, stream
+    from jaxcorr import console, console_export, experiment, export, remainder, stream
 
     loaded = stream.load_weights(found)
     if not loaded.is_finished:
-        console.err.print(f"training has not ended; using its best epoch, {loaded.best_epoch}")
+        best = remainder.name_best(loaded.spec, loaded.best_epoch)
+        console.err.print(f"training has not ended; using its best so far, {best}")
     samples = experiment.test_samples(found, loaded.spec, traces)
     manifest = export.export(found, loaded, samples)
     if as_json:

@@ -50,7 +50,7 @@ def resume(run: RunArgument, runs: RunsOption = Path("runs"), as_json: JsonOptio
 
 
 def _fit(begun: Any, as_json: bool) -> None:
-    from jaxcorr import console, hosts, session, train
+    from jaxcorr import console, hosts, remainder, session, train
 
     stop_requested = session.catch_interrupt()
     events = train.fit(begun.spec, begun.data, begun.run, lambda: bool(stop_requested))
@@ -74,7 +74,8 @@ def _fit(begun: Any, as_json: bool) -> None:
     best_um = 1e3 * (done.best_mae_mm or 0.0)
     split = "validation" if begun.data.val.names else "training"
     console.out.print(
-        f"{begun.run.path}: best epoch {done.best_epoch}, {split} MAE {best_um:.2f} um "
+        f"{begun.run.path}: the best is {remainder.name_best(begun.spec, done.best_epoch)}, "
+        f"{split} MAE {best_um:.2f} um "
         f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}",
         markup=False,
     )

@@ -7,7 +7,7 @@ said to be missing. The module writes no file.
 from collections.abc import Mapping
 from typing import Any
 
-from jaxcorr import export_model, export_onnx, model
+from jaxcorr import export_model, export_onnx, model, remainder
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data, Spec, axis_of
@@ -40,7 +40,7 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
         origin=_origin(spec.data),
         splits=_splits(resolved),
         split_by=spec.data.split.by,
-        best_epoch=loaded.best_epoch,
+        best=remainder.name_best(spec, loaded.best_epoch),
         is_finished=loaded.is_finished,
         commit=resolved.get("git_commit") or UNKNOWN,
         created=resolved.get("created") or UNKNOWN,

@@ -6,6 +6,7 @@ It knows specs and what a run wrote when it began; it reads no file and knows no
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxcorr import remainder
 from jaxcorr.report_text import count
 from jaxcorr.spec import Spec
 from jaxcorr.windows import layer_of
@@ -25,7 +26,7 @@ def training_rows(
     Args:
         resolved: of the run.
         num_epochs: that have run so far.
-        best_epoch: whose weights are used, where known.
+        best_epoch: whose weights are used, where known; 0 where no epoch's are.
     """
     data, split = spec.data, resolved["split"]
     counts = resolved.get("num_samples") or {}
@@ -38,6 +39,11 @@ def training_rows(
         f"encoder {spec.model.encoder_size}, {spec.model.num_layers} LSTM layers of "
         f"{spec.model.hidden_size}, {num_parameters:,} parameters, {spec.model.inputs} inputs"
     )
+    if spec.model.linear_path != "none":
+        network += f", beside a linear path ({spec.model.linear_path})"
+    best = ""
+    if best_epoch is not None:
+        best = f"; the best is used: {remainder.name_best(spec, best_epoch)}"
     loss = spec.loss.name
     loss += f" ({spec.loss.mae_ratio:g} MAE)" if loss == "hybrid" else ""
     optimizer = spec.optimizer
@@ -51,8 +57,7 @@ def training_rows(
             "Training",
             f"loss {loss}, learning rate {optimizer.learning_rate:g} ({optimizer.schedule}), "
             f"batches of {data.batch_size} windows of {data.window} samples, "
-            f"{num_epochs} of at most {spec.train.epochs} epochs"
-            + (f", best one {best_epoch}, whose weights are used" if best_epoch else ""),
+            f"{num_epochs} of at most {spec.train.epochs} epochs{best}",
         ),
         *machine_rows(resolved, "Begun"),
     ]

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import evaluation, experiment, export, predictions, report, runs, stream, trace
+from jaxcorr import (
+    evaluation,
+    experiment,
+    export,
+    predictions,
+    remainder,
+    report,
+    runs,
+    stream,
+    trace,
+)
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data
 
@@ -27,7 +37,8 @@ def evaluate(run: Run) -> dict[str, Any]:
     """Judges a run, and writes metrics.json, the predictions of each test trace, and the report.
 
     Raises:
-        InputError: the run is damaged, or the disk refuses.
+        InputError: the run is damaged.
+        OSError: the run folder takes no files.
     """
     done = evaluation.evaluate_run(run)
     found, predicted = done.assessment.found, done.assessment.predicted
@@ -74,7 +85,8 @@ def list_products(run: Run, data: Data) -> Iterator[Product]:
         yield Product(folder, f"{len(files)} traces{by}", sum(map(_size, files)))
     metrics = run.read_json(evaluation.METRICS)
     overall, history = metrics["test"]["overall"], runs.read_lines(run.history)
-    yield Product(run.path, f"{len(history)} epochs, best {metrics['best_epoch']}", _size(run.path))
+    best = remainder.name_best(run.spec(), metrics["best_epoch"])
+    yield Product(run.path, f"{len(history)} epochs, best: {best}", _size(run.path))
     r2 = "n/a" if overall["r2"] is None else f"{overall['r2']:.4f}"
     path = run.path / evaluation.METRICS
     yield Product(path, f"R2 {r2}, MAE {1e3 * overall['mae_mm']:.2f} um", _size(path))

@@ -88,7 +88,7 @@ def test_an_interrupted_run_is_judged_by_its_best_so_far(layers, tmp_path):
     oscillator.fit(begun, should_stop=lambda: next(stops))
     said = run("eval", begun.run.path, "--no-report")
     assert said.exit_code == 0, said.output
-    assert "training has not ended; using its best epoch so far" in said.stderr
+    assert "training has not ended; using its best so far, epoch " in said.stderr
 
 
 def test_compare_says_whether_runs_differ(done, trained):

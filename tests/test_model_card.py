@@ -105,10 +105,19 @@ def test_model_is_described_by_its_own_numbers(run, loaded):
     assert f"{count:,} parameters: velocities and differences" in card
     assert "2 LSTM layers of 8 units" in card
     assert runs.Run(run.path).resolved()["created"] in card
+    assert f"\nEpoch {loaded.best_epoch} was the best on the validation split. " in card
     assert "the training has not ended" not in card
     assert "the training has not ended" in model_card.write(
         run, loaded._replace(is_finished=False), MANIFEST
     )
+
+
+def test_a_linear_path_that_no_epoch_improved_is_named(run, loaded):
+    options = loaded.spec.model.model_copy(update={"linear_path": "binned"})
+    spec = loaded.spec.model_copy(update={"model": options})
+    card = model_card.write(run, loaded._replace(spec=spec, best_epoch=0), MANIFEST)
+    assert "\nThe linear path alone was the best on the validation split. " in card
+    assert "Dense; on top of a linear regression on binned motion." in card
 
 
 def leaves(tree):

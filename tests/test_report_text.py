@@ -192,10 +192,26 @@ def test_what_was_trained_is_told_with_counts_and_versions():
         "train 2 traces, 2,000 samples; val 1 trace, 100 samples; test 0 traces, 0 samples"
     )
     assert "12,345 parameters" in rows["Network"]
-    assert rows["Training"].endswith("7 of at most 12 epochs, best one 5, whose weights are used")
+    assert rows["Training"].endswith("7 of at most 12 epochs; the best is used: epoch 5")
     assert rows["Commit"] == "abc, with changes that were not committed"
     assert rows["Versions"] == "Python 3.11, jax 1.2"
     assert rows["Data"].endswith("100 Hz: a b")
+
+
+@pytest.mark.parametrize(
+    ("linear_path", "best_epoch", "end"),
+    [
+        ("binned", 0, " epochs; the best is used: the linear path alone"),
+        ("binned", 3, " epochs; the best is used: epoch 3"),
+        ("none", 0, " epochs; the best is used: the untrained network"),
+        ("none", None, " epochs"),
+    ],
+)
+def test_a_linear_path_is_named_and_counts_as_epoch_zero(linear_path, best_epoch, end):
+    spec, resolved = oscillator.make_spec(model={"linear_path": linear_path}), {"split": {}}
+    rows = dict(report_run.training_rows(spec, resolved, 1, 7, best_epoch))
+    assert rows["Training"].endswith(f"7 of at most 12{end}")
+    assert rows["Network"].endswith(", beside a linear path (binned)") == (linear_path != "none")
 
 
 SPLIT = {"train": ["p/1", "p/2"], "val": ["p/3"], "test": ["p/4"]}
