@@ -1,7 +1,8 @@
 """What the README tells a new user to run, for CI and for the tests: `python tests/readme.py PART`.
 
-PART is `commands` (of its section Start, a line each) or `example` (a program: the five lines,
-with a sample to predict from). CI has nothing but the standard library when it asks.
+PART is `commands` (of its section Start, a line each) or `example` (a program: its Python, with a
+sample to predict from and a plan to compensate). CI has nothing but the standard library when it
+asks.
 """
 
 import re
@@ -26,7 +27,8 @@ def example(text: str, sample: dict[str, float]) -> str:
     """The Python of Start, after the names that it takes for given, and with its result printed."""
     found = re.findall(r"^```python\n(.*?)^```$", section(text, "Start"), re.MULTILINE | re.DOTALL)
     given = [f"{name} = {value!r}" for name, value in sample.items()]
-    return "\n".join([*given, *found, "print(error_x, error_y)"])
+    given.append("planned = [[x, y, 0.0, 0.0]] * 100  # at rest")
+    return "\n".join([*given, *found, "print(error_x, error_y, len(commands))"])
 
 
 def recipes(text: str) -> set[str]:

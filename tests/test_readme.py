@@ -19,16 +19,17 @@ def test_the_first_command_sets_up_and_trains():
     assert {"just eval runs/latest", "just export runs/latest"} <= set(rest)
 
 
-def test_the_example_predicts(trained, tmp_path, monkeypatch, capsys):
+def test_the_examples_predict_and_compensate(trained, tmp_path, monkeypatch, capsys):
     shutil.copytree(trained.run.path, tmp_path / "runs" / trained.run.id)
     monkeypatch.chdir(tmp_path)
     sample = map(float, trained.data.test.features[0])
     program = readme.example(TEXT, dict(zip(("x", "y", "vx", "vy"), sample, strict=True)))
     assert "Predictor.load" in program
     exec(program, {})
-    errors = np.array(capsys.readouterr().out.split(), float)
-    assert errors.shape == (2,)
+    *errors, num_commands = map(float, capsys.readouterr().out.split())
+    assert len(errors) == 2
     assert np.isfinite(errors).all()
+    assert num_commands > 0
 
 
 def test_every_recipe_named_is_there_and_every_recipe_is_named():
