@@ -16,18 +16,19 @@ from jaxcorr.spec import Spec, own_velocities
 from jaxcorr.windows import Samples
 
 
-def fit_path(spec: Spec, data: Dataset, kept: Path) -> Variables:
+def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Variables:
     """The linear path of a spec, as it joins the network's parameters; nothing without one.
 
     Args:
-        kept: the run's fitted baselines. The path is taken from there, since another fit may differ
-            in its last bits; it is fitted where the file is missing or of another design.
+        kept: the run's fitted baselines, if there is a run. The path is taken from there, since
+            another fit may differ in its last bits; it is fitted where the file is missing or of
+            another design.
     Raises:
         InputError: the file is damaged.
     """
     if not model.has_linear_path(spec):
         return {}
-    fitted = baselines.load(kept)
+    fitted = baselines.load(kept) if kept else None
     if fitted is not None and len(fitted.binned):
         found = fitted.binned
     else:
