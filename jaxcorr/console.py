@@ -245,16 +245,21 @@ def show_plan(result: dict[str, Any], first_layer: int) -> None:
         out.print(f"unknown commands, passed over: {escape(listed)}")
 
 
-def follow_collection(made: "Iterable[Collected]", part: str) -> "list[Collected]":
-    """Shows a simulation as it goes; returns its files."""
-    files: list[Collected] = []
+def counting_bar() -> Progress:
+    """How many of how many, on a terminal; gone when it is left, and nothing in a pipe."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+def follow_collection(made: "Iterable[Collected]", part: str) -> "list[Collected]":
+    """Shows a simulation as it goes; returns its files."""
+    files: list[Collected] = []
+    with counting_bar() as progress:
         task = progress.add_task(f"simulating {escape(part)}", total=None)
         for file in made:
             files.append(file)

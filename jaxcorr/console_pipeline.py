@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxcorr import console
 
@@ -15,14 +14,7 @@ if TYPE_CHECKING:
 
 def follow_files(counts: "Iterable[Counted]", title: str) -> None:
     """Shows how many files of a collection are there, until all are."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    is_hidden = not console.err.is_terminal
-    with Progress(*columns, console=console.err, transient=True, disable=is_hidden) as progress:
+    with console.counting_bar() as progress:
         task = progress.add_task(title, total=None)
         for count in counts:
             progress.update(task, completed=count.num_done, total=count.total)
