@@ -39,7 +39,6 @@ from jaxcorr.spec import Data, Simulate, Spec
 from jaxcorr.windows import Samples
 
 TEST_SAMPLES = "test.npz"
-SPEC_FILE = "spec.toml"  # in a run folder
 
 
 class Experiment(NamedTuple):
@@ -156,7 +155,7 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
 
 def name_of(spec: Spec, path: Path) -> str:
     """What a run is called: as its spec says, or its file, or the run that the file lies in."""
-    if path.name == SPEC_FILE and (path.parent / "resolved.json").is_file():
+    if path.name == runs.SPEC_FILE and runs.is_run(path.parent):
         return spec.train.name or runs.Run(path.parent).name
     return spec.train.name or path.stem
 
@@ -166,7 +165,7 @@ def _make_run(path: Path, overrides: list[str], folder: Path, spec: Spec, data: 
     scales = fit_scales(spec, data.train)
     run = runs.create(folder, name_of(spec, path))
     try:
-        files.write_text(run.path / SPEC_FILE, _as_given(path, overrides))
+        files.write_text(run.path / runs.SPEC_FILE, _as_given(path, overrides))
         dataset.save_samples(run.path / TEST_SAMPLES, data.test)
         evidence.keep(run.path, spec.data, data)
         files.write_json(run.path / "stats.json", _stats(spec, scales, data.train))

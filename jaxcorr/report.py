@@ -30,7 +30,7 @@ from jaxcorr import (
 from jaxcorr.errors import InputError
 from jaxcorr.figures import Drawing
 from jaxcorr.predictions import Track
-from jaxcorr.runs import Run
+from jaxcorr.runs import SPEC_FILE, Run
 from jaxcorr.windows import Samples
 
 FOLDER = "report"
@@ -99,7 +99,7 @@ def _num_parameters(run: Run) -> int:
 
 def _spec_text(run: Run) -> str:
     """The spec as given; a run made by a program may have none."""
-    path = run.path / "spec.toml"
+    path = run.path / SPEC_FILE
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 

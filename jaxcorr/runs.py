@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxcorr.spec import Spec
 
 LATEST = "latest"
+SPEC_FILE = "spec.toml"  # of a run, as it was given
 RESOLVED = {"spec", "split", "fingerprint", "num_inputs"}  # what a run needs of resolved.json
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy")
 
@@ -130,6 +131,11 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name) or "run"
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's: its last file is there."""
+    return (folder / "resolved.json").is_file()
+
+
 def find(text: str, folder: Path = Path("runs")) -> Run:
     """The run that a person means: a path, an id, a unique start of one, or `latest`.
 
@@ -137,7 +143,7 @@ def find(text: str, folder: Path = Path("runs")) -> Run:
         InputError: no run or several match.
     """
     path = Path(text)
-    if (path / "resolved.json").is_file():
+    if is_run(path):
         return Run(path)
     if path.is_dir() and path.name != folder.name:
         raise InputError(
