@@ -9,7 +9,7 @@ from typing import Any
 from jaxcorr import remainder
 from jaxcorr.report_text import count
 from jaxcorr.spec import Spec
-from jaxcorr.windows import layer_of
+from jaxcorr.windows import printed_layer_of
 
 FEW_LAYERS = 10  # below it, intervals over layers are rough
 
@@ -124,7 +124,7 @@ def limits(
         split: of the run.
         is_finished: whether its training has ended.
     """
-    data, num_layers = spec.data, len(set(map(layer_of, names)))
+    data, num_layers = spec.data, len(set(map(printed_layer_of, names)))
     told = []
     if not is_finished:
         told.append(
