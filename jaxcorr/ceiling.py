@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import collect, experiment, gcode, metrics, selection, trace, windows
+from jaxcorr import collect, gcode, metrics, selection, trace, windows
 from jaxcorr.errors import InputError
 from jaxcorr.gcode import Program
 from jaxcorr.simulate import Job, simulate_jobs
@@ -41,7 +41,7 @@ def noise_ceiling(data: Data, samples: Samples) -> dict[str, Any] | None:
         return None
     if not set(samples.names) <= jobs.keys():
         return None
-    options = experiment.simulate_options(data.simulate)
+    options = collect.simulate_options(data.simulate)
     residuals, deviations = [], []
     for name in samples.names:
         part, program, job = jobs[name]
@@ -70,7 +70,7 @@ def _other_seeds(seed: int) -> list[int]:
 def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
     """Trace name -> part, program and layer, for every trace that the options make."""
     jobs = {}
-    how = experiment.simulate_options(options)
+    how = collect.simulate_options(options)
     for name in options.parts:
         part, program = selection.part_name(name), gcode.read(selection.find_part(name)[0])
         folder = selection.folder_name(part, options.layers)

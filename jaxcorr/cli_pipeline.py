@@ -56,10 +56,10 @@ def pipeline(
 
 
 def _collect(loaded: Any, simulator: Simulator) -> None:
-    from jaxcorr import collect_octave, console, console_pipeline, experiment, octave, session
+    from jaxcorr import collect, collect_octave, console, console_pipeline, octave, session
     from jaxcorr.errors import InputError
 
-    program, options = octave.find(), experiment.traces_to_make(loaded.data)
+    program, options = octave.find(), collect.traces_to_make(loaded.data)
     files = collect_octave.files_by_part(options) if options else {}
     if all(path.exists() for paths in files.values() for path in paths):
         console.err.print("no traces to make")

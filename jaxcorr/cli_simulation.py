@@ -192,7 +192,7 @@ def _collect(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    from jaxcorr import collect, console, selection, trace
+    from jaxcorr import collect, console, inspection, selection, trace
 
     began, files = time.perf_counter(), []
     for name in dict.fromkeys(parts):
@@ -203,9 +203,7 @@ def _collect(
     problems = collect.judge(files)
     seconds = time.perf_counter() - began
     if plot is not None:
-        from jaxcorr import plots
-
-        plots.draw_trace(trace.read(files[0].path), plot)
+        inspection.draw_trace(trace.read(files[0].path), plot)
     if as_json:
         rows = [file._asdict() | {"path": str(file.path)} for file in files]
         print(json.dumps({"files": rows, "seconds": seconds, "problems": problems}))

@@ -4,6 +4,7 @@ It knows files and options; what happens in a layer is `simulate.py`'s business.
 kept when it was made in the same way, so that an interrupted run goes on where it stopped.
 """
 
+import fnmatch
 import hashlib
 import math
 import zlib
@@ -11,10 +12,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import gcode, trace
+from jaxcorr import gcode, selection, trace
 from jaxcorr.errors import InputError
+from jaxcorr.plant import PlantOptions
 from jaxcorr.selection import Layers, folder_name, select_layers
-from jaxcorr.simulate import Job, SimulateOptions, params_of, rms_by_source, simulate_jobs
+from jaxcorr.simulate import (
+    Job,
+    SimulateOptions,
+    params_of,
+    rms_by_source,
+    simulate_jobs,
+    sources_without,
+)
+from jaxcorr.spec import Data, Simulate
 
 # What a printer of this class shows with its disturbances on; outside of it look at the options.
 PLAUSIBLE_RMS_UM = (20.0, 500.0)
@@ -143,3 +153,61 @@ def _fingerprint(part: str, source: str, job: Job, options: SimulateOptions) -> 
     probed = f", probe_um={job.probe_um}" if job.probe_um else ""
     text = f"({part!r}, {source!r}, {plain}{probed}, {sorted(own.items())})"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def traces_to_make(data: Data) -> Simulate | None:
+    """How to make the traces first; None where the pattern means files of another origin.
+
+    A set that an interrupted simulation left incomplete is completed: `simulate_part` skips what
+    is there.
+    """
+    options = data.simulate
+    if options is None:
+        return None
+    for name in options.parts:
+        selection.find_part(name)
+    folders = [Path(_folder(name, options)) for name in options.parts]
+    found = {path.parent.absolute() for path in trace.match(data.traces)}
+    would_match = any(
+        fnmatch.fnmatch(str(folder / "layer01_ender3v2.mat"), pattern)
+        for folder in folders
+        for pattern in data.traces
+    )
+    is_own = would_match and found <= {folder.absolute() for folder in folders}
+    return options if is_own else None
+
+
+def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
+    """Makes a part's traces in the working folder, one after the other.
+
+    Raises:
+        InputError: the part is unknown, or files are there that were made in another way.
+    """
+    path, _ = selection.find_part(name)
+    how = simulate_options(options)
+    yield from collect(selection.part_name(name), path, options.layers, how, Path())
+
+
+def simulate_options(options: Simulate) -> SimulateOptions:
+    """A spec's [data.simulate] as the simulator takes it."""
+    return SimulateOptions(
+        plant=PlantOptions.of_axes(
+            options.mass_kg,
+            options.stiffness_n_m,
+            options.damping_ns_m,
+            options.friction_n,
+            damping=options.damping,
+        ),
+        sources=sources_without(options.sources_off),
+        microstep_um=options.microstep_um,
+        jitter_cycles=options.jitter_cycles,
+        floor_um=options.floor_um,
+        seed=options.seed,
+        sweep_accel_mm_s2=options.accel_mm_s2,
+        sweep_velocity_mm_s=options.velocity_mm_s,
+        probe_um=options.probe_um,
+    )
+
+
+def _folder(name: str, options: Simulate) -> str:
+    return selection.folder_name(selection.part_name(name), options.layers)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from jaxcorr import collect, experiment, gcode, octave, selection
+from jaxcorr import collect, gcode, octave, selection
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Simulate
 
@@ -40,7 +40,7 @@ def files_by_part(options: Simulate) -> dict[str, list[Path]]:
     Raises:
         InputError: a part is unknown, its G-code is refused, or it has no such layers.
     """
-    how, files = experiment.simulate_options(options), {}
+    how, files = collect.simulate_options(options), {}
     for name in options.parts:
         program = gcode.read(selection.find_part(name)[0])
         part = selection.part_name(name)

@@ -3,6 +3,7 @@
 The module ties trace files to the spec's data section; it knows neither model nor training.
 """
 
+import hashlib
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcorr import files, runs, trace, windows
+from jaxcorr import files, trace, windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
 from jaxcorr.trace import Trace
@@ -131,7 +132,7 @@ def _merge(problems: Iterable[tuple[Path, str]]) -> list[str]:
 
 def fingerprint(data: Dataset) -> dict[str, str]:
     """SHA-256 of each trace file, by trace name."""
-    return runs.fingerprint(data.paths)
+    return checksums(data.paths)
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
@@ -172,3 +173,12 @@ def load_samples(path: Path) -> Samples:
         names=tuple(map(str, fields["names"])),
         parts=tuple(map(str, fields["parts"])),
     )
+
+
+def checksums(paths: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of each trace file, by trace name."""
+    digests = {}
+    for name, path in paths.items():
+        with path.open("rb") as file:
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests

@@ -19,6 +19,7 @@ from scipy.signal import lfilter
 MICROSTEP_PERIODS_MM = (0.2, 0.8)
 TIMER_HZ = 72e6
 SETTLE_PERIODS = 8  # of the low-pass, until nothing is left of its start
+SOURCES = ("junction_deviation", "resonance", "friction", "microstep", "jitter", "floor")
 
 
 def microstep(

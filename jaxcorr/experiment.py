@@ -4,10 +4,8 @@ A folder holds everything that a run needs later: the spec as given, every defau
 fingerprints, scales and the test samples. The module does not train.
 """
 
-import fnmatch
 import itertools
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,19 +21,14 @@ from jaxcorr import (
     model,
     ranges,
     runs,
-    selection,
-    trace,
     windows,
 )
 from jaxcorr import spec as specs
-from jaxcorr.collect import Collected
 from jaxcorr.dataset import Dataset
 from jaxcorr.errors import InputError
-from jaxcorr.plant import PlantOptions
 from jaxcorr.runs import Run
 from jaxcorr.scales import fit_scales
-from jaxcorr.simulate import SimulateOptions, sources_without
-from jaxcorr.spec import Data, Simulate, Spec
+from jaxcorr.spec import Data, Spec
 from jaxcorr.windows import Samples
 
 TEST_SAMPLES = "test.npz"
@@ -47,28 +40,6 @@ class Experiment(NamedTuple):
     run: Run
     spec: Spec
     data: Dataset
-
-
-def traces_to_make(data: Data) -> Simulate | None:
-    """How to make the traces first; None where the pattern means files of another origin.
-
-    A set that an interrupted simulation left incomplete is completed: `simulate_part` skips what
-    is there.
-    """
-    options = data.simulate
-    if options is None:
-        return None
-    for name in options.parts:
-        selection.find_part(name)
-    folders = [Path(_folder(name, options)) for name in options.parts]
-    found = {path.parent.absolute() for path in trace.match(data.traces)}
-    would_match = any(
-        fnmatch.fnmatch(str(folder / "layer01_ender3v2.mat"), pattern)
-        for folder in folders
-        for pattern in data.traces
-    )
-    is_own = would_match and found <= {folder.absolute() for folder in folders}
-    return options if is_own else None
 
 
 def load_data(data: Data) -> Dataset:
@@ -86,52 +57,16 @@ def fingerprint(data: Data) -> dict[str, str]:
     Raises:
         InputError: as `dataset.find`.
     """
-    return runs.fingerprint(dataset.find(data, _points(data)))
+    return dataset.checksums(dataset.find(data, _points(data)))
 
 
 def _points(data: Data) -> set[str] | None:
     """The points of the sweep that a spec simulates; None where its traces are found, not made."""
-    options = traces_to_make(data)
+    options = collect.traces_to_make(data)
     if options is None:
         return None
-    how = simulate_options(options)
+    how = collect.simulate_options(options)
     return {windows.point_of(Path(collect.file_name(job, how)).stem) for job in how.jobs([1])}
-
-
-def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
-    """Makes a part's traces in the working folder, one after the other.
-
-    Raises:
-        InputError: the part is unknown, or files are there that were made in another way.
-    """
-    path, _ = selection.find_part(name)
-    how = simulate_options(options)
-    yield from collect.collect(selection.part_name(name), path, options.layers, how, Path())
-
-
-def simulate_options(options: Simulate) -> SimulateOptions:
-    """A spec's [data.simulate] as the simulator takes it."""
-    return SimulateOptions(
-        plant=PlantOptions.of_axes(
-            options.mass_kg,
-            options.stiffness_n_m,
-            options.damping_ns_m,
-            options.friction_n,
-            damping=options.damping,
-        ),
-        sources=sources_without(options.sources_off),
-        microstep_um=options.microstep_um,
-        jitter_cycles=options.jitter_cycles,
-        floor_um=options.floor_um,
-        seed=options.seed,
-        sweep_accel_mm_s2=options.accel_mm_s2,
-        sweep_velocity_mm_s=options.velocity_mm_s,
-        probe_um=options.probe_um,
-    )
-
-
-def _folder(name: str, options: Simulate) -> str:
-    return selection.folder_name(selection.part_name(name), options.layers)
 
 
 def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:

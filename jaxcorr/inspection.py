@@ -4,13 +4,13 @@ The checks are `trace.py`'s own; a file that they refuse gets its line here and 
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import trace
+from jaxcorr import disturbance, plots, trace
 from jaxcorr.errors import InputError
 from jaxcorr.trace import Trace
 
@@ -96,3 +96,51 @@ def _peak(
 def _rms_um(values: Float[ndarray, " n"] | None) -> float | None:
     finite = _finite(values)
     return float(1e3 * np.sqrt(np.mean(finite**2))) if len(finite) else None
+
+
+def draw_trace(trace: Trace, path: Path) -> None:
+    """Draws a simulated layer: path coloured by error, error over time by source, spectrum.
+
+    Args:
+        trace: with x_ref, y_ref, error_x, error_y; sources are drawn where it has them.
+        path: .png, .svg or .pdf.
+    Raises:
+        InputError: the ending is none of these, or the folder is not there.
+    """
+    with plots.style():
+        figure, axes = plots.tall_figure(path, (7.0, 8.5), (2.2, 1.0, 1.0))
+        fields = trace.fields
+        size_um = 1e3 * np.hypot(fields["error_x"], fields["error_y"])
+        dots = axes[0].scatter(fields["x_ref"], fields["y_ref"], c=size_um, s=4, cmap="viridis")
+        axes[0].set(xlabel="x / mm", ylabel="y / mm", aspect="equal", title=trace.name)
+        figure.colorbar(dots, ax=axes[0], label="size of the error / µm")
+        _draw_sources(axes[1], trace)
+        rate_hz = trace.sample_rate_hz
+        for name, colour in zip(("error_x", "error_y"), plots.PALETTE, strict=False):
+            frequency_hz, amplitude_um = plots.amplitude_spectrum(1e3 * fields[name], rate_hz)
+            axes[2].semilogy(frequency_hz, amplitude_um, color=colour, label=name[-1])
+        axes[2].set(xlabel="frequency / Hz", ylabel="amplitude / µm", xlim=(0, rate_hz / 2))
+        axes[2].yaxis.set_major_formatter("{x:g}")
+        plots.legend_above(axes[2], 2)
+        plots.save(figure, path, dpi=plots.SCREEN_DPI)
+
+
+def _draw_sources(axis: Any, trace: Trace) -> None:
+    """RMS over a sliding fifth of a second, total and per source, in a logarithmic scale."""
+    time = trace.fields["time"]
+    window = max(round(trace.sample_rate_hz / 5), 1)
+    pairs = [("total", "error"), *((s, s) for s in disturbance.SOURCES if f"{s}_x" in trace.fields)]
+    for (label, prefix), colour in zip(pairs, ("#000000", *plots.PALETTE), strict=False):
+        power = trace.fields[f"{prefix}_x"] ** 2 + trace.fields[f"{prefix}_y"] ** 2
+        mean = np.convolve(power, np.full(window, 1 / window), mode="same")
+        axis.semilogy(
+            time,
+            1e3 * np.sqrt(np.maximum(mean, 1e-12)),
+            color=colour,
+            lw=0.9,
+            label=label.replace("_", " "),
+        )
+    axis.set(xlabel="time / s", ylabel="RMS over 0.2 s / µm", xlim=(time[0], time[-1]))
+    axis.set_ylim(bottom=3e-3)
+    axis.yaxis.set_major_formatter("{x:g}")
+    plots.legend_above(axis, len(pairs))

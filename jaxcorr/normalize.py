@@ -19,6 +19,13 @@ class Scale(NamedTuple):
     std: Float[ndarray, " c"]
 
 
+class Scales(NamedTuple):
+    """Normalisation of the encoder's inputs and of the targets, from the training split only."""
+
+    inputs: Scale
+    targets: Scale
+
+
 def fit(columns: Float[ndarray, "n c"]) -> Scale:
     """Mean and standard deviation over n samples; a constant column gets deviation 1.
 

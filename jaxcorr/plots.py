@@ -13,8 +13,6 @@ from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.errors import InputError
-from jaxcorr.simulate import SOURCES
-from jaxcorr.trace import Trace
 
 # Okabe and Ito's palette, "Color Universal Design", 2008.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -43,33 +41,6 @@ STYLE: dict[Any, Any] = {
     "lines.markersize": 3.5,
     "svg.hashsalt": "jaxcorr",  # or the names inside of a file would be random
 }
-
-
-def draw_trace(trace: Trace, path: Path) -> None:
-    """Draws a simulated layer: path coloured by error, error over time by source, spectrum.
-
-    Args:
-        trace: with x_ref, y_ref, error_x, error_y; sources are drawn where it has them.
-        path: .png, .svg or .pdf.
-    Raises:
-        InputError: the ending is none of these, or the folder is not there.
-    """
-    with style():
-        figure, axes = _tall_figure(path, (7.0, 8.5), (2.2, 1.0, 1.0))
-        fields = trace.fields
-        size_um = 1e3 * np.hypot(fields["error_x"], fields["error_y"])
-        dots = axes[0].scatter(fields["x_ref"], fields["y_ref"], c=size_um, s=4, cmap="viridis")
-        axes[0].set(xlabel="x / mm", ylabel="y / mm", aspect="equal", title=trace.name)
-        figure.colorbar(dots, ax=axes[0], label="size of the error / µm")
-        _draw_sources(axes[1], trace)
-        rate_hz = trace.sample_rate_hz
-        for name, colour in zip(("error_x", "error_y"), PALETTE, strict=False):
-            frequency_hz, amplitude_um = amplitude_spectrum(1e3 * fields[name], rate_hz)
-            axes[2].semilogy(frequency_hz, amplitude_um, color=colour, label=name[-1])
-        axes[2].set(xlabel="frequency / Hz", ylabel="amplitude / µm", xlim=(0, rate_hz / 2))
-        axes[2].yaxis.set_major_formatter("{x:g}")
-        legend_above(axes[2], 2)
-        save(figure, path, dpi=SCREEN_DPI)
 
 
 def draw_history(rows: Sequence[Mapping[str, Any]], *paths: Path) -> None:
@@ -131,7 +102,7 @@ def draw_sweep(
         InputError: the ending is none of these, or the folder is not there.
     """
     with style():
-        figure, axes = _tall_figure(path, (7.0, 2.6 * len(values)), (1.0,) * len(values))
+        figure, axes = tall_figure(path, (7.0, 2.6 * len(values)), (1.0,) * len(values))
         best = int(np.argmin(mae_um))
         for axis, (key, column) in zip(np.atleast_1d(axes), values.items(), strict=True):
             at = _place(axis, column)
@@ -184,27 +155,6 @@ def amplitude_spectrum(
     return frequency_hz, np.sqrt(2.0 * power)
 
 
-def _draw_sources(axis: Any, trace: Trace) -> None:
-    """RMS over a sliding fifth of a second, total and per source, in a logarithmic scale."""
-    time = trace.fields["time"]
-    window = max(round(trace.sample_rate_hz / 5), 1)
-    pairs = [("total", "error"), *((s, s) for s in SOURCES if f"{s}_x" in trace.fields)]
-    for (label, prefix), colour in zip(pairs, ("#000000", *PALETTE), strict=False):
-        power = trace.fields[f"{prefix}_x"] ** 2 + trace.fields[f"{prefix}_y"] ** 2
-        mean = np.convolve(power, np.full(window, 1 / window), mode="same")
-        axis.semilogy(
-            time,
-            1e3 * np.sqrt(np.maximum(mean, 1e-12)),
-            color=colour,
-            lw=0.9,
-            label=label.replace("_", " "),
-        )
-    axis.set(xlabel="time / s", ylabel="RMS over 0.2 s / µm", xlim=(time[0], time[-1]))
-    axis.set_ylim(bottom=3e-3)
-    axis.yaxis.set_major_formatter("{x:g}")
-    legend_above(axis, len(pairs))
-
-
 def style() -> Any:
     """A context in which figures are drawn and saved: one font, sizes for one column of print."""
     from matplotlib import rc_context
@@ -250,7 +200,7 @@ def check_paths(*paths: Path) -> None:
             )
 
 
-def _tall_figure(path: Path, size: tuple[float, float], heights: Sequence[float]) -> tuple:
+def tall_figure(path: Path, size: tuple[float, float], heights: Sequence[float]) -> tuple:
     """A figure for the screen: axes over one another."""
     check_paths(path)
     from matplotlib.figure import Figure

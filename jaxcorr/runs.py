@@ -5,14 +5,13 @@ The module knows the layout `runs/<id>/...`; it does not know what training or e
 
 import dataclasses
 import datetime
-import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,15 +176,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
-
-
-def fingerprint(paths: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of each trace file, by trace name."""
-    digests = {}
-    for name, path in paths.items():
-        with path.open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
 
 
 def describe_machine() -> dict[str, Any]:

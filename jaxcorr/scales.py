@@ -12,8 +12,8 @@ from jaxtyping import Array, Float32
 from numpy import ndarray
 
 from jaxcorr import model, normalize, spool
+from jaxcorr.normalize import Scales
 from jaxcorr.spec import Spec
-from jaxcorr.update import Scales
 from jaxcorr.windows import Samples
 
 

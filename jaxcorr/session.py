@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from jaxcorr import compiled, locks
+from jaxcorr import collect, compiled, locks
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run, read_lines
 from jaxcorr.spec import Spec
@@ -39,14 +39,14 @@ def prepare(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None
 
 
 def _make_traces(spec: Spec) -> None:
-    from jaxcorr import console, experiment, selection
+    from jaxcorr import console, selection
 
-    simulate = experiment.traces_to_make(spec.data)
+    simulate = collect.traces_to_make(spec.data)
     if simulate is None:
         return
     for part in simulate.parts:
         console.err.print(f"traces of {selection.find_part(part)[1]}", markup=False)
-        console.follow_collection(experiment.simulate_part(simulate, part), part)
+        console.follow_collection(collect.simulate_part(simulate, part), part)
 
 
 def start_jax(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None:

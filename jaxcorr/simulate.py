@@ -36,13 +36,12 @@ from numpy import ndarray
 
 from jaxcorr import probe
 from jaxcorr.correction import curve
-from jaxcorr.disturbance import floor_noise, microstep, timer_lateness
+from jaxcorr.disturbance import SOURCES, floor_noise, microstep, timer_lateness
 from jaxcorr.errors import InputError
 from jaxcorr.gcode import Program
 from jaxcorr.planner import Plan, PlanOptions, plan_layer, sample_plan, sample_velocity_steps
 from jaxcorr.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
 
-SOURCES = ("junction_deviation", "resonance", "friction", "microstep", "jitter", "floor")
 BATCH = 8  # layers that run side by side; memory grows with this, not with the number of layers
 BLOCK = 256  # output samples per call, so that every layer runs through one compiled function
 NUM_LANES = 5  # steps, reference, with friction, with microsteps, with jitter

@@ -31,12 +31,13 @@ from jaxcorr.errors import InputError
 from jaxcorr.keeper import Keeper
 from jaxcorr.metrics import measure
 from jaxcorr.model import Variables, Weights
+from jaxcorr.normalize import Scales
 from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
 from jaxcorr.pipeline import Batches, Plan
 from jaxcorr.runs import Run
 from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
-from jaxcorr.update import Scales, Totals, TrainState
+from jaxcorr.update import Totals, TrainState
 
 
 class Begun(NamedTuple):

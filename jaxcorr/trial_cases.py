@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import experiment, gcode, selection, trace, trial
+from jaxcorr import collect, gcode, selection, trace, trial
 from jaxcorr.errors import InputError
 from jaxcorr.gcode import Program
 from jaxcorr.planner import Plan, PlanOptions, plan_layer
@@ -58,7 +58,7 @@ def held_out(run: Run) -> dict[str, list[int]]:
 def printer_of(spec: Spec) -> SimulateOptions:
     """The simulated printer that made a run's traces; the default one for foreign traces."""
     options = spec.data.simulate
-    return SimulateOptions() if options is None else experiment.simulate_options(options)
+    return SimulateOptions() if options is None else collect.simulate_options(options)
 
 
 def cases_of_part(

@@ -16,18 +16,11 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxcorr import devices, losses, model, normalize
 from jaxcorr.model import Variables
-from jaxcorr.normalize import Scale
+from jaxcorr.normalize import Scales
 from jaxcorr.optimizer import make_optimizer
 from jaxcorr.spec import Spec
 
 LossFn = Callable[[Variables, tuple[Array, Array], Array], tuple[Array, Array]]
-
-
-class Scales(NamedTuple):
-    """Normalisation of the encoder's inputs and of the targets, from the training split only."""
-
-    inputs: Scale
-    targets: Scale
 
 
 class Totals(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, collect_octave, evaluate, experiment, octave, session, workflow
+from jaxcorr import cli, collect, collect_octave, evaluate, octave, session, workflow
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 
@@ -106,7 +106,7 @@ def test_a_later_training_makes_what_follows_it_stale(tmp_path):
 
 def test_octave_has_to_be_there_where_it_has_something_to_make(spec, monkeypatch):
     missing = {"toy": [spec.parent / "layer01.mat"]}
-    monkeypatch.setattr(experiment, "traces_to_make", lambda _: missing)
+    monkeypatch.setattr(collect, "traces_to_make", lambda _: missing)
     monkeypatch.setattr(collect_octave, "files_by_part", lambda options: options)
     said = run(spec, "--simulator", "octave")
     assert isinstance(said.exception, InputError)

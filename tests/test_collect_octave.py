@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jaxcorr import collect_octave, experiment, octave, spec, trace
+from jaxcorr import collect_octave, octave, spec, trace
 from jaxcorr.errors import InputError
 
 LAYER = ";LAYER_CHANGE\nG1 Z{z} F600\nG1 X60 Y{y} E2 F3600\nG1 X20 Y{y} E2\n"
@@ -50,9 +50,9 @@ def test_files_are_those_of_the_built_in_simulator(options):
     made = {path: trace.read(path) for path in paths}
     assert {t.params["simulator"] for t in made.values()} == {"jaxcorr matlab"}
     # The built-in simulator takes them for finished, so every option arrived.
-    assert not any(file.is_new for file in experiment.simulate_part(options, "wedge's.gcode"))
+    assert not any(file.is_new for file in collect.simulate_part(options, "wedge's.gcode"))
     shutil.rmtree(paths[0].parent)
-    list(experiment.simulate_part(options, "wedge's.gcode"))
+    list(collect.simulate_part(options, "wedge's.gcode"))
     for path, theirs in made.items():
         ours = trace.read(path)
         assert ours.fields.keys() == theirs.fields.keys()

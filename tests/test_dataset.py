@@ -159,3 +159,9 @@ def test_missing_samples_are_refused(tmp_path):
     rule = r"test\.npz: expected the run's test samples, got '.*No such file.*'\. Evaluate with"
     with pytest.raises(InputError, match=rule):
         dataset.load_samples(tmp_path / "test.npz")
+
+
+def test_checksums_are_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert dataset.checksums({"name": tmp_path / "a"}) == {"name": known}

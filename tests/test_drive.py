@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from jaxcorr import correction, drive, gcode, selection
+from jaxcorr.disturbance import SOURCES
 from jaxcorr.planner import PlanOptions, plan_layer
 from jaxcorr.plant import PlantOptions
-from jaxcorr.simulate import SOURCES, SimulateOptions, simulate_jobs
+from jaxcorr.simulate import SimulateOptions, simulate_jobs
 
 QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))
 

@@ -8,7 +8,7 @@ import pytest
 import tomli
 from toy import write_circle
 
-from jaxcorr import experiment, files, runs, spec
+from jaxcorr import collect, experiment, files, runs, spec
 from jaxcorr.errors import InputError
 from jaxcorr.simulate import SimulateOptions
 
@@ -155,21 +155,21 @@ def simulated(traces, **options):
 def test_traces_are_made_where_the_pattern_means_them_and_nowhere_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     meant = simulated("data_simulation_*_sampled16/*.mat")
-    assert experiment.traces_to_make(meant) == meant.simulate
-    assert experiment.traces_to_make(simulated("nothing*/*.mat")) is None
+    assert collect.traces_to_make(meant) == meant.simulate
+    assert collect.traces_to_make(simulated("nothing*/*.mat")) is None
     write_circle(tmp_path / "data_simulation_boat_sampled16" / "layer01_ender3v2.mat", 60)
-    assert experiment.traces_to_make(meant) == meant.simulate  # an unfinished set is completed
+    assert collect.traces_to_make(meant) == meant.simulate  # an unfinished set is completed
     write_circle(tmp_path / "data_simulation_mine_sampled16" / "layer01.mat", 60)
-    assert experiment.traces_to_make(meant) is None
+    assert collect.traces_to_make(meant) is None
     with pytest.raises(InputError, match=r"expected a G-code file or one of .*, got 'yacht'"):
-        experiment.traces_to_make(simulated("x", parts=["yacht"]))
+        collect.traces_to_make(simulated("x", parts=["yacht"]))
 
 
 def test_a_spec_can_change_the_simulated_printer():
     options = simulated(
         "x", layers=3, stiffness_n_m=[4000.0, 9000.0], damping="ground", sources_off=["floor"]
     ).simulate
-    made = experiment.simulate_options(options)
+    made = collect.simulate_options(options)
     assert options.layers == "3"
     assert (made.plant.x.stiffness_n_m, made.plant.y.stiffness_n_m) == (4000.0, 9000.0)
     assert (made.plant.x.mass_kg, made.plant.y.mass_kg) == (0.35, 0.45)
@@ -177,11 +177,11 @@ def test_a_spec_can_change_the_simulated_printer():
     assert "floor" not in made.sources
     assert len(made.sources) == 5
     with pytest.raises(InputError, match=r"expected some of .*, got 'wobble'"):
-        experiment.simulate_options(options.model_copy(update={"sources_off": ("wobble",)}))
+        collect.simulate_options(options.model_copy(update={"sources_off": ("wobble",)}))
 
 
 def test_the_defaults_of_a_spec_are_those_of_the_simulator():
-    assert experiment.simulate_options(spec.Simulate(parts=("x",))) == SimulateOptions()
+    assert collect.simulate_options(spec.Simulate(parts=("x",))) == SimulateOptions()
 
 
 def test_traces_of_another_spec_in_the_same_folder_are_left_alone(tmp_path, monkeypatch):

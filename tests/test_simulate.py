@@ -11,7 +11,6 @@ from jaxcorr.planner import PlanOptions, plan_layer
 from jaxcorr.plant import AxisPlant, PlantOptions
 from jaxcorr.selection import find_part
 from jaxcorr.simulate import (
-    SOURCES,
     SimulateOptions,
     rms_by_source,
     simulate_jobs,

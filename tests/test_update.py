@@ -8,9 +8,8 @@ import oscillator
 import pytest
 
 from jaxcorr import devices, update
-from jaxcorr.normalize import Scale
+from jaxcorr.normalize import Scale, Scales
 from jaxcorr.optimizer import make_optimizer
-from jaxcorr.update import Scales
 
 WINDOW, WINDOWS, STEPS = 12, 8, 20
 STEADY = {"schedule": "constant", "learning_rate": 0.02}
