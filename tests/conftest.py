@@ -14,8 +14,9 @@ import pytest
 from hypothesis import settings
 
 # Before any test imports them: modules that declare shapes are checked, under pytest only.
-SOURCES = (Path(__file__).parent.parent / "jaxcorr").glob("*.py")
-SHAPED = [f"jaxcorr.{path.stem}" for path in SOURCES if "from jaxtyping" in path.read_text()]
+ROOT = Path(__file__).parent.parent
+SOURCES = (p for p in (ROOT / "jaxcorr").rglob("*.py") if "from jaxtyping" in p.read_text())
+SHAPED = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES]
 NUMBERS = "beartype.BeartypeConf(is_pep484_tower=True)"  # an int is a float, as for pyright
 jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 
