@@ -12,7 +12,7 @@ from numpy import ndarray
 from jaxcorr import compensate, gate, latency
 from jaxcorr.compensator import Compensator, Status
 from jaxcorr.model_map import ModelMap
-from jaxcorr.planner import Plan, reference_rows
+from jaxcorr.printer.planner import Plan, reference_rows
 from jaxcorr.stream import Loaded
 
 ROUNDS = 3  # of the offline solver, whose best is told

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr import metrics
-from jaxcorr.gcode import FEATURES
 from jaxcorr.labels import Labels
+from jaxcorr.printer.gcode import FEATURES
 from jaxcorr.spec import Data, own_velocities
 from jaxcorr.windows import Samples
 

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import collect, gcode, metrics, selection, trace, windows
+from jaxcorr import collect, metrics, selection, trace, windows
 from jaxcorr.errors import InputError
-from jaxcorr.gcode import Program
-from jaxcorr.simulate import Job, simulate_jobs
+from jaxcorr.printer import gcode
+from jaxcorr.printer.gcode import Program
+from jaxcorr.printer.simulate import Job, simulate_jobs
 from jaxcorr.spec import Data, Simulate
 from jaxcorr.trace import Trace
 from jaxcorr.windows import Samples

@@ -177,9 +177,10 @@ def compensate(
     as_json: JsonOption = False,
 ) -> None:
     """Measures compensation: a layer offline, and by block against the block's own duration."""
-    from jaxcorr import bench, bench_compensate, console, console_bench, gcode, selection, stream
+    from jaxcorr import bench, bench_compensate, console, console_bench, selection, stream
     from jaxcorr import runs as run_folders
-    from jaxcorr.planner import PlanOptions, plan_layer
+    from jaxcorr.printer import gcode
+    from jaxcorr.printer.planner import PlanOptions, plan_layer
 
     loaded = stream.load_weights(run_folders.find(run, runs))
     program = gcode.read(selection.find_part(part)[0])

@@ -25,8 +25,9 @@ def demo_control(
     as_json: JsonOption = False,
 ) -> None:
     """Predicts in a paced loop along a planned layer, and shows what naive correction would do."""
-    from jaxcorr import gcode, planner, selection
     from jaxcorr import runs as run_folders
+    from jaxcorr import selection
+    from jaxcorr.printer import gcode, planner
 
     if rate not in RATES:
         raise InputError(

@@ -62,7 +62,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Plans G-code as the printer's firmware does and prints how long it takes."""
-    from jaxcorr import console, gcode, planner, selection
+    from jaxcorr import console, selection
+    from jaxcorr.printer import gcode, planner
 
     path, note = selection.find_part(part)
     options = planner.PlanOptions(
@@ -156,9 +157,9 @@ def simulate(
 
     for name in parts:
         selection.find_part(name)
-    from jaxcorr.planner import PlanOptions
-    from jaxcorr.plant import PlantOptions
-    from jaxcorr.simulate import SimulateOptions, sources_without
+    from jaxcorr.printer.planner import PlanOptions
+    from jaxcorr.printer.plant import PlantOptions
+    from jaxcorr.printer.simulate import SimulateOptions, sources_without
 
     options = SimulateOptions(
         plan=PlanOptions(

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import gcode, selection, trace
+from jaxcorr import selection, trace
 from jaxcorr.errors import InputError
-from jaxcorr.plant import PlantOptions
-from jaxcorr.selection import Layers, folder_name, select_layers
-from jaxcorr.simulate import (
+from jaxcorr.printer import gcode
+from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.printer.simulate import (
     Job,
     SimulateOptions,
     params_of,
@@ -24,6 +24,7 @@ from jaxcorr.simulate import (
     simulate_jobs,
     sources_without,
 )
+from jaxcorr.selection import Layers, folder_name, select_layers
 from jaxcorr.spec import Data, Simulate
 
 # What a printer of this class shows with its disturbances on; outside of it look at the options.

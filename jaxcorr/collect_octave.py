@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from jaxcorr import collect, gcode, octave, selection
+from jaxcorr import collect, octave, selection
 from jaxcorr.errors import InputError
+from jaxcorr.printer import gcode
 from jaxcorr.spec import Simulate
 
 POLL_S = 0.5

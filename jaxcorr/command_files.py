@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import files
-from jaxcorr.drive import REST_S, Command, Layer
+from jaxcorr.printer.drive import REST_S, Command, Layer
 from jaxcorr.units import unit_of
 
 STRUCT = "commands"

@@ -23,12 +23,13 @@ from jaxtyping import Array, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr import correction, gate, model, model_map, runs, stream
+from jaxcorr import gate, model, model_map, runs, stream
 from jaxcorr.compensate import Options, descend
 from jaxcorr.errors import InputError
 from jaxcorr.gate import Gate
 from jaxcorr.knot_inverse import KnotInverse
 from jaxcorr.model import Carry, Weights
+from jaxcorr.printer import correction_curve
 from jaxcorr.spec import Spec
 from jaxcorr.units import MOST
 
@@ -229,7 +230,7 @@ class Compensator:
 
     def _command(self, window: ndarray, knots: ndarray) -> Float[ndarray, "h 4"]:
         """Reference plus correction at the samples of the window."""
-        speed = correction.slopes(knots, self.rate_hz)
+        speed = correction_curve.slopes(knots, self.rate_hz)
         if self._knot_before is not None:
             speed[0] = (knots[1] - self._knot_before) * (self.rate_hz / 2.0)
         return window + np.hstack([knots, speed])

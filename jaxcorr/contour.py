@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.planner import Plan
+from jaxcorr.printer.planner import Plan
 
 # No compensation, input shapers included, moves the head further along the path than this.
 WITHIN_S = 0.05

@@ -14,14 +14,15 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import drive, latency
-from jaxcorr.drive import Layer
+from jaxcorr import latency
 from jaxcorr.errors import InputError
 from jaxcorr.latency import Paced
 from jaxcorr.model_map import INPUTS, OUTPUTS
-from jaxcorr.planner import Plan, reference_rows
 from jaxcorr.predictor import Predictor
-from jaxcorr.simulate import SimulateOptions
+from jaxcorr.printer import drive
+from jaxcorr.printer.drive import Layer
+from jaxcorr.printer.planner import Plan, reference_rows
+from jaxcorr.printer.simulate import SimulateOptions
 
 # Edges of the bands; the axes resonate at 24.06 and 21.22 Hz, and 0.71 of that is 17 and 15 Hz.
 BANDS_HZ = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)

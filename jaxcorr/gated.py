@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-from jaxcorr import correction
 from jaxcorr.gate import Gate
+from jaxcorr.printer import correction_curve
 
 BLOCK_S = 0.1
 # Gain is judged over this much before and after a block: in a short rest there is nothing to gain.
@@ -36,7 +36,7 @@ def trusted_knots(
         before, after: predicted errors in mm, without and with it.
         rate_hz: of all of these.
     """
-    commands = reference + np.hstack([knots, correction.slopes(knots, rate_hz)])
+    commands = reference + np.hstack([knots, correction_curve.slopes(knots, rate_hz)])
     size, around = round(BLOCK_S * rate_hz), round(AROUND_S * rate_hz)
     kept = np.zeros(len(knots), np.bool_)
     for first in range(0, len(knots), size):

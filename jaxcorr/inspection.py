@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import disturbance, plots, trace
+from jaxcorr import plots, trace
 from jaxcorr.errors import InputError
+from jaxcorr.printer import disturbance
 from jaxcorr.trace import Trace
 
 

@@ -23,8 +23,8 @@ from numpy import ndarray
 from scipy.signal import butter, sosfiltfilt
 
 from jaxcorr import contour
-from jaxcorr.drive import JUDGE_RATE_HZ, Command, Driven, Layer
-from jaxcorr.planner import Plan
+from jaxcorr.printer.drive import JUDGE_RATE_HZ, Command, Driven, Layer
+from jaxcorr.printer.planner import Plan
 
 VIBRATION_HZ = (15.0, 35.0)
 AFTER_CORNER_S = (0.025, 0.150)

@@ -13,14 +13,15 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import compensate, drive, gated, plant_map, remedies
+from jaxcorr import compensate, gated, plant_map, remedies
 from jaxcorr.compensate import Answer, ErrorFn
 from jaxcorr.compensator import Compensator
-from jaxcorr.drive import JUDGE_RATE_HZ, Command, Layer
 from jaxcorr.errors import InputError
 from jaxcorr.gate import Gate, make_gate
 from jaxcorr.model_map import ModelMap
-from jaxcorr.simulate import SimulateOptions
+from jaxcorr.printer import drive
+from jaxcorr.printer.drive import JUDGE_RATE_HZ, Command, Layer
+from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.stream import Loaded
 from jaxcorr.trial import NONE, LayerRemedy, Trial
 

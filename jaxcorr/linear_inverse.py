@@ -17,9 +17,9 @@ from numpy import ndarray
 from scipy.linalg import solveh_banded
 from scipy.signal import correlate
 
-from jaxcorr import correction
-from jaxcorr.drive import KNOT_RATE_HZ, Command, Layer
-from jaxcorr.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
+from jaxcorr.printer import correction_curve
+from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer
+from jaxcorr.printer.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
 
 # An axis rings for a second at most (exp(-21) of it is left); a much looser one is cut off there.
 ANSWER_S = 1.2
@@ -80,4 +80,4 @@ def single_answer(
     """The answer to one knot of 1 mm, at the plant's rate, from SPAN knots before it."""
     knots = np.zeros((2 * SPAN + 1 + round(ANSWER_S * knot_rate_hz), 2))
     knots[SPAN] = 1.0
-    return answer(plant, Command(*correction.curve(knots, knot_rate_hz, per_knot)))
+    return answer(plant, Command(*correction_curve.curve(knots, knot_rate_hz, per_knot)))

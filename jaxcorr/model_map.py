@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 from numpy import ndarray
 
-from jaxcorr import correction, model
+from jaxcorr import model
 from jaxcorr.compensate import Answer, ErrorFn
-from jaxcorr.disturbance import MICROSTEP_PERIODS_MM as PERIODS_MM
 from jaxcorr.errors import InputError
 from jaxcorr.model import Carry, Weights
+from jaxcorr.printer import correction_curve
+from jaxcorr.printer.disturbance import MICROSTEP_PERIODS_MM as PERIODS_MM
 from jaxcorr.spec import Spec
 
 CHUNK = 512  # samples per call, so that layers of all lengths share one compiled function
@@ -84,7 +85,7 @@ class ModelMap:
         """
 
         def error(knots: Float[ndarray, "k 2"]) -> Float[ndarray, "k 2"]:
-            moved = np.hstack([knots, correction.slopes(knots, self.rate_hz)])
+            moved = np.hstack([knots, correction_curve.slopes(knots, self.rate_hz)])
             return knots + self.lag(reference + moved)
 
         return error
@@ -120,7 +121,9 @@ def _slide(spec: Spec, weights: Weights, lines: Array) -> Float[Array, "taps 2"]
     carry = model.carry_for(spec, NUM_SLIDES)
 
     def actual(knots: Array) -> Array:
-        moved = jnp.concatenate([knots, correction.slopes(knots, spec.data.sample_rate_hz)], -1)
+        moved = jnp.concatenate(
+            [knots, correction_curve.slopes(knots, spec.data.sample_rate_hz)], -1
+        )
         lag = model.unroll(spec, weights, carry, lines + moved[:, None])[1]
         return knots + jnp.mean(lag, axis=1)
 

@@ -9,12 +9,13 @@ import dataclasses
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import compensate, drive, linear_inverse
+from jaxcorr import compensate, linear_inverse
 from jaxcorr.compensate import Answer, ErrorFn
-from jaxcorr.drive import KNOT_RATE_HZ, Command, Layer
-from jaxcorr.plant import PlantOptions
+from jaxcorr.printer import drive
+from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer
+from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.remedies import Remedy
-from jaxcorr.simulate import SimulateOptions
 
 SOLVED = "plant, solved"
 RANDOM = ("jitter", "floor")

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import linear_inverse, shapers
-from jaxcorr.drive import KNOT_RATE_HZ, Command, Layer, corrected
-from jaxcorr.planner import sample_plan
-from jaxcorr.plant import PlantOptions
+from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer, corrected
+from jaxcorr.printer.planner import sample_plan
+from jaxcorr.printer.plant import PlantOptions
 
 Remedy = Callable[[Layer, PlantOptions], Command]
 

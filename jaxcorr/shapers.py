@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.plant import AxisPlant
+from jaxcorr.printer.plant import AxisPlant
 
 EI_TOLERANCE = 0.05  # of vibration, the usual choice
 KINDS = ("zv", "mzv", "ei")

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcorr import drive, remedies, shapers
-from jaxcorr.drive import Command, Driven, Layer
+from jaxcorr import remedies, shapers
 from jaxcorr.judge import Judged, judge
-from jaxcorr.planner import Plan
-from jaxcorr.plant import AxisPlant, PlantOptions
+from jaxcorr.printer import drive
+from jaxcorr.printer.drive import Command, Driven, Layer
+from jaxcorr.printer.planner import Plan
+from jaxcorr.printer.plant import AxisPlant, PlantOptions
+from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.remedies import Remedy
-from jaxcorr.simulate import SimulateOptions
 
 NOMINAL = "nominal"
 NONE, PERFECT = "none", "minus true error"

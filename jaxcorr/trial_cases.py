@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import collect, gcode, selection, trace, trial
+from jaxcorr import collect, selection, trace, trial
 from jaxcorr.errors import InputError
-from jaxcorr.gcode import Program
-from jaxcorr.planner import Plan, PlanOptions, plan_layer
+from jaxcorr.printer import gcode
+from jaxcorr.printer.gcode import Program
+from jaxcorr.printer.planner import Plan, PlanOptions, plan_layer
+from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.remedies import Remedy
 from jaxcorr.runs import Run
-from jaxcorr.simulate import SimulateOptions
 from jaxcorr.spec import Spec
 from jaxcorr.trial import LayerRemedy, Trial
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from jaxcorr import bench_compensate, console_bench, gcode, planner, stream
-from jaxcorr.planner import plan_layer
+from jaxcorr import bench_compensate, console_bench, stream
+from jaxcorr.printer import gcode, planner
+from jaxcorr.printer.planner import plan_layer
 
 SQUARE = "G90\nM83\n;LAYER_CHANGE\nG1 X20 E1 F3600\nG1 Y15 E1\nG1 X0 E1\nG1 Y0 E1"
 

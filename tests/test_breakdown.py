@@ -5,8 +5,8 @@ import pytest
 
 from jaxcorr import breakdown, metrics
 from jaxcorr.breakdown import way_from_corner
-from jaxcorr.gcode import FEATURES
 from jaxcorr.labels import Labels
+from jaxcorr.printer.gcode import FEATURES
 from jaxcorr.spec import Data
 from jaxcorr.windows import Samples
 

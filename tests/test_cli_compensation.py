@@ -9,7 +9,8 @@ import pytest
 import scipy.io
 from matplotlib.image import imread
 
-from jaxcorr import command_files, drive, trial_cases
+from jaxcorr import command_files, trial_cases
+from jaxcorr.printer import drive
 from jaxcorr.runs import Run
 
 GCODE = """M83

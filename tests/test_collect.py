@@ -9,9 +9,9 @@ import pytest
 from jaxcorr import trace, windows
 from jaxcorr.collect import collect, file_name, judge
 from jaxcorr.errors import InputError
-from jaxcorr.planner import PlanOptions
-from jaxcorr.plant import PlantOptions
-from jaxcorr.simulate import Job, SimulateOptions
+from jaxcorr.printer.planner import PlanOptions
+from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.printer.simulate import Job, SimulateOptions
 
 GCODE = "\n".join(
     ["G90", "M83"]

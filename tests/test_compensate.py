@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from test_knot_inverse import LEAD, RATE_HZ, TAPS, respond, smooth_knots
 
-from jaxcorr import compensate, correction
+from jaxcorr import compensate
 from jaxcorr.compensate import Answer, Options, solve
 from jaxcorr.knot_inverse import Bounds
-from jaxcorr.plant import AxisPlant, PlantOptions, track
+from jaxcorr.printer import correction_curve
+from jaxcorr.printer.plant import AxisPlant, PlantOptions, track
 
 ANSWER = Answer(TAPS, LEAD)
 SLIPPERY = PlantOptions(AxisPlant(friction_n=0.0), AxisPlant(mass_kg=0.45, friction_n=0.0))
@@ -17,7 +18,7 @@ EVERY = 20
 
 def plant_error(options, reference, knots):
     """Actual - reference at the knots, of the plant at 2 kHz along a reference in float64."""
-    moved = correction.curve(knots, RATE_HZ, EVERY)
+    moved = correction_curve.curve(knots, RATE_HZ, EVERY)
     command = [r + q for r, q in zip(reference, moved, strict=True)]
     with jax.enable_x64(True):
         lag = np.asarray(track(options, *command).error_mm)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import contour, gcode
-from jaxcorr.planner import plan_layer, sample_plan
+from jaxcorr import contour
+from jaxcorr.printer import gcode
+from jaxcorr.printer.planner import plan_layer, sample_plan
 
 
 def plan_of(tmp_path, *lines):

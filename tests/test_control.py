@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr import Predictor, control, drive, gcode, trial_cases
+from jaxcorr import Predictor, control, trial_cases
 from jaxcorr.errors import InputError
-from jaxcorr.planner import plan_layer
-from jaxcorr.simulate import SimulateOptions
+from jaxcorr.printer import drive, gcode
+from jaxcorr.printer.planner import plan_layer
+from jaxcorr.printer.simulate import SimulateOptions
 
 LINEAR = SimulateOptions(sources=("junction_deviation", "resonance"))
 GCODE = "G90\nM83\n;LAYER_CHANGE\n" + "\n".join(

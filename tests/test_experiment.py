@@ -10,7 +10,7 @@ from toy import write_circle
 
 from jaxcorr import collect, experiment, files, runs, spec
 from jaxcorr.errors import InputError
-from jaxcorr.simulate import SimulateOptions
+from jaxcorr.printer.simulate import SimulateOptions
 
 SPEC = """\
 # Question: is the folder whole?

@@ -7,8 +7,9 @@ import pytest
 from test_contour import plan_of
 from test_trial import FRICTIONLESS, SHORT
 
-from jaxcorr import drive, figures_compensation, plots, trial
-from jaxcorr.plant import PlantOptions
+from jaxcorr import figures_compensation, plots, trial
+from jaxcorr.printer import drive
+from jaxcorr.printer.plant import PlantOptions
 
 
 @pytest.fixture(scope="module")

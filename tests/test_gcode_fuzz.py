@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxcorr.errors import InputError
-from jaxcorr.gcode import FEATURES, Program, parse, read
-from jaxcorr.machine import MAX_COORDINATE_MM
+from jaxcorr.printer.firmware import MAX_COORDINATE_MM
+from jaxcorr.printer.gcode import FEATURES, Program, parse, read
 
 CASES = settings(
     max_examples=max(300, settings.default.max_examples if settings.default else 0),

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from jaxcorr import drive, gcode, linear_inverse, selection
-from jaxcorr.planner import PlanOptions, plan_layer
-from jaxcorr.plant import AxisPlant, PlantOptions
+from jaxcorr import linear_inverse, selection
+from jaxcorr.printer import drive, gcode
+from jaxcorr.printer.planner import PlanOptions, plan_layer
+from jaxcorr.printer.plant import AxisPlant, PlantOptions
 
 RATE_HZ = 2000.0
 PLANT = PlantOptions()

@@ -7,9 +7,10 @@ import pytest
 import scipy.signal
 from oscillator import DAMPING, FREQUENCY_HZ, RATE_HZ, make_layer, make_spec
 
-from jaxcorr import compensate, correction, dataset, model, model_map, predict, stream
+from jaxcorr import compensate, dataset, model, model_map, predict, stream
 from jaxcorr.errors import InputError
 from jaxcorr.model_map import INPUTS, OUTPUTS, ModelMap
+from jaxcorr.printer import correction_curve
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def reference(num_samples, seed=5):
 
 def true_error(path, knots):
     """RMS of actual - reference of the toy printer along a corrected path."""
-    speed = path[:, 2:] + correction.slopes(knots, RATE_HZ)
+    speed = path[:, 2:] + correction_curve.slopes(knots, RATE_HZ)
     time = np.arange(len(path)) / RATE_HZ
     lag = np.zeros_like(knots)
     for axis, frequency_hz in enumerate(FREQUENCY_HZ.values()):
@@ -90,7 +91,7 @@ def test_the_gradient_by_the_knots_agrees_with_finite_differences(loaded):
     start, direction = (jnp.asarray(rng.normal(size=(60, 2))) for _ in range(2))
 
     def cost(knots):
-        moved = jnp.concatenate([knots, correction.slopes(knots, RATE_HZ)], axis=-1)
+        moved = jnp.concatenate([knots, correction_curve.slopes(knots, RATE_HZ)], axis=-1)
         carry = model.carry_for(loaded.spec, 1)
         lag = model.unroll(loaded.spec, loaded.weights, carry, (path + moved)[:, None])[1][:, 0]
         return jnp.sum((knots + lag) ** 2)

@@ -7,11 +7,12 @@ import pytest
 from test_contour import plan_of
 from test_trial import SHORT
 
-from jaxcorr import drive, learned, linear_inverse, plant_map, trial
+from jaxcorr import learned, linear_inverse, plant_map, trial
 from jaxcorr.gate import Gate
 from jaxcorr.model_map import ModelMap
-from jaxcorr.plant import PlantOptions
-from jaxcorr.simulate import SimulateOptions
+from jaxcorr.printer import drive
+from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.printer.simulate import SimulateOptions
 
 PLANT = PlantOptions()
 FRICTIONLESS = SimulateOptions(sources=("junction_deviation", "resonance"))

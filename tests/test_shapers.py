@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from jaxcorr import shapers
-from jaxcorr.drive import Command
 from jaxcorr.linear_inverse import answer
-from jaxcorr.plant import AxisPlant, PlantOptions
+from jaxcorr.printer.drive import Command
+from jaxcorr.printer.plant import AxisPlant, PlantOptions
 
 FREQUENCIES, RATIOS = st.floats(5.0, 80.0), st.floats(0.0, 0.6)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from test_contour import plan_of
 
-from jaxcorr import drive, remedies, trial
-from jaxcorr.plant import PlantOptions
-from jaxcorr.simulate import SimulateOptions
+from jaxcorr import remedies, trial
+from jaxcorr.printer import drive
+from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.printer.simulate import SimulateOptions
 
 FRICTIONLESS = SimulateOptions(sources=("junction_deviation", "resonance"))
 SHORT = ("G1 X15 Y0 E1 F6000", "G1 X15 Y12 E1", "G1 X3 Y12 E1", "G1 X0 Y0 E1")

@@ -34,13 +34,19 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import probe
-from jaxcorr.correction import curve
-from jaxcorr.disturbance import SOURCES, floor_noise, microstep, timer_lateness
 from jaxcorr.errors import InputError
-from jaxcorr.gcode import Program
-from jaxcorr.planner import Plan, PlanOptions, plan_layer, sample_plan, sample_velocity_steps
-from jaxcorr.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
+from jaxcorr.printer import probe
+from jaxcorr.printer.correction_curve import curve
+from jaxcorr.printer.disturbance import SOURCES, floor_noise, microstep, timer_lateness
+from jaxcorr.printer.gcode import Program
+from jaxcorr.printer.planner import (
+    Plan,
+    PlanOptions,
+    plan_layer,
+    sample_plan,
+    sample_velocity_steps,
+)
+from jaxcorr.printer.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
 
 BATCH = 8  # layers that run side by side; memory grows with this, not with the number of layers
 BLOCK = 256  # output samples per call, so that every layer runs through one compiled function

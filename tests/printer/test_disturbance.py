@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import butter, freqz, welch
 
-from jaxcorr.disturbance import floor_noise, microstep, timer_lateness
+from jaxcorr.printer.disturbance import floor_noise, microstep, timer_lateness
 
 
 def test_microstep_derivative_and_periods():

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcorr import gcode, planner
 from jaxcorr.errors import InputError
-from jaxcorr.gcode import ENDER3_V2, Limits, Program
-from jaxcorr.planner import (
+from jaxcorr.printer import gcode, planner
+from jaxcorr.printer.gcode import ENDER3_V2, Limits, Program
+from jaxcorr.printer.planner import (
     PlanOptions,
     plan_layer,
     plan_program,

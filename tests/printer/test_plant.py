@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 from jaxcorr.errors import InputError
-from jaxcorr.plant import (
+from jaxcorr.printer.plant import (
     AxisPlant,
     PlantOptions,
     PlantState,

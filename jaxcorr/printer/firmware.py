@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jaxcorr.arcs import centre_from_radius, cut_arc
-from jaxcorr.limits import Limits, apply_command
-from jaxcorr.slicers import UNKNOWN, feature_code, read_comment, read_inline_comment
-from jaxcorr.words import parse_words, quote, split_line
+from jaxcorr.printer.arcs import centre_from_radius, cut_arc
+from jaxcorr.printer.lexer import parse_words, quote, split_line
+from jaxcorr.printer.motion_limits import Limits, apply_command
+from jaxcorr.printer.slicers import UNKNOWN, feature_code, read_comment, read_inline_comment
 
 # The dwell of a full stop that takes no time of its own: G28, M400, a wait for a temperature.
 FULL_STOP_S = 1e-9

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcorr.errors import InputError
-from jaxcorr.gcode import ENDER3_V2, FEATURES, FULL_STOP_S, Program, parse, read
+from jaxcorr.printer.gcode import ENDER3_V2, FEATURES, FULL_STOP_S, Program, parse, read
 
-DATA = Path(__file__).parent / "data" / "gcode"
+DATA = Path(__file__).parent.parent / "data" / "gcode"
 
 
 def lines(*text: str) -> Program:

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.disturbance import low_pass
+from jaxcorr.printer.disturbance import low_pass
 
 MODULUS = 2**31 - 1
 MULTIPLIER = 48271

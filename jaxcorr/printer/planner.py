@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcorr.errors import InputError
-from jaxcorr.gcode import ENDER3_V2, Limits, Program
+from jaxcorr.printer.gcode import ENDER3_V2, Limits, Program
 
 BOUNDARY_S = 1e-9  # how far before a boundary an instant counts as past it
 MINIMUM_JUNCTION_V = 0.05  # mm/s, Marlin's MINIMUM_PLANNER_SPEED

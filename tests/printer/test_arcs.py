@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr.arcs import centre_from_radius, cut_arc
+from jaxcorr.printer.arcs import centre_from_radius, cut_arc
 
 
 def lengths(start, points):

@@ -5,17 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxcorr import gcode
 from jaxcorr.errors import InputError
-from jaxcorr.planner import PlanOptions, plan_layer
-from jaxcorr.plant import AxisPlant, PlantOptions
-from jaxcorr.selection import find_part
-from jaxcorr.simulate import (
+from jaxcorr.printer import gcode
+from jaxcorr.printer.planner import PlanOptions, plan_layer
+from jaxcorr.printer.plant import AxisPlant, PlantOptions
+from jaxcorr.printer.simulate import (
     SimulateOptions,
     rms_by_source,
     simulate_jobs,
     sources_without,
 )
+from jaxcorr.selection import find_part
 
 DEFAULT = SimulateOptions()
 QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))

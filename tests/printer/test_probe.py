@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcorr import probe
+from jaxcorr.printer import probe
 
 RATE_HZ = 100.0
 

@@ -17,9 +17,9 @@ from typing import TextIO
 import numpy as np
 
 from jaxcorr.errors import InputError
-from jaxcorr.limits import ENDER3_V2, Limits
-from jaxcorr.machine import FULL_STOP_S, Machine
-from jaxcorr.slicers import CUSTOM, FEATURES, RETRACTION, TRAVEL, assign_layers
+from jaxcorr.printer.firmware import FULL_STOP_S, Machine
+from jaxcorr.printer.motion_limits import ENDER3_V2, Limits
+from jaxcorr.printer.slicers import CUSTOM, FEATURES, RETRACTION, TRAVEL, assign_layers
 
 __all__ = ["ENDER3_V2", "FEATURES", "FULL_STOP_S", "Limits", "Program", "parse", "read"]
 

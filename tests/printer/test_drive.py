@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxcorr import correction, drive, gcode, selection
-from jaxcorr.disturbance import SOURCES
-from jaxcorr.planner import PlanOptions, plan_layer
-from jaxcorr.plant import PlantOptions
-from jaxcorr.simulate import SimulateOptions, simulate_jobs
+from jaxcorr import selection
+from jaxcorr.printer import correction_curve, drive, gcode
+from jaxcorr.printer.disturbance import SOURCES
+from jaxcorr.printer.planner import PlanOptions, plan_layer
+from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.printer.simulate import SimulateOptions, simulate_jobs
 
 QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))
 
@@ -49,7 +50,7 @@ def test_a_command_is_the_reference_plus_its_knots(layer):
     added = (command.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, knots, atol=1e-12)
     speed = (command.velocity_mm_s - layer.reference.velocity_mm_s)[layer.at_knots]
-    np.testing.assert_allclose(speed, correction.slopes(knots, drive.KNOT_RATE_HZ), atol=1e-9)
+    np.testing.assert_allclose(speed, correction_curve.slopes(knots, drive.KNOT_RATE_HZ), atol=1e-9)
 
 
 def test_position_and_velocity_of_a_command_belong_together(layer):

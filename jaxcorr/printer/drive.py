@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import correction
-from jaxcorr.disturbance import microstep
-from jaxcorr.planner import Plan, sample_plan
-from jaxcorr.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
-from jaxcorr.simulate import SimulateOptions, draw_noise
+from jaxcorr.printer import correction_curve
+from jaxcorr.printer.disturbance import microstep
+from jaxcorr.printer.planner import Plan, sample_plan
+from jaxcorr.printer.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
+from jaxcorr.printer.simulate import SimulateOptions, draw_noise
 
 REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
 KNOT_RATE_HZ = 100.0
@@ -102,7 +102,7 @@ def corrected(
 
     Outside of the knots the correction stays what it is at the first and the last.
     """
-    position, velocity = correction.curve(knots_mm, rate_hz, round(layer.rate_hz / rate_hz))
+    position, velocity = correction_curve.curve(knots_mm, rate_hz, round(layer.rate_hz / rate_hz))
     before = round(REST_S * layer.rate_hz)
     after = len(layer.time_s) - before - len(position)
     edges = ((before, after), (0, 0))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcorr.slicers import FEATURES, assign_layers, feature_code, read_comment
+from jaxcorr.printer.slicers import FEATURES, assign_layers, feature_code, read_comment
 
 # Label: feature, for every dialect's whole vocabulary.
 LABELS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxcorr.words import parse_words, quote, split_line
+from jaxcorr.printer.lexer import parse_words, quote, split_line
 
 
 @pytest.mark.parametrize(

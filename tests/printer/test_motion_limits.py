@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxcorr.limits import ENDER3_V2, apply_command
+from jaxcorr.printer.motion_limits import ENDER3_V2, apply_command
 
 
 def test_axes_are_set_one_by_one():
