@@ -27,7 +27,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import files, oscillation, spool
+from jaxcorr import files, oscillation
+from jaxcorr.data import spool
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.linear_path import (
     NUM_BINNED_LAGS,
@@ -38,7 +40,6 @@ from jaxcorr.linear_path import (
 )
 from jaxcorr.oscillation import Mode
 from jaxcorr.spec import NUM_LAGS, Data, own_velocities
-from jaxcorr.windows import Samples
 
 DESIGN = 2  # kept with the coefficients; another number when columns of `binned_design` change
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square

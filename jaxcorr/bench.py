@@ -11,24 +11,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxcorr import (
-    devices,
-    model,
-    pipeline,
-    predict,
-    remainder,
-    runs,
-    torch_reference,
-    train,
-    update,
-)
+from jaxcorr import devices, model, predict, remainder, runs, torch_reference, train, update
 from jaxcorr import spec as specs
-from jaxcorr.dataset import Dataset
+from jaxcorr.data.batches import Batches, training_batches
+from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
 from jaxcorr.model import Weights
 from jaxcorr.optimizer import make_optimizer
-from jaxcorr.pipeline import Batches
 from jaxcorr.runs import Run
 from jaxcorr.scales import fit_scales
 from jaxcorr.spec import SIZES, Spec
@@ -81,7 +71,7 @@ class Loop:
         state = update.initialize(spec, len(self._scales.inputs.mean))
         self.num_parameters = model.count_parameters(state.network)
         self._state = devices.copy_to_all(self._mesh, state)
-        self._iterator = pipeline.training_batches(
+        self._iterator = training_batches(
             data.train, spec.data, self.plan.steps_per_dispatch, spec.train.seed
         )
         batches = next(self._iterator)

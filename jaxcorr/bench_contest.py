@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from jaxcorr import bench, evaluate, experiment, metrics, predict, stream, train
 from jaxcorr import spec as specs
-from jaxcorr.dataset import Dataset
+from jaxcorr.data.dataset import Dataset
 from jaxcorr.spec import Spec
 from jaxcorr.train import Dispatched, EpochDone
 

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr import bench, dataset, experiment, trace, train
+from jaxcorr import bench, experiment, train
 from jaxcorr import spec as specs
+from jaxcorr.data import dataset, trace
 from jaxcorr.errors import InputError
 
 NUM_DIFFERENT = 8

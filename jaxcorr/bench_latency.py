@@ -24,17 +24,17 @@ from jaxcorr import (
     export_onnx,
     latency,
     model,
-    ranges,
     stream,
     torch_reference,
 )
+from jaxcorr.data import ranges
+from jaxcorr.data.ranges import Ranges
+from jaxcorr.data.windows import Samples
 from jaxcorr.latency import Call
 from jaxcorr.model import Weights
 from jaxcorr.predictor import Predictor
-from jaxcorr.ranges import Ranges
 from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
-from jaxcorr.windows import Samples
 
 ROUNDS = 4
 NUM_SAMPLES = 500

@@ -16,11 +16,11 @@ from jaxtyping import Array, Float32
 from numpy import ndarray
 
 from jaxcorr import lanes, latency, model, predict, safety
+from jaxcorr.data.ranges import Ranges
+from jaxcorr.data.windows import Samples
 from jaxcorr.model import Weights
 from jaxcorr.predictor import Predictor
-from jaxcorr.ranges import Ranges
 from jaxcorr.spec import Spec
-from jaxcorr.windows import Samples
 
 NUM_CALLS = 4000
 REPEATS = 30

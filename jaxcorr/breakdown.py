@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr import metrics
-from jaxcorr.labels import Labels
+from jaxcorr.data.strata import Labels
+from jaxcorr.data.windows import Samples
 from jaxcorr.printer.gcode import FEATURES
 from jaxcorr.spec import Data, own_velocities
-from jaxcorr.windows import Samples
 
 SPEED_EDGES_MM_S = (1.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 150.0, 200.0)
 CORNER_EDGES_MM = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)

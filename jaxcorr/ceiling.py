@@ -11,14 +11,15 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import collect, metrics, selection, trace, windows
+from jaxcorr import metrics
+from jaxcorr.data import collect, parts, trace, windows
+from jaxcorr.data.trace import Trace
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.simulate import Job, simulate_jobs
 from jaxcorr.spec import Data, Simulate
-from jaxcorr.trace import Trace
-from jaxcorr.windows import Samples
 
 REPETITIONS = 6
 
@@ -73,9 +74,9 @@ def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
     jobs = {}
     how = collect.simulate_options(options)
     for name in options.parts:
-        part, program = selection.part_name(name), gcode.read(selection.find_part(name)[0])
-        folder = selection.folder_name(part, options.layers)
-        for layer in selection.select_layers(options.layers, program.num_layers):
+        part, program = parts.part_name(name), gcode.read(parts.find_part(name)[0])
+        folder = parts.folder_name(part, options.layers)
+        for layer in parts.select_layers(options.layers, program.num_layers):
             for job in how.jobs([layer]):
                 stem = Path(collect.file_name(job, how)).stem
                 jobs[f"{folder}/{stem}"] = (part, program, job)

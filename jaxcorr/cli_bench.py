@@ -177,14 +177,15 @@ def compensate(
     as_json: JsonOption = False,
 ) -> None:
     """Measures compensation: a layer offline, and by block against the block's own duration."""
-    from jaxcorr import bench, bench_compensate, console, console_bench, selection, stream
+    from jaxcorr import bench, bench_compensate, console, console_bench, stream
     from jaxcorr import runs as run_folders
+    from jaxcorr.data import parts
     from jaxcorr.printer import gcode
     from jaxcorr.printer.planner import PlanOptions, plan_layer
 
     loaded = stream.load_weights(run_folders.find(run, runs))
-    program = gcode.read(selection.find_part(part)[0])
-    selection.select_layers(layer, program.num_layers)
+    program = gcode.read(parts.find_part(part)[0])
+    parts.select_layers(layer, program.num_layers)
     result: dict[str, Any] = {"machine": bench.describe(False), "run": run, "layers": []}
     for accel in accel_mm_s2 or [None]:
         named = "the file's acceleration" if accel is None else f"{accel:g} mm/s2"

@@ -95,11 +95,11 @@ class _Start(NamedTuple):
 
 def _start(run: str, runs: Path, out: Path | None, part: str | None = None) -> _Start:
     from jaxcorr import runs as run_folders
-    from jaxcorr import selection
+    from jaxcorr.data import parts
 
     found = run_folders.find(run, runs)
     if part is not None:
-        selection.find_part(part)
+        parts.find_part(part)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
     from jaxcorr import learned, stream, trial_cases

@@ -26,7 +26,7 @@ def demo_control(
 ) -> None:
     """Predicts in a paced loop along a planned layer, and shows what naive correction would do."""
     from jaxcorr import runs as run_folders
-    from jaxcorr import selection
+    from jaxcorr.data import parts
     from jaxcorr.printer import gcode, planner
 
     if rate not in RATES:
@@ -34,9 +34,9 @@ def demo_control(
             f"--rate: expected {' or '.join(map(str, RATES))} Hz, got {rate}. Choose one of them."
         )
     found_run = run_folders.find(run, runs)
-    path, note = selection.find_part(part)
+    path, note = parts.find_part(part)
     program = gcode.read(path)
-    selection.select_layers(layer, program.num_layers)
+    parts.select_layers(layer, program.num_layers)
     plan = planner.plan_layer(program, layer - 1)
     from jaxcorr import console, console_control, control, plots, trial_cases
     from jaxcorr.predictor import Predictor

@@ -15,7 +15,8 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Shows what trace files hold and whether they can be trained on."""
-    from jaxcorr import console, inspection
+    from jaxcorr import console
+    from jaxcorr.data import inspection
 
     rows = inspection.inspect(files, sample_rate_hz)
     if as_json:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jaxcorr import runs, selection
+from jaxcorr import runs
+from jaxcorr.data import parts
 
 
 class Group(TyperGroup):
@@ -50,7 +51,7 @@ def complete_spec(incomplete: str) -> list[str]:
 
 def complete_part(incomplete: str) -> list[str]:
     """Names of bundled parts; a file is left to the shell."""
-    return [name for name in selection.BUNDLED if name.startswith(incomplete)]
+    return [name for name in parts.BUNDLED if name.startswith(incomplete)]
 
 
 RunArgument = Annotated[

@@ -56,7 +56,8 @@ def pipeline(
 
 
 def _collect(loaded: Any, simulator: Simulator) -> None:
-    from jaxcorr import collect, collect_octave, console, console_pipeline, octave, session
+    from jaxcorr import console, console_pipeline, session
+    from jaxcorr.data import collect, collect_octave, octave
     from jaxcorr.errors import InputError
 
     program, options = octave.find(), collect.traces_to_make(loaded.data)

@@ -62,10 +62,11 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Plans G-code as the printer's firmware does and prints how long it takes."""
-    from jaxcorr import console, selection
+    from jaxcorr import console
+    from jaxcorr.data import parts
     from jaxcorr.printer import gcode, planner
 
-    path, note = selection.find_part(part)
+    path, note = parts.find_part(part)
     options = planner.PlanOptions(
         junction_deviation_mm,
         square_corner_velocity_mm_s,
@@ -78,7 +79,7 @@ def plan(
         made = planner.plan_program(program, options)
         layers = made.layer_times_s(program.num_layers).tolist()
     else:
-        selection.select_layers(layer, program.num_layers)
+        parts.select_layers(layer, program.num_layers)
         made = planner.plan_layer(program, layer - 1, options)
         layers = [made.total_s]
     result = {
@@ -153,10 +154,10 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Makes traces from G-code: firmware plan, elastic axes, error by source, .mat files."""
-    from jaxcorr import selection
+    from jaxcorr.data.parts import find_part
 
     for name in parts:
-        selection.find_part(name)
+        find_part(name)
     from jaxcorr.printer.planner import PlanOptions
     from jaxcorr.printer.plant import PlantOptions
     from jaxcorr.printer.simulate import SimulateOptions, sources_without
@@ -193,13 +194,15 @@ def _collect(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    from jaxcorr import collect, console, inspection, selection, trace
+    from jaxcorr import console
+    from jaxcorr.data import collect, inspection, trace
+    from jaxcorr.data.parts import find_part, part_name
 
     began, files = time.perf_counter(), []
     for name in dict.fromkeys(parts):
-        path, note = selection.find_part(name)
+        path, note = find_part(name)
         console.err.print(note, markup=False)
-        part = selection.part_name(name)
+        part = part_name(name)
         files += console.follow_collection(collect.collect(part, path, layers, options, out), part)
     problems = collect.judge(files)
     seconds = time.perf_counter() - began

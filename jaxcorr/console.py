@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from jaxcorr import inspection, overview
-    from jaxcorr.collect import Collected
+    from jaxcorr import overview
+    from jaxcorr.data import inspection
+    from jaxcorr.data.collect import Collected
     from jaxcorr.train import Begun, EpochDone, Event, Finished
 
 # A pipe or a file has no width of its own; tables there should not be folded to a terminal's.

@@ -8,7 +8,7 @@ from rich.markup import escape
 from jaxcorr import console
 
 if TYPE_CHECKING:
-    from jaxcorr.collect_octave import Counted
+    from jaxcorr.data.collect_octave import Counted
     from jaxcorr.workflow import Product
 
 

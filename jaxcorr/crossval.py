@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from jaxcorr import evaluation, labels, trace
+from jaxcorr import evaluation
+from jaxcorr.data import strata, trace
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data
@@ -103,7 +104,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def _swept(path: Path, by: By) -> float | None:
     """A trace's point in a sweep; None where it has none."""
     key, _ = SWEPT[by]
-    value = labels.sweep_value(trace.read(path, ("time",)), key)
+    value = strata.sweep_value(trace.read(path, ("time",)), key)
     return None if math.isnan(value) else value
 
 

@@ -12,15 +12,16 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from jaxcorr import baselines, bootstrap, breakdown, friction, latency, metrics, predict, windows
+from jaxcorr import baselines, bootstrap, breakdown, friction, latency, metrics, predict
 from jaxcorr.baselines import Fitted
 from jaxcorr.bootstrap import Blocks, Paired
+from jaxcorr.data import windows
+from jaxcorr.data.strata import Labels
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
-from jaxcorr.labels import Labels
 from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec, Targets, axis_of
 from jaxcorr.stream import Loaded
-from jaxcorr.windows import Samples
 
 NUM_TIMED_CALLS = 10_000
 

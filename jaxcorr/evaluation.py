@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxcorr import ceiling, evaluate, evidence, experiment, files, stream
+from jaxcorr.data.windows import Samples
 from jaxcorr.evaluate import Assessment
 from jaxcorr.runs import Run
 from jaxcorr.stream import Loaded
-from jaxcorr.windows import Samples
 
 METRICS = "metrics.json"
 METRICS_OF_OTHERS = "metrics_traces.json"

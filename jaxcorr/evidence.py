@@ -7,13 +7,14 @@ knows run folders and data; it computes no metric.
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import baselines, labels, trace
+from jaxcorr import baselines
 from jaxcorr.baselines import Fitted
-from jaxcorr.dataset import Dataset
-from jaxcorr.labels import Labels
+from jaxcorr.data import strata, trace
+from jaxcorr.data.dataset import Dataset
+from jaxcorr.data.strata import Labels
+from jaxcorr.data.windows import Samples
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data
-from jaxcorr.windows import Samples
 
 TEST_LABELS = "test_labels.npz"
 BASELINES = "baselines.npz"
@@ -33,7 +34,7 @@ def keep(folder: Path, data: Data, split: Dataset) -> None:
         InputError: a test trace cannot be read any more.
     """
     paths = [split.paths[name] for name in split.test.names]
-    labels.save(folder / TEST_LABELS, labels.read(paths, data, split.test))
+    strata.save(folder / TEST_LABELS, strata.read(paths, data, split.test))
     baselines.save(folder / BASELINES, baselines.fit(data, split.train, split.val))
 
 
@@ -43,11 +44,11 @@ def load(run: Run, samples: Samples) -> Kept:
     Raises:
         InputError: a file is damaged.
     """
-    return Kept(labels.load(run.path / TEST_LABELS, samples), baselines.load(run.path / BASELINES))
+    return Kept(strata.load(run.path / TEST_LABELS, samples), baselines.load(run.path / BASELINES))
 
 
 def load_for(run: Run, data: Data, patterns: list[str], samples: Samples) -> Kept:
     """The same for other traces, whose labels come from their files."""
     path_of = {trace.name_of(path): path for path in trace.find(patterns)}
     paths = [path_of[name] for name in samples.names]
-    return Kept(labels.read(paths, data, samples), baselines.load(run.path / BASELINES))
+    return Kept(strata.read(paths, data, samples), baselines.load(run.path / BASELINES))

@@ -11,25 +11,15 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import (
-    collect,
-    dataset,
-    devices,
-    evidence,
-    files,
-    hosts,
-    model,
-    ranges,
-    runs,
-    windows,
-)
+from jaxcorr import devices, evidence, files, hosts, model, runs
 from jaxcorr import spec as specs
-from jaxcorr.dataset import Dataset
+from jaxcorr.data import collect, dataset, ranges, windows
+from jaxcorr.data.dataset import Dataset
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Data, Spec
-from jaxcorr.windows import Samples
 
 TEST_SAMPLES = "test.npz"
 

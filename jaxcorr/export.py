@@ -27,15 +27,15 @@ from jaxcorr import (
     export_stablehlo,
     files,
     model_card,
-    octave,
     predict,
 )
+from jaxcorr.data import octave
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.model import Weights
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
 from jaxcorr.stream import Loaded
-from jaxcorr.windows import Samples
 
 TOLERANCE_MM = 1e-5
 MATLAB_TOLERANCE_MM = 1e-6

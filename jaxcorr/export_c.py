@@ -18,10 +18,10 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from jaxcorr import export_model, linear_path, units
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.export_model import Facts, Plain
 from jaxcorr.spec import Model
-from jaxcorr.windows import Samples
 
 EXAMPLE = "stream_csv.c"
 FLAGS = ("-std=c99", "-O2")

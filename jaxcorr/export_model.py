@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
+from jaxcorr.data.windows import Samples
 from jaxcorr.model import LINEAR_PATH, Weights
 from jaxcorr.normalize import Scale
 from jaxcorr.spec import Spec, own_velocities
 from jaxcorr.units import unit_of
-from jaxcorr.windows import Samples
 
 SIGN = "error = actual - reference"
 NORM_EPSILON = 1e-6  # of Flax's LayerNorm

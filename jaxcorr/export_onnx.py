@@ -15,10 +15,10 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from jaxcorr import export_graph, export_model, export_path, predict
+from jaxcorr.data.windows import Samples
 from jaxcorr.export_graph import Graph
 from jaxcorr.export_model import Facts, Plain, Recurrent
 from jaxcorr.spec import Model, Spec
-from jaxcorr.windows import Samples
 
 WINDOW_BATCH = 512
 NUM_TIMED = 1000  # calls

@@ -16,9 +16,9 @@ from jaxtyping import Array, Float32
 from numpy import ndarray
 
 from jaxcorr import export_model, model
+from jaxcorr.data.windows import Samples
 from jaxcorr.model import Weights
 from jaxcorr.spec import Spec
-from jaxcorr.windows import Samples
 
 PLATFORMS = ("cpu", "cuda")
 

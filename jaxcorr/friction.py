@@ -15,9 +15,9 @@ from numpy import ndarray
 
 from jaxcorr import metrics
 from jaxcorr.breakdown import target_rows
-from jaxcorr.labels import Labels
+from jaxcorr.data.strata import Labels
+from jaxcorr.data.windows import Samples
 from jaxcorr.spec import Data, axis_of, own_velocities
-from jaxcorr.windows import Samples
 
 # Where a fitted offset has three quarters of its size; the simulators' friction does the same.
 FRICTION_MM_S = 2.0

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from jaxcorr.data.ranges import Ranges
 from jaxcorr.errors import InputError
-from jaxcorr.ranges import Ranges
 
 WIDER = 2.0
 MUCH_WIDER = 4.0

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import experiment, predict, predictions, stream
+from jaxcorr.data.windows import printed_layer_of
 from jaxcorr.errors import InputError
 from jaxcorr.predictions import Track
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data, axis_of
-from jaxcorr.windows import printed_layer_of
 
 SAME_MM = 1e-6  # of true values; single precision keeps errors of a printer to 1e-8
 

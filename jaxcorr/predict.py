@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import model, spool, windows
+from jaxcorr import model
+from jaxcorr.data import spool, windows
+from jaxcorr.data.windows import Samples
 from jaxcorr.model import Carry, Weights
 from jaxcorr.spec import Spec
-from jaxcorr.windows import Samples
 
 CHUNK = 256  # samples per call; a longer trace goes on with the carry
 MOST_STREAMS = 64  # traces side by side

@@ -14,9 +14,9 @@ from jaxtyping import Float, Float32
 from numpy import ndarray
 
 from jaxcorr import files
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec, axis_of
-from jaxcorr.windows import Samples
 
 STRUCT = "predictions"
 SIGN = "error = actual - reference (mm); command = reference + correction"

@@ -13,10 +13,10 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from jaxcorr import safety
+from jaxcorr.data.ranges import Ranges
 from jaxcorr.errors import InputError
 from jaxcorr.lanes import Lanes, count_lanes
 from jaxcorr.model import Weights
-from jaxcorr.ranges import Ranges
 from jaxcorr.safety import ENDER3_V2_MM
 from jaxcorr.spec import Spec
 from jaxcorr.status import Status, Tally

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from jaxcorr import baselines, linear_path, model
-from jaxcorr.dataset import Dataset
+from jaxcorr.data.dataset import Dataset
+from jaxcorr.data.windows import Samples
 from jaxcorr.model import Variables
 from jaxcorr.spec import Spec, own_velocities
-from jaxcorr.windows import Samples
 
 
 def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Variables:

@@ -27,11 +27,11 @@ from jaxcorr import (
     report_text,
     runs,
 )
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.figures import Drawing
 from jaxcorr.predictions import Track
 from jaxcorr.runs import SPEC_FILE, Run
-from jaxcorr.windows import Samples
 
 FOLDER = "report"
 PAGE = "index.html"

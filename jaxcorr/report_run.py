@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxcorr import remainder
+from jaxcorr.data.windows import printed_layer_of
 from jaxcorr.report_text import count
 from jaxcorr.spec import Spec
-from jaxcorr.windows import printed_layer_of
 
 FEW_LAYERS = 10  # below it, intervals over layers are rough
 

@@ -24,8 +24,8 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from jaxcorr.data.ranges import Axis, Ranges, find_axes
 from jaxcorr.errors import InputError
-from jaxcorr.ranges import Axis, Ranges, find_axes
 from jaxcorr.spec import Spec
 from jaxcorr.units import MOST, unit_of
 

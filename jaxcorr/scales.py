@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import model, normalize, spool
+from jaxcorr import model, normalize
+from jaxcorr.data import spool
+from jaxcorr.data.windows import Samples
 from jaxcorr.normalize import Scales
 from jaxcorr.spec import Spec
-from jaxcorr.windows import Samples
 
 
 def fit_scales(spec: Spec, samples: Samples) -> Scales:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from jaxcorr import collect, compiled, locks
+from jaxcorr import compiled, locks
+from jaxcorr.data import collect
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run, read_lines
 from jaxcorr.spec import Spec
@@ -39,13 +40,14 @@ def prepare(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None
 
 
 def _make_traces(spec: Spec) -> None:
-    from jaxcorr import console, selection
+    from jaxcorr import console
+    from jaxcorr.data import parts
 
     simulate = collect.traces_to_make(spec.data)
     if simulate is None:
         return
     for part in simulate.parts:
-        console.err.print(f"traces of {selection.find_part(part)[1]}", markup=False)
+        console.err.print(f"traces of {parts.find_part(part)[1]}", markup=False)
         console.follow_collection(collect.simulate_part(simulate, part), part)
 
 

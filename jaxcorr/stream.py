@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxcorr import checkpoint, model, ranges
+from jaxcorr import checkpoint, model
+from jaxcorr.data import ranges
+from jaxcorr.data.ranges import Ranges
 from jaxcorr.model import Carry, Weights
 from jaxcorr.normalize import Scale
-from jaxcorr.ranges import Ranges
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
 

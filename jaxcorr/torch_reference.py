@@ -18,11 +18,12 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import normalize, predict, windows
+from jaxcorr import normalize, predict
+from jaxcorr.data import windows
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.normalize import Scale
 from jaxcorr.spec import Spec
-from jaxcorr.windows import Samples
 
 EVALUATION_BATCH = 1024
 LOG_EVERY = 20  # batches between two looks at the loss, as in the document's terminal output

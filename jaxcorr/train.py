@@ -14,26 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxcorr import (
-    checkpoint,
-    devices,
-    evidence,
-    hosts,
-    model,
-    pipeline,
-    predict,
-    remainder,
-    update,
-    windows,
-)
-from jaxcorr.dataset import Dataset
+from jaxcorr import checkpoint, devices, evidence, hosts, model, predict, remainder, update
+from jaxcorr.data import windows
+from jaxcorr.data.batches import Batches, Plan, plan_epoch, training_batches
+from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.keeper import Keeper
 from jaxcorr.metrics import measure
 from jaxcorr.model import Variables, Weights
 from jaxcorr.normalize import Scales
 from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
-from jaxcorr.pipeline import Batches, Plan
 from jaxcorr.runs import Run
 from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
@@ -126,9 +116,7 @@ def fit(
     step_fn = update.make_train_step(loss_fn, optimizer, mesh)
     dispatch_fn = update.make_dispatch(step_fn, spec.train.seed, mesh)
     gradient_fn = update.make_gradient_fn(loss_fn, spec.train.seed)
-    iterator = pipeline.training_batches(
-        data.train, spec.data, plan.steps_per_dispatch, spec.train.seed
-    )
+    iterator = training_batches(data.train, spec.data, plan.steps_per_dispatch, spec.train.seed)
     state, best, progress, skipped, last = _start_or_resume(spec, scales, path, run, iterator)
     if path and progress == Progress():
         alone = hosts.from_writer(validate, spec, best, data)
@@ -183,7 +171,7 @@ def plan_for(spec: Spec, data: Dataset) -> Plan:
             f"data.batch_size: expected at most the {num_windows} training windows, got "
             f"{spec.data.batch_size}. Lower it, or data.stride."
         )
-    return pipeline.plan_epoch(num_windows, spec.data.batch_size, spec.train.steps_per_dispatch)
+    return plan_epoch(num_windows, spec.data.batch_size, spec.train.steps_per_dispatch)
 
 
 def weights_of(state: TrainState, scales: Scales, path: Variables) -> Weights:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import collect, selection, trace, trial
+from jaxcorr import trial
+from jaxcorr.data import collect, trace
+from jaxcorr.data.parts import BUNDLED, find_part, part_name, select_layers
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
 from jaxcorr.printer.gcode import Program
@@ -70,15 +72,15 @@ def cases_of_part(
     Args:
         run: whose held-out layers are taken where none are chosen.
         name: of a bundled part, or a G-code file.
-        layers: a selection (see `selection.select_layers`); None for the held-out ones.
+        layers: a selection (see `parts.select_layers`); None for the held-out ones.
         accels: None stands for that of the file.
     Raises:
         InputError: the part or a layer does not exist, or the run has held out none of this part.
     """
-    part, program = selection.part_name(name), gcode.read(selection.find_part(name)[0])
+    part, program = part_name(name), gcode.read(find_part(name)[0])
     chosen = held_out(run).get(part, [])
     if layers is not None:
-        chosen = selection.select_layers(layers, program.num_layers)
+        chosen = select_layers(layers, program.num_layers)
     if not chosen:
         known = ", ".join(sorted(held_out(run))) or "no part"
         raise InputError(
@@ -94,10 +96,10 @@ def cases_held_out(run: Run, accels: Sequence[float | None]) -> list[Case]:
     Raises:
         InputError: the run has held out no layer of a part that can be simulated.
     """
-    parts = [part for part in held_out(run) if part in selection.BUNDLED]
+    parts = [part for part in held_out(run) if part in BUNDLED]
     if not parts:
         raise InputError(
-            f"{run.path}: expected held-out layers of {', '.join(sorted(selection.BUNDLED))}, got "
+            f"{run.path}: expected held-out layers of {', '.join(sorted(BUNDLED))}, got "
             "none. Choose a run that was trained on simulated parts."
         )
     return [case for part in parts for case in cases_of_part(run, part, None, accels)]

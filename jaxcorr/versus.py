@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr import bootstrap, pairing, windows
+from jaxcorr import bootstrap, pairing
 from jaxcorr.bootstrap import METRICS
+from jaxcorr.data import windows
 from jaxcorr.pairing import Common
 from jaxcorr.runs import Run
 

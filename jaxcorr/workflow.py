@@ -8,17 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import (
-    evaluation,
-    experiment,
-    export,
-    predictions,
-    remainder,
-    report,
-    runs,
-    stream,
-    trace,
-)
+from jaxcorr import evaluation, experiment, export, predictions, remainder, report, runs, stream
+from jaxcorr.data import trace
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jaxcorr import dataset, evaluate, experiment, files, predict, stream
+from jaxcorr import evaluate, experiment, files, predict, stream
+from jaxcorr.data import dataset
 from jaxcorr.experiment import Experiment
 from jaxcorr.runs import Run
 

@@ -10,7 +10,8 @@ import numpy as np
 import scipy.signal
 import tomli_w
 
-from jaxcorr import experiment, spec, trace, train
+from jaxcorr import experiment, spec, train
+from jaxcorr.data import trace
 from jaxcorr.experiment import Experiment
 from jaxcorr.spec import Spec
 

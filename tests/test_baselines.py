@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jaxcorr import baselines, metrics
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
-from jaxcorr.windows import Samples
 
 DATA = Data(traces=("none",))
 NAMES = ("zero", "mean", "linear_fir", "linear_binned", "physics")

@@ -13,11 +13,11 @@ from jaxcorr import (
     bench_contest,
     bench_latency,
     bench_parts,
-    dataset,
     export_c,
     latency,
     torch_reference,
 )
+from jaxcorr.data import dataset
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 

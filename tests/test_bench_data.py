@@ -8,7 +8,8 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import bench_data, cli, dataset, trace
+from jaxcorr import bench_data, cli
+from jaxcorr.data import dataset, trace
 from jaxcorr.spec import Data
 
 NEEDED = ("x_ref", "y_ref", "vx_ref", "vy_ref", "error_x", "error_y", "time")

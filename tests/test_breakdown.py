@@ -5,10 +5,10 @@ import pytest
 
 from jaxcorr import breakdown, metrics
 from jaxcorr.breakdown import way_from_corner
-from jaxcorr.labels import Labels
+from jaxcorr.data.strata import Labels
+from jaxcorr.data.windows import Samples
 from jaxcorr.printer.gcode import FEATURES
 from jaxcorr.spec import Data
-from jaxcorr.windows import Samples
 
 DATA = Data(traces=("none",))
 RATE_HZ = 100.0

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxcorr import ceiling, spec, windows
-from jaxcorr.trace import Trace
+from jaxcorr import ceiling, spec
+from jaxcorr.data import windows
+from jaxcorr.data.trace import Trace
 
 PARTS = {"parts": ["standard_trajectory"], "layers": "1"}
 

@@ -9,7 +9,8 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, collect, collect_octave, evaluate, octave, session, workflow
+from jaxcorr import cli, evaluate, session, workflow
+from jaxcorr.data import collect, collect_octave, octave
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 

@@ -6,8 +6,9 @@ import pytest
 import tomli_w
 import toy
 
-from jaxcorr import crossval, spec, trace, windows
+from jaxcorr import crossval, spec
 from jaxcorr.crossval import Fold
+from jaxcorr.data import trace, windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
 

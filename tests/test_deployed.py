@@ -14,9 +14,9 @@ import oscillator
 import pytest
 
 from jaxcorr import Predictor, export, export_model, model, predict
+from jaxcorr.data.windows import Samples
 from jaxcorr.model import Weights
 from jaxcorr.normalize import Scale
-from jaxcorr.windows import Samples
 
 WINDOW = 20
 LENGTHS = (60, 33)

@@ -8,7 +8,8 @@ import pytest
 import tomli
 from toy import write_circle
 
-from jaxcorr import collect, experiment, files, runs, spec
+from jaxcorr import experiment, files, runs, spec
+from jaxcorr.data import collect
 from jaxcorr.errors import InputError
 from jaxcorr.printer.simulate import SimulateOptions
 

@@ -12,15 +12,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from jaxcorr import (
-    export,
-    export_c,
-    export_onnx,
-    model,
-    octave,
-    predict,
-    stream,
-)
+from jaxcorr import export, export_c, export_onnx, model, predict, stream
+from jaxcorr.data import octave
 from jaxcorr.errors import InputError
 from jaxcorr.runs import Run
 

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.markup import escape
 
-from jaxcorr import cli, cli_options, console, interrupts, runs, trace
+from jaxcorr import cli, cli_options, console, interrupts, runs
+from jaxcorr.data import trace
 
 HEAVY = {"jax", "flax", "torch", "matplotlib", "onnx", "h5py", "orbax", "optuna", "grain"}
 NUMBERS = {"numpy", "scipy"}

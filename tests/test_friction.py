@@ -5,7 +5,7 @@ import pytest
 from test_breakdown import DATA, path, table
 
 from jaxcorr import friction
-from jaxcorr.labels import Labels
+from jaxcorr.data.strata import Labels
 from jaxcorr.spec import Data
 
 OFFSET_MM = 0.1

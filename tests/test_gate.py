@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxcorr import gate
+from jaxcorr.data.ranges import measure_ranges
 from jaxcorr.errors import InputError
-from jaxcorr.ranges import measure_ranges
 
 FEATURES = ("x_cmd", "y_cmd", "vx_cmd", "vy_cmd")
 RATE_HZ = 100.0

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxcorr import linear_inverse, selection
+from jaxcorr import linear_inverse
+from jaxcorr.data import parts
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.planner import PlanOptions, plan_layer
 from jaxcorr.printer.plant import AxisPlant, PlantOptions
@@ -14,7 +15,7 @@ PLANT = PlantOptions()
 
 @pytest.fixture(scope="module")
 def layer():
-    program = gcode.read(selection.find_part("standard_trajectory")[0])
+    program = gcode.read(parts.find_part("standard_trajectory")[0])
     return drive.make_layer(plan_layer(program, 0, PlanOptions(accel_mm_s2=3000.0)), RATE_HZ)
 
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxcorr import trace
-from jaxcorr.collect import collect
+from jaxcorr.data import trace
+from jaxcorr.data.collect import collect
+from jaxcorr.data.parts import find_part
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
 from jaxcorr.printer.disturbance import SOURCES
 from jaxcorr.printer.planner import PlanOptions, plan_program
 from jaxcorr.printer.plant import PlantOptions
 from jaxcorr.printer.simulate import SimulateOptions, rms_by_source, simulate_jobs
-from jaxcorr.selection import find_part
 
 ROOT = Path(__file__).parent.parent
 GCODE = Path(__file__).parent / "data" / "gcode"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jaxcorr import evaluate, files, model_card, runs, stream
+from jaxcorr.data.ranges import Ranges
 from jaxcorr.errors import InputError
-from jaxcorr.ranges import Ranges
 from jaxcorr.runs import Run
 
 MANIFEST = {

@@ -7,7 +7,8 @@ import pytest
 import scipy.signal
 from oscillator import DAMPING, FREQUENCY_HZ, RATE_HZ, make_layer, make_spec
 
-from jaxcorr import compensate, dataset, model, model_map, predict, stream
+from jaxcorr import compensate, model, model_map, predict, stream
+from jaxcorr.data import dataset
 from jaxcorr.errors import InputError
 from jaxcorr.model_map import INPUTS, OUTPUTS, ModelMap
 from jaxcorr.printer import correction_curve

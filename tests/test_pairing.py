@@ -5,7 +5,8 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import pairing, trace
+from jaxcorr import pairing
+from jaxcorr.data import trace
 from jaxcorr.errors import InputError
 
 UNSEEN = {"train": [], "val": [], "test": []}

@@ -5,10 +5,11 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import model, predict, windows
+from jaxcorr import model, predict
+from jaxcorr.data import windows
+from jaxcorr.data.trace import Trace
 from jaxcorr.model import Weights
 from jaxcorr.normalize import Scale
-from jaxcorr.trace import Trace
 
 run_step = jax.jit(model.step, static_argnums=0)
 

@@ -10,9 +10,10 @@ import oscillator
 import pytest
 import scipy.io
 
-from jaxcorr import files, predictions, windows
+from jaxcorr import files, predictions
+from jaxcorr.data import windows
+from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
-from jaxcorr.trace import Trace
 
 RATE_HZ = 100.0
 

@@ -9,8 +9,8 @@ import oscillator
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from jaxcorr.data.batches import Batches
 from jaxcorr.errors import InputError
-from jaxcorr.pipeline import Batches
 from jaxcorr.records import Recorder
 from jaxcorr.runs import Run
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxcorr import safety
+from jaxcorr.data.ranges import Ranges
 from jaxcorr.errors import InputError
-from jaxcorr.ranges import Ranges
 from jaxcorr.safety import FAR, MARGIN_MM, Guard
 from jaxcorr.status import Status, Tally
 
@@ -160,7 +160,7 @@ def test_all_that_training_did_is_quiet():
     rng = np.random.default_rng(0)
     columns = oscillator.make_layer(rng, 300)
     rows = np.stack([columns[name] for name in FEATURES], axis=1)
-    from jaxcorr.ranges import measure_ranges
+    from jaxcorr.data.ranges import measure_ranges
 
     guard = make(measure_ranges(FEATURES, rows, np.zeros(1, np.int64), 100.0), sees_position=True)
     table = [tuple(row) for row in rows.tolist()]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcorr import model, normalize, scales, spool, windows
-from jaxcorr.trace import Trace
+from jaxcorr import model, normalize, scales
+from jaxcorr.data import spool, windows
+from jaxcorr.data.trace import Trace
 
 
 def tabulate(spec, lengths, folder):

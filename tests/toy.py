@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcorr import trace
+from jaxcorr.data import trace
+from jaxcorr.data.trace import Trace
 from jaxcorr.spec import Data
-from jaxcorr.trace import Trace
 
 RATE_HZ = 100.0
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxcorr import selection
+from jaxcorr.data import parts
 from jaxcorr.printer import correction_curve, drive, gcode
 from jaxcorr.printer.disturbance import SOURCES
 from jaxcorr.printer.planner import PlanOptions, plan_layer
@@ -17,7 +17,7 @@ QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", 
 
 @pytest.fixture(scope="module")
 def program():
-    return gcode.read(selection.find_part("standard_trajectory")[0])
+    return gcode.read(parts.find_part("standard_trajectory")[0])
 
 
 @pytest.fixture(scope="module")

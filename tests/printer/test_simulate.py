@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from jaxcorr.data.parts import find_part
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
 from jaxcorr.printer.planner import PlanOptions, plan_layer
@@ -15,7 +16,6 @@ from jaxcorr.printer.simulate import (
     simulate_jobs,
     sources_without,
 )
-from jaxcorr.selection import find_part
 
 DEFAULT = SimulateOptions()
 QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import selection, trace
+from jaxcorr.data import parts, trace
+from jaxcorr.data.parts import Layers, folder_name, select_layers
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
 from jaxcorr.printer.plant import PlantOptions
@@ -24,7 +25,6 @@ from jaxcorr.printer.simulate import (
     simulate_jobs,
     sources_without,
 )
-from jaxcorr.selection import Layers, folder_name, select_layers
 from jaxcorr.spec import Data, Simulate
 
 # What a printer of this class shows with its disturbances on; outside of it look at the options.
@@ -50,8 +50,8 @@ def collect(
 
     Args:
         part: the part's name, for the folder, the random numbers and the files' `params`.
-        path: its G-code, from `selection.find_part`.
-        selection: see `selection.select_layers`.
+        path: its G-code, from `parts.find_part`.
+        selection: see `parts.select_layers`.
         options: see `SimulateOptions`; sweeps and probes give several files per layer.
         out: where the folder goes.
 
@@ -166,7 +166,7 @@ def traces_to_make(data: Data) -> Simulate | None:
     if options is None:
         return None
     for name in options.parts:
-        selection.find_part(name)
+        parts.find_part(name)
     folders = [Path(_folder(name, options)) for name in options.parts]
     found = {path.parent.absolute() for path in trace.match(data.traces)}
     would_match = any(
@@ -184,9 +184,9 @@ def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
     Raises:
         InputError: the part is unknown, or files are there that were made in another way.
     """
-    path, _ = selection.find_part(name)
+    path, _ = parts.find_part(name)
     how = simulate_options(options)
-    yield from collect(selection.part_name(name), path, options.layers, how, Path())
+    yield from collect(parts.part_name(name), path, options.layers, how, Path())
 
 
 def simulate_options(options: Simulate) -> SimulateOptions:
@@ -211,4 +211,4 @@ def simulate_options(options: Simulate) -> SimulateOptions:
 
 
 def _folder(name: str, options: Simulate) -> str:
-    return selection.folder_name(selection.part_name(name), options.layers)
+    return parts.folder_name(parts.part_name(name), options.layers)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy import circle, write_circle
 
-from jaxcorr import inspection
+from jaxcorr.data import inspection
 from jaxcorr.errors import InputError
 
 

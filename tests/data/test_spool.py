@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import spool
+from jaxcorr.data import spool
+from jaxcorr.data.spool import RowSpool
 from jaxcorr.errors import InputError
-from jaxcorr.spool import RowSpool
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

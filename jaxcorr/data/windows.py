@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
-from jaxcorr import spool
+from jaxcorr.data import spool
+from jaxcorr.data.trace import Trace, part_of
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
-from jaxcorr.trace import Trace, part_of
 
 SPLITS = ("train", "val", "test")
 # Of a sweep over accelerations, velocities and probes; empty where there is none.

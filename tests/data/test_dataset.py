@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import counters, write_circle
 
-from jaxcorr import dataset, spool, windows
+from jaxcorr.data import dataset, spool, windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr import ranges
+from jaxcorr.data import ranges
+from jaxcorr.data.ranges import Axis
 from jaxcorr.errors import InputError
-from jaxcorr.ranges import Axis
 
 FEATURES = ("x_ref", "y_ref", "vx_ref", "vy_ref")
 RATE_HZ = 100.0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import counters
 
-from jaxcorr import windows
+from jaxcorr.data import windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from jaxcorr import collect, octave, selection
+from jaxcorr.data import collect, octave, parts
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
 from jaxcorr.spec import Simulate
@@ -43,8 +43,8 @@ def files_by_part(options: Simulate) -> dict[str, list[Path]]:
     """
     how, files = collect.simulate_options(options), {}
     for name in options.parts:
-        program = gcode.read(selection.find_part(name)[0])
-        part = selection.part_name(name)
+        program = gcode.read(parts.find_part(name)[0])
+        part = parts.part_name(name)
         made = collect.files_of(program, part, options.layers, how, Path())
         files[name] = list(made.values())
     return files

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from jaxcorr import collect_octave, octave, spec, trace
+from jaxcorr import spec
+from jaxcorr.data import collect_octave, octave, trace
 from jaxcorr.errors import InputError
 
 LAYER = ";LAYER_CHANGE\nG1 Z{z} F600\nG1 X60 Y{y} E2 F3600\nG1 X20 Y{y} E2\n"

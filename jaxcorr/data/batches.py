@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
-from jaxcorr import spool, windows
+from jaxcorr.data import spool, windows
+from jaxcorr.data.windows import Samples
 from jaxcorr.spec import Data
-from jaxcorr.windows import Samples
 
 
 class Batches(NamedTuple):

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcorr import files, trace, windows
+from jaxcorr import files
+from jaxcorr.data import trace, windows
+from jaxcorr.data.trace import Trace
+from jaxcorr.data.windows import SPLITS, Samples
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
-from jaxcorr.trace import Trace
-from jaxcorr.windows import SPLITS, Samples
 
 
 class Dataset(NamedTuple):

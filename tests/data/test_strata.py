@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxcorr import labels, trace, windows
+from jaxcorr.data import strata, trace, windows
+from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
-from jaxcorr.trace import Trace
 
 LENGTHS = (40, 30)
 
@@ -34,7 +34,7 @@ def traces(**changes):
 def test_labels_are_of_the_instant_of_the_target(horizon):
     made = traces()
     table = windows.tabulate(made, data(horizon))
-    found = labels.of_traces(made, data(horizon), table)
+    found = strata.of_traces(made, data(horizon), table)
     rows = np.ones(len(table.features), np.bool_)
     for first in table.first_row:
         rows[first : first + table.lead] = False
@@ -45,8 +45,8 @@ def test_labels_are_of_the_instant_of_the_target(horizon):
 
 def test_what_a_trace_lacks_is_unknown():
     made = traces(feature_code=None, friction_y=None)
-    found = labels.of_traces(made, data(0), windows.tabulate(made, data(0)))
-    assert (found.feature == labels.UNKNOWN).all()
+    found = strata.of_traces(made, data(0), windows.tabulate(made, data(0)))
+    assert (found.feature == strata.UNKNOWN).all()
     assert np.isfinite(found.friction_mm[:, 0]).all()
     assert np.isnan(found.friction_mm[:, 1]).all()
     assert np.isnan(found.accel_mm_s2).all()
@@ -56,7 +56,7 @@ def test_a_lag_has_the_friction_of_the_error():
     made = traces()
     lags = data(0).model_copy(update={"targets": ("lag_y", "lag_x")})
     table = windows.tabulate(made, data(0))
-    found, own = (labels.of_traces(made, named, table) for named in (lags, data(0)))
+    found, own = (strata.of_traces(made, named, table) for named in (lags, data(0)))
     assert np.isfinite(own.friction_mm).all()
     np.testing.assert_array_equal(found.friction_mm, own.friction_mm[:, ::-1])
 
@@ -73,7 +73,7 @@ def test_a_lag_has_the_friction_of_the_error():
 )
 def test_sweep_points_come_from_params_or_else_the_name(name, plan, expected):
     item = Trace(Path(f"p/{name}.mat"), "p", {}, {} if plan is None else {"plan": plan})
-    found = tuple(labels.sweep_value(item, key) for key in labels.SWEEP)
+    found = tuple(strata.sweep_value(item, key) for key in strata.SWEEP)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -83,17 +83,17 @@ def test_labels_come_from_files_and_are_kept(tmp_path):
         paths.append(tmp_path / "data_simulation_p_all" / item.path.name)
         trace.write(paths[-1], item.fields, {"plan": {"accel_mm_s2": 900.0}})
     table = windows.tabulate(traces(), data(1))
-    found = labels.read(paths, data(1), table)
+    found = strata.read(paths, data(1), table)
     assert found.accel_mm_s2.tolist() == [900.0, 900.0]
     path = tmp_path / "test_labels.npz"
-    assert labels.load(path, table) is None
-    labels.save(path, found)
-    back = labels.load(path, table)
+    assert strata.load(path, table) is None
+    strata.save(path, found)
+    back = strata.load(path, table)
     assert back is not None
     for one, other in zip(back, found, strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(InputError, match=r"got '68 rows for 70 samples'\. Delete the file"):
-        labels.load(path, windows.tabulate(traces(), data(0)))
+        strata.load(path, windows.tabulate(traces(), data(0)))
     path.write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"test_labels\.npz: expected labels of the run's test"):
-        labels.load(path, table)
+        strata.load(path, table)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxcorr import octave
+from jaxcorr.data import octave
 
 
 def test_a_command_has_the_functions_on_its_path():

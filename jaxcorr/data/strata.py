@@ -15,11 +15,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from jaxcorr import files, trace
+from jaxcorr import files
+from jaxcorr.data import trace
+from jaxcorr.data.trace import Trace
+from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, axis_of
-from jaxcorr.trace import Trace
-from jaxcorr.windows import Samples
 
 UNKNOWN = -1
 FEATURE_FIELD = "feature_code"

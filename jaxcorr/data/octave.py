@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-SOURCES = Path(__file__).parent.parent / "matlab"  # there in a checkout, not in a wheel
+SOURCES = Path(__file__).parent.parent.parent / "matlab"  # there in a checkout, not in a wheel
 
 
 def find() -> str | None:

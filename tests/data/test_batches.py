@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from toy import counters
 
-from jaxcorr import pipeline, windows
+from jaxcorr.data import windows
+from jaxcorr.data.batches import plan_epoch, training_batches
 from jaxcorr.spec import Augment, Data
 
 WINDOW = 5
@@ -18,7 +19,7 @@ DATA = Data(traces=("x",), window=WINDOW, stride=2, batch_size=4)
 def batches(lengths, parts=None, seed=0, steps=2, **changes):
     data = DATA.model_copy(update=changes)
     samples = windows.tabulate(counters(lengths, parts), data)
-    return samples, pipeline.training_batches(samples, data, steps, seed)
+    return samples, training_batches(samples, data, steps, seed)
 
 
 def first_rows(iterator, count):
@@ -110,7 +111,7 @@ def test_time_shift_moves_windows_both_ways_within_their_traces(horizon):
     [(1000, 10, 16, (7, 15)), (3, 10, 16, (1, 1)), (160, 10, 16, (1, 16)), (170, 10, 16, (2, 9))],
 )
 def test_an_epoch_is_cut_into_equal_dispatches(num_windows, batch_size, most, plan):
-    found = pipeline.plan_epoch(num_windows, batch_size, most)
+    found = plan_epoch(num_windows, batch_size, most)
     assert found[:2] == plan
     assert found.steps_per_dispatch <= most
     assert found.steps_per_epoch * batch_size >= num_windows - batch_size / 2

@@ -2,10 +2,10 @@
 
 import pytest
 
-from jaxcorr import selection
+from jaxcorr.data import parts
+from jaxcorr.data.parts import find_part, folder_name, part_name, select_layers
+from jaxcorr.data.trace import part_of
 from jaxcorr.errors import InputError
-from jaxcorr.selection import find_part, folder_name, part_name, select_layers
-from jaxcorr.trace import part_of
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def test_layers_that_are_not_there_are_refused(number):
 
 
 def test_every_bundled_part_is_there():
-    for name in selection.BUNDLED:
+    for name in parts.BUNDLED:
         path, line = find_part(name)
         assert path.is_file()
-        assert selection.BUNDLED[name] in line
+        assert parts.BUNDLED[name] in line
 
 
 def test_a_file_of_ones_own_takes_precedence_and_the_line_says_so(tmp_path):

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import plots, trace
+from jaxcorr import plots
+from jaxcorr.data import trace
+from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
 from jaxcorr.printer import disturbance
-from jaxcorr.trace import Trace
 
 
 class Row(NamedTuple):

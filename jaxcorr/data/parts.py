@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jaxcorr.errors import InputError
 
-FOLDER = Path(__file__).parent / "parts"
+FOLDER = Path(__file__).parent.parent / "parts"
 # Name -> our own bundled part in its spirit. A user's `<name>.gcode` in FOLDER takes precedence.
 BUNDLED = {
     "3dbenchy": "tugboat.gcode.gz",

@@ -6,8 +6,8 @@ import zlib
 import numpy as np
 import pytest
 
-from jaxcorr import trace, windows
-from jaxcorr.collect import collect, file_name, judge
+from jaxcorr.data import trace, windows
+from jaxcorr.data.collect import collect, file_name, judge
 from jaxcorr.errors import InputError
 from jaxcorr.printer.planner import PlanOptions
 from jaxcorr.printer.plant import PlantOptions

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import RATE_HZ, circle, write_circle
 
-from jaxcorr import trace
+from jaxcorr.data import trace
 from jaxcorr.errors import InputError
 
 NEEDED = trace.REQUIRED
