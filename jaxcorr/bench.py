@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxcorr import devices, model, predict, remainder, runs, torch_reference, train, update
+from jaxcorr import devices, remainder, runs, torch_reference, train, update
 from jaxcorr import spec as specs
 from jaxcorr.data.batches import Batches, training_batches
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
-from jaxcorr.model import Weights
+from jaxcorr.models import bulk, network
+from jaxcorr.models.network import Weights
+from jaxcorr.models.scales import fit_scales
 from jaxcorr.optimizer import make_optimizer
 from jaxcorr.runs import Run
-from jaxcorr.scales import fit_scales
 from jaxcorr.spec import SIZES, Spec
 from jaxcorr.torch_reference import Trainer
 
@@ -69,7 +70,7 @@ class Loop:
             self._mesh,
         )
         state = update.initialize(spec, len(self._scales.inputs.mean))
-        self.num_parameters = model.count_parameters(state.network)
+        self.num_parameters = network.count_parameters(state.network)
         self._state = devices.copy_to_all(self._mesh, state)
         self._iterator = training_batches(
             data.train, spec.data, self.plan.steps_per_dispatch, spec.train.seed
@@ -218,7 +219,7 @@ def time_to_torch_mae(spec: Spec, data: Dataset, seconds: float, run: Run) -> di
     """
     trainer = make_trainer(change(spec, REFERENCE), data)
     done = trainer.train(seconds)
-    rows = predict.has_target(data.val) & predict.has_window(data.val, REFERENCE["data"]["window"])
+    rows = bulk.has_target(data.val) & bulk.has_window(data.val, REFERENCE["data"]["window"])
     if not rows.any():
         raise InputError(
             "bench: expected validation traces of 50 samples or more, got none. Give more traces, "

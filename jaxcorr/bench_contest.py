@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import bench, evaluate, experiment, metrics, predict, stream, train
+from jaxcorr import bench, evaluate, experiment, metrics, stream, train
 from jaxcorr import spec as specs
 from jaxcorr.data.dataset import Dataset
+from jaxcorr.models import bulk
 from jaxcorr.spec import Spec
 from jaxcorr.train import Dispatched, EpochDone
 
@@ -49,7 +50,7 @@ def against_torch(
     done = trainer.train(seconds)
     by_torch = trainer.predict(data.test)
     widest = max(spec.data.window, reference.data.window)
-    rows = predict.has_target(data.test) & predict.has_window(data.test, widest)
+    rows = bulk.has_target(data.test) & bulk.has_window(data.test, widest)
 
     budget = _plan(spec, data, seconds)
     say(f"jaxcorr trains for {seconds:g} s, {budget.epochs} epochs")
@@ -59,8 +60,8 @@ def against_torch(
     ours = _train(begun, seconds, budget)
     loaded = stream.load_weights(begun.run)
     predicted = {
-        "stream": predict.stream(spec, loaded.weights, data.test),
-        "window": predict.from_windows(spec, loaded.weights, data.test),
+        "stream": bulk.stream(spec, loaded.weights, data.test),
+        "window": bulk.from_windows(spec, loaded.weights, data.test),
     }
     true = data.test.targets[rows]
     return {

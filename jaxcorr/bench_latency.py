@@ -23,7 +23,6 @@ from jaxcorr import (
     export_model,
     export_onnx,
     latency,
-    model,
     stream,
     torch_reference,
 )
@@ -31,9 +30,10 @@ from jaxcorr.data import ranges
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.data.windows import Samples
 from jaxcorr.latency import Call
-from jaxcorr.model import Weights
+from jaxcorr.models import network as model
+from jaxcorr.models.network import Weights
+from jaxcorr.models.scales import fit_scales
 from jaxcorr.predictor import Predictor
-from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
 
 ROUNDS = 4

@@ -15,10 +15,11 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import lanes, latency, model, predict, safety
+from jaxcorr import lanes, latency, safety
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.data.windows import Samples
-from jaxcorr.model import Weights
+from jaxcorr.models import bulk, network
+from jaxcorr.models.network import Weights
 from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec
 
@@ -70,7 +71,7 @@ def _time_checks(spec: Spec, ranges: Ranges | None, rows: list[list[float]]) -> 
 
 def _time_empty_call(spec: Spec) -> tuple[float, float]:
     """Of a function that does nothing: on an array of the device, and what the host's adds."""
-    size = sum(leaf.size for leaf in jax.tree.leaves(model.carry_for(spec, 1)))
+    size = sum(leaf.size for leaf in jax.tree.leaves(network.carry_for(spec, 1)))
     joined = np.zeros(size + len(spec.data.features), np.float32)
     num_out = size + len(spec.data.targets)
     empty_fn = lanes.compile_for_cpu(lambda x: x[:num_out] + 1, joined.shape)
@@ -88,10 +89,10 @@ def _reader(function: Callable[..., Any], argument: Any) -> Callable[[], list[fl
 
 def _time_scan(spec: Spec, weights: Weights, features: Float32[ndarray, "n f"]) -> float:
     frozen = jax.tree.map(np.asarray, weights)
-    start, unravel = ravel_pytree(model.carry_for(spec, 1))
+    start, unravel = ravel_pytree(network.carry_for(spec, 1))
 
     def body(carry: Array, sample: Array) -> tuple[Array, Array]:
-        after, errors = model.step(spec, frozen, unravel(carry), sample[None])
+        after, errors = network.step(spec, frozen, unravel(carry), sample[None])
         return ravel_pytree(after)[0], errors[0]
 
     rows = np.resize(features, (SCAN_STEPS, features.shape[1]))
@@ -112,7 +113,7 @@ def endure(spec: Spec, weights: Weights, samples: Samples, predictor: Predictor)
         num_steps, worst_mm (of each CHECKED-th step, and of all of the last CHECKED), grown_bytes
         (resident memory from a tenth of the way to the end; None where the system does not say).
     """
-    expected = predict.stream(spec, weights, samples)
+    expected = bulk.stream(spec, weights, samples)
     num_steps = len(samples.features)
     predictor.reset()
     worst_mm, before = 0.0, None

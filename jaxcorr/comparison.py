@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import model, runs, stream, trainings
+from jaxcorr import runs, stream, trainings
 from jaxcorr.errors import InputError
+from jaxcorr.models import network
 from jaxcorr.runs import Run
 from jaxcorr.spec import SIZES
 from jaxcorr.sweep_spec import override
@@ -170,7 +171,7 @@ def _read(job: Job, run: Run) -> Result:
         r2=overall["r2"],
         mae_mm=overall["mae_mm"],
         correlation=overall["correlation"],
-        num_parameters=model.count_parameters(stream.load_weights(run).weights.network),
+        num_parameters=network.count_parameters(stream.load_weights(run).weights.network),
         seconds=sum(row["seconds"] for row in runs.read_lines(run.timings)),
         run=run.id,
     )

@@ -23,12 +23,13 @@ from jaxtyping import Array, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr import gate, model, model_map, runs, stream
+from jaxcorr import gate, model_map, runs, stream
 from jaxcorr.compensate import Options, descend
 from jaxcorr.errors import InputError
 from jaxcorr.gate import Gate
 from jaxcorr.knot_inverse import KnotInverse
-from jaxcorr.model import Carry, Weights
+from jaxcorr.models import network
+from jaxcorr.models.network import Carry, Weights
 from jaxcorr.printer import correction_curve
 from jaxcorr.spec import Spec
 from jaxcorr.units import MOST
@@ -94,12 +95,12 @@ class Compensator:
         self._inverse = KnotInverse(
             *learned.answer, self.lookahead, self.rate_hz, options.effort, options.bounds
         )
-        self._start = model.carry_for(spec, 1)
+        self._start = network.carry_for(spec, 1)
         # Constants of the compiled functions, so that a call passes the state and the samples only.
         frozen = jax.tree.map(np.asarray, weights)
 
         def ahead(carry: Carry, samples: Array) -> tuple[Carry, Array]:
-            after, lag = model.unroll(spec, frozen, carry, samples[:, None])
+            after, lag = network.unroll(spec, frozen, carry, samples[:, None])
             return after, lag[:, 0]
 
         self._ahead_fn = jax.jit(ahead)

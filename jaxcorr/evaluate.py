@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from jaxcorr import baselines, bootstrap, breakdown, friction, latency, metrics, predict
-from jaxcorr.baselines import Fitted
+from jaxcorr import bootstrap, breakdown, friction, latency, metrics
 from jaxcorr.bootstrap import Blocks, Paired
 from jaxcorr.data import windows
 from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
+from jaxcorr.models import baselines, bulk
+from jaxcorr.models.baselines import Fitted
 from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec, Targets, axis_of
 from jaxcorr.stream import Loaded
@@ -66,13 +67,13 @@ def assess(
         InputError: there are no samples to evaluate on.
     """
     spec = loaded.spec
-    rows = predict.has_target(samples)
+    rows = bulk.has_target(samples)
     if not rows.any():
         raise InputError(
             "evaluation: expected test traces, got none. Train with data.split.test > 0, or name "
             "traces with --traces."
         )
-    streamed = predict.stream(spec, loaded.weights, samples)
+    streamed = bulk.stream(spec, loaded.weights, samples)
     rivals = baselines.predict(fitted, samples) if fitted is not None else {}
     layers = list(map(windows.printed_layer_of, samples.names))
     blocks = bootstrap.cut(samples.first_row, samples.num_rows, rows, layers)
@@ -93,9 +94,9 @@ def assess(
         "breakdown": breakdown.measure(samples, streamed, rows, spec.data, labels),
         "latency": measure_latency(loaded, samples),
     }
-    in_window = rows & predict.has_window(samples, spec.data.window)
+    in_window = rows & bulk.has_window(samples, spec.data.window)
     if in_window.any():
-        windowed = predict.from_windows(spec, loaded.weights, samples)
+        windowed = bulk.from_windows(spec, loaded.weights, samples)
         found["window"] = _accuracy(spec, samples.targets[in_window], windowed[in_window])
     found |= _judge_rivals(spec, samples, streamed, rivals, blocks)
     modes = fitted.modes if fitted is not None else ()

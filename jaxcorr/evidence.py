@@ -7,12 +7,12 @@ knows run folders and data; it computes no metric.
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import baselines
-from jaxcorr.baselines import Fitted
 from jaxcorr.data import strata, trace
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
+from jaxcorr.models import baselines
+from jaxcorr.models.baselines import Fitted
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data
 

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import devices, evidence, files, hosts, model, runs
+from jaxcorr import devices, evidence, files, hosts, runs
 from jaxcorr import spec as specs
 from jaxcorr.data import collect, dataset, ranges, windows
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
+from jaxcorr.models import network
+from jaxcorr.models.scales import fit_scales
 from jaxcorr.runs import Run
-from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Data, Spec
 
 TEST_SAMPLES = "test.npz"
@@ -167,7 +168,7 @@ def _stats(spec: Spec, scales: Any, samples: Samples) -> dict[str, Any]:
         "ranges": spanned._asdict(),
         "inputs": {"kind": spec.model.inputs, **_as_lists(scales.inputs)},
     }
-    if not model.has_linear_path(spec):  # beside one, the network's targets are what it leaves
+    if not network.has_linear_path(spec):  # beside one, the network's targets are what it leaves
         stats["targets"] = {"names": list(spec.data.targets), **_as_lists(scales.targets)}
     return stats
 

@@ -27,12 +27,12 @@ from jaxcorr import (
     export_stablehlo,
     files,
     model_card,
-    predict,
 )
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
-from jaxcorr.model import Weights
+from jaxcorr.models import bulk
+from jaxcorr.models.network import Weights
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
 from jaxcorr.stream import Loaded
@@ -144,8 +144,8 @@ def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
 def _fill(folder: Path, run: Run, loaded: Loaded, samples: Samples) -> dict[str, Any]:
     """Writes and checks every form, then what describes them."""
     spec, weights = loaded.spec, loaded.weights
-    streamed = predict.stream(spec, weights, samples)
-    windowed = predict.from_windows(spec, weights, samples)
+    streamed = bulk.stream(spec, weights, samples)
+    windowed = bulk.from_windows(spec, weights, samples)
     found = {}
     for name, form in forms(run.id, spec, weights).items():
         form.write_fn(folder / name)

@@ -17,10 +17,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import export_model, linear_path, units
+from jaxcorr import export_model, units
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.export_model import Facts, Plain
+from jaxcorr.models import linear_path
 from jaxcorr.spec import Model
 
 EXAMPLE = "stream_csv.c"

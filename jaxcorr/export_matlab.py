@@ -15,11 +15,12 @@ import scipy.io
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from jaxcorr import export_model, linear_path
+from jaxcorr import export_model
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.export_model import Facts, LinearPath, Plain
+from jaxcorr.models import linear_path
 from jaxcorr.spec import Model
 
 TIMEOUT_S = 1800

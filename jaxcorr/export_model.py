@@ -12,8 +12,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from jaxcorr.data.windows import Samples
-from jaxcorr.model import LINEAR_PATH, Weights
-from jaxcorr.normalize import Scale
+from jaxcorr.models.network import LINEAR_PATH, Weights
+from jaxcorr.models.normalize import Scale
 from jaxcorr.spec import Spec, own_velocities
 from jaxcorr.units import unit_of
 

@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import export_graph, export_model, export_path, predict
+from jaxcorr import export_graph, export_model, export_path
 from jaxcorr.data.windows import Samples
 from jaxcorr.export_graph import Graph
 from jaxcorr.export_model import Facts, Plain, Recurrent
+from jaxcorr.models import bulk
 from jaxcorr.spec import Model, Spec
 
 WINDOW_BATCH = 512
@@ -211,7 +212,7 @@ def time_step(path: Path, samples: Samples) -> float:
 def time_window(path: Path, samples: Samples, window: int) -> float:
     """Microseconds of one window, the median."""
     session = export_graph.load(path)
-    last = np.flatnonzero(predict.has_window(samples, window))[:NUM_TIMED]
+    last = np.flatnonzero(bulk.has_window(samples, window))[:NUM_TIMED]
     windows = samples.features[last[:, None] + np.arange(1 - window, 1)]
     return _median_us(lambda block: session.run(None, {"samples": block}), windows[:, None])
 
@@ -237,7 +238,7 @@ def run_windows(path: Path, samples: Samples, window: int) -> Float32[ndarray, "
     """The file's errors at every row that ends a window of its trace; NaN at the others."""
     session = export_graph.load(path)
     errors = np.full_like(samples.targets, np.nan)
-    rows = np.flatnonzero(predict.has_window(samples, window))
+    rows = np.flatnonzero(bulk.has_window(samples, window))
     for begin in range(0, len(rows), WINDOW_BATCH):
         last = rows[begin : begin + WINDOW_BATCH]
         block = samples.features[last[:, None] + np.arange(1 - window, 1)]

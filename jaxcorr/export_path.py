@@ -5,9 +5,9 @@ The module knows the regression's arithmetic and no network.
 
 import numpy as np
 
-from jaxcorr import linear_path
 from jaxcorr.export_graph import Graph
 from jaxcorr.export_model import LinearPath
+from jaxcorr.models import linear_path
 from jaxcorr.spec import NUM_LAGS
 
 ROWS = 0  # the axis of samples

@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import export_model, model
+from jaxcorr import export_model
 from jaxcorr.data.windows import Samples
-from jaxcorr.model import Weights
+from jaxcorr.models import network
+from jaxcorr.models.network import Weights
 from jaxcorr.spec import Spec
 
 PLATFORMS = ("cpu", "cuda")
@@ -25,19 +26,19 @@ PLATFORMS = ("cpu", "cuda")
 
 def write_step(path: Path, spec: Spec, weights: Weights) -> None:
     """Writes step(sample (b, f), state...) -> (error (b, k), next state...), raw units."""
-    _write(path, spec, weights, model.step, "b")
+    _write(path, spec, weights, network.step, "b")
 
 
 def write_unroll(path: Path, spec: Spec, weights: Weights) -> None:
     """Writes unroll(samples (t, b, f), state...) -> (errors (t, b, k), next state...)."""
-    _write(path, spec, weights, model.unroll, "t, b")
+    _write(path, spec, weights, network.unroll, "t, b")
 
 
 def _write(path: Path, spec: Spec, weights: Weights, model_fn: Any, leading: str) -> None:
     from jax import export
 
     sizes = export.symbolic_shape(leading)
-    leaves, structure = jax.tree.flatten(model.carry_for(spec, 1))
+    leaves, structure = jax.tree.flatten(network.carry_for(spec, 1))
     frozen = jax.tree.map(np.asarray, weights)
 
     def flat(samples: Array, *state: Array) -> tuple[Array, ...]:

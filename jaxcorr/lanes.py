@@ -17,9 +17,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Float32
 from numpy import ndarray
 
-from jaxcorr import model
 from jaxcorr.errors import InputError
-from jaxcorr.model import Weights
+from jaxcorr.models import network
+from jaxcorr.models.network import Weights
 from jaxcorr.spec import Spec
 
 # Rows per call of `look_ahead`: every length is made of such blocks, so that no length compiles.
@@ -51,7 +51,7 @@ class Lanes:
         self.num_lanes, self.turn = num_lanes, 0
         self._side = () if num_streams is None else (num_streams,)
         self._num_targets = len(spec.data.targets)
-        start, unravel = ravel_pytree(model.carry_for(spec, 1))
+        start, unravel = ravel_pytree(network.carry_for(spec, 1))
         self._start = np.asarray(start)
         self._num_features = len(spec.data.features)
         # Numpy copies, so nothing of the caller's can change under the compiled functions.
@@ -59,11 +59,11 @@ class Lanes:
 
         def step(joined: Array) -> Array:
             carry, sample = joined[: self._start.size], joined[self._start.size :]
-            after, errors = model.step(spec, frozen, unravel(carry), sample[None])
+            after, errors = network.step(spec, frozen, unravel(carry), sample[None])
             return jnp.concatenate([errors[0], ravel_pytree(after)[0]])
 
         def block(carry: Array, samples: Array) -> tuple[Array, Array]:
-            after, errors = model.unroll(spec, frozen, unravel(carry), samples[:, None])
+            after, errors = network.unroll(spec, frozen, unravel(carry), samples[:, None])
             return ravel_pytree(after)[0], errors[:, 0]
 
         shape = (*self._side, self._start.size + self._num_features)

@@ -7,8 +7,9 @@ said to be missing. The module writes no file.
 from collections.abc import Mapping
 from typing import Any
 
-from jaxcorr import export_model, export_onnx, model, remainder
+from jaxcorr import export_model, export_onnx, remainder
 from jaxcorr.errors import InputError
+from jaxcorr.models import network
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data, Spec, axis_of
 from jaxcorr.stream import Loaded
@@ -35,7 +36,7 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
         sign=export_model.SIGN,
         horizon=export_model.horizon_text(facts.horizon),
         inputs=_inputs(loaded, facts),
-        num_parameters=model.count_parameters(loaded.weights.network),
+        num_parameters=network.count_parameters(loaded.weights.network),
         network=_network(spec),
         origin=_origin(spec.data),
         splits=_splits(resolved),
@@ -163,4 +164,4 @@ def _forms(entries: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _state_names(spec: Spec) -> list[str]:
-    return export_onnx.carry_names(spec.model.num_layers, model.has_linear_path(spec))
+    return export_onnx.carry_names(spec.model.num_layers, network.has_linear_path(spec))

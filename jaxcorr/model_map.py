@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 from numpy import ndarray
 
-from jaxcorr import model
 from jaxcorr.compensate import Answer, ErrorFn
 from jaxcorr.errors import InputError
-from jaxcorr.model import Carry, Weights
+from jaxcorr.models import network
+from jaxcorr.models.network import Carry, Weights
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.disturbance import MICROSTEP_PERIODS_MM as PERIODS_MM
 from jaxcorr.spec import Spec
@@ -69,7 +69,7 @@ class ModelMap:
 
     def lag(self, commands: Float[ndarray, "t 4"]) -> Float[ndarray, "t 2"]:
         """Where the head is, less where the command is, mm, along commands from rest."""
-        carry, lags = model.carry_for(self._spec, 1), []
+        carry, lags = network.carry_for(self._spec, 1), []
         for first in range(0, len(commands), CHUNK):
             block = commands[first : first + CHUNK].astype(np.float32)
             padded = np.pad(block, ((0, CHUNK - len(block)), (0, 0)), mode="edge")
@@ -93,7 +93,7 @@ class ModelMap:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _unroll(spec: Spec, weights: Weights, carry: Carry, samples: Array) -> tuple[Carry, Array]:
-    return model.unroll(spec, weights, carry, samples)
+    return network.unroll(spec, weights, carry, samples)
 
 
 def measure_answer(spec: Spec, weights: Weights) -> Answer:
@@ -118,13 +118,13 @@ def _draw_slides(spec: Spec, weights: Weights) -> Float32[ndarray, "t b 4"]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _slide(spec: Spec, weights: Weights, lines: Array) -> Float[Array, "taps 2"]:
-    carry = model.carry_for(spec, NUM_SLIDES)
+    carry = network.carry_for(spec, NUM_SLIDES)
 
     def actual(knots: Array) -> Array:
         moved = jnp.concatenate(
             [knots, correction_curve.slopes(knots, spec.data.sample_rate_hz)], -1
         )
-        lag = model.unroll(spec, weights, carry, lines + moved[:, None])[1]
+        lag = network.unroll(spec, weights, carry, lines + moved[:, None])[1]
         return knots + jnp.mean(lag, axis=1)
 
     at_knot = WARM_UP + LEAD

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import experiment, predict, predictions, stream
+from jaxcorr import experiment, predictions, stream
 from jaxcorr.data.windows import printed_layer_of
 from jaxcorr.errors import InputError
+from jaxcorr.models import bulk
 from jaxcorr.predictions import Track
 from jaxcorr.runs import Run
 from jaxcorr.spec import Data, axis_of
@@ -89,7 +90,7 @@ def pair(a: Run, b: Run, patterns: Sequence[str] = ()) -> Common:
 def _answer(run: Run, patterns: Sequence[str]) -> _Side:
     loaded = stream.load_weights(run)
     samples = experiment.test_samples(run, loaded.spec, list(patterns))
-    predicted = predict.stream(loaded.spec, loaded.weights, samples)
+    predicted = bulk.stream(loaded.spec, loaded.weights, samples)
     tracks = predictions.align(samples, predicted, loaded.spec)
     split = run.resolved()["split"]
     known = [name for part in ("train", "val") for name in split.get(part, ())]

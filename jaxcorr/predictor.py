@@ -16,7 +16,7 @@ from jaxcorr import runs, safety, stream
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.errors import InputError
 from jaxcorr.lanes import Lanes, count_lanes
-from jaxcorr.model import Weights
+from jaxcorr.models.network import Weights
 from jaxcorr.predictor_group import MOST_BRIDGED, PredictorGroup
 from jaxcorr.safety import ENDER3_V2_MM
 from jaxcorr.spec import Spec

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcorr import baselines, linear_path, model
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.windows import Samples
-from jaxcorr.model import Variables
+from jaxcorr.models import baselines, linear_path, network
+from jaxcorr.models.network import Variables
 from jaxcorr.spec import Spec, own_velocities
 
 
@@ -26,21 +26,21 @@ def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Variables:
     Raises:
         InputError: the file is damaged.
     """
-    if not model.has_linear_path(spec):
+    if not network.has_linear_path(spec):
         return {}
     fitted = baselines.load(kept) if kept else None
     if fitted is not None and len(fitted.binned):
         found = fitted.binned
     else:
         found = baselines.regress(spec.data, data.train, data.val, baselines.binned_design)
-    return {model.LINEAR_PATH: linear_path.from_coefficients(found)}
+    return {network.LINEAR_PATH: linear_path.from_coefficients(found)}
 
 
 def take(spec: Spec, path: Variables, samples: Samples) -> Samples:
     """The samples with what the path predicts taken off their targets."""
     if not path:
         return samples
-    coefficients = linear_path.to_coefficients(path[model.LINEAR_PATH])
+    coefficients = linear_path.to_coefficients(path[network.LINEAR_PATH])
     columns, left = list(own_velocities(spec.data) or ()), []
     for features, targets in baselines.each_trace(samples):
         rest = targets - baselines.apply_binned(coefficients, features[:, columns])
@@ -52,4 +52,4 @@ def name_best(spec: Spec, best_epoch: int) -> str:
     """Whose weights are the best of a run: those of an epoch, or where it is 0, of none."""
     if best_epoch:
         return f"epoch {best_epoch}"
-    return "the linear path alone" if model.has_linear_path(spec) else "the untrained network"
+    return "the linear path alone" if network.has_linear_path(spec) else "the untrained network"

@@ -20,7 +20,6 @@ from jaxcorr import (
     figures,
     figures_motion,
     figures_path,
-    model,
     plots,
     predictions,
     report_run,
@@ -30,6 +29,7 @@ from jaxcorr import (
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.figures import Drawing
+from jaxcorr.models import network
 from jaxcorr.predictions import Track
 from jaxcorr.runs import SPEC_FILE, Run
 
@@ -93,8 +93,8 @@ def _describe(run: Run, found: Mapping[str, Any], samples: Samples) -> dict[str,
 
 def _num_parameters(run: Run) -> int:
     num_inputs = int(run.resolved()["num_inputs"])
-    shapes = jax.eval_shape(lambda: model.initialize(run.spec(), num_inputs, jax.random.key(0)))
-    return model.count_parameters(shapes)
+    shapes = jax.eval_shape(lambda: network.initialize(run.spec(), num_inputs, jax.random.key(0)))
+    return network.count_parameters(shapes)
 
 
 def _spec_text(run: Run) -> str:

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxcorr import checkpoint, model
+from jaxcorr import checkpoint
 from jaxcorr.data import ranges
 from jaxcorr.data.ranges import Ranges
-from jaxcorr.model import Carry, Weights
-from jaxcorr.normalize import Scale
+from jaxcorr.models import network as model
+from jaxcorr.models.network import Carry, Weights
+from jaxcorr.models.normalize import Scale
 from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
 

@@ -18,11 +18,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import normalize, predict
 from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
-from jaxcorr.normalize import Scale
+from jaxcorr.models import bulk, normalize
+from jaxcorr.models.normalize import Scale
 from jaxcorr.spec import Spec
 
 EVALUATION_BATCH = 1024
@@ -229,5 +229,5 @@ class WindowPredictor:
 
 def fit_scales(samples: Samples) -> tuple[Scale, Scale]:
     """Normalisation of the raw features and of the targets, from the training split."""
-    targets = samples.targets[predict.has_target(samples)]
+    targets = samples.targets[bulk.has_target(samples)]
     return normalize.fit(samples.features), normalize.fit(targets)

@@ -14,18 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxcorr import checkpoint, devices, evidence, hosts, model, predict, remainder, update
+from jaxcorr import checkpoint, devices, evidence, hosts, remainder, update
 from jaxcorr.data import windows
 from jaxcorr.data.batches import Batches, Plan, plan_epoch, training_batches
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.keeper import Keeper
 from jaxcorr.metrics import measure
-from jaxcorr.model import Variables, Weights
-from jaxcorr.normalize import Scales
+from jaxcorr.models import bulk
+from jaxcorr.models import network as model
+from jaxcorr.models.network import Variables, Weights
+from jaxcorr.models.normalize import Scales
+from jaxcorr.models.scales import fit_scales
 from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
 from jaxcorr.runs import Run
-from jaxcorr.scales import fit_scales
 from jaxcorr.spec import Spec
 from jaxcorr.update import Totals, TrainState
 
@@ -186,9 +188,9 @@ def weights_of(state: TrainState, scales: Scales, path: Variables) -> Weights:
 
 def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | None]:
     """Accuracy on the validation split, streamed or by window as train.validation says."""
-    rows, run_fn = predict.has_target(data.val), predict.stream
+    rows, run_fn = bulk.has_target(data.val), bulk.stream
     if spec.train.validation == "window":
-        rows, run_fn = rows & predict.has_window(data.val, spec.data.window), predict.from_windows
+        rows, run_fn = rows & bulk.has_window(data.val, spec.data.window), bulk.from_windows
     if not rows.any():
         return {}
     found = measure(data.val.targets[rows], run_fn(spec, weights, data.val)[rows])

@@ -14,9 +14,11 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
-from jaxcorr import devices, losses, model, normalize
-from jaxcorr.model import Variables
-from jaxcorr.normalize import Scales
+from jaxcorr import devices, losses
+from jaxcorr.models import network as model
+from jaxcorr.models import normalize
+from jaxcorr.models.network import Variables
+from jaxcorr.models.normalize import Scales
 from jaxcorr.optimizer import make_optimizer
 from jaxcorr.spec import Spec
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from jaxcorr import evaluate, experiment, files, predict, stream
+from jaxcorr import evaluate, experiment, files, stream
 from jaxcorr.data import dataset
 from jaxcorr.experiment import Experiment
+from jaxcorr.models import bulk
 from jaxcorr.runs import Run
 
 Judged = tuple[Any, ...]
@@ -39,4 +40,4 @@ def judge(trained: Experiment, path: Path) -> Judged:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
         found = evaluate.assess(loaded, samples).found | {"best_epoch": loaded.best_epoch}
-    return run, found, samples, predict.stream(loaded.spec, loaded.weights, samples)
+    return run, found, samples, bulk.stream(loaded.spec, loaded.weights, samples)

@@ -13,10 +13,12 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import Predictor, export, export_model, model, predict
+from jaxcorr import Predictor, export, export_model
 from jaxcorr.data.windows import Samples
-from jaxcorr.model import Weights
-from jaxcorr.normalize import Scale
+from jaxcorr.models import bulk
+from jaxcorr.models import network as model
+from jaxcorr.models.network import Weights
+from jaxcorr.models.normalize import Scale
 
 WINDOW = 20
 LENGTHS = (60, 33)
@@ -140,7 +142,7 @@ def expected_of(case: Case, name: str) -> np.ndarray:
         errors = unroll(case, export_model.side_by_side(samples))
         return export_model.end_to_end(samples, errors)
     expected = np.full_like(samples.targets, np.nan)
-    last = np.flatnonzero(predict.has_window(samples, WINDOW))
+    last = np.flatnonzero(bulk.has_window(samples, WINDOW))
     windows = samples.features[last[:, None] + np.arange(1 - WINDOW, 1)]
     expected[last] = unroll(case, windows.swapaxes(0, 1))[-1]
     return expected

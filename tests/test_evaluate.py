@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr import baselines, evaluate, predict, stream
+from jaxcorr import evaluate, stream
 from jaxcorr.bootstrap import Paired
 from jaxcorr.errors import InputError
+from jaxcorr.models import baselines, bulk
 from jaxcorr.spec import Targets
 
 LATENCY = {"p99_us": 100.0}
@@ -28,7 +29,7 @@ def _few_timed_calls():
 def test_figures_are_those_of_the_streamed_predictions(loaded, trained):
     samples = trained.data.test
     found = evaluate.assess(loaded, samples).found
-    residual = predict.stream(loaded.spec, loaded.weights, samples) - samples.targets
+    residual = bulk.stream(loaded.spec, loaded.weights, samples) - samples.targets
     test = found["test"]
     assert (test["num_traces"], test["num_samples"]) == (1, 300)
     assert test["overall"]["mae_mm"] == pytest.approx(np.abs(residual).mean())
@@ -36,7 +37,7 @@ def test_figures_are_those_of_the_streamed_predictions(loaded, trained):
     assert test["x"]["r2"] == pytest.approx(1 - (residual[:, 0] ** 2).mean() / x.var(), rel=1e-5)
     assert test["percentiles"]["p95_mm"] == pytest.approx(np.percentile(np.abs(residual), 95))
     assert 0.3 < test["overall"]["r2"] < test["overall"]["correlation"] < 1
-    windowed = predict.from_windows(loaded.spec, loaded.weights, samples) - samples.targets
+    windowed = bulk.from_windows(loaded.spec, loaded.weights, samples) - samples.targets
     expected = np.nanmean(np.abs(windowed[:, 1]))
     assert found["window"]["y"]["mae_mm"] == pytest.approx(expected)
     assert found["latency"]["num_calls"] == 100

@@ -12,9 +12,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from jaxcorr import export, export_c, export_onnx, model, predict, stream
+from jaxcorr import export, export_c, export_onnx, stream
 from jaxcorr.data import octave
 from jaxcorr.errors import InputError
+from jaxcorr.models import bulk, network
 from jaxcorr.runs import Run
 
 FILES = {
@@ -95,7 +96,7 @@ def test_every_file_is_there_signed_and_checked(made, trained):
 def test_worst_difference_is_measured(made, loaded, trained):
     run, manifest = made
     errors = export_onnx.stream_step(run.export / "step.onnx", trained.data.test)
-    expected = predict.stream(loaded.spec, loaded.weights, trained.data.test)
+    expected = bulk.stream(loaded.spec, loaded.weights, trained.data.test)
     worst_mm = np.abs(errors - expected).max()
     assert manifest["files"]["step.onnx"]["worst_mm"] == pytest.approx(worst_mm)
     assert np.std(expected) > 1e-2
@@ -135,7 +136,7 @@ def test_window_takes_any_batch_and_length(made, loaded, trained, batch, window)
     blocks = trained.data.test.features[rows]
     session = export_onnx.export_graph.load(run.export / "window.onnx")
     (errors,) = session.run(None, {"samples": blocks})
-    expected = predict.from_windows(spec, loaded.weights, trained.data.test)[rows[:, -1]]
+    expected = bulk.from_windows(spec, loaded.weights, trained.data.test)[rows[:, -1]]
     np.testing.assert_allclose(errors, expected, rtol=0, atol=export.TOLERANCE_MM)
 
 
@@ -146,7 +147,7 @@ def test_stablehlo_needs_no_jaxcorr(made, loaded, trained, tmp_path):
     arguments = [sys.executable, "-c", WITHOUT_JAXCORR, run.export, tmp_path / "rows.npy"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     errors = np.array([line.split() for line in done.stdout.splitlines()], float)
-    expected = predict.stream(loaded.spec, loaded.weights, trained.data.test)[:20]
+    expected = bulk.stream(loaded.spec, loaded.weights, trained.data.test)[:20]
     np.testing.assert_allclose(errors, expected, rtol=0, atol=export.TOLERANCE_MM)
     assert manifest["platforms"] == ["cpu", "cuda"]
 
@@ -246,11 +247,11 @@ def test_an_independent_converter_agrees(loaded, trained, tmp_path):
     """jax2onnx converts the model's own step; both files then stream the same trace."""
     jax2onnx = pytest.importorskip("jax2onnx")
     spec, samples = loaded.spec, trained.data.test
-    leaves, structure = jax.tree.flatten(model.carry_for(spec, 1))
+    leaves, structure = jax.tree.flatten(network.carry_for(spec, 1))
     frozen = jax.tree.map(np.asarray, loaded.weights)
 
     def step(sample, *state):
-        after, error = model.step(spec, frozen, jax.tree.unflatten(structure, state), sample)
+        after, error = network.step(spec, frozen, jax.tree.unflatten(structure, state), sample)
         return (error, *jax.tree.leaves(after))
 
     names = export_onnx.carry_names(spec.model.num_layers, has_path=False)
@@ -264,5 +265,5 @@ def test_an_independent_converter_agrees(loaded, trained, tmp_path):
     )
     onnx.save(proto, tmp_path / "converted.onnx")
     converted = export_onnx.stream_step(tmp_path / "converted.onnx", samples)
-    expected = predict.stream(spec, loaded.weights, samples)
+    expected = bulk.stream(spec, loaded.weights, samples)
     np.testing.assert_allclose(converted, expected, rtol=0, atol=1e-6)

@@ -7,10 +7,11 @@ import pytest
 import scipy.signal
 from oscillator import DAMPING, FREQUENCY_HZ, RATE_HZ, make_layer, make_spec
 
-from jaxcorr import compensate, model, model_map, predict, stream
+from jaxcorr import compensate, model_map, stream
 from jaxcorr.data import dataset
 from jaxcorr.errors import InputError
 from jaxcorr.model_map import INPUTS, OUTPUTS, ModelMap
+from jaxcorr.models import bulk, network
 from jaxcorr.printer import correction_curve
 
 
@@ -43,7 +44,7 @@ def true_error(path, knots):
 
 def test_without_a_correction_the_error_is_the_prediction(trained, loaded, learned):
     samples = dataset.load_all(loaded.spec.data, trained.spec.data.traces)
-    predicted = predict.stream(loaded.spec, loaded.weights, samples)
+    predicted = bulk.stream(loaded.spec, loaded.weights, samples)
     first, rows = int(samples.first_row[1]), int(samples.num_rows[1])
     path = np.asarray(samples.features[first : first + rows], np.float64)
     error = learned.error_fn(path)(np.zeros((rows, 2)))
@@ -52,8 +53,8 @@ def test_without_a_correction_the_error_is_the_prediction(trained, loaded, learn
 
 def test_layers_longer_than_a_call_are_carried_on(loaded, learned):
     path = reference(2 * model_map.CHUNK + 77)
-    whole = model.unroll(
-        loaded.spec, loaded.weights, model.carry_for(loaded.spec, 1), jnp.asarray(path)[:, None]
+    whole = network.unroll(
+        loaded.spec, loaded.weights, network.carry_for(loaded.spec, 1), jnp.asarray(path)[:, None]
     )
     np.testing.assert_allclose(learned.lag(path), whole[1][:, 0], atol=1e-6)
 
@@ -93,8 +94,8 @@ def test_the_gradient_by_the_knots_agrees_with_finite_differences(loaded):
 
     def cost(knots):
         moved = jnp.concatenate([knots, correction_curve.slopes(knots, RATE_HZ)], axis=-1)
-        carry = model.carry_for(loaded.spec, 1)
-        lag = model.unroll(loaded.spec, loaded.weights, carry, (path + moved)[:, None])[1][:, 0]
+        carry = network.carry_for(loaded.spec, 1)
+        lag = network.unroll(loaded.spec, loaded.weights, carry, (path + moved)[:, None])[1][:, 0]
         return jnp.sum((knots + lag) ** 2)
 
     cost_fn = jax.jit(cost)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import jaxcorr
-from jaxcorr import Predictor, model, predict, stream
+from jaxcorr import Predictor, stream
 from jaxcorr.errors import InputError
+from jaxcorr.models import bulk, network
 from jaxcorr.predictor_group import MOST_BRIDGED
 
 NUM = 30
@@ -58,8 +59,8 @@ def follow(predictor, rows):
 
 
 def test_agrees_with_evaluation_over_a_whole_trace(loaded, predictor, rows, trained):
-    expected = predict.stream(loaded.spec, loaded.weights, trained.data.test)
-    assert len(expected) > predict.CHUNK
+    expected = bulk.stream(loaded.spec, loaded.weights, trained.data.test)
+    assert len(expected) > bulk.CHUNK
     np.testing.assert_allclose(follow(predictor, rows), expected, atol=1e-5)
     assert np.std(expected) > 1e-2
 
@@ -217,8 +218,8 @@ def test_refuses_to_look_ahead_at_nothing_or_nonsense(predictor, block, said):
 
 def test_nothing_compiles_and_nothing_is_traced_after_loading(loaded, rows, monkeypatch, caplog):
     traces = []
-    real_step = model.step
-    monkeypatch.setattr(model, "step", lambda *a: traces.append(1) or real_step(*a))
+    real_step = network.step
+    monkeypatch.setattr(network, "step", lambda *a: traces.append(1) or real_step(*a))
     fresh = Predictor(loaded.spec, loaded.weights, loaded.ranges, rate_hz=200.0, mode="hold")
     assert len(traces) == 1
     with jax.log_compiles(), caplog.at_level(logging.DEBUG, logger="jax"):
@@ -286,7 +287,7 @@ def test_many_steps_do_not_drift_and_take_no_memory(loaded, predictor, trained):
         first_row=np.zeros(1, np.int64),
         num_rows=np.array([num]),
     )
-    expected = predict.stream(loaded.spec, loaded.weights, samples)
+    expected = bulk.stream(loaded.spec, loaded.weights, samples)
     follow(predictor, path[:-3000])
     rest, last = path[-3000:].tolist(), None
     tracemalloc.start()

@@ -7,20 +7,10 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import (
-    baselines,
-    checkpoint,
-    evidence,
-    linear_path,
-    model,
-    model_map,
-    predict,
-    remainder,
-    stream,
-    train,
-)
+from jaxcorr import checkpoint, evidence, model_map, remainder, stream, train
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
+from jaxcorr.models import baselines, bulk, linear_path, network
 
 PATH = {"linear_path": "binned", "hidden_size": 8, "encoder_size": 8}
 
@@ -59,7 +49,7 @@ def test_the_path_is_the_kept_one_unless_it_is_missing_or_of_another_design(
 
     def coefficients():
         path = remainder.fit_path(begun.spec, begun.data, kept)
-        return linear_path.to_coefficients(path[model.LINEAR_PATH])
+        return linear_path.to_coefficients(path[network.LINEAR_PATH])
 
     np.testing.assert_allclose(coefficients(), fitted.binned, rtol=1e-5)
     baselines.save(kept, fitted._replace(binned=2 * fitted.binned))
@@ -78,8 +68,8 @@ def test_without_a_path_nothing_is_fitted_or_taken(trained):
     kept = trained.run.path / evidence.BASELINES
     assert remainder.fit_path(trained.spec, trained.data, kept) == {}
     assert remainder.take(trained.spec, {}, trained.data.train) is trained.data.train
-    assert model.carry_for(trained.spec, 2).pending is None
-    assert model.LINEAR_PATH not in stream.load_weights(trained.run).weights.network
+    assert network.carry_for(trained.spec, 2).pending is None
+    assert network.LINEAR_PATH not in stream.load_weights(trained.run).weights.network
 
 
 def test_a_head_of_zero_is_the_baseline_to_rounding(finished):
@@ -88,7 +78,7 @@ def test_a_head_of_zero_is_the_baseline_to_rounding(finished):
     silent = jax.tree.map(np.zeros_like, weights.network["head"])
     targets = weights.targets._replace(mean=np.zeros_like(weights.targets.mean))
     bare = weights._replace(network=weights.network | {"head": silent}, targets=targets)
-    predicted = predict.stream(begun.spec, bare, begun.data.test)
+    predicted = bulk.stream(begun.spec, bare, begun.data.test)
     np.testing.assert_allclose(predicted, regression(begun, begun.data.test), atol=1e-6)
 
 
@@ -99,7 +89,7 @@ def test_training_begins_at_the_baseline_and_is_never_worse_on_validation(finish
     best = events[-1]
     assert best.best_mae_mm <= alone * (1 + 1e-4)
     loaded = stream.load_weights(begun.run)
-    reached = measure(val.targets, predict.stream(begun.spec, loaded.weights, val)).mae_mm
+    reached = measure(val.targets, bulk.stream(begun.spec, loaded.weights, val)).mae_mm
     assert reached == pytest.approx(best.best_mae_mm, rel=1e-5)
     # The oscillator rings longer than the regression looks back, so there is something to add.
     assert best.best_epoch > 0
@@ -123,7 +113,7 @@ def test_where_every_epoch_is_worse_the_regression_alone_is_kept(layers, tmp_pat
 
 def test_the_optimizer_never_sees_the_path(begun):
     state = train.update.initialize(begun.spec, 6)
-    assert model.LINEAR_PATH not in state.network
+    assert network.LINEAR_PATH not in state.network
     np.testing.assert_array_equal(state.network["head"]["kernel"], 0)
 
 

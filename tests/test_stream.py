@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxcorr import Predictor, model, predict, stream
+from jaxcorr import Predictor, stream
 from jaxcorr.errors import InputError
+from jaxcorr.models import bulk, network
 from jaxcorr.runs import Run
 
 NUM = 30
@@ -25,11 +26,11 @@ def copied(trained, tmp_path):
 
 def test_functional_form_is_traced_once_and_may_go_back(loaded, trained, monkeypatch):
     rows, traces = trained.data.test.features[:NUM], []
-    expected = predict.stream(loaded.spec, loaded.weights, trained.data.test)[:NUM]
-    real_step = model.step
-    monkeypatch.setattr(model, "step", lambda *a: traces.append(1) or real_step(*a))
+    expected = bulk.stream(loaded.spec, loaded.weights, trained.data.test)[:NUM]
+    real_step = network.step
+    monkeypatch.setattr(network, "step", lambda *a: traces.append(1) or real_step(*a))
     step = stream.make_step(loaded.spec)
-    carry, errors = model.carry_for(loaded.spec, 2), []
+    carry, errors = network.carry_for(loaded.spec, 2), []
     for row in rows:
         kept = carry
         carry, error = step(loaded.weights, carry, np.stack([row, row]))

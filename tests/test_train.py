@@ -11,7 +11,7 @@ import pytest
 
 from jaxcorr import checkpoint, train, update
 from jaxcorr.errors import InputError
-from jaxcorr.scales import fit_scales
+from jaxcorr.models.scales import fit_scales
 from jaxcorr.train import Begun, Dispatched, EpochDone, Finished, NonFiniteLoss
 
 # Everything that has a state of its own: keys, iterator, schedule, accumulation, epoch totals.

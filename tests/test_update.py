@@ -8,7 +8,7 @@ import oscillator
 import pytest
 
 from jaxcorr import devices, update
-from jaxcorr.normalize import Scale, Scales
+from jaxcorr.models.normalize import Scale, Scales
 from jaxcorr.optimizer import make_optimizer
 
 WINDOW, WINDOWS, STEPS = 12, 8, 20

@@ -4,7 +4,8 @@ import copies
 import numpy as np
 import pytest
 
-from jaxcorr import files, predict, stream, versus
+from jaxcorr import files, stream, versus
+from jaxcorr.models import bulk
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_a_run_does_not_differ_from_itself(trained, copy):
         assert entry["a"] == entry["b"]
     assert (found["num_traces"], found["num_samples"], found["a_better_on"]) == (1, 300, 0)
     loaded = stream.load_weights(trained.run)
-    residual = predict.stream(loaded.spec, loaded.weights, trained.data.test)
+    residual = bulk.stream(loaded.spec, loaded.weights, trained.data.test)
     residual = residual - trained.data.test.targets
     assert found["metrics"]["mae_mm"]["a"] == pytest.approx(np.abs(residual).mean(), rel=1e-6)
 
@@ -32,13 +33,13 @@ UNSEEN = {"train": [], "val": []}
 
 
 def test_a_worse_run_is_told_from_a_better_one(layers, copy, monkeypatch):
-    stream_fn = predict.stream
+    stream_fn = bulk.stream
 
     def spoil(spec, weights, samples):
         answers = stream_fn(spec, weights, samples)
         return answers if spec.train.name else 0.5 * answers
 
-    monkeypatch.setattr(predict, "stream", spoil)
+    monkeypatch.setattr(bulk, "stream", spoil)
     good, bad = copy("good", split=UNSEEN), copy("bad", split=UNSEEN)
     resolved = good.resolved()
     resolved["spec"]["train"]["name"] = "good"

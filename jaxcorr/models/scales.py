@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import model, normalize
 from jaxcorr.data import spool
 from jaxcorr.data.windows import Samples
-from jaxcorr.normalize import Scales
+from jaxcorr.models import network, normalize
+from jaxcorr.models.normalize import Scales
 from jaxcorr.spec import Spec
 
 
@@ -42,6 +42,6 @@ def _derive(spec: Spec, rows: Float32[ndarray, "t f"]) -> Float32[ndarray, "t d"
 
 @functools.partial(jax.jit, static_argnums=0)
 def _derive_padded(spec: Spec, rows: Float32[Array, "t f"]) -> Float32[Array, "t d"]:
-    carry = model.carry_for(spec, 1)
-    inputs = model.derive_inputs(spec.model, rows[:, None], carry.previous, carry.is_started)
+    carry = network.carry_for(spec, 1)
+    inputs = network.derive_inputs(spec.model, rows[:, None], carry.previous, carry.is_started)
     return inputs[:, 0]

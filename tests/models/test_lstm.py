@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr import recurrent
+from jaxcorr.models import lstm
 
 STEPS, BATCH, SIZE = 7, 3, 6
 
@@ -38,24 +38,24 @@ def largest_difference(tree, other):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.05)])
 def test_reverse_form_has_the_values_and_gradients_of_the_plain_one(problem, dtype, tolerance):
-    plain, plain_gradient = score_fn(recurrent.scan, dtype)(*problem)
-    fast, fast_gradient = score_fn(recurrent.scan_reverse, dtype)(*problem)
+    plain, plain_gradient = score_fn(lstm.scan, dtype)(*problem)
+    fast, fast_gradient = score_fn(lstm.scan_reverse, dtype)(*problem)
     assert float(fast) == pytest.approx(float(plain), abs=tolerance)
     assert largest_difference(fast_gradient, plain_gradient) < tolerance
     assert min(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(plain_gradient)) > 0.1
 
 
 def test_bfloat16_rounds_the_matmul_but_not_the_state(problem):
-    exact = recurrent.scan(jnp.float32, *problem)
-    rounded = recurrent.scan(jnp.bfloat16, *problem)
+    exact = lstm.scan(jnp.float32, *problem)
+    rounded = lstm.scan(jnp.bfloat16, *problem)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(rounded))
     assert 1e-4 < largest_difference(exact, rounded) < 0.05
 
 
 def test_one_step_is_the_first_of_many(problem):
     projected, kernel, carry = problem
-    _, outputs = recurrent.scan(jnp.float32, projected, kernel, carry)
-    (_, h), first = recurrent.scan(jnp.float32, projected[:1], kernel, carry)
+    _, outputs = lstm.scan(jnp.float32, projected, kernel, carry)
+    (_, h), first = lstm.scan(jnp.float32, projected[:1], kernel, carry)
     np.testing.assert_allclose(first[0], outputs[0], atol=1e-6)
     np.testing.assert_array_equal(h, first[0])
 
@@ -75,6 +75,6 @@ def test_agrees_with_the_cell_of_flax(problem):
         jnp.concatenate([params[f"{side}{gate}"][name] for gate in "ifgo"], axis=-1)
         for side, name in (("i", "kernel"), ("h", "bias"), ("h", "kernel"))
     )
-    last, outputs = recurrent.scan(jnp.float32, inputs @ kernel + bias, recurrent_kernel, carry)
+    last, outputs = lstm.scan(jnp.float32, inputs @ kernel + bias, recurrent_kernel, carry)
     np.testing.assert_allclose(outputs, jnp.stack(expected), atol=1e-6)
     assert largest_difference(last, state) < 1e-6

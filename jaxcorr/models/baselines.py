@@ -27,18 +27,19 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import files, oscillation
+from jaxcorr import files
 from jaxcorr.data import spool
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
-from jaxcorr.linear_path import (
+from jaxcorr.models import oscillator
+from jaxcorr.models.linear_path import (
     NUM_BINNED_LAGS,
     NUM_SECTORS,
     REST_MM_S,
     SLOWING_MM_S,
     SPEED_EDGES_MM_S,
 )
-from jaxcorr.oscillation import Mode
+from jaxcorr.models.oscillator import Mode
 from jaxcorr.spec import NUM_LAGS, Data, own_velocities
 
 DESIGN = 2  # kept with the coefficients; another number when columns of `binned_design` change
@@ -95,7 +96,7 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
         count += len(targets) - train.lead
     modes, readout = (), np.zeros((0, 0))
     if own_velocities(data):
-        modes, readout = oscillation.fit(
+        modes, readout = oscillator.fit(
             lambda: speeds(train), train.lead, data.horizon, data.sample_rate_hz
         )
     fir, binned = (regress(data, train, val, design) for design in (fir_design, binned_design))
@@ -156,7 +157,7 @@ def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
         if "linear_binned" in found:
             found["linear_binned"][rows] = apply_binned(fitted.binned, v)
         if fitted.modes:
-            found["physics"][rows] = oscillation.predict(
+            found["physics"][rows] = oscillator.predict(
                 fitted.modes, fitted.readout, v, fitted.horizon, fitted.rate_hz
             )
     return found

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr import baselines, linear_path
+from jaxcorr.models import baselines, linear_path
 
 NUM_TARGETS = 2
 

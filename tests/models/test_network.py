@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from oscillator import make_spec
 
-from jaxcorr import model
-from jaxcorr.model import Weights
-from jaxcorr.normalize import Scale
+from jaxcorr.models import network as model
+from jaxcorr.models.network import Weights
+from jaxcorr.models.normalize import Scale
 from jaxcorr.spec import Model
 
 STEPS, STREAMS, CUT = 6, 3, 3

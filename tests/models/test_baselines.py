@@ -5,9 +5,10 @@ import functools
 import numpy as np
 import pytest
 
-from jaxcorr import baselines, metrics
+from jaxcorr import metrics
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
+from jaxcorr.models import baselines
 from jaxcorr.spec import Data
 
 DATA = Data(traces=("none",))

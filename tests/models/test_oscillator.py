@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from jaxcorr import oscillation
-from jaxcorr.oscillation import Mode
+from jaxcorr.models import oscillator
+from jaxcorr.models.oscillator import Mode
 
 RATE_HZ = 100.0
 TRUTH = (Mode(24.06, 0.142, 2.0), Mode(11.0, 0.05, 5.0))
@@ -40,12 +40,12 @@ def motion(mode, speed):
 def test_response_is_that_of_an_independent_simulation():
     force = np.random.default_rng(0).normal(size=(400, 1)) * 100
     for mode in TRUTH:
-        e, _ = oscillation.respond(mode, force, RATE_HZ)
+        e, _ = oscillator.respond(mode, force, RATE_HZ)
         np.testing.assert_allclose(e[:, 0], simulate(mode, force[:, 0]), atol=1e-9)
 
 
 def test_constant_force_leaves_the_static_displacement_and_no_velocity():
-    e, scaled_v = oscillation.respond(TRUTH[0], np.ones((2000, 1)), RATE_HZ)
+    e, scaled_v = oscillator.respond(TRUTH[0], np.ones((2000, 1)), RATE_HZ)
     assert e[-1, 0] == pytest.approx(1 / (2 * np.pi * TRUTH[0].frequency_hz) ** 2)
     assert scaled_v[-1, 0] == pytest.approx(0.0, abs=1e-12)
 
@@ -55,11 +55,11 @@ def test_known_oscillators_are_found_again():
     for seed in range(3):
         v = speeds(seed)
         tables.append((v, np.column_stack([motion(m, v[:, i]) for i, m in enumerate(TRUTH)])))
-    modes, readout = oscillation.fit(lambda: tables[:2], 0, 0, RATE_HZ)
+    modes, readout = oscillator.fit(lambda: tables[:2], 0, 0, RATE_HZ)
     for found, truth in zip(modes, TRUTH, strict=True):
         assert found == pytest.approx(truth, rel=1e-5)
     unseen, truth = tables[2]
-    predicted = oscillation.predict(modes, readout, unseen, 0, RATE_HZ)
+    predicted = oscillator.predict(modes, readout, unseen, 0, RATE_HZ)
     np.testing.assert_allclose(predicted, truth, atol=1e-6)
 
 
@@ -67,13 +67,13 @@ def test_preview_knows_the_earlier_state_exactly():
     v = speeds(0)
     truth = np.column_stack([motion(mode, v[:, i]) for i, mode in enumerate(TRUTH)])
     shifted = np.roll(truth, 2, axis=0)  # each row's target lies two samples before it
-    modes, readout = oscillation.fit(lambda: [(v, shifted)], 2, -2, RATE_HZ)
-    predicted = oscillation.predict(modes, readout, v, -2, RATE_HZ)
+    modes, readout = oscillator.fit(lambda: [(v, shifted)], 2, -2, RATE_HZ)
+    predicted = oscillator.predict(modes, readout, v, -2, RATE_HZ)
     np.testing.assert_allclose(predicted[2:], shifted[2:], atol=1e-6)
 
 
 def test_an_axis_that_never_errs_is_predicted_as_zero():
     v = speeds(0, 300)
-    modes, readout = oscillation.fit(lambda: [(v, np.zeros_like(v))], 0, 0, RATE_HZ)
+    modes, readout = oscillator.fit(lambda: [(v, np.zeros_like(v))], 0, 0, RATE_HZ)
     assert np.isfinite(modes).all()
-    assert not oscillation.predict(modes, readout, v, 0, RATE_HZ).any()
+    assert not oscillator.predict(modes, readout, v, 0, RATE_HZ).any()

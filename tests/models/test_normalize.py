@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import normalize
+from jaxcorr.models import normalize
 
 SEEDS = st.integers(0, 2**32 - 1)
 SCALES = st.floats(1e-4, 1e3)

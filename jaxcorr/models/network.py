@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from jaxcorr import linear_path, normalize, recurrent
-from jaxcorr.normalize import Scale
+from jaxcorr.models import linear_path, lstm, normalize
+from jaxcorr.models.normalize import Scale
 from jaxcorr.spec import Model, Spec, own_velocities
 
 Variables = dict[str, Any]
@@ -30,7 +30,7 @@ class Carry(NamedTuple):
         pending: what a linear path has to add to later errors; None where there is no such path.
     """
 
-    layers: tuple[recurrent.LayerCarry, ...]
+    layers: tuple[lstm.LayerCarry, ...]
     previous: Float[Array, "b f"]
     is_started: Float[Array, "b 1"]
     pending: Float[Array, "b p"] | None = None
@@ -97,15 +97,15 @@ class LSTMLayer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: Float[Array, "t b d"], carry: recurrent.LayerCarry, is_training: bool
-    ) -> tuple[recurrent.LayerCarry, Float[Array, "t b h"]]:
+        self, inputs: Float[Array, "t b d"], carry: lstm.LayerCarry, is_training: bool
+    ) -> tuple[lstm.LayerCarry, Float[Array, "t b h"]]:
         projected = nn.Dense(
             4 * self.hidden_size, dtype=self.dtype, bias_init=_forget_bias, name="input"
         )(inputs)
         kernel = self.param(
             "recurrent_kernel", _orthogonal_gates, (self.hidden_size, 4 * self.hidden_size)
         )
-        run = recurrent.scan_reverse if is_training else recurrent.scan
+        run = lstm.scan_reverse if is_training else lstm.scan
         # The predictor's weights are numpy constants, hence asarray.
         return run(self.dtype, projected.astype(jnp.float32), jnp.asarray(kernel), carry)
 
@@ -123,10 +123,10 @@ class ErrorModel(nn.Module):
     @nn.compact
     def __call__(
         self,
-        layers: tuple[recurrent.LayerCarry, ...],
+        layers: tuple[lstm.LayerCarry, ...],
         inputs: Float[Array, "t b d"],
         dropout_keys: Key[Array, " b"] | None = None,
-    ) -> tuple[tuple[recurrent.LayerCarry, ...], Float[Array, "t b k"]]:
+    ) -> tuple[tuple[lstm.LayerCarry, ...], Float[Array, "t b k"]]:
         """Runs t steps of b sequences; returns the new carry and the outputs of every step.
 
         Keys, one for each sequence, mean training.
@@ -200,10 +200,10 @@ def count_parameters(network: Variables) -> int:
 def run_network(
     network_model: ErrorModel,
     network: Variables,
-    layers: tuple[recurrent.LayerCarry, ...],
+    layers: tuple[lstm.LayerCarry, ...],
     inputs: Float[Array, "t b d"],
     dropout_keys: Key[Array, " b"] | None = None,
-) -> tuple[tuple[recurrent.LayerCarry, ...], Float[Array, "t b k"]]:
+) -> tuple[tuple[lstm.LayerCarry, ...], Float[Array, "t b k"]]:
     """Applies the network to normalised inputs; dropout keys, one a sequence, mean training."""
     result: Any = network_model.apply({"params": network}, layers, inputs, dropout_keys)
     return result

@@ -5,11 +5,12 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import model, predict
 from jaxcorr.data import windows
 from jaxcorr.data.trace import Trace
-from jaxcorr.model import Weights
-from jaxcorr.normalize import Scale
+from jaxcorr.models import bulk
+from jaxcorr.models import network as model
+from jaxcorr.models.network import Weights
+from jaxcorr.models.normalize import Scale
 
 run_step = jax.jit(model.step, static_argnums=0)
 
@@ -47,9 +48,9 @@ def run_alone(spec, weights, rows):
 
 def test_a_trace_streams_as_if_it_were_alone(spec, weights, tmp_path, monkeypatch):
     samples = tabulate(spec, LENGTHS, tmp_path)
-    together = predict.stream(spec, weights, samples)
-    monkeypatch.setattr(predict, "MOST_STREAMS", 2)  # two groups instead of one
-    np.testing.assert_allclose(predict.stream(spec, weights, samples), together, atol=1e-6)
+    together = bulk.stream(spec, weights, samples)
+    monkeypatch.setattr(bulk, "MOST_STREAMS", 2)  # two groups instead of one
+    np.testing.assert_allclose(bulk.stream(spec, weights, samples), together, atol=1e-6)
     for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
         alone = run_alone(spec, weights, samples.features[first : first + rows])
         np.testing.assert_allclose(together[first : first + rows], alone, atol=1e-6)
@@ -57,19 +58,19 @@ def test_a_trace_streams_as_if_it_were_alone(spec, weights, tmp_path, monkeypatc
 
 
 def test_a_window_runs_from_zero(spec, weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(predict, "WINDOW_BATCH", 16)
+    monkeypatch.setattr(bulk, "WINDOW_BATCH", 16)
     samples = tabulate(spec, LENGTHS, tmp_path)
-    predicted = predict.from_windows(spec, weights, samples)
+    predicted = bulk.from_windows(spec, weights, samples)
     window = spec.data.window
     for last in (window - 1, 299, 300 + window - 1, 339):
         alone = run_alone(spec, weights, samples.features[last - window + 1 : last + 1])
         np.testing.assert_allclose(predicted[last], alone[-1], atol=1e-6)
-    complete = predict.has_window(samples, window)
+    complete = bulk.has_window(samples, window)
     np.testing.assert_array_equal(np.isfinite(predicted).all(axis=1), complete)
     assert complete.sum() == (300 - window + 1) + (40 - window + 1)
 
 
 def test_a_preview_has_no_target_at_the_start(tmp_path):
     samples = tabulate(oscillator.make_spec(data={"horizon": -2}), (10, 5), tmp_path)
-    without = np.flatnonzero(~predict.has_target(samples))
+    without = np.flatnonzero(~bulk.has_target(samples))
     np.testing.assert_array_equal(without, [0, 1, 10, 11])

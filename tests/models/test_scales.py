@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcorr import model, normalize, scales
 from jaxcorr.data import spool, windows
 from jaxcorr.data.trace import Trace
+from jaxcorr.models import network, normalize, scales
 
 
 def tabulate(spec, lengths, folder):
@@ -19,10 +19,11 @@ def tabulate(spec, lengths, folder):
 
 def at_once(spec, samples):
     """The same from one array of all inputs, each trace from a fresh carry."""
-    carry, inputs, targets = model.carry_for(spec, 1), [], []
+    carry, inputs, targets = network.carry_for(spec, 1), [], []
     for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
         own = samples.features[first : first + rows, None]
-        inputs.append(model.derive_inputs(spec.model, own, carry.previous, carry.is_started)[:, 0])
+        derived = network.derive_inputs(spec.model, own, carry.previous, carry.is_started)
+        inputs.append(derived[:, 0])
         targets.append(samples.targets[first + samples.lead : first + rows])
     return normalize.fit(np.concatenate(inputs)), normalize.fit(np.concatenate(targets))
 

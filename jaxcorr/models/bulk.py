@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import model
 from jaxcorr.data import spool, windows
 from jaxcorr.data.windows import Samples
-from jaxcorr.model import Carry, Weights
+from jaxcorr.models import network
+from jaxcorr.models.network import Carry, Weights
 from jaxcorr.spec import Spec
 
 CHUNK = 256  # samples per call; a longer trace goes on with the carry
@@ -24,7 +24,7 @@ WINDOW_BATCH = 512
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
 def _unroll(spec: Spec, weights: Weights, carry: Carry, samples: Array) -> tuple[Carry, Array]:
-    return model.unroll(spec, weights, carry, samples)
+    return network.unroll(spec, weights, carry, samples)
 
 
 def stream(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "rows k"]:
@@ -47,7 +47,7 @@ def _stream_group(
     predicted: Float32[ndarray, "rows k"],
 ) -> None:
     """Streams up to `width` traces side by side; ended ones run on with zeros, unread."""
-    carry = model.carry_for(spec, width)
+    carry = network.carry_for(spec, width)
     for begin in range(0, int(samples.num_rows[traces].max()), CHUNK):
         block = np.zeros((CHUNK, width, samples.features.shape[1]), np.float32)
         spans = []
@@ -75,7 +75,7 @@ def from_windows(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndar
         padded = np.pad(rows, (0, WINDOW_BATCH - len(rows)), mode="edge")
         inputs, _ = windows.gather(samples, padded, spec.data.window)
         _, errors = _unroll(
-            spec, weights, model.carry_for(spec, WINDOW_BATCH), inputs.swapaxes(0, 1)
+            spec, weights, network.carry_for(spec, WINDOW_BATCH), inputs.swapaxes(0, 1)
         )
         predicted[rows + spec.data.window - 1] = np.asarray(errors)[-1, : len(rows)]
     return predicted
