@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxcorr import devices, remainder, runs, torch_reference, train, update
 from jaxcorr import spec as specs
+from jaxcorr import torch_reference
 from jaxcorr.data.batches import Batches, training_batches
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
@@ -20,10 +20,13 @@ from jaxcorr.metrics import measure
 from jaxcorr.models import bulk, network
 from jaxcorr.models.network import Weights
 from jaxcorr.models.scales import fit_scales
-from jaxcorr.optimizer import make_optimizer
-from jaxcorr.runs import Run
 from jaxcorr.spec import SIZES, Spec
 from jaxcorr.torch_reference import Trainer
+from jaxcorr.training import devices, path_first, run_folder
+from jaxcorr.training import loop as train
+from jaxcorr.training import step as update
+from jaxcorr.training.optimizer import make_optimizer
+from jaxcorr.training.run_folder import Run
 
 # The document's recipe, whatever the spec says of these; data, horizon and sizes stay the spec's.
 REFERENCE: dict[str, Any] = {
@@ -58,8 +61,8 @@ class Loop:
         self.plan = train.plan_for(spec, data)
         per_window = spec.data.window if spec.data.supervision == "all" else 1
         self.targets_per_dispatch = self.plan.steps_per_dispatch * spec.data.batch_size * per_window
-        self._path = remainder.fit_path(spec, data)
-        data = data._replace(train=remainder.take(spec, self._path, data.train))
+        self._path = path_first.fit_path(spec, data)
+        data = data._replace(train=path_first.take(spec, self._path, data.train))
         self._scales = fit_scales(spec, data.train)
         counts = update.count_updates(spec, self.plan.steps_per_epoch)
         self._mesh = devices.make_mesh(spec)
@@ -260,7 +263,7 @@ def torch_device() -> str:
 
 def describe(with_torch: bool = True) -> dict[str, Any]:
     """Machine, devices and versions that figures belong to."""
-    found = runs.describe_machine()
+    found = run_folder.describe_machine()
     found["devices"] = [device.device_kind for device in jax.local_devices()]
     found["usable_cores"] = len(os.sched_getaffinity(0))
     found["load_average"] = os.getloadavg()[0]

@@ -13,7 +13,7 @@ from jaxcorr import compensate, gate, latency
 from jaxcorr.compensator import Compensator, Status
 from jaxcorr.model_map import ModelMap
 from jaxcorr.printer.planner import Plan, reference_rows
-from jaxcorr.stream import Loaded
+from jaxcorr.training.restore import Loaded
 
 ROUNDS = 3  # of the offline solver, whose best is told
 

@@ -13,12 +13,14 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import bench, evaluate, experiment, metrics, stream, train
+from jaxcorr import bench, evaluate, metrics
 from jaxcorr import spec as specs
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.models import bulk
 from jaxcorr.spec import Spec
-from jaxcorr.train import Dispatched, EpochDone
+from jaxcorr.training import experiment, restore
+from jaxcorr.training import loop as train
+from jaxcorr.training.loop import Dispatched, EpochDone
 
 CALIBRATION_SHARE = 0.05  # of the time, spent beforehand on finding out how many epochs fit
 
@@ -58,7 +60,7 @@ def against_torch(
     overrides = [*overrides, f"train.epochs={budget.epochs}", "train.patience=0"]
     begun = experiment.begin(path, overrides, folder)
     ours = _train(begun, seconds, budget)
-    loaded = stream.load_weights(begun.run)
+    loaded = restore.load_weights(begun.run)
     predicted = {
         "stream": bulk.stream(spec, loaded.weights, data.test),
         "window": bulk.from_windows(spec, loaded.weights, data.test),

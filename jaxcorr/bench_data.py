@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr import bench, experiment, train
+from jaxcorr import bench
 from jaxcorr import spec as specs
 from jaxcorr.data import dataset, trace
 from jaxcorr.errors import InputError
+from jaxcorr.training import experiment
+from jaxcorr.training import loop as train
 
 NUM_DIFFERENT = 8
 NUM_COLUMNS = 38  # in a simulator's file, of which a spec needs seven

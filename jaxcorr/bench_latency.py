@@ -23,7 +23,6 @@ from jaxcorr import (
     export_model,
     export_onnx,
     latency,
-    stream,
     torch_reference,
 )
 from jaxcorr.data import ranges
@@ -35,6 +34,7 @@ from jaxcorr.models.network import Weights
 from jaxcorr.models.scales import fit_scales
 from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec
+from jaxcorr.training import restore
 
 ROUNDS = 4
 NUM_SAMPLES = 500
@@ -161,7 +161,7 @@ def _take_turns(calls: dict[str, Call], ready: Ready, num_calls: int) -> dict[st
 
 def functional_call(spec: Spec, weights: Weights) -> Call:
     """The jitted functional step, its carry kept as a tree."""
-    step_fn = stream.make_step(spec)
+    step_fn = restore.make_step(spec)
     carry = model.carry_for(spec, 1)
 
     def call(*sample: float) -> list[float]:

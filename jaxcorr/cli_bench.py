@@ -53,8 +53,9 @@ def train(
     """Measures targets per second, the pipeline's share, and the race to PyTorch's accuracy."""
     chosen = _sizes(sizes)
     checked = _load(spec, _with_traces(overrides, traces), torch)
-    from jaxcorr import bench, console, console_bench, experiment
-    from jaxcorr.runs import Run
+    from jaxcorr import bench, console, console_bench
+    from jaxcorr.training import experiment
+    from jaxcorr.training.run_folder import Run
 
     data = experiment.load_data(checked.data)
     result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec)}
@@ -177,13 +178,14 @@ def compensate(
     as_json: JsonOption = False,
 ) -> None:
     """Measures compensation: a layer offline, and by block against the block's own duration."""
-    from jaxcorr import bench, bench_compensate, console, console_bench, stream
-    from jaxcorr import runs as run_folders
+    from jaxcorr import bench, bench_compensate, console, console_bench
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode
     from jaxcorr.printer.planner import PlanOptions, plan_layer
+    from jaxcorr.training import restore
+    from jaxcorr.training import run_folder as run_folders
 
-    loaded = stream.load_weights(run_folders.find(run, runs))
+    loaded = restore.load_weights(run_folders.find(run, runs))
     program = gcode.read(parts.find_part(part)[0])
     parts.select_layers(layer, program.num_layers)
     result: dict[str, Any] = {"machine": bench.describe(False), "run": run, "layers": []}

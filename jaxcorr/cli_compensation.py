@@ -94,17 +94,18 @@ class _Start(NamedTuple):
 
 
 def _start(run: str, runs: Path, out: Path | None, part: str | None = None) -> _Start:
-    from jaxcorr import runs as run_folders
     from jaxcorr.data import parts
+    from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
     if part is not None:
         parts.find_part(part)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
-    from jaxcorr import learned, stream, trial_cases
+    from jaxcorr import learned, trial_cases
+    from jaxcorr.training import restore
 
-    loaded = stream.load_weights(found)
+    loaded = restore.load_weights(found)
     network, trust = learned.load_map(loaded), learned.load_gate(loaded)
     own = learned.remedies_of(network, trust) | learned.streaming(loaded, trust)
     return _Start(found, network, own, trial_cases.printer_of(loaded.spec))

@@ -25,9 +25,9 @@ def demo_control(
     as_json: JsonOption = False,
 ) -> None:
     """Predicts in a paced loop along a planned layer, and shows what naive correction would do."""
-    from jaxcorr import runs as run_folders
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode, planner
+    from jaxcorr.training import run_folder as run_folders
 
     if rate not in RATES:
         raise InputError(

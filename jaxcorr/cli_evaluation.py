@@ -36,15 +36,16 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run on its test split, as streaming delivers it, with metrics.json and a report."""
-    from jaxcorr import runs as run_folders
+    from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import console, console_evaluation, evaluation, predictions, remainder
+    from jaxcorr import console, console_evaluation, evaluation, predictions
     from jaxcorr import report as reports
+    from jaxcorr.training import path_first
 
     done = evaluation.evaluate_run(found, traces)
     if not done.loaded.is_finished:
-        best = remainder.name_best(done.loaded.spec, done.loaded.best_epoch)
+        best = path_first.name_best(done.loaded.spec, done.loaded.best_epoch)
         console.err.print(f"training has not ended; using its best so far, {best}")
     if as_json:
         print(json.dumps(done.assessment.found))
@@ -69,7 +70,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Says whether two runs differ beyond chance on the same test traces."""
-    from jaxcorr import runs as run_folders
+    from jaxcorr.training import run_folder as run_folders
 
     a, b = (run_folders.find(text, runs) for text in (run_a, run_b))
     from jaxcorr import console_evaluation, versus
@@ -156,7 +157,8 @@ def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, li
 
 def _train_all(path: Path, jobs: list[list[str]], folder: Path, with_ceiling: bool) -> list[Any]:
     """The run of each job, trained where it is not there yet; a stop ends the command."""
-    from jaxcorr import console, session, train, trainings
+    from jaxcorr import console, session, trainings
+    from jaxcorr.training import loop
 
     stop_requested, done = session.catch_interrupt(), []
     try:
@@ -165,7 +167,7 @@ def _train_all(path: Path, jobs: list[list[str]], folder: Path, with_ceiling: bo
         ):
             done.append(run)
             console.err.print(f"{len(done)} of {len(jobs)}: {run.id}", markup=False)
-    except train.NonFiniteLoss as error:
+    except loop.NonFiniteLoss as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     if len(done) < len(jobs):

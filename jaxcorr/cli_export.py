@@ -13,14 +13,15 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Writes a run's model as ONNX, StableHLO, C and for MATLAB, each checked on whole traces."""
-    from jaxcorr import runs as run_folders
+    from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import console, console_export, experiment, export, remainder, stream
+    from jaxcorr import console, console_export, export
+    from jaxcorr.training import experiment, path_first, restore
 
-    loaded = stream.load_weights(found)
+    loaded = restore.load_weights(found)
     if not loaded.is_finished:
-        best = remainder.name_best(loaded.spec, loaded.best_epoch)
+        best = path_first.name_best(loaded.spec, loaded.best_epoch)
         console.err.print(f"training has not ended; using its best so far, {best}")
     samples = experiment.test_samples(found, loaded.spec, traces)
     manifest = export.export(found, loaded, samples)

@@ -29,7 +29,8 @@ def inspect(
 
 def list_runs(runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Lists runs with state, best epoch and test metrics."""
-    from jaxcorr import console, overview
+    from jaxcorr import console
+    from jaxcorr.training import overview
 
     rows = overview.list_runs(runs)
     if as_json:

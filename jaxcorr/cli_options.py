@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jaxcorr import runs
 from jaxcorr.data import parts
+from jaxcorr.training import run_folder
 
 
 class Group(TyperGroup):
@@ -39,8 +39,8 @@ def make_app(name: str, text: str) -> typer.Typer:
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     """Ids of the runs in --runs, the newest first; a path is left to the shell."""
     folder = Path(context.params.get("runs") or "runs")
-    known = [run.id for run in reversed(runs.list_all(folder))]
-    return [name for name in (runs.LATEST, *known) if known and name.startswith(incomplete)]
+    known = [run.id for run in reversed(run_folder.list_all(folder))]
+    return [name for name in (run_folder.LATEST, *known) if known and name.startswith(incomplete)]
 
 
 def complete_spec(incomplete: str) -> list[str]:

@@ -80,7 +80,8 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
 
 
 def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
-    from jaxcorr import console, experiment, session, train, trainings
+    from jaxcorr import console, session, trainings
+    from jaxcorr.training import experiment, loop
 
     known = experiment.fingerprint(loaded.data)
     run = trainings.find(folder, loaded, known, experiment.name_of(loaded, spec))
@@ -93,7 +94,7 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
             run, is_finished = trainings.train_on(
                 run, spec, overrides, folder, session.follow, lambda: bool(requested)
             )
-        except train.NonFiniteLoss as error:
+        except loop.NonFiniteLoss as error:
             print(error, file=sys.stderr)
             raise typer.Exit(1) from None
     # A stop that came after the last dispatch changes nothing there, but is meant for what follows.

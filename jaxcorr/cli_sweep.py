@@ -75,7 +75,8 @@ def table(
 
     changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
     loaded = specs.load(spec, changes)
-    from jaxcorr import comparison, console_sweep, train
+    from jaxcorr import comparison, console_sweep
+    from jaxcorr.training import loop
 
     jobs = comparison.plan_jobs(_split(losses), _split(sizes), seeds)
     session.prepare(loaded)
@@ -87,7 +88,7 @@ def table(
         ):
             results.append(result)
             print(console_sweep.result_line(result, len(results), len(jobs)), file=sys.stderr)
-    except train.NonFiniteLoss as error:
+    except loop.NonFiniteLoss as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     if len(results) < len(jobs):

@@ -32,31 +32,32 @@ def train(
     from jaxcorr import spec as specs
 
     session.prepare(specs.load(spec, overrides), is_joined=True)
-    from jaxcorr import experiment
+    from jaxcorr.training import experiment
 
     _fit(experiment.begin(spec, overrides, runs), as_json)
 
 
 def resume(run: RunArgument, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Goes on with an interrupted training from its last checkpoint."""
-    from jaxcorr import runs as run_folders
     from jaxcorr import session
+    from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import experiment
+    from jaxcorr.training import experiment
 
     session.start_jax(experiment.with_recorded_devices(found), is_joined=True)
     _fit(experiment.reopen(found), as_json)
 
 
 def _fit(begun: Any, as_json: bool) -> None:
-    from jaxcorr import console, hosts, remainder, session, train
+    from jaxcorr import console, session
+    from jaxcorr.training import hosts, loop, path_first
 
     stop_requested = session.catch_interrupt()
-    events = train.fit(begun.spec, begun.data, begun.run, lambda: bool(stop_requested))
+    events = loop.fit(begun.spec, begun.data, begun.run, lambda: bool(stop_requested))
     try:
         done = session.follow(begun, events)
-    except train.NonFiniteLoss as error:
+    except loop.NonFiniteLoss as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     if done.reason == "interrupted":
@@ -74,7 +75,7 @@ def _fit(begun: Any, as_json: bool) -> None:
     best_um = 1e3 * (done.best_mae_mm or 0.0)
     split = "validation" if begun.data.val.names else "training"
     console.out.print(
-        f"{begun.run.path}: the best is {remainder.name_best(begun.spec, done.best_epoch)}, "
+        f"{begun.run.path}: the best is {path_first.name_best(begun.spec, done.best_epoch)}, "
         f"{split} MAE {best_um:.2f} um "
         f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}",
         markup=False,

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import runs, stream, trainings
+from jaxcorr import trainings
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
-from jaxcorr.runs import Run
 from jaxcorr.spec import SIZES
 from jaxcorr.sweep_spec import override
+from jaxcorr.training import restore, run_folder
+from jaxcorr.training.run_folder import Run
 from jaxcorr.trainings import Follow
 
 LOSSES = ("mae", "mse", "hybrid")
@@ -171,8 +172,8 @@ def _read(job: Job, run: Run) -> Result:
         r2=overall["r2"],
         mae_mm=overall["mae_mm"],
         correlation=overall["correlation"],
-        num_parameters=network.count_parameters(stream.load_weights(run).weights.network),
-        seconds=sum(row["seconds"] for row in runs.read_lines(run.timings)),
+        num_parameters=network.count_parameters(restore.load_weights(run).weights.network),
+        seconds=sum(row["seconds"] for row in run_folder.read_lines(run.timings)),
         run=run.id,
     )
 

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr import gate, model_map, runs, stream
+from jaxcorr import gate, model_map
 from jaxcorr.compensate import Options, descend
 from jaxcorr.errors import InputError
 from jaxcorr.gate import Gate
@@ -32,6 +32,7 @@ from jaxcorr.models import network
 from jaxcorr.models.network import Carry, Weights
 from jaxcorr.printer import correction_curve
 from jaxcorr.spec import Spec
+from jaxcorr.training import restore, run_folder
 from jaxcorr.units import MOST
 
 SHARE = 0.7  # of a block's duration, after which no further step begins
@@ -122,7 +123,7 @@ class Compensator:
         Raises:
             InputError: no such run, or its model is no map from commands.
         """
-        loaded = stream.load_weights(runs.find(str(run)))
+        loaded = restore.load_weights(run_folder.find(str(run)))
         model_map.check(loaded.spec)
         trust = gate.make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std))
         return cls(loaded.spec, loaded.weights, trust, **options)

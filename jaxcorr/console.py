@@ -18,10 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from jaxcorr import overview
     from jaxcorr.data import inspection
     from jaxcorr.data.collect import Collected
-    from jaxcorr.train import Begun, EpochDone, Event, Finished
+    from jaxcorr.training import overview
+    from jaxcorr.training.loop import Begun, EpochDone, Event, Finished
 
 # A pipe or a file has no width of its own; tables there should not be folded to a terminal's.
 PIPE_WIDTH = 1000
@@ -96,7 +96,7 @@ def follow_training(
         epochs: at most this many.
         samples_per_dispatch: targets that one dispatch learns from, for the rate.
     """
-    from jaxcorr.train import Begun, Dispatched, EpochDone, Finished
+    from jaxcorr.training.loop import Begun, Dispatched, EpochDone, Finished
 
     is_narrow = err.width < 80  # what is left over should be the time that remains
     columns = (

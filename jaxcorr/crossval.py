@@ -15,9 +15,9 @@ from typing import Any, Literal, NamedTuple
 from jaxcorr import evaluation
 from jaxcorr.data import strata, trace
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
 from jaxcorr.spec import Data
 from jaxcorr.sweep_spec import override
+from jaxcorr.training.run_folder import Run
 
 By = Literal["part", "acceleration", "feedrate"]
 SWEPT = {"acceleration": ("accel_mm_s2", "mm/s2"), "feedrate": ("velocity_mm_s", "mm/s")}

@@ -22,7 +22,7 @@ from jaxcorr.models import baselines, bulk
 from jaxcorr.models.baselines import Fitted
 from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec, Targets, axis_of
-from jaxcorr.stream import Loaded
+from jaxcorr.training.restore import Loaded
 
 NUM_TIMED_CALLS = 10_000
 

@@ -7,11 +7,12 @@ nothing.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxcorr import ceiling, evaluate, evidence, experiment, files, stream
+from jaxcorr import ceiling, evaluate, files
 from jaxcorr.data.windows import Samples
 from jaxcorr.evaluate import Assessment
-from jaxcorr.runs import Run
-from jaxcorr.stream import Loaded
+from jaxcorr.training import experiment, restore, test_set
+from jaxcorr.training.restore import Loaded
+from jaxcorr.training.run_folder import Run
 
 METRICS = "metrics.json"
 METRICS_OF_OTHERS = "metrics_traces.json"
@@ -36,11 +37,11 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
         InputError: the run or a trace is damaged, or there is nothing to judge on.
         OSError: the run folder takes no files.
     """
-    loaded = stream.load_weights(run)
+    loaded = restore.load_weights(run)
     files.check_folder(run.path)
     data, chosen = loaded.spec.data, list(patterns)
     samples = experiment.test_samples(run, loaded.spec, chosen)
-    kept = evidence.load_for(run, data, chosen, samples) if chosen else evidence.load(run, samples)
+    kept = test_set.load_for(run, data, chosen, samples) if chosen else test_set.load(run, samples)
     best = None if chosen or not with_ceiling else ceiling.noise_ceiling(data, samples)
     assessed = evaluate.assess(loaded, samples, kept.labels, kept.fitted, best)
     assessed.found.update(best_epoch=loaded.best_epoch, is_finished=loaded.is_finished)

@@ -33,9 +33,9 @@ from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk
 from jaxcorr.models.network import Weights
-from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
-from jaxcorr.stream import Loaded
+from jaxcorr.training.restore import Loaded
+from jaxcorr.training.run_folder import Run
 
 TOLERANCE_MM = 1e-5
 MATLAB_TOLERANCE_MM = 1e-6

@@ -7,8 +7,8 @@ from typing import Any
 
 from jaxcorr import evaluation
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
 from jaxcorr.sweep_spec import override
+from jaxcorr.training.run_folder import Run
 
 LINEAR = ("linear_fir", "linear_binned")
 FURTHEST = 1000  # as data.horizon

@@ -22,7 +22,7 @@ from jaxcorr.model_map import ModelMap
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import JUDGE_RATE_HZ, Command, Layer
 from jaxcorr.printer.simulate import SimulateOptions
-from jaxcorr.stream import Loaded
+from jaxcorr.training.restore import Loaded
 from jaxcorr.trial import NONE, LayerRemedy, Trial
 
 SOLVED, STREAMED, NAIVE = "network, solved", "network, streamed", "minus prediction"

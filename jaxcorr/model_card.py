@@ -7,12 +7,13 @@ said to be missing. The module writes no file.
 from collections.abc import Mapping
 from typing import Any
 
-from jaxcorr import export_model, export_onnx, remainder
+from jaxcorr import export_model, export_onnx
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
-from jaxcorr.runs import Run
 from jaxcorr.spec import Data, Spec, axis_of
-from jaxcorr.stream import Loaded
+from jaxcorr.training import path_first
+from jaxcorr.training.restore import Loaded
+from jaxcorr.training.run_folder import Run
 
 METRICS = {"mae_mm": "MAE, um", "rmse_mm": "RMSE, um", "r2": "R2", "correlation": "correlation"}
 LATENCY = ("p50_us", "p99_us", "num_calls")
@@ -41,7 +42,7 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
         origin=_origin(spec.data),
         splits=_splits(resolved),
         split_by=spec.data.split.by,
-        best=remainder.name_best(spec, loaded.best_epoch),
+        best=path_first.name_best(spec, loaded.best_epoch),
         is_finished=loaded.is_finished,
         commit=resolved.get("git_commit") or UNKNOWN,
         created=resolved.get("created") or UNKNOWN,

@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import experiment, predictions, stream
+from jaxcorr import predictions
 from jaxcorr.data.windows import printed_layer_of
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk
 from jaxcorr.predictions import Track
-from jaxcorr.runs import Run
 from jaxcorr.spec import Data, axis_of
+from jaxcorr.training import experiment, restore
+from jaxcorr.training.run_folder import Run
 
 SAME_MM = 1e-6  # of true values; single precision keeps errors of a printer to 1e-8
 
@@ -88,7 +89,7 @@ def pair(a: Run, b: Run, patterns: Sequence[str] = ()) -> Common:
 
 
 def _answer(run: Run, patterns: Sequence[str]) -> _Side:
-    loaded = stream.load_weights(run)
+    loaded = restore.load_weights(run)
     samples = experiment.test_samples(run, loaded.spec, list(patterns))
     predicted = bulk.stream(loaded.spec, loaded.weights, samples)
     tracks = predictions.align(samples, predicted, loaded.spec)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr import runs, safety, stream
+from jaxcorr import safety
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.errors import InputError
 from jaxcorr.lanes import Lanes, count_lanes
@@ -21,6 +21,7 @@ from jaxcorr.predictor_group import MOST_BRIDGED, PredictorGroup
 from jaxcorr.safety import ENDER3_V2_MM
 from jaxcorr.spec import Spec
 from jaxcorr.status import Status, Tally
+from jaxcorr.training import restore, run_folder
 
 Mode = Literal["strict", "hold"]
 Volume = tuple[float, float, float]
@@ -107,7 +108,7 @@ class Predictor:
         Raises:
             InputError: no such run, a file of it is missing or damaged, or an option is refused.
         """
-        loaded = stream.load_weights(runs.find(str(run)))
+        loaded = restore.load_weights(run_folder.find(str(run)))
         known = (loaded.spec, loaded.weights, loaded.ranges)
         if num_streams is not None:
             return PredictorGroup(

@@ -24,14 +24,14 @@ from jaxcorr import (
     predictions,
     report_run,
     report_text,
-    runs,
 )
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.figures import Drawing
 from jaxcorr.models import network
 from jaxcorr.predictions import Track
-from jaxcorr.runs import SPEC_FILE, Run
+from jaxcorr.training import run_folder
+from jaxcorr.training.run_folder import SPEC_FILE, Run
 
 FOLDER = "report"
 PAGE = "index.html"
@@ -61,7 +61,7 @@ def build(
     content = _describe(run, found, samples)
     tracks = predictions.align(samples, predicted, run.spec())
     with _replaced(run.path / folder) as partial:
-        drawings = _draw(partial, tracks, runs.read_lines(run.history))
+        drawings = _draw(partial, tracks, run_folder.read_lines(run.history))
         page = _render({**content, "drawings": drawings})
         (partial / PAGE).write_text(page, encoding="utf-8")
     return run.path / folder / PAGE
@@ -80,10 +80,10 @@ def _describe(run: Run, found: Mapping[str, Any], samples: Samples) -> dict[str,
             spec,
             resolved,
             _num_parameters(run),
-            num_epochs=len(runs.read_lines(run.history)),
+            num_epochs=len(run_folder.read_lines(run.history)),
             best_epoch=found.get("best_epoch"),
         ),
-        "machine": report_run.machine_rows(runs.describe_machine(), "Evaluated"),
+        "machine": report_run.machine_rows(run_folder.describe_machine(), "Evaluated"),
         "limits": report_run.limits(
             spec, samples.names, split, is_finished=found.get("is_finished", True)
         ),

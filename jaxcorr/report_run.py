@@ -6,10 +6,10 @@ It knows specs and what a run wrote when it began; it reads no file and knows no
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxcorr import remainder
 from jaxcorr.data.windows import printed_layer_of
 from jaxcorr.report_text import count
 from jaxcorr.spec import Spec
+from jaxcorr.training import path_first
 
 FEW_LAYERS = 10  # below it, intervals over layers are rough
 
@@ -43,7 +43,7 @@ def training_rows(
         network += f", beside a linear path ({spec.model.linear_path})"
     best = ""
     if best_epoch is not None:
-        best = f"; the best is used: {remainder.name_best(spec, best_epoch)}"
+        best = f"; the best is used: {path_first.name_best(spec, best_epoch)}"
     loss = spec.loss.name
     loss += f" ({spec.loss.mae_ratio:g} MAE)" if loss == "hybrid" else ""
     optimizer = spec.optimizer

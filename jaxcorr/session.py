@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from jaxcorr import compiled, locks
+from jaxcorr import compiled
 from jaxcorr.data import collect
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run, read_lines
 from jaxcorr.spec import Spec
+from jaxcorr.training import locks
+from jaxcorr.training.run_folder import Run, read_lines
 
 if TYPE_CHECKING:
-    from jaxcorr.experiment import Experiment
-    from jaxcorr.train import Event, Finished
+    from jaxcorr.training.experiment import Experiment
+    from jaxcorr.training.loop import Event, Finished
 
 
 def prepare(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None:
@@ -31,7 +32,7 @@ def prepare(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None
     Raises:
         InputError: a part is unknown, other files are in the way, or there is no such device.
     """
-    from jaxcorr import hosts
+    from jaxcorr.training import hosts
 
     start_jax(spec, is_cached, is_joined)
     with hosts.together():
@@ -65,7 +66,7 @@ def start_jax(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> No
     """
     import jax
 
-    from jaxcorr import hosts
+    from jaxcorr.training import hosts
 
     num_processes = hosts.join() if is_joined else 1
     if is_cached:
@@ -115,7 +116,7 @@ def follow(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
     """
     import jax
 
-    from jaxcorr import hosts
+    from jaxcorr.training import hosts
 
     try:
         return _show(begun, events) if hosts.is_writer() else follow_quietly(begun, events)
@@ -133,9 +134,10 @@ def follow(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
 
 
 def _show(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
-    from jaxcorr import console, train
+    from jaxcorr import console
+    from jaxcorr.training import loop
 
-    spec, plan = begun.spec, train.plan_for(begun.spec, begun.data)
+    spec, plan = begun.spec, loop.plan_for(begun.spec, begun.data)
     per_window = spec.data.window if spec.data.supervision == "all" else 1
     per_dispatch = plan.steps_per_dispatch * spec.data.batch_size * per_window
     with _alone(begun.run):
@@ -149,11 +151,11 @@ def follow_quietly(begun: "Experiment", events: "Iterator[Event]") -> "Finished"
     Raises:
         InputError: another process trains the run.
     """
-    from jaxcorr import train
+    from jaxcorr.training import loop
 
     with _alone(begun.run):
         for event in events:
-            if isinstance(event, train.Finished):
+            if isinstance(event, loop.Finished):
                 return event
     raise AssertionError("a training ends with Finished")
 
@@ -161,7 +163,7 @@ def follow_quietly(begun: "Experiment", events: "Iterator[Event]") -> "Finished"
 @contextlib.contextmanager
 def _alone(run: Run) -> Iterator[None]:
     """Holds the run's lock, and draws its curves however the training ends."""
-    from jaxcorr import hosts
+    from jaxcorr.training import hosts
 
     with contextlib.ExitStack() as stack:
         with hosts.together():

@@ -17,9 +17,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from jaxcorr import locks
 from jaxcorr.errors import InputError
 from jaxcorr.sweep_spec import Parameter, Sweep, Value
+from jaxcorr.training import locks
 
 JOURNAL = "journal.log"
 # A process that dies in the middle of a write leaves Optuna's lock behind for this long.

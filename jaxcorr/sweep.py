@@ -15,12 +15,13 @@ import jax
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from jaxcorr import devices, experiment, locks, runs, study, train
 from jaxcorr import spec as specs
+from jaxcorr import study
 from jaxcorr.errors import InputError
-from jaxcorr.experiment import Experiment
-from jaxcorr.runs import Run
 from jaxcorr.sweep_spec import Sweep, override
+from jaxcorr.training import devices, experiment, locks, loop, run_folder
+from jaxcorr.training.experiment import Experiment
+from jaxcorr.training.run_folder import Run
 from jaxcorr.trainings import Follow
 
 
@@ -72,9 +73,9 @@ def _run_trial(
     try:
         begun = _begin(_freeze(shared, trial), sweep, folder, num_workers)
         trial.set_user_attr("run", begun.run.id)
-        events = train.fit(begun.spec, begun.data, begun.run, watch.should_stop)
+        events = loop.fit(begun.spec, begun.data, begun.run, watch.should_stop)
         done = follow(begun, watch.report(events, begun))
-    except train.NonFiniteLoss as error:
+    except loop.NonFiniteLoss as error:
         return _fail(shared, trial, str(error))
     except InputError as error:
         # What is said of a swept key, or of memory, is this trial's alone; the rest stops us.
@@ -103,7 +104,7 @@ def _fail(shared: optuna.Study, trial: optuna.Trial, reason: str) -> bool:
 def _begin(trial: FrozenTrial, sweep: Sweep, folder: Path, num_workers: int) -> Experiment:
     """A new run for the trial, or the one that a worker left behind."""
     name = f"trial-{study.first_number(trial) + 1:03d}"
-    left = [run for run in runs.list_all(folder) if run.id.endswith(f"-{name}")]
+    left = [run for run in run_folder.list_all(folder) if run.id.endswith(f"-{name}")]
     if left:
         return experiment.reopen(left[-1])
     changes = [override(key, value) for key, value in trial.params.items()]
@@ -130,15 +131,15 @@ class _Watch:
     def should_stop(self) -> bool:
         return self.is_pruned or self.is_lost or self._should_stop()
 
-    def report(self, events: Iterator[train.Event], begun: Experiment) -> Iterator[train.Event]:
+    def report(self, events: Iterator[loop.Event], begun: Experiment) -> Iterator[loop.Event]:
         """Passes the events on; epochs from before an interruption are reported again."""
         last = begun.spec.train.epochs
         for event in events:
-            if isinstance(event, train.Begun):
+            if isinstance(event, loop.Begun):
                 self.trial.set_user_attr("num_parameters", event.num_parameters)
-                for record in runs.read_lines(begun.run.history)[: event.epoch]:
+                for record in run_folder.read_lines(begun.run.history)[: event.epoch]:
                     self._tell(record)
-            elif isinstance(event, train.EpochDone):
+            elif isinstance(event, loop.EpochDone):
                 self._tell(event.record)
                 # Nothing is saved by stopping after the last epoch.
                 is_open = not self.is_lost and event.record["epoch"] < last
@@ -147,16 +148,16 @@ class _Watch:
 
     def _tell(self, record: dict[str, Any]) -> None:
         try:
-            self.trial.report(train.score(record), record["epoch"])
+            self.trial.report(loop.score(record), record["epoch"])
         except optuna.exceptions.UpdateFinishedTrialError:
             # This machine slept for so long that another worker took the trial over.
             self.is_lost = True
 
 
-def _summary(run: Run, done: train.Finished) -> dict[str, Any]:
+def _summary(run: Run, done: loop.Finished) -> dict[str, Any]:
     """What the table shows of a run, from its own records."""
-    rows = runs.read_lines(run.history)
-    seconds = [row["seconds"] for row in runs.read_lines(run.timings)]
+    rows = run_folder.read_lines(run.history)
+    seconds = [row["seconds"] for row in run_folder.read_lines(run.timings)]
     return {
         "mae_mm": done.best_mae_mm,
         "r2": rows[done.best_epoch - 1].get("val_r2") if rows and done.best_epoch else None,

@@ -7,13 +7,14 @@ was interrupted goes on. The module knows runs; what the changes mean is its cal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from jaxcorr import checkpoint, evaluation, experiment, runs, stream, train
+from jaxcorr import evaluation
 from jaxcorr import spec as specs
-from jaxcorr.experiment import Experiment
-from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
+from jaxcorr.training import checkpoint, experiment, loop, restore, run_folder
+from jaxcorr.training.experiment import Experiment
+from jaxcorr.training.run_folder import Run
 
-Follow = Callable[[Experiment, Iterator[train.Event]], train.Finished]
+Follow = Callable[[Experiment, Iterator[loop.Event]], loop.Finished]
 
 
 def work(
@@ -70,20 +71,20 @@ def train_on(
         The run, and False where it was stopped before its end.
     """
     begun = experiment.reopen(run) if run else experiment.begin(base, [*changes], folder)
-    events = train.fit(begun.spec, begun.data, begun.run, should_stop)
+    events = loop.fit(begun.spec, begun.data, begun.run, should_stop)
     return begun.run, follow(begun, events).reason != "interrupted"
 
 
 def is_trained(run: Run) -> bool:
     """Whether a training came to its end."""
     has_checkpoint = bool(checkpoint.steps(run.checkpoints))
-    return has_checkpoint and stream.load_weights(run).is_finished
+    return has_checkpoint and restore.load_weights(run).is_finished
 
 
 def find(folder: Path, spec: Spec, fingerprint: dict[str, str], name: str) -> Run | None:
     """The newest run of this very spec on this very data, by its name in run ids."""
-    for run in reversed(runs.list_all(folder)):
-        if runs.slug_of(name) not in run.id:  # cheaper than to read every spec
+    for run in reversed(run_folder.list_all(folder)):
+        if run_folder.slug_of(name) not in run.id:  # cheaper than to read every spec
             continue
         resolved = run.resolved()
         if resolved["fingerprint"] == fingerprint and run.spec() == spec:

@@ -20,8 +20,8 @@ from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.planner import Plan, PlanOptions, plan_layer
 from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.remedies import Remedy
-from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
+from jaxcorr.training.run_folder import Run
 from jaxcorr.trial import LayerRemedy, Trial
 
 # Not a seed of any training data: jitter and floor are met for the first time.

@@ -14,7 +14,7 @@ from jaxcorr import bootstrap, pairing
 from jaxcorr.bootstrap import METRICS
 from jaxcorr.data import windows
 from jaxcorr.pairing import Common
-from jaxcorr.runs import Run
+from jaxcorr.training.run_folder import Run
 
 BETTER_IS_HIGHER = {"r2", "correlation"}
 JUDGED = ("mae_mm", "rmse_mm", "r2")

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import evaluation, experiment, export, predictions, remainder, report, runs, stream
+from jaxcorr import evaluation, export, predictions, report
 from jaxcorr.data import trace
-from jaxcorr.runs import Run
 from jaxcorr.spec import Data
+from jaxcorr.training import experiment, path_first, restore, run_folder
+from jaxcorr.training.run_folder import Run
 
 PREDICTIONS = "predictions"
 
@@ -51,7 +52,7 @@ def export_model(run: Run) -> None:
     Raises:
         InputError: as `export.export`.
     """
-    loaded = stream.load_weights(run)
+    loaded = restore.load_weights(run)
     export.export(run, loaded, experiment.test_samples(run, loaded.spec, []))
 
 
@@ -75,8 +76,8 @@ def list_products(run: Run, data: Data) -> Iterator[Product]:
         by = f" by {maker}" if isinstance(maker, str) and maker else ""
         yield Product(folder, f"{len(files)} traces{by}", sum(map(_size, files)))
     metrics = run.read_json(evaluation.METRICS)
-    overall, history = metrics["test"]["overall"], runs.read_lines(run.history)
-    best = remainder.name_best(run.spec(), metrics["best_epoch"])
+    overall, history = metrics["test"]["overall"], run_folder.read_lines(run.history)
+    best = path_first.name_best(run.spec(), metrics["best_epoch"])
     yield Product(run.path, f"{len(history)} epochs, best: {best}", _size(run.path))
     r2 = "n/a" if overall["r2"] is None else f"{overall['r2']:.4f}"
     path = run.path / evaluation.METRICS

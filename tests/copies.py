@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from jaxcorr import evaluate, experiment, files, stream
+from jaxcorr import evaluate, files
 from jaxcorr.data import dataset
-from jaxcorr.experiment import Experiment
 from jaxcorr.models import bulk
-from jaxcorr.runs import Run
+from jaxcorr.training import experiment, restore
+from jaxcorr.training.experiment import Experiment
+from jaxcorr.training.run_folder import Run
 
 Judged = tuple[Any, ...]
 
@@ -36,7 +37,7 @@ def change(
 def judge(trained: Experiment, path: Path) -> Judged:
     """A copy, its figures, its test samples and predictions: what `report.build` takes."""
     run = Run(shutil.copytree(trained.run.path, path))
-    loaded, samples = stream.load_weights(run), trained.data.test
+    loaded, samples = restore.load_weights(run), trained.data.test
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
         found = evaluate.assess(loaded, samples).found | {"best_epoch": loaded.best_epoch}

@@ -50,7 +50,8 @@ def serve() -> None:
     import jax
     import matplotlib.figure  # noqa: F401 (this and the next are for the forks)
 
-    from jaxcorr import checkpoint, cli, console, experiment, plots  # noqa: F401
+    from jaxcorr import cli
+    from jaxcorr.training import checkpoint, experiment  # noqa: F401
 
     assert len(os.listdir("/proc/self/task")) == 1
     for line in sys.stdin:

@@ -10,10 +10,11 @@ import numpy as np
 import scipy.signal
 import tomli_w
 
-from jaxcorr import experiment, spec, train
+from jaxcorr import spec
 from jaxcorr.data import trace
-from jaxcorr.experiment import Experiment
 from jaxcorr.spec import Spec
+from jaxcorr.training import experiment, loop
+from jaxcorr.training.experiment import Experiment
 
 RATE_HZ = 100.0
 FREQUENCY_HZ = {"x": 12.0, "y": 10.0}
@@ -69,6 +70,6 @@ def begin(traces: str, folder: Path, **sections: dict[str, Any]) -> Experiment:
     return experiment.begin(path, [], folder / "runs")
 
 
-def fit(begun: Experiment, **options: Any) -> list[train.Event]:
+def fit(begun: Experiment, **options: Any) -> list[loop.Event]:
     """Trains to the end (or to where it stops); returns what happened."""
-    return list(train.fit(begun.spec, begun.data, begun.run, **options))
+    return list(loop.fit(begun.spec, begun.data, begun.run, **options))

@@ -19,7 +19,7 @@ from jaxcorr import (
 )
 from jaxcorr.data import dataset
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
+from jaxcorr.training.run_folder import Run
 
 SECONDS = 0.05
 

@@ -7,7 +7,8 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import evaluate, runs
+from jaxcorr import evaluate
+from jaxcorr.training import run_folder
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def test_smoke_from_spec_to_export(run, spec, tmp_path):
     result = json.loads(out)
     assert result["ended_by"] == "epochs"
     assert "epoch  12/12" in err
-    path = runs.find("latest", folder).path
+    path = run_folder.find("latest", folder).path
     assert result["run"] == str(path)
     assert {"spec.toml", "resolved.json", "stats.json", "history.jsonl", "checkpoints", "tb"} <= {
         item.name for item in path.iterdir()
@@ -96,7 +97,7 @@ def test_a_run_is_trained_again_from_its_own_spec(run, spec, tmp_path):
     first = json.loads(run("train", spec, "--runs", tmp_path / "a", *changes, "--json")[1])["run"]
     second = run("train", f"{first}/spec.toml", "--runs", tmp_path / "b", "--json")[1]
     histories = [
-        (runs.Run(tmp_path / path)).history.read_bytes()
+        (run_folder.Run(tmp_path / path)).history.read_bytes()
         for path in (first, json.loads(second)["run"])
     ]
     assert histories[0] == histories[1]
@@ -138,9 +139,9 @@ def test_ctrl_c_saves_and_says_how_to_resume(name, server, run, spec, tmp_path):
     argv = ("train", spec, "--runs", tmp_path / "runs", *changes)
     code, log = server.run(*argv, signal=name, after_text="epoch   2/")
     assert code == 130, log
-    (begun,) = runs.list_all(tmp_path / "runs")
+    (begun,) = run_folder.list_all(tmp_path / "runs")
     assert f"interrupted and saved; go on with: just resume {begun.path}" in log
-    rows = runs.read_lines(begun.history)
+    rows = run_folder.read_lines(begun.history)
     assert 2 <= len(rows) < 2000
     resolved = json.loads((begun.path / "resolved.json").read_text())
     resolved["spec"]["train"]["epochs"] = len(rows) + 1  # a short rest
@@ -148,7 +149,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(name, server, run, spec, tmp_path):
     code, _, err = run("resume", begun.id, "--runs", begun.path.parent)
     assert code == 0
     assert f"resuming after epoch {len(rows)}" in err
-    assert runs.read_lines(begun.history)[: len(rows)] == rows
+    assert run_folder.read_lines(begun.history)[: len(rows)] == rows
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(run, tmp_path):

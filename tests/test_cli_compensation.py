@@ -11,7 +11,7 @@ from matplotlib.image import imread
 
 from jaxcorr import command_files, trial_cases
 from jaxcorr.printer import drive
-from jaxcorr.runs import Run
+from jaxcorr.training.run_folder import Run
 
 GCODE = """M83
 M204 P2000 T2000

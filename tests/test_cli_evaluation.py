@@ -9,9 +9,10 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, evaluate, files, report, runs, trainings
+from jaxcorr import cli, evaluate, files, report, trainings
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
+from jaxcorr.training import run_folder
+from jaxcorr.training.run_folder import Run
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +138,7 @@ def test_horizons_are_a_table_and_a_figure(spec, tmp_path):
     assert rows == ["-1", "0", "+1"]
     assert (folder / "horizons" / "toy.png").is_file()
     assert (folder / "horizons" / "toy.svg").is_file()
-    names = [item.id.partition("-toy-")[2] for item in runs.list_all(folder / "horizons")]
+    names = [item.id.partition("-toy-")[2] for item in run_folder.list_all(folder / "horizons")]
     assert sorted(names) == ["ahead0", "ahead1", "preview1"]
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from jaxcorr import cli, evaluate, session, workflow
 from jaxcorr.data import collect, collect_octave, octave
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
+from jaxcorr.training.run_folder import Run
 
 TOY = {"model": {"hidden_size": 4, "encoder_size": 4, "num_layers": 1}, "train": {"epochs": 2}}
 MADE = ("metrics.json", "predictions", "report/index.html", "export/step.onnx", "export/step.c")

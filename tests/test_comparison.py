@@ -10,9 +10,10 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, comparison, experiment, files, runs, train, trainings
+from jaxcorr import cli, comparison, files, trainings
 from jaxcorr.comparison import Job, Result
 from jaxcorr.errors import InputError
+from jaxcorr.training import experiment, loop, run_folder
 
 SHORT = ["train.epochs=3"]
 
@@ -89,18 +90,18 @@ def test_command_trains_evaluates_and_uses_its_runs_again(base):
     found = json.loads(first.stdout)
     assert [cell["loss"] for cell in found["cells"]] == ["mse"]
     folder = Path("runs/table")
-    known = runs.list_all(folder)
+    known = run_folder.list_all(folder)
     assert [run.spec().loss.name for run in known] == ["mse"]
     for run, cell, row in zip(known, found["cells"], found["runs"], strict=True):
         assert row["run"] == run.id
-        assert len(runs.read_lines(run.history)) == 1
+        assert len(run_folder.read_lines(run.history)) == 1
         overall = run.read_json("metrics.json")["test"]["overall"]
         assert cell["mae_mm"] == {"mean": overall["mae_mm"], "spread": None}
         # Encoder of 6 kinematic inputs and its norm, LSTM of 4 units, head of 2 outputs.
         assert cell["num_parameters"] == (6 * 8 + 8) + 16 + 4 * 4 * (8 + 4 + 1) + (4 * 2 + 2)
     again = CliRunner().invoke(cli.app, [*arguments, "--epochs", "1"])
     assert again.exit_code == 0
-    assert [run.id for run in runs.list_all(folder)] == [run.id for run in known]
+    assert [run.id for run in run_folder.list_all(folder)] == [run.id for run in known]
     assert found["verdict"] in again.stdout
     assert "small (4×1)" in again.stdout
     text = (folder / "table.md").read_text()
@@ -109,27 +110,27 @@ def test_command_trains_evaluates_and_uses_its_runs_again(base):
 
 
 def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkeypatch):
-    def follow(_begun: Any, events: Iterator[train.Event]) -> train.Finished:
+    def follow(_begun: Any, events: Iterator[loop.Event]) -> loop.Finished:
         *_, last = events
-        assert isinstance(last, train.Finished)
+        assert isinstance(last, loop.Finished)
         return last
 
     monkeypatch.setattr(trainings.evaluation, "evaluate_run", evaluate_nothing)
     jobs, folder = comparison.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
     assert list(comparison.work(base, SHORT, jobs, folder, follow, lambda: True)) == []
-    (run,) = runs.list_all(folder)
+    (run,) = run_folder.list_all(folder)
     (result,) = comparison.work(base, SHORT, jobs, folder, follow, lambda: False)
     assert result.run == run.id
-    assert len(runs.read_lines(run.history)) == 3
+    assert len(run_folder.read_lines(run.history)) == 3
     resolved = run.resolved()
     changed = resolved["fingerprint"] | {next(iter(resolved["fingerprint"])): "other"}
     files.write_json(run.path / "resolved.json", resolved | {"fingerprint": changed})
     (result,) = comparison.work(base, SHORT, jobs, folder, follow, lambda: False)
     assert result.run != run.id
-    assert experiment.reopen(runs.find(f"{folder}/{result.run}")).spec.loss.name == "mae"
+    assert experiment.reopen(run_folder.find(f"{folder}/{result.run}")).spec.loss.name == "mae"
 
 
-def evaluate_nothing(run: runs.Run, with_ceiling: bool) -> None:
+def evaluate_nothing(run: run_folder.Run, with_ceiling: bool) -> None:
     assert not with_ceiling
     overall = {"mae_mm": 0.01, "r2": 0.9, "correlation": 0.95}
     files.write_json(run.path / "metrics.json", {"test": {"overall": overall}})

@@ -5,17 +5,18 @@ import pytest
 from oscillator import RATE_HZ
 from test_model_map import reference, true_error
 
-from jaxcorr import compensate, gate, stream
+from jaxcorr import compensate, gate
 from jaxcorr.compensator import OPTIONS, Compensator, Status
 from jaxcorr.errors import InputError
 from jaxcorr.model_map import ModelMap
+from jaxcorr.training import restore
 
 NO_HURRY = {"clock": lambda: 0.0}
 
 
 @pytest.fixture(scope="module")
 def loaded(trained):
-    return stream.load_weights(trained.run)
+    return restore.load_weights(trained.run)
 
 
 def make(loaded, **changes):

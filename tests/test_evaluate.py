@@ -5,18 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr import evaluate, stream
+from jaxcorr import evaluate
 from jaxcorr.bootstrap import Paired
 from jaxcorr.errors import InputError
 from jaxcorr.models import baselines, bulk
 from jaxcorr.spec import Targets
+from jaxcorr.training import restore
 
 LATENCY = {"p99_us": 100.0}
 
 
 @pytest.fixture(scope="module")
 def loaded(trained):
-    return stream.load_weights(trained.run)
+    return restore.load_weights(trained.run)
 
 
 @pytest.fixture(autouse=True, scope="module")

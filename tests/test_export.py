@@ -12,11 +12,12 @@ import onnx
 import pytest
 from onnx import helper
 
-from jaxcorr import export, export_c, export_onnx, stream
+from jaxcorr import export, export_c, export_onnx
 from jaxcorr.data import octave
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
-from jaxcorr.runs import Run
+from jaxcorr.training import restore
+from jaxcorr.training.run_folder import Run
 
 FILES = {
     "step.onnx",
@@ -45,7 +46,7 @@ for sample in np.load(sys.argv[2]):
 
 @pytest.fixture(scope="module")
 def loaded(trained):
-    return stream.load_weights(trained.run)
+    return restore.load_weights(trained.run)
 
 
 @pytest.fixture(scope="module")

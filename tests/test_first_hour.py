@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.markup import escape
 
-from jaxcorr import cli, cli_options, console, interrupts, runs
+from jaxcorr import cli, cli_options, console, interrupts
 from jaxcorr.data import trace
+from jaxcorr.training import run_folder
 
 HEAVY = {"jax", "flax", "torch", "matplotlib", "onnx", "h5py", "orbax", "optuna", "grain"}
 NUMBERS = {"numpy", "scipy"}
@@ -230,7 +231,7 @@ def test_runs_specs_and_parts_complete(tmp_path, monkeypatch):
     (tmp_path / "specs" / "mine.toml").write_text("")
     completed = {
         "jaxcorr tra": ["train"],
-        "jaxcorr eval ": [runs.LATEST, "20260102-000000-b", "20260101-000000-a"],
+        "jaxcorr eval ": [run_folder.LATEST, "20260102-000000-b", "20260101-000000-a"],
         "jaxcorr eval 20260101": ["20260101-000000-a"],
         "jaxcorr train ": ["specs/mine.toml"],
         "jaxcorr plan be": ["bearing5"],

@@ -4,7 +4,7 @@ import pytest
 
 from jaxcorr import figures_horizons, files, horizons, spec
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
+from jaxcorr.training.run_folder import Run
 
 
 def outcome(horizon, r2=0.9, linear=0.8, has_intervals=True):

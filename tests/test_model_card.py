@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxcorr import evaluate, files, model_card, runs, stream
+from jaxcorr import evaluate, files, model_card
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
+from jaxcorr.training import restore, run_folder
+from jaxcorr.training.run_folder import Run
 
 MANIFEST = {
     "num_traces": 1,
@@ -30,7 +31,7 @@ def run(trained, tmp_path):
 
 @pytest.fixture(scope="module")
 def loaded(trained):
-    return stream.load_weights(trained.run)
+    return restore.load_weights(trained.run)
 
 
 def table_rows(text, first):
@@ -104,7 +105,7 @@ def test_model_is_described_by_its_own_numbers(run, loaded):
     count = sum(np.size(leaf) for leaf in leaves(loaded.weights.network))
     assert f"{count:,} parameters: velocities and differences" in card
     assert "2 LSTM layers of 8 units" in card
-    assert runs.Run(run.path).resolved()["created"] in card
+    assert run_folder.Run(run.path).resolved()["created"] in card
     assert f"\nEpoch {loaded.best_epoch} was the best on the validation split. " in card
     assert "the training has not ended" not in card
     assert "the training has not ended" in model_card.write(

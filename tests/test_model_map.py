@@ -7,17 +7,18 @@ import pytest
 import scipy.signal
 from oscillator import DAMPING, FREQUENCY_HZ, RATE_HZ, make_layer, make_spec
 
-from jaxcorr import compensate, model_map, stream
+from jaxcorr import compensate, model_map
 from jaxcorr.data import dataset
 from jaxcorr.errors import InputError
 from jaxcorr.model_map import INPUTS, OUTPUTS, ModelMap
 from jaxcorr.models import bulk, network
 from jaxcorr.printer import correction_curve
+from jaxcorr.training import restore
 
 
 @pytest.fixture(scope="module")
 def loaded(trained):
-    return stream.load_weights(trained.run)
+    return restore.load_weights(trained.run)
 
 
 @pytest.fixture(scope="module")

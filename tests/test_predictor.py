@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import jaxcorr
-from jaxcorr import Predictor, stream
+from jaxcorr import Predictor
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
 from jaxcorr.predictor_group import MOST_BRIDGED
+from jaxcorr.training import restore
 
 NUM = 30
 BAD = {
@@ -30,7 +31,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def loaded(trained):
-    return stream.load_weights(trained.run)
+    return restore.load_weights(trained.run)
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from jaxcorr import Predictor, stream
+from jaxcorr import Predictor
 from jaxcorr.errors import InputError
 from jaxcorr.predictor_group import MOST_BRIDGED, PredictorGroup
+from jaxcorr.training import restore
 
 NUM, STREAMS = 25, 3
 
 
 @pytest.fixture(scope="module")
 def known(trained):
-    return stream.load_weights(trained.run)
+    return restore.load_weights(trained.run)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import report, runs
+from jaxcorr import report
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
+from jaxcorr.training import run_folder
+from jaxcorr.training.run_folder import Run
 
 FIGURES = [
     "trajectory_comparison",
@@ -184,4 +185,4 @@ def test_an_interrupted_build_leaves_the_old_report(judged, monkeypatch):
 def test_a_run_that_is_not_there_is_refused(judged, tmp_path):
     with pytest.raises(InputError, match="expected a readable file"):
         report.build(Run(tmp_path), *judged[1:])
-    assert runs.list_all(tmp_path) == []
+    assert run_folder.list_all(tmp_path) == []

@@ -8,8 +8,9 @@ import jax
 import oscillator
 import pytest
 
-from jaxcorr import hosts, locks, plots, runs, session, train
+from jaxcorr import plots, session
 from jaxcorr.errors import InputError
+from jaxcorr.training import hosts, locks, loop, run_folder
 
 ROW = '{"epoch": 1, "train_loss": 1.0, "train_mae_mm": 0.1, "learning_rate": 0.1}\n'
 
@@ -22,7 +23,7 @@ def begun(layers, tmp_path):
 
 
 def test_curves_are_drawn_and_the_run_is_let_go(begun):
-    done = train.Finished("interrupted", 1, 0.1)
+    done = loop.Finished("interrupted", 1, 0.1)
     assert session.follow_quietly(begun, iter([done])) == done
     assert {"curves.png", "curves.svg"} <= {path.name for path in begun.run.path.iterdir()}
     assert locks.holder(begun.run.path / locks.TRAINING) is None
@@ -30,17 +31,17 @@ def test_curves_are_drawn_and_the_run_is_let_go(begun):
 
 def test_curves_are_drawn_when_training_fails(begun):
     def diverge():
-        yield train.EpochDone({"epoch": 1}, 1.0, True)
-        raise train.NonFiniteLoss("nan")
+        yield loop.EpochDone({"epoch": 1}, 1.0, True)
+        raise loop.NonFiniteLoss("nan")
 
-    with pytest.raises(train.NonFiniteLoss):
+    with pytest.raises(loop.NonFiniteLoss):
         session.follow_quietly(begun, diverge())
     assert (begun.run.path / "curves.png").exists()
 
 
 def test_loss_of_another_process_is_one_line_and_the_end(begun, monkeypatch, capsys):
     def lose():
-        yield train.EpochDone({"epoch": 1}, 1.0, True)
+        yield loop.EpochDone({"epoch": 1}, 1.0, True)
         raise jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed\nand more")
 
     with pytest.raises(jax.errors.JaxRuntimeError):
@@ -74,7 +75,7 @@ def test_full_disk_costs_the_curves_alone(begun, monkeypatch, capsys):
 
 
 def test_run_without_an_epoch_has_no_curves(tmp_path):
-    session.draw_curves(runs.Run(tmp_path))
+    session.draw_curves(run_folder.Run(tmp_path))
     assert not list(tmp_path.iterdir())
 
 

@@ -10,7 +10,7 @@ import tomli_w
 from forkserver import ForkServer
 from test_train import assert_same
 
-from jaxcorr import experiment, runs
+from jaxcorr.training import experiment, run_folder
 
 LANES, KILLS_PER_LANE = 2, 10
 EPOCHS = 100  # so many that most kills fall into the training, not into its start
@@ -26,7 +26,7 @@ def servers(tmp_path):
 
 def newest(folder, finished):
     """The run to go on with, if one has begun."""
-    return next((run for run in runs.list_all(folder) if run.path not in finished), None)
+    return next((run for run in run_folder.list_all(folder) if run.path not in finished), None)
 
 
 def kill_again_and_again(server, spec, folder, seed, duration_s):
@@ -53,13 +53,13 @@ def test_killed_runs_end_with_the_parameters_of_an_uninterrupted_one(servers, la
     table = oscillator.make_table(layers, train={"epochs": EPOCHS}, model={"dropout": 0.1})
     spec.write_text(tomli_w.dumps(table), encoding="utf-8")
     assert servers[0].run("train", spec, "--runs", tmp_path / "whole")[0] == 0
-    whole = experiment.reopen(runs.list_all(tmp_path / "whole")[0])
+    whole = experiment.reopen(run_folder.list_all(tmp_path / "whole")[0])
 
     def lane(number):
         began, folder = time.monotonic(), tmp_path / f"killed{number}"
         assert servers[number].run("train", spec, "--runs", folder)[0] == 0  # all is compiled
         duration_s = time.monotonic() - began
-        done = runs.list_all(folder)[0].path
+        done = run_folder.list_all(folder)[0].path
         done.rename(tmp_path / f"timed{number}")
         return kill_again_and_again(servers[number], spec, folder, number, duration_s)
 
@@ -69,4 +69,4 @@ def test_killed_runs_end_with_the_parameters_of_an_uninterrupted_one(servers, la
         assert finished
         assert any("resuming after" in log for log in logs)
         for path in finished:
-            assert_same(experiment.reopen(runs.Run(path)), whole)
+            assert_same(experiment.reopen(run_folder.Run(path)), whole)

@@ -16,23 +16,11 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import (
-    console_sweep,
-    devices,
-    evidence,
-    files,
-    overview,
-    runs,
-    session,
-    stream,
-    study,
-    sweep,
-    sweep_spec,
-    train,
-)
+from jaxcorr import console_sweep, files, session, study, sweep, sweep_spec
 from jaxcorr.errors import InputError
-from jaxcorr.experiment import Experiment
 from jaxcorr.sweep_spec import Sweep
+from jaxcorr.training import devices, loop, overview, restore, run_folder, test_set
+from jaxcorr.training.experiment import Experiment
 
 RATES = [1e-4, 1e-3, 1e-2]
 SPACE = {"optimizer.learning_rate": RATES, "model.hidden_size": [4, 8]}
@@ -47,9 +35,9 @@ def write(folder: Path, layers: str, space: dict, epochs: int = 3, **keys: objec
     return folder / "some.toml"
 
 
-def drain(_begun: Experiment, events: Iterator[train.Event]) -> train.Finished:
+def drain(_begun: Experiment, events: Iterator[loop.Event]) -> loop.Finished:
     *_, last = events
-    assert isinstance(last, train.Finished)
+    assert isinstance(last, loop.Finished)
     return last
 
 
@@ -59,22 +47,24 @@ def run_all(
     return list(sweep.work(loaded, folder, follow, stop))
 
 
-def learn_nothing(spec: Any, data: Any, run: runs.Run, should_stop: Callable[[], bool]) -> Any:
+def learn_nothing(
+    spec: Any, data: Any, run: run_folder.Run, should_stop: Callable[[], bool]
+) -> Any:
     """Stands in for `train.fit`: the MAE is the learning rate, the loss of 1e-2 is not finite."""
     del data
     rate = spec.optimizer.learning_rate
     if rate == 1e-2:
-        raise train.NonFiniteLoss(f"{run.path}: expected a finite loss, got nan.")
-    rows = runs.read_lines(run.history)
-    yield train.Begun(None, 10, len(rows), (), 1)  # pyright: ignore[reportArgumentType]
+        raise loop.NonFiniteLoss(f"{run.path}: expected a finite loss, got nan.")
+    rows = run_folder.read_lines(run.history)
+    yield loop.Begun(None, 10, len(rows), (), 1)  # pyright: ignore[reportArgumentType]
     for epoch in range(len(rows) + 1, spec.train.epochs + 1):
         rows.append({"epoch": epoch, "val_mae_mm": rate, "train_mae_mm": rate, "val_r2": 0.5})
         files.write_text(run.history, "".join(json.dumps(row) + "\n" for row in rows))
-        yield train.EpochDone(rows[-1], 0.1, epoch == 1)
+        yield loop.EpochDone(rows[-1], 0.1, epoch == 1)
         if should_stop() and epoch < spec.train.epochs:
-            yield train.Finished("interrupted", 1, rate)
+            yield loop.Finished("interrupted", 1, rate)
             return
-    yield train.Finished("epochs", 1, rate)
+    yield loop.Finished("epochs", 1, rate)
 
 
 @pytest.fixture(autouse=True)
@@ -85,8 +75,8 @@ def keep_compiled(monkeypatch):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    monkeypatch.setattr(train, "fit", learn_nothing)
-    monkeypatch.setattr(evidence, "keep", lambda *_: None)  # baselines, 2 s a trial
+    monkeypatch.setattr(loop, "fit", learn_nothing)
+    monkeypatch.setattr(test_set, "keep", lambda *_: None)  # baselines, 2 s a trial
 
 
 def test_trials_are_ordinary_runs_and_a_finished_sweep_does_nothing(tmp_path, layers):
@@ -96,14 +86,14 @@ def test_trials_are_ordinary_runs_and_a_finished_sweep_does_nothing(tmp_path, la
     assert [trial.state for trial in trials] == ["complete"] * 2
     assert sorted(trial.values["train.patience"] for trial in trials) == [0, 9]
     for trial in trials:
-        run = runs.find(str(folder / str(trial.run)))
-        rows = runs.read_lines(run.history)
+        run = run_folder.find(str(folder / str(trial.run)))
+        rows = run_folder.read_lines(run.history)
         assert trial.mae_mm == min(row["val_mae_mm"] for row in rows)
         assert trial.epochs == len(rows) == 3
         assert run.spec().train.patience == trial.values["train.patience"]
-        assert stream.load_weights(run).best_epoch == trial.best_epoch
+        assert restore.load_weights(run).best_epoch == trial.best_epoch
         assert (run.path / "curves.png").exists()
-    assert runs.find(f"{folder}/latest").id == trials[-1].run
+    assert run_folder.find(f"{folder}/latest").id == trials[-1].run
     assert [row.state for row in overview.list_runs(folder)] == ["trained", "trained"]
     assert run_all(loaded, folder) == []
 
@@ -146,25 +136,25 @@ def test_only_mistakes_of_swept_keys_are_the_trials_own(tmp_path, layers):
 def test_interrupted_trial_goes_on_where_it_was(tmp_path, layers):
     loaded = sweep_spec.load(write(tmp_path, layers, {"train.patience": [0]}))
     (whole,) = run_all(loaded, tmp_path / "whole")
-    seen: list[train.Event] = []
+    seen: list[loop.Event] = []
 
-    def follow(_begun: Experiment, events: Iterator[train.Event]) -> train.Finished:
+    def follow(_begun: Experiment, events: Iterator[loop.Event]) -> loop.Finished:
         for event in events:
             seen.append(event)
-        assert isinstance(seen[-1], train.Finished)
+        assert isinstance(seen[-1], loop.Finished)
         return seen[-1]
 
     def is_epoch_over() -> bool:
-        return any(isinstance(event, train.EpochDone) for event in seen)
+        return any(isinstance(event, loop.EpochDone) for event in seen)
 
     folder = tmp_path / "cut"
     assert run_all(loaded, folder, follow, is_epoch_over) == []
     assert [row.state for row in study.list_trials(study.open_study(loaded, folder))] == ["running"]
     (trial,) = run_all(loaded, folder)
-    assert len(runs.list_all(folder)) == 1
+    assert len(run_folder.list_all(folder)) == 1
     assert (trial.number, trial.mae_mm, trial.epochs) == (0, whole.mae_mm, whole.epochs)
     histories = [
-        (runs.find(f"{tmp_path / n}/latest").history).read_text() for n in ("cut", "whole")
+        (run_folder.find(f"{tmp_path / n}/latest").history).read_text() for n in ("cut", "whole")
     ]
     assert histories[0] == histories[1]
 
@@ -175,15 +165,15 @@ def test_trial_that_another_worker_took_over_is_let_go(tmp_path, layers):
     loaded = sweep_spec.load(write(tmp_path, layers, {"optimizer.learning_rate": [1e-4]}, 9))
     folder = tmp_path / "sweep"
 
-    def follow(_begun: Experiment, events: Iterator[train.Event]) -> train.Finished:
+    def follow(_begun: Experiment, events: Iterator[loop.Event]) -> loop.Finished:
         for event in events:
-            if isinstance(event, train.EpochDone) and event.record["epoch"] == 3:
+            if isinstance(event, loop.EpochDone) and event.record["epoch"] == 3:
                 for lock in (folder / "workers").iterdir():
                     lock.unlink()
                 others = study.open_study(loaded, folder)
                 with study._exclusive(folder):
                     study._queue_dead(others, folder)
-            if isinstance(event, train.Finished):
+            if isinstance(event, loop.Finished):
                 return event
         raise AssertionError
 
@@ -191,7 +181,7 @@ def test_trial_that_another_worker_took_over_is_let_go(tmp_path, layers):
     assert (trial.state, trial.number, trial.epochs) == ("complete", 0, 9)
     states = [t.state.name for t in study.open_study(loaded, folder).trials]
     assert states == ["FAIL", "COMPLETE"]
-    assert len(runs.list_all(folder)) == 1
+    assert len(run_folder.list_all(folder)) == 1
 
 
 def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
@@ -210,7 +200,7 @@ def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
     assert [trial["state"] for trial in trials] == ["complete"] * 3
     assert sorted(t["values"]["train.patience"] for t in trials) == CHEAP["train.patience"]
     assert all(trial["epochs"] == 30 for trial in trials)
-    made = runs.list_all(folder)
+    made = run_folder.list_all(folder)
     assert sorted(run.id for run in made) == sorted(t["run"] for t in trials)
     share = max(1, len(os.sched_getaffinity(0)) // 2)
     assert {run.resolved()["num_devices"] for run in made} == {devices.count_useful(8, share)}
@@ -224,7 +214,9 @@ def kill_a_worker_in_training(process: subprocess.Popen[str], folder: Path) -> i
     """Waits until two trainings run at once, kills one with SIGKILL; returns its process."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        locks = [path for run in runs.list_all(folder) for path in run.path.glob("train.lock")]
+        locks = [
+            path for run in run_folder.list_all(folder) for path in run.path.glob("train.lock")
+        ]
         if len(locks) == 2:
             worker = json.loads(locks[0].read_text())["process"]
             os.kill(worker, signal.SIGKILL)

@@ -4,8 +4,9 @@ import copies
 import numpy as np
 import pytest
 
-from jaxcorr import files, stream, versus
+from jaxcorr import files, versus
 from jaxcorr.models import bulk
+from jaxcorr.training import restore
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_a_run_does_not_differ_from_itself(trained, copy):
         assert (entry["difference"], entry["differs"]) == (0.0, False)
         assert entry["a"] == entry["b"]
     assert (found["num_traces"], found["num_samples"], found["a_better_on"]) == (1, 300, 0)
-    loaded = stream.load_weights(trained.run)
+    loaded = restore.load_weights(trained.run)
     residual = bulk.stream(loaded.spec, loaded.weights, trained.data.test)
     residual = residual - trained.data.test.targets
     assert found["metrics"]["mae_mm"]["a"] == pytest.approx(np.abs(residual).mean(), rel=1e-6)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from jaxcorr import devices, evidence, files, hosts, runs
+from jaxcorr import files
 from jaxcorr import spec as specs
 from jaxcorr.data import collect, dataset, ranges, windows
 from jaxcorr.data.dataset import Dataset
@@ -19,8 +19,9 @@ from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.models.scales import fit_scales
-from jaxcorr.runs import Run
 from jaxcorr.spec import Data, Spec
+from jaxcorr.training import devices, hosts, run_folder, test_set
+from jaxcorr.training.run_folder import Run
 
 TEST_SAMPLES = "test.npz"
 
@@ -81,19 +82,19 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
 
 def name_of(spec: Spec, path: Path) -> str:
     """What a run is called: as its spec says, or its file, or the run that the file lies in."""
-    if path.name == runs.SPEC_FILE and runs.is_run(path.parent):
-        return spec.train.name or runs.Run(path.parent).name
+    if path.name == run_folder.SPEC_FILE and run_folder.is_run(path.parent):
+        return spec.train.name or run_folder.Run(path.parent).name
     return spec.train.name or path.stem
 
 
 def _make_run(path: Path, overrides: list[str], folder: Path, spec: Spec, data: Dataset) -> Run:
     """The run's folder with all that it holds before the first step, or none."""
     scales = fit_scales(spec, data.train)
-    run = runs.create(folder, name_of(spec, path))
+    run = run_folder.create(folder, name_of(spec, path))
     try:
-        files.write_text(run.path / runs.SPEC_FILE, _as_given(path, overrides))
+        files.write_text(run.path / run_folder.SPEC_FILE, _as_given(path, overrides))
         dataset.save_samples(run.path / TEST_SAMPLES, data.test)
-        evidence.keep(run.path, spec.data, data)
+        test_set.keep(run.path, spec.data, data)
         files.write_json(run.path / "stats.json", _stats(spec, scales, data.train))
         # Last, since a folder with this file counts as a run.
         resolved = _resolve(spec, data, len(scales.inputs.mean))
@@ -185,5 +186,5 @@ def _resolve(spec: Spec, data: Dataset, num_inputs: int) -> dict[str, Any]:
         "split": data.split,
         "fingerprint": dataset.fingerprint(data),
         "num_samples": {name: len(getattr(data, name).features) for name in data.split},
-        **runs.describe_machine(),
+        **run_folder.describe_machine(),
     }

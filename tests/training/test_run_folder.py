@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import files, runs, spec
+from jaxcorr import files, spec
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
+from jaxcorr.training import run_folder
+from jaxcorr.training.run_folder import Run
 
 
 def made(folder, *names):
@@ -22,22 +23,22 @@ def made(folder, *names):
 
 
 def test_two_runs_of_one_second_get_two_folders(tmp_path):
-    made_runs = [runs.create(tmp_path / "runs", "a b/c") for _ in range(3)]
+    made_runs = [run_folder.create(tmp_path / "runs", "a b/c") for _ in range(3)]
     assert len({run.id for run in made_runs}) == 3
     assert all(run.path.is_dir() and "-a-b-c" in run.id for run in made_runs)
-    assert runs.create(tmp_path, "").id.endswith("-run")
+    assert run_folder.create(tmp_path, "").id.endswith("-run")
 
 
 @pytest.mark.parametrize("name", ["..", "../../x", "/etc", "a\nb", "ünï"])
 def test_no_name_leaves_the_folder(tmp_path, name):
-    assert runs.create(tmp_path, name).path.resolve().parent == tmp_path
+    assert run_folder.create(tmp_path, name).path.resolve().parent == tmp_path
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
     rule = r"expected a folder that can be made, got 'Not a directory'\. Choose another with --runs"
     with pytest.raises(InputError, match=rule):
-        runs.create(tmp_path / "file", "a")
+        run_folder.create(tmp_path / "file", "a")
 
 
 def test_a_run_is_found_by_path_id_start_and_latest(tmp_path, monkeypatch):
@@ -45,17 +46,17 @@ def test_a_run_is_found_by_path_id_start_and_latest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "20270101-000000-unfinished").mkdir()
     for text in (str(first.path), f"runs/{first.id}", first.id, "20260101", "runs/20260101"):
-        assert runs.find(text).path.resolve() == first.path
+        assert run_folder.find(text).path.resolve() == first.path
     for text in ("latest", "runs/latest", str(tmp_path / "runs" / "latest")):
-        assert runs.find(text).path.resolve() == second.path
-    assert runs.find("latest", tmp_path / "runs") == second
-    assert runs.list_all(tmp_path / "runs") == [first, second]
-    assert runs.list_all(tmp_path / "nowhere") == []
+        assert run_folder.find(text).path.resolve() == second.path
+    assert run_folder.find("latest", tmp_path / "runs") == second
+    assert run_folder.list_all(tmp_path / "runs") == [first, second]
+    assert run_folder.list_all(tmp_path / "nowhere") == []
 
 
 def test_an_id_that_starts_another_is_itself(tmp_path):
     short, _ = made(tmp_path, "20260101-000000-a", "20260101-000000-a-2")
-    assert runs.find("20260101-000000-a", tmp_path) == short
+    assert run_folder.find("20260101-000000-a", tmp_path) == short
 
 
 @pytest.mark.parametrize(
@@ -74,13 +75,13 @@ def test_no_run_or_several_are_refused(tmp_path, monkeypatch, text, message):
     made(tmp_path, "20260101-000000-a", "20260102-000000-b")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
-        runs.find(text, tmp_path)
+        run_folder.find(text, tmp_path)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     (tmp_path / "specs").mkdir()
     with pytest.raises(InputError, match=r"specs: expected a run folder with resolved.json, got a"):
-        runs.find(str(tmp_path / "specs"))
+        run_folder.find(str(tmp_path / "specs"))
 
 
 def test_missing_and_damaged_files_are_refused(tmp_path):
@@ -109,20 +110,20 @@ def test_a_run_keeps_every_default_as_it_was(tmp_path):
 @given(st.lists(st.dictionaries(st.text(), st.integers()), max_size=4), st.integers(0, 30))
 def test_rows_survive_a_last_line_cut_short(tmp_path_factory, rows, cut):
     path = tmp_path_factory.mktemp("rows") / "history.jsonl"
-    assert runs.read_lines(path) == []
+    assert run_folder.read_lines(path) == []
     text = "".join(json.dumps(row) + "\n" for row in rows)
     path.write_text(text)
-    assert runs.read_lines(path) == rows
+    assert run_folder.read_lines(path) == rows
     path.write_text(text[: max(0, len(text) - cut)])
-    found = runs.read_lines(path)
+    found = run_folder.read_lines(path)
     assert found == rows[: len(found)]
     assert len(found) >= text[: max(0, len(text) - cut)].count("\n")
 
 
 def test_the_machine_is_described_with_versions_and_commit():
-    found = runs.describe_machine()
+    found = run_folder.describe_machine()
     json.dumps(found)
-    assert set(runs.PACKAGES) < found["versions"].keys()
+    assert set(run_folder.PACKAGES) < found["versions"].keys()
     assert found["machine"]["cores"] >= 1
     command = ["git", "rev-parse", "HEAD"]
     head = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import locks
 from jaxcorr.errors import InputError
+from jaxcorr.training import locks
 
 HOLD = """
 import sys, time

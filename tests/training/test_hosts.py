@@ -9,8 +9,8 @@ import tomli_w
 from forkserver import ForkServer
 from test_train import LIVELY
 
-from jaxcorr import hosts, runs
 from jaxcorr.errors import InputError
+from jaxcorr.training import hosts, run_folder
 
 SPEC = LIVELY | {
     "train": {"num_devices": 2, "epochs": 20},
@@ -61,12 +61,12 @@ def test_two_processes_stop_and_resume_together_with_the_history_of_one(servers,
     assert "2 devices" in stopped[0][1]
     assert "interrupted and saved" in stopped[0][1]
     assert "epoch" not in stopped[1][1]
-    (run,) = runs.list_all(tmp_path / "two")
+    (run,) = run_folder.list_all(tmp_path / "two")
     resumed = run_two(servers, ["resume", run.path])
     assert [status for status, _ in resumed] == [0, 0], resumed
     assert servers[0].run("train", spec, "--runs", tmp_path / "one")[0] == 0
-    (alone,) = runs.list_all(tmp_path / "one")
-    for row, other in zip(*(runs.read_lines(r.history) for r in (run, alone)), strict=True):
+    (alone,) = run_folder.list_all(tmp_path / "one")
+    for row, other in zip(*(run_folder.read_lines(r.history) for r in (run, alone)), strict=True):
         assert row == pytest.approx(other, rel=1e-3)
 
 
@@ -76,7 +76,7 @@ def test_failure_of_one_ends_both(servers, spec, tmp_path):
         (status, log), (other_status, other_log) = run_two(servers, argv, [*argv, "--set", change])
         assert (status, other_status) == (2, 2), log + other_log
         assert f"process 0: expected {rule}" in log
-        assert not runs.list_all(tmp_path)
+        assert not run_folder.list_all(tmp_path)
 
 
 def test_alone_everything_is_ones_own_business():

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from jaxcorr import rendezvous
 from jaxcorr.errors import InputError
-from jaxcorr.rendezvous import Place
+from jaxcorr.training import rendezvous
+from jaxcorr.training.rendezvous import Place
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import checkpoint, evidence, model_map, remainder, stream, train
+from jaxcorr import model_map
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
 from jaxcorr.models import baselines, bulk, linear_path, network
+from jaxcorr.training import checkpoint, loop, path_first, test_set
+from jaxcorr.training import restore as stream
 
 PATH = {"linear_path": "binned", "hidden_size": 8, "encoder_size": 8}
 
@@ -33,8 +35,8 @@ def regression(begun, samples):
 
 def test_what_is_left_is_the_target_less_the_baseline(begun):
     data = begun.data
-    path = remainder.fit_path(begun.spec, data, begun.run.path / evidence.BASELINES)
-    left = remainder.take(begun.spec, path, data.train)
+    path = path_first.fit_path(begun.spec, data, begun.run.path / test_set.BASELINES)
+    left = path_first.take(begun.spec, path, data.train)
     expected = data.train.targets - regression(begun, data.train)
     np.testing.assert_allclose(left.targets, expected, atol=1e-7)
     assert left.targets.dtype == np.float32
@@ -44,11 +46,11 @@ def test_what_is_left_is_the_target_less_the_baseline(begun):
 def test_the_path_is_the_kept_one_unless_it_is_missing_or_of_another_design(
     begun, tmp_path, monkeypatch
 ):
-    fitted = baselines.load(begun.run.path / evidence.BASELINES)
-    kept = tmp_path / evidence.BASELINES
+    fitted = baselines.load(begun.run.path / test_set.BASELINES)
+    kept = tmp_path / test_set.BASELINES
 
     def coefficients():
-        path = remainder.fit_path(begun.spec, begun.data, kept)
+        path = path_first.fit_path(begun.spec, begun.data, kept)
         return linear_path.to_coefficients(path[network.LINEAR_PATH])
 
     np.testing.assert_allclose(coefficients(), fitted.binned, rtol=1e-5)
@@ -65,9 +67,9 @@ def test_scales_of_whole_targets_are_not_told_of_a_network_that_learns_the_rest(
 
 
 def test_without_a_path_nothing_is_fitted_or_taken(trained):
-    kept = trained.run.path / evidence.BASELINES
-    assert remainder.fit_path(trained.spec, trained.data, kept) == {}
-    assert remainder.take(trained.spec, {}, trained.data.train) is trained.data.train
+    kept = trained.run.path / test_set.BASELINES
+    assert path_first.fit_path(trained.spec, trained.data, kept) == {}
+    assert path_first.take(trained.spec, {}, trained.data.train) is trained.data.train
     assert network.carry_for(trained.spec, 2).pending is None
     assert network.LINEAR_PATH not in stream.load_weights(trained.run).weights.network
 
@@ -106,13 +108,13 @@ def test_where_every_epoch_is_worse_the_regression_alone_is_kept(layers, tmp_pat
     )
     *_, ended = oscillator.fit(begun)
     assert ended.best_epoch == 0
-    assert remainder.name_best(begun.spec, ended.best_epoch) == "the linear path alone"
+    assert path_first.name_best(begun.spec, ended.best_epoch) == "the linear path alone"
     weights = stream.load_weights(begun.run).weights
     np.testing.assert_array_equal(weights.network["head"]["kernel"], 0)
 
 
 def test_the_optimizer_never_sees_the_path(begun):
-    state = train.update.initialize(begun.spec, 6)
+    state = loop.update.initialize(begun.spec, 6)
     assert network.LINEAR_PATH not in state.network
     np.testing.assert_array_equal(state.network["head"]["kernel"], 0)
 
@@ -134,7 +136,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(finished, layers, tmp_path,
 
 def restore(begun):
     template = stream.load_weights(begun.run).weights
-    state = train.update.initialize(begun.spec, len(template.inputs.mean))
+    state = loop.update.initialize(begun.spec, len(template.inputs.mean))
     saved = checkpoint.restore(begun.run.checkpoints, state, template)
     return saved.state.network, saved.best
 

@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from jaxcorr.data.batches import Batches
 from jaxcorr.errors import InputError
-from jaxcorr.records import Recorder
-from jaxcorr.runs import Run
+from jaxcorr.training.history import Recorder
+from jaxcorr.training.run_folder import Run
 
 BATCHES = Batches(np.zeros((4, 20, 8, 4)), np.zeros((4, 20, 8, 2)), np.zeros((4, 8), int))
 GRADIENT = {"head": {"kernel": jnp.arange(6.0)}}

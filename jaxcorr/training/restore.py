@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxcorr import checkpoint
 from jaxcorr.data import ranges
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Carry, Weights
 from jaxcorr.models.normalize import Scale
-from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
+from jaxcorr.training import checkpoint
+from jaxcorr.training.run_folder import Run
 
 # A call that waits for its result gains nothing from a second thread, and on two cores the
 # hand-over costs more than the arithmetic: 44 us (p99 132) with it, 17 us (p99 25) without, at

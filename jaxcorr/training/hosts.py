@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxcorr import rendezvous
 from jaxcorr.errors import InputError
+from jaxcorr.training import rendezvous
 
 MESSAGE_BYTES = 1 << 15
 LEAVE_S = 30  # that a process waits for the others when it ends

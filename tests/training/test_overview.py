@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from jaxcorr import locks, overview, spec
+from jaxcorr import spec
+from jaxcorr.training import locks, overview
 
 SPEC = spec.from_table({"data": {"traces": ["a"]}, "train": {"epochs": 5, "patience": 2}}, "here")
 METRICS = {"test": {"overall": {"mae_mm": 0.004, "r2": 0.98}}}

@@ -20,10 +20,11 @@ from tensorboardX.proto.event_pb2 import (  # protobuf makes the names at run ti
     SessionLog,  # pyright: ignore[reportAttributeAccessIssue]
 )
 
-from jaxcorr import files, runs
+from jaxcorr import files
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
+from jaxcorr.training import run_folder
+from jaxcorr.training.run_folder import Run
 
 HISTOGRAM_BINS = 64
 
@@ -41,7 +42,7 @@ class Recorder:
         self._spec, self._run, self._gradient_fn = spec, run, gradient_fn
         try:
             for path in (run.history, run.timings):
-                kept = runs.read_lines(path)[:epoch]
+                kept = run_folder.read_lines(path)[:epoch]
                 files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
             self._board = _Board(run.tensorboard, epoch + 1) if spec.train.tensorboard else None
         except OSError as error:

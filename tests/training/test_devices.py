@@ -6,8 +6,8 @@ import oscillator
 import pytest
 from test_train import LIVELY, assert_same, rows
 
-from jaxcorr import devices, experiment
 from jaxcorr.errors import InputError
+from jaxcorr.training import devices, experiment
 
 DEVICES = 4  # conftest.py asks for them
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr import checkpoint
-from jaxcorr.checkpoint import Writer
 from jaxcorr.errors import InputError
+from jaxcorr.training import checkpoint
+from jaxcorr.training.checkpoint import Writer
 
 BEST = {"w": jax.random.normal(jax.random.key(0), (40, 40))}
 

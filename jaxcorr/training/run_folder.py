@@ -195,7 +195,7 @@ def describe_machine() -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     """The commit of the source tree, `+` where it has changes; None outside of git."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     try:
         commit = _run_git(root, ("rev-parse", "HEAD"))
         return commit + ("+" if _run_git(root, ("status", "--porcelain", "-uno")) else "")

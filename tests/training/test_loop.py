@@ -9,10 +9,10 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import checkpoint, train, update
 from jaxcorr.errors import InputError
 from jaxcorr.models.scales import fit_scales
-from jaxcorr.train import Begun, Dispatched, EpochDone, Finished, NonFiniteLoss
+from jaxcorr.training import checkpoint, loop, step
+from jaxcorr.training.loop import Begun, Dispatched, EpochDone, Finished, NonFiniteLoss
 
 # Everything that has a state of its own: keys, iterator, schedule, accumulation, epoch totals.
 LIVELY = {
@@ -26,8 +26,8 @@ LIVELY = {
 def final_state(begun):
     """All that a checkpoint holds, as plain arrays."""
     scales = fit_scales(begun.spec, begun.data.train)
-    state = update.initialize(begun.spec, len(scales.inputs.mean))
-    saved = checkpoint.restore(begun.run.checkpoints, state, train.weights_of(state, scales, {}))
+    state = step.initialize(begun.spec, len(scales.inputs.mean))
+    saved = checkpoint.restore(begun.run.checkpoints, state, loop.weights_of(state, scales, {}))
     return saved._replace(skipped=())
 
 
@@ -116,7 +116,7 @@ def test_a_kill_during_the_first_save_starts_anew(lively, layers, tmp_path):
 
 def script_validation(monkeypatch, *mae_mm):
     values = iter(mae_mm)
-    monkeypatch.setattr(train, "validate", lambda *_: {"val_mae_mm": next(values)})
+    monkeypatch.setattr(loop, "validate", lambda *_: {"val_mae_mm": next(values)})
 
 
 def test_patience_counts_epochs_without_a_better_one(layers, tmp_path, monkeypatch):
@@ -143,10 +143,10 @@ def test_without_validation_the_training_mae_decides(layers, tmp_path):
 
 def test_validation_by_window_leaves_the_first_samples_out(trained):
     state, scales = final_state(trained).state, fit_scales(trained.spec, trained.data.train)
-    weights = train.weights_of(state, scales, {})
-    streamed = train.validate(trained.spec, weights, trained.data)
+    weights = loop.weights_of(state, scales, {})
+    streamed = loop.validate(trained.spec, weights, trained.data)
     by_window = oscillator.make_spec(train={"validation": "window"})
-    windowed = train.validate(by_window, weights, trained.data)
+    windowed = loop.validate(by_window, weights, trained.data)
     assert windowed["val_mae_mm"] != streamed["val_mae_mm"]
     assert windowed["val_mae_mm"] == pytest.approx(streamed["val_mae_mm"], rel=0.3)
 
@@ -197,7 +197,7 @@ def test_out_of_device_memory_is_one_line(layers, tmp_path, monkeypatch, text, k
         raise jax.errors.JaxRuntimeError(text)
 
     begun = oscillator.begin(layers, tmp_path)
-    monkeypatch.setattr(update, "make_dispatch", lambda *_: fail)
+    monkeypatch.setattr(step, "make_dispatch", lambda *_: fail)
     with pytest.raises(kind, match=rule):
         oscillator.fit(begun)
 

@@ -13,8 +13,8 @@ from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import baselines
 from jaxcorr.models.baselines import Fitted
-from jaxcorr.runs import Run
 from jaxcorr.spec import Data
+from jaxcorr.training.run_folder import Run
 
 TEST_LABELS = "test_labels.npz"
 BASELINES = "baselines.npz"

@@ -14,13 +14,13 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
-from jaxcorr import devices, losses
 from jaxcorr.models import network as model
 from jaxcorr.models import normalize
 from jaxcorr.models.network import Variables
 from jaxcorr.models.normalize import Scales
-from jaxcorr.optimizer import make_optimizer
 from jaxcorr.spec import Spec
+from jaxcorr.training import devices, losses
+from jaxcorr.training.optimizer import make_optimizer
 
 LossFn = Callable[[Variables, tuple[Array, Array], Array], tuple[Array, Array]]
 

@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
 from jaxcorr.spec import Optimizer
+from jaxcorr.training.optimizer import check_memory_error, learning_rate_fn, make_optimizer
 
 PARAMS = {"kernel": jnp.array([[1.0, -2.0], [3.0, 4.0]]), "bias": jnp.array([5.0, -6.0])}
 

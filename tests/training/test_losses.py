@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import losses
 from jaxcorr.spec import Loss
+from jaxcorr.training import losses
 
 TRUE = jnp.array([[0.0, 1.0], [2.0, 3.0]])
 PREDICTED = jnp.array([[0.0, 3.0], [2.0, 2.0]])  # residuals 0, 2, 0, -1

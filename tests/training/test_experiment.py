@@ -8,10 +8,11 @@ import pytest
 import tomli
 from toy import write_circle
 
-from jaxcorr import experiment, files, runs, spec
+from jaxcorr import files, spec
 from jaxcorr.data import collect
 from jaxcorr.errors import InputError
 from jaxcorr.printer.simulate import SimulateOptions
+from jaxcorr.training import experiment, run_folder
 
 SPEC = """\
 # Question: is the folder whole?
@@ -72,7 +73,7 @@ def test_overrides_are_kept_so_that_the_spec_gives_the_run_again(spec_path):
 
 def test_test_samples_stay_with_the_run_when_it_moves_and_its_traces_go(spec_path):
     begun = begin(spec_path)
-    moved = runs.Run(begun.run.path.rename(spec_path.parent / "elsewhere"))
+    moved = run_folder.Run(begun.run.path.rename(spec_path.parent / "elsewhere"))
     shutil.rmtree(spec_path.parent / "data_simulation_boat_all")
     found = experiment.test_samples(moved, moved.spec(), [])
     np.testing.assert_array_equal(found.features, begun.data.test.features)

@@ -7,9 +7,9 @@ import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import locks, runs
 from jaxcorr.errors import InputError
-from jaxcorr.runs import Run
+from jaxcorr.training import locks, run_folder
+from jaxcorr.training.run_folder import Run
 
 
 class Row(NamedTuple):
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 def list_runs(folder: Path) -> list[Row]:
     """All runs of a folder, oldest first."""
-    return [_describe(run) for run in runs.list_all(folder)]
+    return [_describe(run) for run in run_folder.list_all(folder)]
 
 
 def _describe(run: Run) -> Row:
@@ -35,7 +35,7 @@ def _describe(run: Run) -> Row:
         made = datetime.datetime.fromisoformat(resolved["created"])
         metrics = run.read_json("metrics.json") if (run.path / "metrics.json").exists() else None
         overall = metrics["test"]["overall"] if metrics else {}
-        history = runs.read_lines(run.history)
+        history = run_folder.read_lines(run.history)
         errors = [row["val_mae_mm"] for row in history if row.get("val_mae_mm") is not None]
         return Row(
             id=run.id,

@@ -14,22 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxcorr import checkpoint, devices, evidence, hosts, remainder, update
 from jaxcorr.data import windows
 from jaxcorr.data.batches import Batches, Plan, plan_epoch, training_batches
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
-from jaxcorr.keeper import Keeper
 from jaxcorr.metrics import measure
 from jaxcorr.models import bulk
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Variables, Weights
 from jaxcorr.models.normalize import Scales
 from jaxcorr.models.scales import fit_scales
-from jaxcorr.optimizer import check_memory_error, learning_rate_fn, make_optimizer
-from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
-from jaxcorr.update import Totals, TrainState
+from jaxcorr.training import checkpoint, devices, hosts, path_first, test_set
+from jaxcorr.training import step as update
+from jaxcorr.training.keeper import Keeper
+from jaxcorr.training.optimizer import check_memory_error, learning_rate_fn, make_optimizer
+from jaxcorr.training.run_folder import Run
+from jaxcorr.training.step import Totals, TrainState
 
 
 class Begun(NamedTuple):
@@ -110,7 +111,7 @@ def fit(
     """
     plan = plan_for(spec, data)
     path = _path_of(spec, data, run)
-    data = data._replace(train=remainder.take(spec, path, data.train))
+    data = data._replace(train=path_first.take(spec, path, data.train))
     scales = hosts.arrays_from_writer(fit_scales(spec, data.train))
     optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
     loss_fn = update.make_loss_fn(spec, scales)
@@ -200,7 +201,7 @@ def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | N
 def _path_of(spec: Spec, data: Dataset, run: Run) -> Variables:
     """The linear path, the same whenever the run goes on and in all processes."""
     with hosts.together():
-        path = remainder.fit_path(spec, data, run.path / evidence.BASELINES)
+        path = path_first.fit_path(spec, data, run.path / test_set.BASELINES)
     return hosts.arrays_from_writer(path)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import jax
 
-from jaxcorr import checkpoint, hosts, records
-from jaxcorr.runs import Run
 from jaxcorr.spec import Spec
+from jaxcorr.training import checkpoint, history, hosts
+from jaxcorr.training.run_folder import Run
 
 
 class Keeper:
@@ -31,7 +31,7 @@ class Keeper:
                     keep = spec.train.keep_checkpoints
                     writer = checkpoint.Writer(run.checkpoints, keep, last)
                     self._writer = stack.enter_context(writer)
-                    recorder = records.Recorder(spec, run, epoch, gradient_fn)
+                    recorder = history.Recorder(spec, run, epoch, gradient_fn)
                     self._recorder = stack.enter_context(recorder)
             self._opened = stack.pop_all()
 

@@ -5,17 +5,18 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxcorr import Predictor, stream
+from jaxcorr import Predictor
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
-from jaxcorr.runs import Run
+from jaxcorr.training import restore
+from jaxcorr.training.run_folder import Run
 
 NUM = 30
 
 
 @pytest.fixture(scope="module")
 def loaded(trained):
-    return stream.load_weights(trained.run)
+    return restore.load_weights(trained.run)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_functional_form_is_traced_once_and_may_go_back(loaded, trained, monkeyp
     expected = bulk.stream(loaded.spec, loaded.weights, trained.data.test)[:NUM]
     real_step = network.step
     monkeypatch.setattr(network, "step", lambda *a: traces.append(1) or real_step(*a))
-    step = stream.make_step(loaded.spec)
+    step = restore.make_step(loaded.spec)
     carry, errors = network.carry_for(loaded.spec, 2), []
     for row in rows:
         kept = carry
@@ -52,7 +53,7 @@ def test_weights_say_how_far_training_got_and_what_it_saw(loaded, trained):
 def test_an_older_run_has_no_ranges(copied):
     stats = copied / "stats.json"
     stats.write_text('{"inputs": {}, "targets": {}}')
-    assert stream.load_weights(Run(copied)).ranges is None
+    assert restore.load_weights(Run(copied)).ranges is None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_missing_or_altered_file_is_named_in_one_line(copied, name, content, s
     if content is not None:
         path.write_text(content)
     with pytest.raises(InputError, match=said) as caught:
-        stream.load_weights(Run(copied))
+        restore.load_weights(Run(copied))
     assert "\n" not in str(caught.value)
 
 

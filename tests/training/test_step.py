@@ -7,9 +7,10 @@ import optax
 import oscillator
 import pytest
 
-from jaxcorr import devices, update
 from jaxcorr.models.normalize import Scale, Scales
-from jaxcorr.optimizer import make_optimizer
+from jaxcorr.training import devices
+from jaxcorr.training import step as update
+from jaxcorr.training.optimizer import make_optimizer
 
 WINDOW, WINDOWS, STEPS = 12, 8, 20
 STEADY = {"schedule": "constant", "learning_rate": 0.02}
