@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr import compensate, gate, latency
+from jaxcorr import compensate, gate
 from jaxcorr.compensator import Compensator, Status
+from jaxcorr.deploy import timing
 from jaxcorr.model_map import ModelMap
 from jaxcorr.printer.planner import Plan, reference_rows
 from jaxcorr.training.restore import Loaded
@@ -81,7 +82,7 @@ def _measure_blocks(
         counted.append(compensator.status)
     names = [name for name in Status._fields if name.startswith("num_")]
     counts = {name: sum(getattr(status, name) for status in counted) for name in names}
-    times = latency.summarize(np.array(elapsed_us))
+    times = timing.summarize(np.array(elapsed_us))
     block_us = 1e6 * compensator.block / compensator.rate_hz
     share = times["p99_us"] / block_us
     return {**times, **counts, "block_us": block_us, "p99_share": share}

@@ -16,23 +16,16 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import (
-    bench,
-    bench_parts,
-    export_c,
-    export_model,
-    export_onnx,
-    latency,
-    torch_reference,
-)
+from jaxcorr import bench, bench_parts, torch_reference
 from jaxcorr.data import ranges
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.data.windows import Samples
-from jaxcorr.latency import Call
+from jaxcorr.deploy import c_code, onnx, parameters, timing
+from jaxcorr.deploy.predictor import Predictor
+from jaxcorr.deploy.timing import Call
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
 from jaxcorr.models.scales import fit_scales
-from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec
 from jaxcorr.training import restore
 
@@ -122,16 +115,16 @@ def endure(spec: Spec, num_steps: int) -> dict[str, Any]:
 def other_calls(ready: Ready, folder: Path) -> dict[str, Call]:
     """The functional step, and the exported ones; C only where there is a compiler."""
     spec, weights = ready.spec, ready.weights
-    plain, facts = export_model.plain(spec, weights), export_model.facts("benchmark", spec)
-    export_onnx.write_step(folder / "step.onnx", spec, plain, facts)
+    plain, facts = parameters.plain(spec, weights), parameters.facts("benchmark", spec)
+    onnx.write_step(folder / "step.onnx", spec, plain, facts)
     calls = {
         "functional": functional_call(spec, weights),
         "onnxruntime": onnx_call(folder / "step.onnx"),
     }
-    compiler = export_c.find_compiler()
+    compiler = c_code.find_compiler()
     if compiler is not None:
-        export_c.write_step(folder / "step.c", spec.model, plain, facts)
-        export_c.build(compiler, folder / "step.c", folder / "step.so", C_FLAGS)
+        c_code.write_step(folder / "step.c", spec.model, plain, facts)
+        c_code.build(compiler, folder / "step.c", folder / "step.so", C_FLAGS)
         calls["c_step"] = c_call(folder / "step.so", spec)
     return calls
 
@@ -143,19 +136,19 @@ def _take_turns(calls: dict[str, Call], ready: Ready, num_calls: int) -> dict[st
         name: num_calls if name == "predictor" else num_calls // RIVAL_SHARE for name in calls
     }
     for name, call in calls.items():
-        latency.time_calls(call, rows, max(WARM_UP, counts[name] // 10), restart_fn)
+        timing.time_calls(call, rows, max(WARM_UP, counts[name] // 10), restart_fn)
     turns: dict[str, list[ndarray]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
             num_turn = max(1, counts[name] // ROUNDS)
-            turns[name].append(latency.time_calls(call, rows, num_turn, restart_fn))
-    ways = {name: latency.summarize(np.concatenate(elapsed)) for name, elapsed in turns.items()}
+            turns[name].append(timing.time_calls(call, rows, num_turn, restart_fn))
+    ways = {name: timing.summarize(np.concatenate(elapsed)) for name, elapsed in turns.items()}
     for rate_hz, share in PACED.items():
         for kind, warm_fn in (("", None), ("_warm", ready.predictor.warm)):
-            paced = latency.pace(
+            paced = timing.pace(
                 calls["predictor"], rows, max(1, num_calls // share), rate_hz, warm_fn, restart_fn
             )
-            ways[f"predictor_{rate_hz}_hz{kind}"] = latency.summarize(paced.latency_us)
+            ways[f"predictor_{rate_hz}_hz{kind}"] = timing.summarize(paced.latency_us)
     return ways
 
 
@@ -175,7 +168,7 @@ def functional_call(spec: Spec, weights: Weights) -> Call:
 
 def onnx_call(path: Path) -> Call:
     """The exported step in onnxruntime on one thread."""
-    printer = export_onnx.Stream(path)
+    printer = onnx.Stream(path)
     return lambda *sample: printer.step(np.array([sample], np.float32))[0].tolist()
 
 

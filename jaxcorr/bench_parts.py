@@ -15,12 +15,13 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import lanes, latency, safety
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.data.windows import Samples
+from jaxcorr.deploy import compiled_step, timing
+from jaxcorr.deploy import guard as safety
+from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.models import bulk, network
 from jaxcorr.models.network import Weights
-from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec
 
 NUM_CALLS = 4000
@@ -45,7 +46,7 @@ def measure(
         rest_us     what is left: starting the program's parts, counting, the tuple
     """
     rows = samples.features.tolist()
-    step = latency.time_calls(predictor.step, rows, NUM_CALLS, predictor.reset)
+    step = timing.time_calls(predictor.step, rows, NUM_CALLS, predictor.reset)
     dispatch, transfer = _time_empty_call(spec)
     found = {
         "step_us": float(np.median(step)),
@@ -74,10 +75,10 @@ def _time_empty_call(spec: Spec) -> tuple[float, float]:
     size = sum(leaf.size for leaf in jax.tree.leaves(network.carry_for(spec, 1)))
     joined = np.zeros(size + len(spec.data.features), np.float32)
     num_out = size + len(spec.data.targets)
-    empty_fn = lanes.compile_for_cpu(lambda x: x[:num_out] + 1, joined.shape)
+    empty_fn = compiled_step.compile_for_cpu(lambda x: x[:num_out] + 1, joined.shape)
     placed = jax.device_put(joined, jax.local_devices(backend="cpu")[0])
     medians = [
-        float(np.median(latency.time_calls(call, [()], NUM_CALLS)))
+        float(np.median(timing.time_calls(call, [()], NUM_CALLS)))
         for call in (_reader(empty_fn, placed), _reader(empty_fn, joined))
     ]
     return medians[0], medians[1] - medians[0]
@@ -96,7 +97,7 @@ def _time_scan(spec: Spec, weights: Weights, features: Float32[ndarray, "n f"]) 
         return ravel_pytree(after)[0], errors[0]
 
     rows = np.resize(features, (SCAN_STEPS, features.shape[1]))
-    scan = lanes.compile_for_cpu(
+    scan = compiled_step.compile_for_cpu(
         lambda carry, samples: jax.lax.scan(body, carry, samples)[1], start.shape, rows.shape
     )
     carry = np.asarray(start)

@@ -39,7 +39,7 @@ def demo_control(
     parts.select_layers(layer, program.num_layers)
     plan = planner.plan_layer(program, layer - 1)
     from jaxcorr import console, console_control, control, plots, trial_cases
-    from jaxcorr.predictor import Predictor
+    from jaxcorr.deploy.predictor import Predictor
 
     if plot is not None:
         plots.check_paths(plot)

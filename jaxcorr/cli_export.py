@@ -16,7 +16,8 @@ def export(
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import console, console_export, export
+    from jaxcorr import console, console_export
+    from jaxcorr.deploy import export
     from jaxcorr.training import experiment, path_first, restore
 
     loaded = restore.load_weights(found)

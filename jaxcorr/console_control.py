@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxcorr import control
 from jaxcorr.console import out, table
-from jaxcorr.status import Status
+from jaxcorr.deploy.status import Status
 
 BAR = 40  # characters
 

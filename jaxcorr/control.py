@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import latency
+from jaxcorr.deploy import timing
+from jaxcorr.deploy.predictor import Predictor
+from jaxcorr.deploy.timing import Paced
 from jaxcorr.errors import InputError
-from jaxcorr.latency import Paced
 from jaxcorr.model_map import INPUTS, OUTPUTS
-from jaxcorr.predictor import Predictor
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import Layer
 from jaxcorr.printer.planner import Plan, reference_rows
@@ -66,7 +66,7 @@ def run_loop(
     rows = reference_rows(plan, rate_hz, seconds).tolist()
     num_ticks = max(1, round(seconds * rate_hz))
     warm_fn = predictor.warm if warm else None
-    paced = latency.pace(predictor.step, rows, num_ticks, rate_hz, warm_fn, predictor.reset)
+    paced = timing.pace(predictor.step, rows, num_ticks, rate_hz, warm_fn, predictor.reset)
     return Ticks(rate_hz, paced)
 
 
@@ -78,8 +78,8 @@ def summarize_loop(ticks: Ticks) -> dict[str, Any]:
         "rate_hz": ticks.rate_hz,
         "num_ticks": len(paced.latency_us),
         "num_missed": paced.num_missed,
-        "latency": latency.summarize(paced.latency_us),
-        "jitter": latency.summarize(paced.lateness_us),
+        "latency": timing.summarize(paced.latency_us),
+        "jitter": timing.summarize(paced.lateness_us),
         "histogram": {"edges_us": list(HISTOGRAM_EDGES_US), "counts": counts.tolist()},
     }
 

@@ -12,15 +12,16 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from jaxcorr import bootstrap, breakdown, friction, latency, metrics
+from jaxcorr import bootstrap, breakdown, friction, metrics
 from jaxcorr.bootstrap import Blocks, Paired
 from jaxcorr.data import windows
 from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
+from jaxcorr.deploy import timing
+from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.errors import InputError
 from jaxcorr.models import baselines, bulk
 from jaxcorr.models.baselines import Fitted
-from jaxcorr.predictor import Predictor
 from jaxcorr.spec import Spec, Targets, axis_of
 from jaxcorr.training.restore import Loaded
 
@@ -199,7 +200,7 @@ def measure_latency(loaded: Loaded, samples: Samples) -> dict[str, Any]:
     first, num_rows = samples.first_row[longest], samples.num_rows[longest]
     rows = samples.features[first : first + num_rows].tolist()
     return {
-        **latency.measure(predictor.step, rows, NUM_TIMED_CALLS, restart_fn=predictor.reset),
+        **timing.measure(predictor.step, rows, NUM_TIMED_CALLS, restart_fn=predictor.reset),
         "limit_us": 1e3 * loaded.spec.targets.inference_ms,
         "period_us": 1e6 / loaded.spec.data.sample_rate_hz,
     }

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr import evaluation, export, predictions, report
+from jaxcorr import evaluation, predictions, report
 from jaxcorr.data import trace
+from jaxcorr.deploy import export
 from jaxcorr.spec import Data
 from jaxcorr.training import experiment, path_first, restore, run_folder
 from jaxcorr.training.run_folder import Run

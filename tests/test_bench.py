@@ -8,16 +8,9 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import (
-    bench,
-    bench_contest,
-    bench_latency,
-    bench_parts,
-    export_c,
-    latency,
-    torch_reference,
-)
+from jaxcorr import bench, bench_contest, bench_latency, bench_parts, torch_reference
 from jaxcorr.data import dataset
+from jaxcorr.deploy import c_code, timing
 from jaxcorr.errors import InputError
 from jaxcorr.training.run_folder import Run
 
@@ -44,7 +37,7 @@ def toy_file(layers, tmp_path):
 
 
 def test_summary_has_the_percentiles_of_the_calls():
-    found = latency.summarize(np.arange(1.0, 1002.0))
+    found = timing.summarize(np.arange(1.0, 1002.0))
     assert (found["p50_us"], found["p90_us"], found["p99_us"]) == (501, 901, 991)
     assert found["p99_9_us"] == pytest.approx(1000)
     assert (found["max_us"], found["num_calls"]) == (1001, 1001)
@@ -86,7 +79,7 @@ def test_throughput_without_torch_has_rates_and_shares(toy):
 def test_latency_covers_every_way_and_pace(toy):
     found = bench_latency.measure(toy[0], "small", num_calls=40, with_torch=False)
     counts = {name: way["num_calls"] for name, way in found["ways"].items()}
-    rivals = {"functional", "onnxruntime", *["c_step"] * bool(export_c.find_compiler())}
+    rivals = {"functional", "onnxruntime", *["c_step"] * bool(c_code.find_compiler())}
     assert counts == {
         "predictor": 40,
         **dict.fromkeys(rivals, 4),

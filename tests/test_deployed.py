@@ -13,8 +13,9 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import Predictor, export, export_model
+from jaxcorr import Predictor
 from jaxcorr.data.windows import Samples
+from jaxcorr.deploy import export, parameters
 from jaxcorr.models import bulk
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
@@ -139,8 +140,8 @@ def expected_of(case: Case, name: str) -> np.ndarray:
     """The model's own errors: of whole traces, or of every window."""
     samples = case.samples
     if name != "window.onnx":
-        errors = unroll(case, export_model.side_by_side(samples))
-        return export_model.end_to_end(samples, errors)
+        errors = unroll(case, parameters.side_by_side(samples))
+        return parameters.end_to_end(samples, errors)
     expected = np.full_like(samples.targets, np.nan)
     last = np.flatnonzero(bulk.has_window(samples, WINDOW))
     windows = samples.features[last[:, None] + np.arange(1 - WINDOW, 1)]

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxcorr import evaluate, files, model_card
+from jaxcorr import evaluate, files
 from jaxcorr.data.ranges import Ranges
+from jaxcorr.deploy import model_card
 from jaxcorr.errors import InputError
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.run_folder import Run

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import safety
 from jaxcorr.data.ranges import Ranges
+from jaxcorr.deploy import guard as safety
+from jaxcorr.deploy.guard import FAR, MARGIN_MM, Guard
+from jaxcorr.deploy.status import Status, Tally
 from jaxcorr.errors import InputError
-from jaxcorr.safety import FAR, MARGIN_MM, Guard
-from jaxcorr.status import Status, Tally
 
 FEATURES = ("x_ref", "y_ref", "vx_ref", "vy_ref")
 # Speeds to 100 mm/s, changes by 10 mm/s a sample, and 0.1 mm that they leave unexplained.

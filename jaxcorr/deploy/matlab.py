@@ -15,11 +15,11 @@ import scipy.io
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from jaxcorr import export_model
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
+from jaxcorr.deploy import parameters
+from jaxcorr.deploy.parameters import Facts, LinearPath, Plain
 from jaxcorr.errors import InputError
-from jaxcorr.export_model import Facts, LinearPath, Plain
 from jaxcorr.models import linear_path
 from jaxcorr.spec import Model
 
@@ -46,7 +46,7 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
         "feature_units": _cell(facts.feature_units),
         "targets": _cell(facts.targets),
         "target_units": _cell(facts.target_units),
-        "sign": export_model.SIGN,
+        "sign": parameters.SIGN,
         "horizon": facts.horizon,
         "sample_rate_hz": facts.sample_rate_hz,
         "inputs": options.inputs,
@@ -59,7 +59,7 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
         "encoder_bias": plain.encoder.bias[None],
         "norm_scale": plain.norm_scale[None],
         "norm_bias": plain.norm_bias[None],
-        "norm_epsilon": export_model.NORM_EPSILON,
+        "norm_epsilon": parameters.NORM_EPSILON,
         "layers": _cell(
             {
                 "input_kernel": _double(layer.inputs),

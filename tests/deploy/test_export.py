@@ -12,8 +12,9 @@ import onnx
 import pytest
 from onnx import helper
 
-from jaxcorr import export, export_c, export_onnx
 from jaxcorr.data import octave
+from jaxcorr.deploy import c_code, export
+from jaxcorr.deploy import onnx as export_onnx
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
 from jaxcorr.training import restore
@@ -82,7 +83,7 @@ def test_every_file_is_there_signed_and_checked(made, trained):
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
         assert entry["num_bytes"] == len(content)
     checked = {"step.onnx", "window.onnx", "step.stablehlo", "unroll.stablehlo"}
-    checked |= {"step.c"} if export_c.find_compiler() else set()
+    checked |= {"step.c"} if c_code.find_compiler() else set()
     checked |= {"weights.mat"} if octave.find() else set()
     window = trained.spec.data.window
     for name in FILES - {"model_card.md"}:
@@ -135,7 +136,7 @@ def test_window_takes_any_batch_and_length(made, loaded, trained, batch, window)
     )
     rows = np.arange(batch)[:, None] * 5 + np.arange(window)
     blocks = trained.data.test.features[rows]
-    session = export_onnx.export_graph.load(run.export / "window.onnx")
+    session = export_onnx.onnx_graph.load(run.export / "window.onnx")
     (errors,) = session.run(None, {"samples": blocks})
     expected = bulk.from_windows(spec, loaded.weights, trained.data.test)[rows[:, -1]]
     np.testing.assert_allclose(errors, expected, rtol=0, atol=export.TOLERANCE_MM)

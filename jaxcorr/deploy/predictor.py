@@ -12,15 +12,15 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr import safety
 from jaxcorr.data.ranges import Ranges
+from jaxcorr.deploy import guard
+from jaxcorr.deploy.compiled_step import Lanes, count_lanes
+from jaxcorr.deploy.guard import ENDER3_V2_MM
+from jaxcorr.deploy.predictor_group import MOST_BRIDGED, PredictorGroup
+from jaxcorr.deploy.status import Status, Tally
 from jaxcorr.errors import InputError
-from jaxcorr.lanes import Lanes, count_lanes
 from jaxcorr.models.network import Weights
-from jaxcorr.predictor_group import MOST_BRIDGED, PredictorGroup
-from jaxcorr.safety import ENDER3_V2_MM
 from jaxcorr.spec import Spec
-from jaxcorr.status import Status, Tally
 from jaxcorr.training import restore, run_folder
 
 Mode = Literal["strict", "hold"]
@@ -56,7 +56,7 @@ class Predictor:
         """
         self.spec = spec
         self._is_strict, self._tally = mode == "strict", Tally(has_ranges=ranges is not None)
-        self._guard = safety.guard_for(spec, ranges, mode, volume_mm)
+        self._guard = guard.guard_for(spec, ranges, mode, volume_mm)
         self._lanes = Lanes(spec, weights, count_lanes(spec, rate_hz))
         # Of each lane: its last sample, and how many before the next one were made up.
         self._before: list[tuple[Any, ...] | None] = []

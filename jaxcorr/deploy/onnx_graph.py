@@ -10,8 +10,8 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr import export_model
-from jaxcorr.export_model import Facts
+from jaxcorr.deploy import parameters
+from jaxcorr.deploy.parameters import Facts
 
 OPSET = 18  # has LayerNormalization; runtimes from 2023 on read it
 IR_VERSION = 9  # as old as the operators allow, for older runtimes
@@ -104,7 +104,7 @@ def _labels(facts: Facts) -> dict[str, str]:
         "feature_units": ", ".join(facts.feature_units),
         "targets": ", ".join(facts.targets),
         "target_units": ", ".join(facts.target_units),
-        "sign": export_model.SIGN,
+        "sign": parameters.SIGN,
         "horizon_samples": str(facts.horizon),
         "sample_rate_hz": f"{facts.sample_rate_hz:g}",
     }

@@ -17,10 +17,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import export_model, units
+from jaxcorr import units
 from jaxcorr.data.windows import Samples
+from jaxcorr.deploy import parameters
+from jaxcorr.deploy.parameters import Facts, Plain
 from jaxcorr.errors import InputError
-from jaxcorr.export_model import Facts, Plain
 from jaxcorr.models import linear_path
 from jaxcorr.spec import Model
 
@@ -33,22 +34,22 @@ LINE_WIDTH = 8  # numbers a line
 def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
     """Writes the step: jaxcorr_reset(state) and jaxcorr_step(state, sample, error)."""
     arrays = _arrays(options, plain)
-    text = export_model.render(
+    text = parameters.render(
         "step.c.j2",
         facts=facts,
         plain=plain,
         arrays=arrays,
         features=_with_units(facts.features, facts.feature_units),
         targets=_with_units(facts.targets, facts.target_units),
-        sign=export_model.SIGN,
-        horizon=export_model.horizon_text(facts.horizon),
+        sign=parameters.SIGN,
+        horizon=parameters.horizon_text(facts.horizon),
         num_parameters=sum(values.size for values in arrays.values()),
         hidden=plain.layers[0].size,
         num_inputs=len(plain.inputs.mean),
         encoded=len(plain.encoder.bias),
         is_kinematic=options.inputs == "kinematic",
         num_periods=len(options.phase_periods_mm),
-        norm_epsilon=export_model.NORM_EPSILON,
+        norm_epsilon=parameters.NORM_EPSILON,
         most=units.MOST,
         bins=linear_path,
         number=number,
@@ -59,7 +60,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
 
 def write_example(path: Path, facts: Facts) -> None:
     """Writes a program that streams CSV through step.c beside it, or times its step."""
-    text = export_model.render("stream_csv.c.j2", facts=facts, most=units.MOST)
+    text = parameters.render("stream_csv.c.j2", facts=facts, most=units.MOST)
     path.write_text(text, encoding="utf-8")
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from jaxcorr import latency
+from jaxcorr.deploy import timing
 
 
 def test_percentiles_of_known_times(monkeypatch):
@@ -15,7 +15,7 @@ def test_percentiles_of_known_times(monkeypatch):
         now_ns[0] += 1000 * max(len(seen) - 100, 1)  # 1, 2, ... 1000 us, after the warm-up
 
     monkeypatch.setattr(time, "perf_counter_ns", lambda: now_ns[0])
-    found = latency.measure(call, [(0, 0), (1, 2), (2, 4)], num_calls=1000)
+    found = timing.measure(call, [(0, 0), (1, 2), (2, 4)], num_calls=1000)
     assert len(seen) == 1100
     assert seen[:4] == [(0, 0), (1, 2), (2, 4), (0, 0)]
     assert found["p50_us"] == pytest.approx(500.5)
@@ -26,7 +26,7 @@ def test_percentiles_of_known_times(monkeypatch):
 
 def test_samples_start_over_after_a_restart():
     seen = []
-    latency.time_calls(seen.append, [[1.0], [2.0]], 3, lambda: seen.append("restart"))
+    timing.time_calls(seen.append, [[1.0], [2.0]], 3, lambda: seen.append("restart"))
     assert seen == ["restart", 1.0, 2.0, "restart", 1.0]
 
 
@@ -54,7 +54,7 @@ def test_paced_calls_keep_their_rate(monkeypatch):
         began.append(clock.now)
         clock.work(0.002)
 
-    found = latency.pace(call, [[0.0]], 50, rate_hz=100.0)
+    found = timing.pace(call, [[0.0]], 50, rate_hz=100.0)
     assert began == pytest.approx([0.01 * (i + 1) for i in range(50)], abs=1e-5)
     assert found.latency_us == pytest.approx(2000, abs=2)
     assert found.lateness_us == pytest.approx(0, abs=4)
@@ -64,7 +64,7 @@ def test_paced_calls_keep_their_rate(monkeypatch):
 def test_a_late_tick_is_counted_and_does_not_shift_the_rest(monkeypatch):
     clock = Clock(monkeypatch)
     took = iter([0.001, 0.025, *[0.001] * 8])
-    found = latency.pace(lambda _: clock.work(next(took)), [[0.0]], 10, rate_hz=100.0)
+    found = timing.pace(lambda _: clock.work(next(took)), [[0.0]], 10, rate_hz=100.0)
     # The second ends 25 ms after it was due; the third is 15 ms late, the fourth 6 and in time.
     assert found.num_missed == 2
     late_ms = found.lateness_us / 1e3
@@ -80,11 +80,11 @@ def test_warming_up_comes_before_the_call_is_due(monkeypatch):
         seen.append(("warm", clock.now))
         clock.work(0.0002)
 
-    found = latency.pace(lambda _: seen.append(("call", clock.now)), [[0.0]], 3, 100.0, warm)
+    found = timing.pace(lambda _: seen.append(("call", clock.now)), [[0.0]], 3, 100.0, warm)
     assert [name for name, _ in seen] == ["warm", "call"] * 3
     for (_, warmed), (_, called), due in zip(
         seen[::2], seen[1::2], (0.01, 0.02, 0.03), strict=True
     ):
-        assert warmed == pytest.approx(due - latency.LEAD_S, abs=1e-5)
+        assert warmed == pytest.approx(due - timing.LEAD_S, abs=1e-5)
         assert called == pytest.approx(due, abs=1e-5)
     assert found.lateness_us == pytest.approx(0, abs=4)

@@ -9,10 +9,10 @@ import oscillator
 import pytest
 import test_deployed
 
-from jaxcorr import export_c, export_model
+from jaxcorr.deploy import c_code, parameters
 from jaxcorr.errors import InputError
 
-COMPILER = export_c.find_compiler()
+COMPILER = c_code.find_compiler()
 pytestmark = pytest.mark.skipif(
     COMPILER is None and os.environ.get("CI") != "true", reason="no C compiler"
 )
@@ -52,11 +52,11 @@ int main(void)
 def made(request, tmp_path_factory):
     """A folder with step.c and the example, of random weights; and those weights."""
     spec = oscillator.make_spec(**test_deployed.SPECS[request.param])
-    plain = export_model.plain(spec, test_deployed.draw_weights(spec))
-    facts = export_model.facts("20990101-000000-run", spec)
+    plain = parameters.plain(spec, test_deployed.draw_weights(spec))
+    facts = parameters.facts("20990101-000000-run", spec)
     folder = tmp_path_factory.mktemp("c")
-    export_c.write_step(folder / "step.c", spec.model, plain, facts)
-    export_c.write_example(folder / "stream_csv.c", facts)
+    c_code.write_step(folder / "step.c", spec.model, plain, facts)
+    c_code.write_example(folder / "stream_csv.c", facts)
     return folder, plain, facts
 
 
@@ -64,7 +64,7 @@ def made(request, tmp_path_factory):
 def program(made):
     """The example, built without a warning."""
     folder, _, _ = made
-    export_c.build(COMPILER, folder / "stream_csv.c", folder / "program", STRICT)
+    c_code.build(COMPILER, folder / "stream_csv.c", folder / "program", STRICT)
     return folder / "program"
 
 
@@ -84,7 +84,7 @@ def test_weights_read_back_to_the_same_values(made):
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1.0, 0.1, -3e-42, 3.4028235e38, 16777216.0, 1e-10])
 def test_constants_are_exact_floats_of_c(value):
-    text = export_c.number(value)
+    text = c_code.number(value)
     assert re.fullmatch(r"-?\d+(\.\d+(e[+-]\d+)?|e[+-]\d+)f", text)
     assert np.float32(text[:-1]).tobytes() == np.float32(value).tobytes()
 
@@ -104,7 +104,7 @@ def test_header_says_what_goes_in_and_out(made):
 def test_exponential_is_accurate_and_bounded(made):
     folder, _, _ = made
     (folder / "exponentials.c").write_text(EXPONENTIALS)
-    export_c.build(COMPILER, folder / "exponentials.c", folder / "exponentials")
+    c_code.build(COMPILER, folder / "exponentials.c", folder / "exponentials")
     found = np.array(call(folder / "exponentials", "").stdout.split(), float)
     given = (np.arange(-9000, 9001, dtype=np.float32) / np.float32(100)).clip(-87, 87)
     np.testing.assert_allclose(found, np.exp(given.astype(float)), rtol=3e-7)
@@ -166,4 +166,4 @@ def test_example_times_its_step(made, program):
 def test_a_compiler_that_fails_is_one_line(made, tmp_path):
     folder, _, _ = made
     with pytest.raises(InputError, match=r"stream_csv.c: expected .* to compile it, got '.*'"):
-        export_c.build(COMPILER, folder / "stream_csv.c", tmp_path / "none" / "program")
+        c_code.build(COMPILER, folder / "stream_csv.c", tmp_path / "none" / "program")

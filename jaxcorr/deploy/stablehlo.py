@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr import export_model
 from jaxcorr.data.windows import Samples
+from jaxcorr.deploy import parameters
 from jaxcorr.models import network
 from jaxcorr.models.network import Weights
 from jaxcorr.spec import Spec
@@ -76,9 +76,9 @@ class Stream:
 
 def stream_step(path: Path, samples: Samples) -> Float32[ndarray, "rows k"]:
     """Streams every trace through the file, sample by sample, all traces side by side."""
-    block = export_model.side_by_side(samples)
+    block = parameters.side_by_side(samples)
     stream = Stream(path, block.shape[1])
-    return export_model.end_to_end(samples, np.stack([stream.step(row) for row in block]))
+    return parameters.end_to_end(samples, np.stack([stream.step(row) for row in block]))
 
 
 def stream_unroll(path: Path, samples: Samples) -> Float32[ndarray, "rows k"]:
@@ -86,9 +86,9 @@ def stream_unroll(path: Path, samples: Samples) -> Float32[ndarray, "rows k"]:
     from jax import export
 
     exported = export.deserialize(bytearray(path.read_bytes()))
-    block = export_model.side_by_side(samples)
+    block = parameters.side_by_side(samples)
     state = [
         np.zeros((block.shape[1], *item.shape[1:]), np.float32) for item in exported.in_avals[1:]
     ]
     errors = jax.jit(exported.call)(block, *state)[0]
-    return export_model.end_to_end(samples, np.asarray(errors))
+    return parameters.end_to_end(samples, np.asarray(errors))

@@ -7,7 +7,7 @@ said to be missing. The module writes no file.
 from collections.abc import Mapping
 from typing import Any
 
-from jaxcorr import export_model, export_onnx
+from jaxcorr.deploy import onnx, parameters
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.spec import Data, Spec, axis_of
@@ -28,14 +28,14 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
     Raises:
         InputError: a file of the run is damaged.
     """
-    spec, facts = loaded.spec, export_model.facts(run.id, loaded.spec)
+    spec, facts = loaded.spec, parameters.facts(run.id, loaded.spec)
     resolved = run.resolved()
     accuracy, latency = _read_metrics(run, spec)
-    return export_model.render(
+    return parameters.render(
         "model_card.md.j2",
         facts=facts,
-        sign=export_model.SIGN,
-        horizon=export_model.horizon_text(facts.horizon),
+        sign=parameters.SIGN,
+        horizon=parameters.horizon_text(facts.horizon),
         inputs=_inputs(loaded, facts),
         num_parameters=network.count_parameters(loaded.weights.network),
         network=_network(spec),
@@ -54,7 +54,7 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _inputs(loaded: Loaded, facts: export_model.Facts) -> list[dict[str, str]]:
+def _inputs(loaded: Loaded, facts: parameters.Facts) -> list[dict[str, str]]:
     """Name, unit and training range of each feature."""
     known = loaded.ranges
     spans = [UNKNOWN] * len(facts.features)
@@ -165,4 +165,4 @@ def _forms(entries: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _state_names(spec: Spec) -> list[str]:
-    return export_onnx.carry_names(spec.model.num_layers, network.has_linear_path(spec))
+    return onnx.carry_names(spec.model.num_layers, network.has_linear_path(spec))

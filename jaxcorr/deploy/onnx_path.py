@@ -5,8 +5,8 @@ The module knows the regression's arithmetic and no network.
 
 import numpy as np
 
-from jaxcorr.export_graph import Graph
-from jaxcorr.export_model import LinearPath
+from jaxcorr.deploy.onnx_graph import Graph
+from jaxcorr.deploy.parameters import LinearPath
 from jaxcorr.models import linear_path
 from jaxcorr.spec import NUM_LAGS
 

@@ -12,14 +12,14 @@ from jaxtyping import Float32
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr import safety
 from jaxcorr.data.ranges import Ranges
+from jaxcorr.deploy import guard
+from jaxcorr.deploy.compiled_step import Lanes, count_lanes
+from jaxcorr.deploy.guard import ENDER3_V2_MM
+from jaxcorr.deploy.status import Status, Tally
 from jaxcorr.errors import InputError
-from jaxcorr.lanes import Lanes, count_lanes
 from jaxcorr.models.network import Weights
-from jaxcorr.safety import ENDER3_V2_MM
 from jaxcorr.spec import Spec
-from jaxcorr.status import Status, Tally
 
 # In hold mode a stream is carried over so many refused samples in a row; after more of them it
 # begins anew with the next good one.
@@ -49,7 +49,7 @@ class PredictorGroup:
         self.spec = spec
         self.num_streams = num_streams
         self._is_strict, self._tally = mode == "strict", Tally(has_ranges=ranges is not None)
-        self._guard = safety.guard_for(spec, ranges, mode, volume_mm)
+        self._guard = guard.guard_for(spec, ranges, mode, volume_mm)
         self._lanes = Lanes(spec, weights, count_lanes(spec, rate_hz), num_streams)
         self._good = np.zeros((num_streams, len(spec.data.targets)), np.float32)
         sizes = (self._lanes.num_lanes, num_streams)
@@ -85,7 +85,7 @@ class PredictorGroup:
         """True for each stream whose sample is refused; counts, and raises in strict mode."""
         turn, is_bad, outside = self._lanes.turn, np.zeros(len(table), np.bool_), []
         for i, row in enumerate(table.tolist()):
-            sample, last = tuple(row), safety.as_before(self._before[turn, i])
+            sample, last = tuple(row), guard.as_before(self._before[turn, i])
             if self._guard.is_quiet(sample, last):
                 continue
             found = self._guard.examine(sample, last, int(self._num_missed[turn, i]))
@@ -108,7 +108,7 @@ class PredictorGroup:
         before, missed = self._before[self._lanes.turn], self._num_missed[self._lanes.turn]
         missed[~is_bad] = 0
         for i in np.flatnonzero(is_bad):
-            last = safety.as_before(before[i])
+            last = guard.as_before(before[i])
             if last is None or missed[i] == MOST_BRIDGED:
                 table[i] = np.nan
                 self._tally.num_restarts += last is not None

@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import export_graph, export_model, export_path
 from jaxcorr.data.windows import Samples
-from jaxcorr.export_graph import Graph
-from jaxcorr.export_model import Facts, Plain, Recurrent
+from jaxcorr.deploy import onnx_graph, onnx_path, parameters
+from jaxcorr.deploy.onnx_graph import Graph
+from jaxcorr.deploy.parameters import Facts, Plain, Recurrent
 from jaxcorr.models import bulk
 from jaxcorr.spec import Model, Spec
 
@@ -51,15 +51,15 @@ def write_step(path: Path, spec: Spec, plain: Plain, facts: Facts) -> None:
     x = _encode(graph, plain, derive_inputs(graph, spec.model, now, before, len(facts.features)))
     for i, layer in enumerate(plain.layers):
         x = _step_layer(graph, layer, x, State(f"c_{i}", f"h_{i}"))
-    path_error = export_path.step(graph, plain.path) if plain.path else None
+    path_error = onnx_path.step(graph, plain.path) if plain.path else None
     _decode(graph, plain, f"next_h_{len(plain.layers) - 1}", path_error)
     graph.add("Identity", "sample", name="next_previous_sample")
     nothing = graph.add("Mul", "is_started", graph.constant(0.0))
     graph.add("Add", nothing, graph.constant(1.0), name="next_is_started")
     widths = _carry_widths(plain, facts)
-    sample: export_graph.Shapes = {"sample": ["batch", len(facts.features)]}
-    error: export_graph.Shapes = {"error": ["batch", len(facts.targets)]}
-    state: export_graph.Shapes = {name: ["batch", width] for name, width in widths.items()}
+    sample: onnx_graph.Shapes = {"sample": ["batch", len(facts.features)]}
+    error: onnx_graph.Shapes = {"error": ["batch", len(facts.targets)]}
+    state: onnx_graph.Shapes = {name: ["batch", width] for name, width in widths.items()}
     after = {f"next_{name}": shape for name, shape in state.items()}
     graph.save(path, sample | state, error | after, facts, initial_state="all zeros")
 
@@ -75,7 +75,7 @@ def write_window(path: Path, spec: Spec, plain: Plain, facts: Facts) -> None:
     )
     for layer in plain.layers[:-1]:
         x = _run_layer(graph, layer, x)
-    path_error = export_path.window(graph, plain.path, samples) if plain.path else None
+    path_error = onnx_path.window(graph, plain.path, samples) if plain.path else None
     _decode(graph, plain, _finish_layer(graph, plain.layers[-1], x), path_error)
     graph.save(
         path,
@@ -116,7 +116,7 @@ def _encode(graph: Graph, plain: Plain, inputs: str) -> str:
     product = graph.add("MatMul", scaled, graph.constant(plain.encoder.kernel))
     projected = graph.add("Add", product, graph.constant(plain.encoder.bias))
     scale, shift = map(graph.constant, (plain.norm_scale, plain.norm_bias))
-    epsilon = export_model.NORM_EPSILON
+    epsilon = parameters.NORM_EPSILON
     normed = graph.add("LayerNormalization", projected, scale, shift, axis=-1, epsilon=epsilon)
     return graph.add("Relu", normed)
 
@@ -185,7 +185,7 @@ class Stream:
     """Printers side by side, streamed through `step.onnx` in onnxruntime."""
 
     def __init__(self, path: Path, num_streams: int = 1):
-        self._session = export_graph.load(path)
+        self._session = onnx_graph.load(path)
         inputs = self._session.get_inputs()
         self._names = [item.name for item in inputs]
         self._start = [np.zeros((num_streams, item.shape[1]), np.float32) for item in inputs[1:]]
@@ -211,7 +211,7 @@ def time_step(path: Path, samples: Samples) -> float:
 
 def time_window(path: Path, samples: Samples, window: int) -> float:
     """Microseconds of one window, the median."""
-    session = export_graph.load(path)
+    session = onnx_graph.load(path)
     last = np.flatnonzero(bulk.has_window(samples, window))[:NUM_TIMED]
     windows = samples.features[last[:, None] + np.arange(1 - window, 1)]
     return _median_us(lambda block: session.run(None, {"samples": block}), windows[:, None])
@@ -229,14 +229,14 @@ def _median_us(call: Callable[[ndarray], object], blocks: Float32[ndarray, "n ..
 
 def stream_step(path: Path, samples: Samples) -> Float32[ndarray, "rows k"]:
     """Streams every trace through the file, sample by sample, all traces side by side."""
-    block = export_model.side_by_side(samples)
+    block = parameters.side_by_side(samples)
     stream = Stream(path, block.shape[1])
-    return export_model.end_to_end(samples, np.stack([stream.step(row) for row in block]))
+    return parameters.end_to_end(samples, np.stack([stream.step(row) for row in block]))
 
 
 def run_windows(path: Path, samples: Samples, window: int) -> Float32[ndarray, "rows k"]:
     """The file's errors at every row that ends a window of its trace; NaN at the others."""
-    session = export_graph.load(path)
+    session = onnx_graph.load(path)
     errors = np.full_like(samples.targets, np.nan)
     rows = np.flatnonzero(bulk.has_window(samples, window))
     for begin in range(0, len(rows), WINDOW_BATCH):

@@ -18,18 +18,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import (
-    export_c,
-    export_graph,
-    export_matlab,
-    export_model,
-    export_onnx,
-    export_stablehlo,
-    files,
-    model_card,
-)
+from jaxcorr import files
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
+from jaxcorr.deploy import c_code, matlab, model_card, onnx, onnx_graph, parameters, stablehlo
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk
 from jaxcorr.models.network import Weights
@@ -95,48 +87,48 @@ def export(run: Run, loaded: Loaded, samples: Samples) -> dict[str, Any]:
 
 def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
     """Every deployable file by its name; a later one may need an earlier one."""
-    facts, plain = export_model.facts(run_id, spec), export_model.plain(spec, weights)
+    facts, plain = parameters.facts(run_id, spec), parameters.plain(spec, weights)
     onnxruntime = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
     jax_here = f"jax {jax.__version__} on the CPU"
-    compiler, program = export_c.find_compiler(), octave.find()
+    compiler, program = c_code.find_compiler(), octave.find()
     return {
         "step.onnx": Form(
-            lambda path: export_onnx.write_step(path, spec, plain, facts),
-            export_onnx.stream_step,
+            lambda path: onnx.write_step(path, spec, plain, facts),
+            onnx.stream_step,
             onnxruntime,
-            time_fn=export_onnx.time_step,
+            time_fn=onnx.time_step,
         ),
         "window.onnx": Form(
-            lambda path: export_onnx.write_window(path, spec, plain, facts),
-            lambda path, samples: export_onnx.run_windows(path, samples, spec.data.window),
+            lambda path: onnx.write_window(path, spec, plain, facts),
+            lambda path, samples: onnx.run_windows(path, samples, spec.data.window),
             onnxruntime,
             is_windowed=True,
-            time_fn=lambda path, samples: export_onnx.time_window(path, samples, spec.data.window),
+            time_fn=lambda path, samples: onnx.time_window(path, samples, spec.data.window),
         ),
         "step.stablehlo": Form(
-            lambda path: export_stablehlo.write_step(path, spec, weights),
-            export_stablehlo.stream_step,
+            lambda path: stablehlo.write_step(path, spec, weights),
+            stablehlo.stream_step,
             jax_here,
         ),
         "unroll.stablehlo": Form(
-            lambda path: export_stablehlo.write_unroll(path, spec, weights),
-            export_stablehlo.stream_unroll,
+            lambda path: stablehlo.write_unroll(path, spec, weights),
+            stablehlo.stream_unroll,
             jax_here,
         ),
         "weights.mat": Form(
-            lambda path: export_matlab.write_weights(path, spec.model, plain, facts),
-            export_matlab.stream if program else None,
+            lambda path: matlab.write_weights(path, spec.model, plain, facts),
+            matlab.stream if program else None,
             octave.version(program) if program else "not run here: no GNU Octave, or no matlab/",
             tolerance_mm=MATLAB_TOLERANCE_MM,
         ),
-        export_c.EXAMPLE: Form(
-            lambda path: export_c.write_example(path, facts), None, "run with step.c"
+        c_code.EXAMPLE: Form(
+            lambda path: c_code.write_example(path, facts), None, "run with step.c"
         ),
         "step.c": Form(
-            lambda path: export_c.write_step(path, spec.model, plain, facts),
-            export_c.stream_step if compiler else None,
-            export_c.version(compiler) if compiler else "not compiled here: no C compiler",
-            time_fn=export_c.time_step if compiler else None,
+            lambda path: c_code.write_step(path, spec.model, plain, facts),
+            c_code.stream_step if compiler else None,
+            c_code.version(compiler) if compiler else "not compiled here: no C compiler",
+            time_fn=c_code.time_step if compiler else None,
         ),
     }
 
@@ -157,8 +149,8 @@ def _fill(folder: Path, run: Run, loaded: Loaded, samples: Samples) -> dict[str,
         "run": run.id,
         "num_traces": len(samples.num_rows),
         "num_samples": len(streamed),
-        "opset": export_graph.OPSET,
-        "platforms": list(export_stablehlo.PLATFORMS),
+        "opset": onnx_graph.OPSET,
+        "platforms": list(stablehlo.PLATFORMS),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "files": found,
     }

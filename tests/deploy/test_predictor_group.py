@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxcorr import Predictor
+from jaxcorr.deploy.predictor_group import MOST_BRIDGED, PredictorGroup
 from jaxcorr.errors import InputError
-from jaxcorr.predictor_group import MOST_BRIDGED, PredictorGroup
 from jaxcorr.training import restore
 
 NUM, STREAMS = 25, 3

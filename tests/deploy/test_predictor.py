@@ -9,9 +9,9 @@ import pytest
 
 import jaxcorr
 from jaxcorr import Predictor
+from jaxcorr.deploy.predictor_group import MOST_BRIDGED
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
-from jaxcorr.predictor_group import MOST_BRIDGED
 from jaxcorr.training import restore
 
 NUM = 30
