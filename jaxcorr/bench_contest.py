@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import bench, evaluate, metrics
+from jaxcorr import bench, metrics
 from jaxcorr import spec as specs
 from jaxcorr.data.dataset import Dataset
+from jaxcorr.evaluation import evaluate
 from jaxcorr.models import bulk
 from jaxcorr.spec import Spec
 from jaxcorr.training import experiment, restore

@@ -39,11 +39,12 @@ def evaluate(
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import console, console_evaluation, evaluation, predictions
-    from jaxcorr import report as reports
+    from jaxcorr import console, console_evaluation
+    from jaxcorr.evaluation import report as reports
+    from jaxcorr.evaluation import tracks, whole_run
     from jaxcorr.training import path_first
 
-    done = evaluation.evaluate_run(found, traces)
+    done = whole_run.evaluate_run(found, traces)
     if not done.loaded.is_finished:
         best = path_first.name_best(done.loaded.spec, done.loaded.best_epoch)
         console.err.print(f"training has not ended; using its best so far, {best}")
@@ -54,7 +55,7 @@ def evaluate(
     predicted, suffix = done.assessment.predicted, "_traces" if traces else ""
     if save_predictions:
         folder = found.path / f"predictions{suffix}"
-        predictions.save(folder, done.samples, predicted, done.loaded.spec, found.id)
+        tracks.save(folder, done.samples, predicted, done.loaded.spec, found.id)
         console.err.print(f"predictions: {folder}", markup=False)
     if report:
         folder = reports.FOLDER + suffix
@@ -73,7 +74,8 @@ def compare(
     from jaxcorr.training import run_folder as run_folders
 
     a, b = (run_folders.find(text, runs) for text in (run_a, run_b))
-    from jaxcorr import console_evaluation, versus
+    from jaxcorr import console_evaluation
+    from jaxcorr.evaluation import compare as versus
 
     found = versus.compare(a, b, traces)
     if as_json:

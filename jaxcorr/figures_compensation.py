@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxcorr import plots
-from jaxcorr.figures_path import REFERENCE, round_down
+from jaxcorr.evaluation.path_figures import REFERENCE, round_down
 from jaxcorr.trial import NONE, Trial
 
 STRETCH_S = 0.3  # drawn magnified, before and after the largest error

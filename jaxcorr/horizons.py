@@ -5,8 +5,8 @@ The module plans trainings and reads what they reached; it trains nothing and pr
 
 from typing import Any
 
-from jaxcorr import evaluation
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import whole_run
 from jaxcorr.sweep_spec import override
 from jaxcorr.training.run_folder import Run
 
@@ -50,7 +50,7 @@ def outcome(run: Run) -> dict[str, Any]:
         and `physics`, each with r2, mae_mm and rmse_mm, or None where there is none; `linear_name`;
         intervals of the network.
     """
-    found = run.read_json(evaluation.METRICS)
+    found = run.read_json(whole_run.METRICS)
     rivals = {name: entry["overall"] for name, entry in found["baselines"].items()}
     linear = min(
         (name for name in LINEAR if name in rivals),

@@ -103,7 +103,7 @@ def judged(trained, tmp_path_factory):
 @pytest.fixture(scope="session")
 def built(judged):
     """The page of its report, which no test changes."""
-    from jaxcorr import report
+    from jaxcorr.evaluation import report
 
     return report.build(*judged)
 

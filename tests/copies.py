@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from jaxcorr import evaluate, files
+from jaxcorr import files
 from jaxcorr.data import dataset
+from jaxcorr.evaluation import evaluate
 from jaxcorr.models import bulk
 from jaxcorr.training import experiment, restore
 from jaxcorr.training.experiment import Experiment

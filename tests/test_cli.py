@@ -7,7 +7,7 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import evaluate
+from jaxcorr.evaluation import evaluate
 from jaxcorr.training import run_folder
 
 

@@ -9,8 +9,9 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, evaluate, files, report, trainings
+from jaxcorr import cli, files, trainings
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import evaluate, report
 from jaxcorr.training import run_folder
 from jaxcorr.training.run_folder import Run
 

@@ -115,7 +115,7 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
         assert isinstance(last, loop.Finished)
         return last
 
-    monkeypatch.setattr(trainings.evaluation, "evaluate_run", evaluate_nothing)
+    monkeypatch.setattr(trainings.whole_run, "evaluate_run", evaluate_nothing)
     jobs, folder = comparison.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
     assert list(comparison.work(base, SHORT, jobs, folder, follow, lambda: True)) == []
     (run,) = run_folder.list_all(folder)

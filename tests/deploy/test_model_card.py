@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxcorr import evaluate, files
+from jaxcorr import files
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.deploy import model_card
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import evaluate
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.run_folder import Run
 

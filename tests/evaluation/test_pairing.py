@@ -5,9 +5,9 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import pairing
 from jaxcorr.data import trace
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import pairing
 
 UNSEEN = {"train": [], "val": [], "test": []}
 COMMANDS = {"features": ["x_cmd", "y_cmd", "vx_cmd", "vy_cmd"], "horizon": 1}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxcorr.data.windows import printed_layer_of
-from jaxcorr.report_text import count
+from jaxcorr.evaluation.wording import count
 from jaxcorr.spec import Spec
 from jaxcorr.training import path_first
 

@@ -7,9 +7,10 @@ nothing.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxcorr import ceiling, evaluate, files
+from jaxcorr import files
 from jaxcorr.data.windows import Samples
-from jaxcorr.evaluate import Assessment
+from jaxcorr.evaluation import ceiling, evaluate
+from jaxcorr.evaluation.evaluate import Assessment
 from jaxcorr.training import experiment, restore, test_set
 from jaxcorr.training.restore import Loaded
 from jaxcorr.training.run_folder import Run

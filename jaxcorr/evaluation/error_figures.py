@@ -13,8 +13,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import metrics, plots
+from jaxcorr.evaluation.tracks import Track, short_name
 from jaxcorr.plots import PALETTE
-from jaxcorr.predictions import Track, short_name
 
 TRUE, PREDICTED, RESIDUAL = "#000000", PALETTE[1], PALETTE[3]
 AXES = (PALETTE[0], PALETTE[2], PALETTE[4], PALETTE[5])

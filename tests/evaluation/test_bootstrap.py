@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import bootstrap, metrics
+from jaxcorr import metrics
+from jaxcorr.evaluation import bootstrap
 
 
 def equal_blocks(num_blocks, length):

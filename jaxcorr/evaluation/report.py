@@ -16,26 +16,20 @@ import jax
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import (
-    figures,
-    figures_motion,
-    figures_path,
-    plots,
-    predictions,
-    report_run,
-    report_text,
-)
+from jaxcorr import plots
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
-from jaxcorr.figures import Drawing
+from jaxcorr.evaluation import about_run, error_figures, motion_figures, path_figures, wording
+from jaxcorr.evaluation import tracks as predictions
+from jaxcorr.evaluation.error_figures import Drawing
+from jaxcorr.evaluation.tracks import Track
 from jaxcorr.models import network
-from jaxcorr.predictions import Track
 from jaxcorr.training import run_folder
 from jaxcorr.training.run_folder import SPEC_FILE, Run
 
 FOLDER = "report"
 PAGE = "index.html"
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 def build(
@@ -74,17 +68,17 @@ def _describe(run: Run, found: Mapping[str, Any], samples: Samples) -> dict[str,
     return {
         "run_id": run.id,
         "found": found,
-        "judged_on": report_run.judged_on(samples.names, split),
-        "text": report_text,
-        "training": report_run.training_rows(
+        "judged_on": about_run.judged_on(samples.names, split),
+        "text": wording,
+        "training": about_run.training_rows(
             spec,
             resolved,
             _num_parameters(run),
             num_epochs=len(run_folder.read_lines(run.history)),
             best_epoch=found.get("best_epoch"),
         ),
-        "machine": report_run.machine_rows(run_folder.describe_machine(), "Evaluated"),
-        "limits": report_run.limits(
+        "machine": about_run.machine_rows(run_folder.describe_machine(), "Evaluated"),
+        "limits": about_run.limits(
             spec, samples.names, split, is_finished=found.get("is_finished", True)
         ),
         "spec_text": _spec_text(run),
@@ -123,15 +117,15 @@ def _drawings(
     tracks: list[Track], history: Sequence[Mapping[str, Any]]
 ) -> Iterator[Drawing | None]:
     """One after the other, so that only one is in memory."""
-    yield figures_path.trajectory_comparison(tracks)
-    yield figures.per_axis_error(tracks)
-    yield figures.error_distribution(tracks)
-    yield figures.error_correlation(tracks)
-    yield figures_motion.spectrum(tracks)
-    yield figures_motion.residual_vs_speed(tracks)
-    yield figures_path.error_heatmap(tracks)
-    yield figures_path.worst_moments(tracks)
-    yield figures.training_curves(history)
+    yield path_figures.trajectory_comparison(tracks)
+    yield error_figures.per_axis_error(tracks)
+    yield error_figures.error_distribution(tracks)
+    yield error_figures.error_correlation(tracks)
+    yield motion_figures.spectrum(tracks)
+    yield motion_figures.residual_vs_speed(tracks)
+    yield path_figures.error_heatmap(tracks)
+    yield path_figures.worst_moments(tracks)
+    yield error_figures.training_curves(history)
 
 
 def _render(content: Mapping[str, Any]) -> str:

@@ -12,8 +12,15 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import plots
-from jaxcorr.figures import PREDICTED, RESIDUAL, TRUE, Drawing, residual_um, true_um
-from jaxcorr.predictions import Track
+from jaxcorr.evaluation.error_figures import (
+    PREDICTED,
+    RESIDUAL,
+    TRUE,
+    Drawing,
+    residual_um,
+    true_um,
+)
+from jaxcorr.evaluation.tracks import Track
 
 NUM_SPEED_BANDS = 12
 FEWEST_IN_BAND = 5  # samples; fewer say nothing of a median

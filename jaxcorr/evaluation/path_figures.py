@@ -13,8 +13,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import plots
-from jaxcorr.figures import PREDICTED, RESIDUAL, TRUE, Drawing, short
-from jaxcorr.predictions import Track
+from jaxcorr.evaluation.error_figures import PREDICTED, RESIDUAL, TRUE, Drawing, short
+from jaxcorr.evaluation.tracks import Track
 
 REFERENCE = "#999999"
 STRETCH_S = 0.3  # drawn on the path, before and after the largest error

@@ -4,7 +4,8 @@ import copies
 import numpy as np
 import pytest
 
-from jaxcorr import files, versus
+from jaxcorr import files
+from jaxcorr.evaluation import compare
 from jaxcorr.models import bulk
 from jaxcorr.training import restore
 
@@ -18,7 +19,7 @@ def copy(trained, tmp_path):
 
 
 def test_a_run_does_not_differ_from_itself(trained, copy):
-    found = versus.compare(trained.run, copy("twin"))
+    found = compare.compare(trained.run, copy("twin"))
     assert found["sentence"] == "A and B do not differ beyond chance (95%) on these traces."
     for entry in found["metrics"].values():
         assert (entry["difference"], entry["differs"]) == (0.0, False)
@@ -45,12 +46,12 @@ def test_a_worse_run_is_told_from_a_better_one(layers, copy, monkeypatch):
     resolved = good.resolved()
     resolved["spec"]["train"]["name"] = "good"
     files.write_json(good.path / "resolved.json", resolved)
-    found = versus.compare(good, bad, [layers])
+    found = compare.compare(good, bad, [layers])
     assert found["num_traces"] == 6
     assert found["a_better_on"] == 6
     assert found["sentence"].startswith("Beyond chance (95%), A is better in MAE, RMSE and R2")
     assert found["metrics"]["rmse_mm"]["interval"][1] < 0
-    turned = versus.compare(bad, good, [layers])
+    turned = compare.compare(bad, good, [layers])
     assert turned["sentence"].startswith("Beyond chance (95%), A is worse in MAE, RMSE and R2")
     difference = found["metrics"]["r2"]["difference"]
     assert turned["metrics"]["r2"]["difference"] == pytest.approx(-difference)
@@ -63,12 +64,12 @@ def test_horizons_may_differ_but_not_in_silence(trained, copy):
         "targets": samples.targets[1:],
         "num_rows": samples.num_rows - 1,
     }
-    found = versus.compare(trained.run, copy("later", {"horizon": 1}, **later))
+    found = compare.compare(trained.run, copy("later", {"horizon": 1}, **later))
     assert (found["horizon_a"], found["horizon_b"], found["num_samples"]) == (0, 1, 299)
     assert "They look ahead by 0 and 1 samples, and the further, the harder" in found["sentence"]
-    assert "look ahead" not in versus.compare(trained.run, trained.run)["sentence"]
+    assert "look ahead" not in compare.compare(trained.run, trained.run)["sentence"]
 
 
 def test_verdict_needs_blocks_to_judge_by():
     entry = {"difference": 1.0, "differs": None}
-    assert "too few samples" in versus.judge(dict.fromkeys(versus.JUDGED, entry))
+    assert "too few samples" in compare.judge(dict.fromkeys(compare.JUDGED, entry))

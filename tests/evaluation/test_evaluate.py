@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr import evaluate
-from jaxcorr.bootstrap import Paired
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import evaluate
+from jaxcorr.evaluation.bootstrap import Paired
 from jaxcorr.models import baselines, bulk
 from jaxcorr.spec import Targets
 from jaxcorr.training import restore

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxcorr import ceiling, spec
+from jaxcorr import spec
 from jaxcorr.data import windows
 from jaxcorr.data.trace import Trace
+from jaxcorr.evaluation import ceiling
 
 PARTS = {"parts": ["standard_trajectory"], "layers": "1"}
 

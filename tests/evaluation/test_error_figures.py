@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxcorr import figures, figures_motion, figures_path, metrics, plots
-from jaxcorr.predictions import Track
+from jaxcorr import metrics, plots
+from jaxcorr.evaluation import error_figures, motion_figures, path_figures
+from jaxcorr.evaluation.tracks import Track
 
 RATE_HZ = 100.0
 ALL = (
-    figures.error_distribution,
-    figures.error_correlation,
-    figures.per_axis_error,
-    figures_motion.spectrum,
-    figures_motion.residual_vs_speed,
-    figures_path.trajectory_comparison,
-    figures_path.error_heatmap,
-    figures_path.worst_moments,
+    error_figures.error_distribution,
+    error_figures.error_correlation,
+    error_figures.per_axis_error,
+    motion_figures.spectrum,
+    motion_figures.residual_vs_speed,
+    path_figures.trajectory_comparison,
+    path_figures.error_heatmap,
+    path_figures.worst_moments,
 )
 
 
@@ -56,7 +57,7 @@ def lines(axis) -> dict[str, Any]:
 
 
 def test_distribution_counts_every_sample():
-    above, below = figures.error_distribution(TRACKS).figure.axes
+    above, below = error_figures.error_distribution(TRACKS).figure.axes
     x, y = above.patches
     assert [x.get_label(), y.get_label()] == ["x", "y"]
     # The middle 99.5 % of both axes together.
@@ -70,7 +71,7 @@ def test_distribution_counts_every_sample():
 
 
 def test_correlation_shows_density_and_r2():
-    drawing = figures.error_correlation(TRACKS)
+    drawing = error_figures.error_correlation(TRACKS)
     for i, axis in enumerate(drawing.figure.axes):
         assert axis.collections[0].get_array().sum() == len(joined("true_mm"))
         found = metrics.measure(joined("true_mm")[:, i], joined("predicted_mm")[:, i])
@@ -80,7 +81,7 @@ def test_correlation_shows_density_and_r2():
 
 
 def test_bars_are_the_metrics_of_each_axis():
-    bars, x, y = figures.per_axis_error(TRACKS).figure.axes
+    bars, x, y = error_figures.per_axis_error(TRACKS).figure.axes
     for i, container in enumerate(bars.containers):
         residual = joined("residual_mm")[:, i]
         found = metrics.measure(joined("true_mm")[:, i], joined("predicted_mm")[:, i])
@@ -98,7 +99,7 @@ def test_the_typical_stretch_is_the_one_nearest_to_the_rms():
     calm, typical, wild = (make_track(200, seed) for seed in (1, 2, 3))
     sizes = ((calm, 0.001), (typical, 0.02), (wild, 0.033))
     tracks = [t._replace(predicted_mm=t.true_mm + size) for t, size in sizes]
-    found, rows = figures.typical_stretch(tracks, 1.0)
+    found, rows = error_figures.typical_stretch(tracks, 1.0)
     assert np.mean([size**2 for _, size in sizes]) ** 0.5 == pytest.approx(0.0223, abs=1e-4)
     assert found is tracks[1]
     assert rows.stop - rows.start == 100
@@ -108,7 +109,7 @@ def test_spectrum_finds_a_sine_and_its_remainder():
     time = np.arange(2000) / RATE_HZ
     sine = np.stack([np.sin(2 * np.pi * f * time) for f in (12.5, 20.0)], axis=1)
     track = make_track(2000)._replace(true_mm=0.1 * sine, predicted_mm=0.08 * sine)
-    drawing = figures_motion.spectrum([track, track])
+    drawing = motion_figures.spectrum([track, track])
     assert drawing is not None
     assert "x 12.5 Hz, y 19.9 Hz" in drawing.caption
     for axis, frequency_hz in zip(drawing.figure.axes, (12.5, 20.0), strict=True):
@@ -124,7 +125,7 @@ def test_speed_bands_hold_their_samples():
     features = {"vx_ref": speed, "vy_ref": np.zeros(600)}
     true = np.c_[speed, np.zeros(600)] / 1000
     track = track._replace(features=features, true_mm=true, predicted_mm=0.5 * true)
-    drawing = figures_motion.residual_vs_speed([track])
+    drawing = motion_figures.residual_vs_speed([track])
     assert drawing is not None
     found = lines(drawing.figure.axes[0])
     for label, factor in (("true", 1.0), ("residual", 0.5)):
@@ -139,7 +140,7 @@ def test_path_shows_the_largest_error_magnified():
     true = 0.01 * track.true_mm
     true[300] = (0.3, 0.4)
     track = track._replace(true_mm=true, predicted_mm=0.9 * true)
-    drawing = figures_path.trajectory_comparison(
+    drawing = path_figures.trajectory_comparison(
         [track, TRACKS[1]._replace(true_mm=0 * true[:300])]
     )
     assert drawing is not None
@@ -163,7 +164,7 @@ def test_path_shows_the_largest_error_magnified():
     [(1.0, 1.0), (0.999, 0.5), (2.9, 2.0), (49.0, 30.0), (50.0, 50.0), (0.03, 0.03)],
 )
 def test_magnification_is_a_round_number(value, rounded):
-    assert figures_path.round_down(value) == pytest.approx(rounded)
+    assert path_figures.round_down(value) == pytest.approx(rounded)
 
 
 def test_heat_map_holds_the_mean_of_each_cell():
@@ -174,10 +175,10 @@ def test_heat_map_holds_the_mean_of_each_cell():
     track = Track(
         "f/1", "a", RATE_HZ, np.arange(5) / 100, features, ("error_x", "error_y"), *[true] * 2
     )
-    drawing = figures_path.error_heatmap([track])
+    drawing = path_figures.error_heatmap([track])
     assert drawing is not None
     true_um, residual_um = (a.images[0].get_array() for a in drawing.figure.axes if a.images)
-    assert true_um.shape == (figures_path.NUM_CELLS, figures_path.NUM_CELLS)
+    assert true_um.shape == (path_figures.NUM_CELLS, path_figures.NUM_CELLS)
     corners = [true_um[0, 0], true_um[0, -1], true_um[-1, -1], true_um[-1, 0]]
     assert np.allclose(corners, [300, 200, 400, 50])
     assert np.isfinite(true_um).sum() == 4
@@ -191,14 +192,14 @@ def test_the_worst_moments_are_found_once_each_and_in_order():
     for place, value in planted.items():
         residual[place] = value
     track = track._replace(predicted_mm=track.true_mm + residual)
-    found = figures_path.find_worst([track, TRACKS[1]], 4)
+    found = path_figures.find_worst([track, TRACKS[1]], 4)
     assert [(one[0] is track, *one[1:]) for one in found] == [
         (True, 400, 1),
         (True, 103, 1),
         (True, 999, 0),
         (True, 0, 1),
     ]
-    drawing = figures_path.worst_moments([track, TRACKS[1]])
+    drawing = path_figures.worst_moments([track, TRACKS[1]])
     assert drawing.title == "The 10 worst moments"
     assert "900 µm in part a layer 1 at 4.00 s" in drawing.caption
     panel = drawing.figure.axes[0]
@@ -208,10 +209,10 @@ def test_the_worst_moments_are_found_once_each_and_in_order():
 
 
 def test_no_samples_are_two_moments_at_once():
-    found = figures_path.find_worst(TRACKS, 10)
+    found = path_figures.find_worst(TRACKS, 10)
     for track in TRACKS:
         rows = sorted(row for one, row, _ in found if one is track)
-        assert (np.diff(rows) >= 2 * figures_path.MOMENT_S * RATE_HZ).all()
+        assert (np.diff(rows) >= 2 * path_figures.MOMENT_S * RATE_HZ).all()
 
 
 def only_x(track):
@@ -296,18 +297,18 @@ def test_training_curves_name_the_best_epoch():
         | ({"val_mae_mm": 0.02 - 0.001 * e} if e < 4 else {})
         for e in (1, 2, 3, 4)
     ]
-    drawing = figures.training_curves(rows)
+    drawing = error_figures.training_curves(rows)
     assert drawing is not None
     assert "Best validation MAE 17 µm after epoch 3." in drawing.caption
-    assert figures.training_curves([]) is None
-    unvalidated = figures.training_curves([{**rows[3]}])
+    assert error_figures.training_curves([]) is None
+    unvalidated = error_figures.training_curves([{**rows[3]}])
     assert unvalidated is not None
     assert unvalidated.caption.endswith("There was no validation.")
 
 
 def test_vector_files_stay_small_with_many_samples(tmp_path):
     many = [make_track(30_000)]
-    for fn in (figures.error_correlation, figures_motion.residual_vs_speed):
+    for fn in (error_figures.error_correlation, motion_figures.residual_vs_speed):
         drawing = fn(many)
         assert drawing is not None
         plots.save(drawing.figure, tmp_path / f"{drawing.name}.svg")

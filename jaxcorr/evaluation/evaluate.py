@@ -12,14 +12,15 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from jaxcorr import bootstrap, breakdown, friction, metrics
-from jaxcorr.bootstrap import Blocks, Paired
+from jaxcorr import metrics
 from jaxcorr.data import windows
 from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import timing
 from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import bootstrap, breakdown, dynamic_part
+from jaxcorr.evaluation.bootstrap import Blocks, Paired
 from jaxcorr.models import baselines, bulk
 from jaxcorr.models.baselines import Fitted
 from jaxcorr.spec import Spec, Targets, axis_of
@@ -90,7 +91,7 @@ def assess(
         "horizon": spec.data.horizon,
         "period_us": 1e6 / spec.data.sample_rate_hz,
         "intervals": measure_intervals(samples, streamed, blocks),
-        "dynamic": friction.measure_dynamic(samples, streamed, rows, spec.data, labels),
+        "dynamic": dynamic_part.measure_dynamic(samples, streamed, rows, spec.data, labels),
         "per_trace": breakdown.per_trace(samples, streamed, rows),
         "breakdown": breakdown.measure(samples, streamed, rows, spec.data, labels),
         "latency": measure_latency(loaded, samples),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import report
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import report
 from jaxcorr.training import run_folder
 from jaxcorr.training.run_folder import Run
 
@@ -49,7 +49,7 @@ class Page(html.parser.HTMLParser):
 def quick(monkeypatch):
     """One figure in place of nine."""
     monkeypatch.setattr(
-        report, "_drawings", lambda _tracks, rows: iter([report.figures.training_curves(rows)])
+        report, "_drawings", lambda _tracks, rows: iter([report.error_figures.training_curves(rows)])
     )
 
 
@@ -90,7 +90,7 @@ def test_the_page_says_what_was_found(judged, built):
     assert [one["id"] for one in page.all("section")] == SECTIONS
     assert [one["id"] for one in page.all("figure")] == FIGURES
     text = " ".join(page.text.split())
-    assert f"R² {report.report_text.ratio(found['test']['overall']['r2'])}" in text
+    assert f"R² {report.wording.ratio(found['test']['overall']['r2'])}" in text
     assert "1 test trace that it was not trained on" in text
     assert samples.names[0].rsplit("/")[-1] in text
     assert run.resolved()["git_commit"].rstrip("+") in text

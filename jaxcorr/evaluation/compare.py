@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr import bootstrap, pairing
-from jaxcorr.bootstrap import METRICS
 from jaxcorr.data import windows
-from jaxcorr.pairing import Common
+from jaxcorr.evaluation import bootstrap, pairing
+from jaxcorr.evaluation.bootstrap import METRICS
+from jaxcorr.evaluation.pairing import Common
 from jaxcorr.training.run_folder import Run
 
 BETTER_IS_HIGHER = {"r2", "correlation"}

@@ -10,10 +10,11 @@ import oscillator
 import pytest
 import scipy.io
 
-from jaxcorr import files, predictions
+from jaxcorr import files
 from jaxcorr.data import windows
 from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import tracks
 
 RATE_HZ = 100.0
 
@@ -36,7 +37,7 @@ def tabulate(horizon, lengths=(40, 7)):
 @pytest.mark.parametrize("horizon", [-6, -1, 0, 1, 6])
 def test_rows_are_the_instants_of_their_errors(horizon):
     spec, samples, predicted = tabulate(horizon)
-    for track, n in zip(predictions.align(samples, predicted, spec), (40, 7), strict=True):
+    for track, n in zip(tracks.align(samples, predicted, spec), (40, 7), strict=True):
         instants = np.arange(max(horizon, 0), n + min(horizon, 0))
         assert np.allclose(track.time_s * RATE_HZ, instants)
         assert np.allclose(1000 * track.true_mm, np.c_[instants, -instants], atol=1e-4)
@@ -49,7 +50,7 @@ def test_rows_are_the_instants_of_their_errors(horizon):
 
 def test_speed_comes_from_velocities_or_else_from_positions():
     spec, samples, predicted = tabulate(0)
-    (track, _) = predictions.align(samples, predicted, spec)
+    (track, _) = tracks.align(samples, predicted, spec)
     assert np.allclose(track.speed_mm_s, 5 * np.arange(40))
     positions = {name: track.features[name] for name in ("x_ref", "y_ref")}
     still = track._replace(features=positions)
@@ -60,7 +61,7 @@ def test_speed_comes_from_velocities_or_else_from_positions():
 
 def test_axes_are_named_by_their_targets():
     spec, samples, predicted = tabulate(0)
-    track = predictions.align(samples, predicted, spec)[0]
+    track = tracks.align(samples, predicted, spec)[0]
     assert track.axes == ["x", "y"]
     assert track._replace(targets=("friction_x", "error_z")).axes == ["friction_x", "z"]
     assert track._replace(targets=("lag_y", "lag_x")).axes == ["y", "x"]
@@ -68,7 +69,7 @@ def test_axes_are_named_by_their_targets():
 
 def test_a_command_stands_where_the_reference_would():
     spec, samples, predicted = tabulate(0)
-    track = predictions.align(samples, predicted, spec)[0]
+    track = tracks.align(samples, predicted, spec)[0]
     commands = {name.replace("_ref", "_cmd"): column for name, column in track.features.items()}
     told = track._replace(features=commands)
     np.testing.assert_array_equal(told.position_mm, track.position_mm)
@@ -79,12 +80,12 @@ def test_a_command_stands_where_the_reference_would():
 def test_files_hold_what_was_aligned(tmp_path):
     spec, samples, predicted = tabulate(3)
     predicted += np.float32(0.25)
-    written = predictions.save(tmp_path / "new" / "folder", samples, predicted, spec, "run-7")
+    written = tracks.save(tmp_path / "new" / "folder", samples, predicted, spec, "run-7")
     assert [path.name for path in written] == [
         f"folder-layer{k}.{ending}" for k in (0, 1) for ending in ("mat", "npz")
     ]
     assert sorted((tmp_path / "new" / "folder").iterdir()) == sorted(written)
-    track = predictions.align(samples, predicted, spec)[0]
+    track = tracks.align(samples, predicted, spec)[0]
     mat = scipy.io.loadmat(written[0], simplify_cells=True)["predictions"]
     npz = np.load(written[1])
     assert set(mat) == set(npz.files)
@@ -103,7 +104,7 @@ def test_files_hold_what_was_aligned(tmp_path):
 @pytest.mark.skipif(not shutil.which("octave-cli"), reason="needs GNU Octave")
 def test_octave_reads_columns(tmp_path):
     spec, samples, predicted = tabulate(-1, (30,))
-    path = predictions.save(tmp_path, samples, predicted, spec, "a run")[0]
+    path = tracks.save(tmp_path, samples, predicted, spec, "a run")[0]
     code = (
         f"p = getfield(load('{path}'), 'predictions');"
         "printf('%d %d %g %g %s %d', size(p.time), max(p.time),"
@@ -119,7 +120,7 @@ def test_no_name_of_a_trace_leads_out_of_the_folder_or_to_another_file(tmp_path)
     spec, samples, predicted = tabulate(0, (5,) * 6)
     names = ("../up", "/x", "/x", "my part/layer 1", "a\\b:c", "...")
     folder = tmp_path / "in"
-    written = predictions.save(folder, samples._replace(names=names), predicted, spec)
+    written = tracks.save(folder, samples._replace(names=names), predicted, spec)
     assert len(set(written)) == 12
     assert {path.parent for path in written} == {folder}
     assert folder / "my part-layer 1.mat" in written
@@ -132,9 +133,9 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path, monkeypatch):
     def fill(_file, **_arrays):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(predictions.np, "savez_compressed", fill)
+    monkeypatch.setattr(tracks.np, "savez_compressed", fill)
     with pytest.raises(InputError, match=r"expected to write .* got 'No space left on device'"):
-        predictions.save(tmp_path, samples, predicted, spec)
+        tracks.save(tmp_path, samples, predicted, spec)
     assert [path.suffix for path in tmp_path.iterdir()] == [".mat"]
 
 
@@ -142,4 +143,4 @@ def test_a_file_in_place_of_the_folder_is_one_line(tmp_path):
     files.write_text(tmp_path / "taken", "")
     spec, samples, predicted = tabulate(0, (5,))
     with pytest.raises(InputError, match="taken: expected to write predictions there"):
-        predictions.save(tmp_path / "taken", samples, predicted, spec)
+        tracks.save(tmp_path / "taken", samples, predicted, spec)

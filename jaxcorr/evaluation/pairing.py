@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import predictions
 from jaxcorr.data.windows import printed_layer_of
 from jaxcorr.errors import InputError
+from jaxcorr.evaluation import tracks as predictions
+from jaxcorr.evaluation.tracks import Track
 from jaxcorr.models import bulk
-from jaxcorr.predictions import Track
 from jaxcorr.spec import Data, axis_of
 from jaxcorr.training import experiment, restore
 from jaxcorr.training.run_folder import Run

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import report_run, report_text
-from jaxcorr.report_text import Table
+from jaxcorr.evaluation import about_run, wording
+from jaxcorr.evaluation.wording import Table
 
 METRICS = {"mae_mm": 0.002, "rmse_mm": 0.003, "r2": 0.99, "correlation": 0.995, "max_mm": 0.02}
 FOUND = {
@@ -40,7 +40,7 @@ FOUND = {
     ],
 )
 def test_micrometres_have_three_digits(value_mm, text):
-    assert report_text.um(value_mm) == text
+    assert wording.um(value_mm) == text
 
 
 @pytest.mark.parametrize(
@@ -56,31 +56,31 @@ def test_micrometres_have_three_digits(value_mm, text):
     ],
 )
 def test_ratios_have_two_digits_of_what_is_missing_to_one(value, text):
-    assert report_text.ratio(value) == text
+    assert wording.ratio(value) == text
 
 
 @given(st.floats(0, 2))
 def test_a_share_below_the_whole_never_reads_as_the_whole_unless_it_nearly_is(share):
-    shown = float(report_text.percent(share).removesuffix(" %"))
+    shown = float(wording.percent(share).removesuffix(" %"))
     assert shown == pytest.approx(100 * share, abs=0.05)
     assert (shown == 100.0) <= (abs(share - 1) < 1e-4)
 
 
 def test_the_verdict_names_what_was_missed():
-    text = report_text.verdict(FOUND, "2 test traces")
+    text = wording.verdict(FOUND, "2 test traces")
     assert "the error of 2 test traces to 2.00 µm on average (R² 0.9900)" in text
     assert text.endswith("and misses its target for R².")
     met = FOUND | {"targets": {"mae_mm": FOUND["targets"]["mae_mm"]}}
-    assert report_text.verdict(met, "1 trace").endswith("meets all its targets.")
+    assert wording.verdict(met, "1 trace").endswith("meets all its targets.")
 
 
 def test_an_older_run_has_no_section_that_it_cannot_fill():
-    assert report_text.baselines_table(FOUND) is None
-    assert report_text.traces_table(FOUND) is None
-    assert report_text.breakdown_tables(FOUND) == []
+    assert wording.baselines_table(FOUND) is None
+    assert wording.traces_table(FOUND) is None
+    assert wording.breakdown_tables(FOUND) == []
     sentences = ("ceiling_sentence", "interval_sentence", "dynamic_sentence")
-    assert [getattr(report_text, name)(FOUND) for name in sentences] == ["", "", ""]
-    assert all(not one.interval and not one.share for one in report_text.headlines(FOUND))
+    assert [getattr(wording, name)(FOUND) for name in sentences] == ["", "", ""]
+    assert all(not one.interval and not one.share for one in wording.headlines(FOUND))
 
 
 def test_headlines_have_their_interval_and_the_best_that_is_possible():
@@ -88,7 +88,7 @@ def test_headlines_have_their_interval_and_the_best_that_is_possible():
         "intervals": {"mae_mm": (0.0019, 0.0021), "r2": None},
         "ceiling": {"mae_mm": 0.001, "rmse_mm": 0.0015, "r2": 0.9995},
     }
-    mae, rmse, r2, correlation = report_text.headlines(FOUND | extra)
+    mae, rmse, r2, correlation = wording.headlines(FOUND | extra)
     assert (mae.value, mae.unit, mae.interval) == ("2.00", "µm", "1.90 to 2.10")
     assert (mae.share, r2.share) == ("best possible 1.00 µm", "best possible 0.99950")
     assert (rmse.interval, r2.interval, correlation.share) == ("", "", "")
@@ -97,24 +97,24 @@ def test_headlines_have_their_interval_and_the_best_that_is_possible():
 def test_the_ceiling_is_told_with_its_shares():
     best = {"mae_mm": 0.001, "rmse_mm": 0.0015, "r2": 0.9995, "repetitions": 6}
     shares = {"r2_share": 0.99, "explained_share": 0.9905, "mae_share": 0.5}
-    text = report_text.ceiling_sentence(FOUND | {"ceiling": best | shares})
+    text = wording.ceiling_sentence(FOUND | {"ceiling": best | shares})
     assert "MAE 1.00 µm and R² 0.99950 (the same layers simulated 6 times" in text
     assert "explains 99.05 % of the variance" in text
     assert text.endswith("its MAE is 2.00 times the best possible.")
     unknown = {"r2_share": None, "explained_share": None, "mae_share": None}
-    assert "explains" not in report_text.ceiling_sentence(FOUND | {"ceiling": best | unknown})
+    assert "explains" not in wording.ceiling_sentence(FOUND | {"ceiling": best | unknown})
 
 
 def test_baselines_stand_in_the_order_of_their_rmse():
     worse, better = METRICS | {"rmse_mm": 0.09, "correlation": None}, METRICS | {"rmse_mm": 0.001}
-    table = report_text.baselines_table(
+    table = wording.baselines_table(
         FOUND | {"baselines": {"zero": {"overall": worse}, "new one": {"overall": better}}}
     )
     assert table is not None
     assert [row[0] for row in table.rows] == ["new one", "network", "no prediction (zero)"]
     assert table.rows[-1][1:] == ["2.00", "90.0", "0.9900", "undefined", "20.0"]
     best = {"mae_mm": 0.001, "rmse_mm": 0.0015, "r2": None, "repetitions": 6}
-    ceiling = report_text.baselines_table(
+    ceiling = wording.baselines_table(
         FOUND | {"baselines": {"zero": {"overall": worse}}, "ceiling": best}
     )
     assert ceiling is not None
@@ -133,17 +133,17 @@ def test_every_table_is_as_wide_as_its_headings():
         "breakdown": {"speed": [group | {"label": "0 to 1 mm/s"}], "feature_type": []},
     }
     tables = [
-        *report_text.accuracy_tables(full),
-        *report_text.breakdown_tables(full),
-        report_text.latency_table(full),
+        *wording.accuracy_tables(full),
+        *wording.breakdown_tables(full),
+        wording.latency_table(full),
     ]
-    traces = report_text.traces_table(full)
+    traces = wording.traces_table(full)
     assert traces is not None
     assert traces.rows[0][0] == "boat layer 1"
     for table in [*tables, traces]:
         check_shape(table)
-    assert [table.caption for table in report_text.breakdown_tables(full)] == ["By speed"]
-    accuracy, percentiles, targets = report_text.accuracy_tables(full)
+    assert [table.caption for table in wording.breakdown_tables(full)] == ["By speed"]
+    accuracy, percentiles, targets = wording.accuracy_tables(full)
     assert [row[0] for row in accuracy.rows] == ["overall", "x", "from windows"]
     assert percentiles.columns[1:] == ["50 %", "99.9 %"]
     assert targets.rows[1] == ["R²", "at least 0.9950", "0.9900", "missed"]
@@ -151,17 +151,17 @@ def test_every_table_is_as_wide_as_its_headings():
 
 def test_times_stand_beside_their_limits():
     found = FOUND | {"latency": FOUND["latency"] | {"limit_us": 1000.0, "period_us": 10_000.0}}
-    assert report_text.latency_sentence(found).endswith(
+    assert wording.latency_sentence(found).endswith(
         "takes 50.0 µs: 5 % of the limit of 1 ms and 0.5 % of the sampling period of 10 ms."
     )
-    assert report_text.latency_sentence(FOUND).endswith("takes 50.0 µs.")
-    table = report_text.latency_table(found)
+    assert wording.latency_sentence(FOUND).endswith("takes 50.0 µs.")
+    table = wording.latency_table(found)
     assert dict(zip(table.columns, table.rows[0], strict=True))["sampling period"] == "10,000"
 
 
 def test_the_dynamic_part_says_where_its_offset_comes_from():
     dynamic = {"r2": 0.97, "rms_mm": 0.045, "offset": "friction as the traces have it"}
-    text = report_text.dynamic_sentence(FOUND | {"dynamic": dynamic})
+    text = wording.dynamic_sentence(FOUND | {"dynamic": dynamic})
     assert "(friction as the traces have it), 45.0 µm RMS" in text
     assert text.endswith("R² 0.9700.")
 
@@ -176,7 +176,7 @@ def test_the_dynamic_part_says_where_its_offset_comes_from():
 )
 def test_the_horizon_is_told_in_time(horizon, text):
     spec = oscillator.make_spec(data={"horizon": horizon})
-    assert report_run.horizon_text(spec) == text
+    assert about_run.horizon_text(spec) == text
 
 
 def test_what_was_trained_is_told_with_counts_and_versions():
@@ -187,7 +187,7 @@ def test_what_was_trained_is_told_with_counts_and_versions():
         "versions": {"jax": "1.2"},
         "python": "3.11",
     }
-    rows = dict(report_run.training_rows(oscillator.make_spec(), resolved, 12_345, 7, 5))
+    rows = dict(about_run.training_rows(oscillator.make_spec(), resolved, 12_345, 7, 5))
     assert rows["Split"].endswith(
         "train 2 traces, 2,000 samples; val 1 trace, 100 samples; test 0 traces, 0 samples"
     )
@@ -209,7 +209,7 @@ def test_what_was_trained_is_told_with_counts_and_versions():
 )
 def test_a_linear_path_is_named_and_counts_as_epoch_zero(linear_path, best_epoch, end):
     spec, resolved = oscillator.make_spec(model={"linear_path": linear_path}), {"split": {}}
-    rows = dict(report_run.training_rows(spec, resolved, 1, 7, best_epoch))
+    rows = dict(about_run.training_rows(spec, resolved, 1, 7, best_epoch))
     assert rows["Training"].endswith(f"7 of at most 12{end}")
     assert rows["Network"].endswith(", beside a linear path (binned)") == (linear_path != "none")
 
@@ -226,29 +226,29 @@ SPLIT = {"train": ["p/1", "p/2"], "val": ["p/3"], "test": ["p/4"]}
     ],
 )
 def test_only_unseen_traces_are_called_so(names, text):
-    assert report_run.judged_on(names, SPLIT) == text
+    assert about_run.judged_on(names, SPLIT) == text
 
 
 def test_limits_follow_from_data_and_split():
-    own = " ".join(report_run.limits(oscillator.make_spec(), ("p/4",), SPLIT))
+    own = " ".join(about_run.limits(oscillator.make_spec(), ("p/4",), SPLIT))
     assert "other layers of the same parts" in own
     assert "of only 1 layer, so" in own
     assert "simulated" not in own
     by_part = oscillator.make_spec(data={"split": {"by": "part"}})
-    assert "same parts" not in " ".join(report_run.limits(by_part, ("p/4",), SPLIT))
+    assert "same parts" not in " ".join(about_run.limits(by_part, ("p/4",), SPLIT))
     variants = tuple(f"q/layer{i}{p}_ender3v2" for i in range(4) for p in ("", "_p30", "_p100"))
-    assert "of only 4 layers, so" in " ".join(report_run.limits(by_part, variants, SPLIT))
+    assert "of only 4 layers, so" in " ".join(about_run.limits(by_part, variants, SPLIT))
     many = tuple(f"q/{i}" for i in range(20))
-    foreign = " ".join(report_run.limits(by_part, many, SPLIT))
+    foreign = " ".join(about_run.limits(by_part, many, SPLIT))
     assert "not the run's own test split" in foreign
     assert "only" not in foreign.split("not the run's")[0]
     simulated = oscillator.make_spec(data={"simulate": {"parts": ["boat"]}})
-    assert "errors are simulated" in report_run.limits(simulated, ("p/4",), SPLIT)[0]
-    assert "training has not ended" in report_run.limits(by_part, many, SPLIT, is_finished=False)[0]
+    assert "errors are simulated" in about_run.limits(simulated, ("p/4",), SPLIT)[0]
+    assert "training has not ended" in about_run.limits(by_part, many, SPLIT, is_finished=False)[0]
     assert "ended" not in own
 
 
 @given(st.floats(1e-6, 10.0))
 def test_micrometres_keep_three_digits_or_a_nanometre(value_mm):
-    shown = float(report_text.um(value_mm).replace(",", ""))
+    shown = float(wording.um(value_mm).replace(",", ""))
     assert shown == pytest.approx(1e3 * value_mm, rel=0.0051, abs=0.00051)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from jaxcorr import breakdown, metrics
-from jaxcorr.breakdown import way_from_corner
+from jaxcorr import metrics
 from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
+from jaxcorr.evaluation import breakdown
+from jaxcorr.evaluation.breakdown import way_from_corner
 from jaxcorr.printer.gcode import FEATURES
 from jaxcorr.spec import Data
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from jaxcorr.predictions import short_name
+from jaxcorr.evaluation.tracks import short_name
 
 UNDEFINED = "undefined"
 # Key, heading, and whether it is a length in mm.

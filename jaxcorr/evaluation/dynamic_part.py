@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr import metrics
-from jaxcorr.breakdown import target_rows
 from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
+from jaxcorr.evaluation.breakdown import target_rows
 from jaxcorr.spec import Data, axis_of, own_velocities
 
 # Where a fitted offset has three quarters of its size; the simulators' friction does the same.

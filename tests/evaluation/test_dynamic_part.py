@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_breakdown import DATA, path, table
 
-from jaxcorr import friction
 from jaxcorr.data.strata import Labels
+from jaxcorr.evaluation import dynamic_part
 from jaxcorr.spec import Data
 
 OFFSET_MM = 0.1
@@ -31,12 +31,14 @@ def labelled(steady):
 def test_a_prediction_of_the_offset_alone_explains_nothing_of_the_moving_part(there_and_back):
     samples, steady, moving = there_and_back
     counts = np.ones(len(steady), np.bool_)
-    found = friction.measure_dynamic(samples, steady, counts, DATA, labelled(steady))
+    found = dynamic_part.measure_dynamic(samples, steady, counts, DATA, labelled(steady))
     assert found is not None
-    assert found["offset"] == friction.FROM_TRACES
+    assert found["offset"] == dynamic_part.FROM_TRACES
     assert found["r2"] == pytest.approx(0.0, abs=0.01)
     assert found["rms_mm"] == pytest.approx(np.std(moving), rel=0.01)
-    half = friction.measure_dynamic(samples, steady + 0.5 * moving, counts, DATA, labelled(steady))
+    half = dynamic_part.measure_dynamic(
+        samples, steady + 0.5 * moving, counts, DATA, labelled(steady)
+    )
     assert half is not None
     assert half["r2"] == pytest.approx(0.75, abs=0.01)
     assert half["x"]["r2"] == pytest.approx(0.75, abs=0.02)
@@ -48,9 +50,9 @@ def test_the_offset_is_fitted_where_traces_do_not_tell_it(there_and_back):
     samples, steady, _ = there_and_back
     counts = np.ones(len(steady), np.bool_)
     for labels in (None, labelled(np.full_like(steady, np.nan))):
-        found = friction.offset_of(samples, counts, DATA, labels)
+        found = dynamic_part.offset_of(samples, counts, DATA, labels)
         assert found is not None
-        assert found[1] == friction.FITTED
+        assert found[1] == dynamic_part.FITTED
         np.testing.assert_allclose(found[0], steady, atol=0.002)
 
 
@@ -59,7 +61,7 @@ def test_an_error_that_is_all_friction_leaves_no_r2(there_and_back):
     still = samples._replace(targets=steady.astype(np.float32))
     exact = still.targets.astype(np.float64)
     counts = np.ones(len(steady), np.bool_)
-    found = friction.measure_dynamic(still, exact, counts, DATA, labelled(steady))
+    found = dynamic_part.measure_dynamic(still, exact, counts, DATA, labelled(steady))
     assert found is not None
     assert found["r2"] is None
     assert found["rms_mm"] == 0.0
@@ -70,4 +72,4 @@ def test_without_velocities_and_labels_it_is_not_known(there_and_back):
     data = Data(traces=("none",), features=("x_ref", "y_ref"))
     positions = samples._replace(features=samples.features[:, :2])
     counts = np.ones(len(steady), np.bool_)
-    assert friction.measure_dynamic(positions, steady, counts, data, None) is None
+    assert dynamic_part.measure_dynamic(positions, steady, counts, data, None) is None
