@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING, Any
 from jaxcorr.errors import InputError as InputError
 
 if TYPE_CHECKING:
+    from jaxcorr.compensator import Compensator as Compensator
     from jaxcorr.deploy.predictor import Predictor as Predictor
 
-__all__ = ["InputError", "Predictor"]
+__all__ = ["Compensator", "InputError", "Predictor"]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the predictor, and jax with it, only when it is asked for."""
+    """Loads predictor and compensator, and jax with them, only when they are asked for."""
     if name == "Predictor":
         from jaxcorr.deploy.predictor import Predictor
 
         return Predictor
+    if name == "Compensator":
+        from jaxcorr.compensator import Compensator
+
+        return Compensator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

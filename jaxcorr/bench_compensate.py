@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr import compensate, gate
-from jaxcorr.compensator import Compensator, Status
+from jaxcorr.compensation import gate, solver
+from jaxcorr.compensation.compensator import Compensator, Status
+from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.deploy import timing
-from jaxcorr.model_map import ModelMap
 from jaxcorr.printer.planner import Plan, reference_rows
 from jaxcorr.training.restore import Loaded
 
@@ -46,10 +46,10 @@ def measure(
 def _measure_offline(learned: ModelMap, reference: ndarray, began: float) -> dict[str, Any]:
     """The whole layer at once; `began` before anything was compiled."""
     arguments = learned.error_fn(reference), learned.answer, len(reference), learned.rate_hz
-    found = compensate.solve(*arguments)
+    found = solver.solve(*arguments)
     ends = [began, time.perf_counter()]
     for _ in range(ROUNDS):
-        compensate.solve(*arguments)
+        solver.solve(*arguments)
         ends.append(time.perf_counter())
     seconds = np.diff(ends)
     return {

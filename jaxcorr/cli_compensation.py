@@ -43,10 +43,11 @@ def compensate(
     if plot and out is None:
         raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
     start = _start(run, runs, out, part)
-    from jaxcorr import console, console_compensation, learned, plant_map, trial, trial_cases
+    from jaxcorr import console, console_compensation
+    from jaxcorr.compensation import closed_loop, methods, plant_map, trial_cases
 
     cases = trial_cases.cases_of_part(start.found, part, layers, accel_mm_s2 or [None])
-    own = start.own | (learned.pieces(start.network, start.printer) if pieces else {})
+    own = start.own | (methods.pieces(start.network, start.printer) if pieces else {})
     aware = {plant_map.SOLVED: plant_map.remedy(start.printer)}
 
     def follow(case: Any, tried: Any) -> None:
@@ -54,7 +55,7 @@ def compensate(
         if out is not None:
             _write_layer(out, case, tried, start.found.id, plot)
 
-    tried = trial_cases.run_cases(cases, start.printer, [trial.NOMINAL], own, aware)
+    tried = trial_cases.run_cases(cases, start.printer, [closed_loop.NOMINAL], own, aware)
     _finish(start, tried, follow, out, as_json, console_compensation.show_trials)
 
 
@@ -71,7 +72,8 @@ def compensate_suite(
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
     start = _start(run, runs, out)
-    from jaxcorr import console, console_compensation, plant_map, trial_cases
+    from jaxcorr import console, console_compensation
+    from jaxcorr.compensation import plant_map, trial_cases
 
     cases = trial_cases.cases_held_out(start.found, accel_mm_s2)
     names = trial_cases.check_printers(start.printer, printers)
@@ -102,24 +104,24 @@ def _start(run: str, runs: Path, out: Path | None, part: str | None = None) -> _
         parts.find_part(part)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
-    from jaxcorr import learned, trial_cases
+    from jaxcorr.compensation import methods, trial_cases
     from jaxcorr.training import restore
 
     loaded = restore.load_weights(found)
-    network, trust = learned.load_map(loaded), learned.load_gate(loaded)
-    own = learned.remedies_of(network, trust) | learned.streaming(loaded, trust)
+    network, trust = methods.load_map(loaded), methods.load_gate(loaded)
+    own = methods.remedies_of(network, trust) | methods.streaming(loaded, trust)
     return _Start(found, network, own, trial_cases.printer_of(loaded.spec))
 
 
 def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -> None:
-    from jaxcorr import command_files, figures_compensation, learned
+    from jaxcorr.compensation import command_files, figures, methods
 
     notes = {"part": case.part, "layer": case.layer, "run": run_id}
-    command = tried.commands[learned.SOLVED]
+    command = tried.commands[methods.SOLVED]
     command_files.write(folder, case.file_stem, tried.layer, command, notes)
     if plot:
-        shown = [learned.SOLVED]
-        figures_compensation.draw_paths(tried, shown, folder / f"{case.file_stem}.png")
+        shown = [methods.SOLVED]
+        figures.draw_paths(tried, shown, folder / f"{case.file_stem}.png")
 
 
 def _finish(
@@ -130,15 +132,17 @@ def _finish(
     as_json: bool,
     show_fn: Any,
 ) -> None:
-    from jaxcorr import console_compensation, files, learned, verdicts
+    from jaxcorr import console_compensation, files
+    from jaxcorr.compensation import goals as verdicts
+    from jaxcorr.compensation import methods
 
     rows, lags = [], []
     for case, tried in trials:
         follow_fn(case, tried)
         rows += tried.rows
-        lags.append(learned.lags(start.network, tried))
-    goals = verdicts.judge_goals(rows, learned.SOLVED)
-    accuracies = learned.accuracies(lags)
+        lags.append(methods.lags(start.network, tried))
+    goals = verdicts.judge_goals(rows, methods.SOLVED)
+    accuracies = methods.accuracies(lags)
     result = {
         **verdicts.as_tables(rows),
         "model": [one._asdict() for one in accuracies],

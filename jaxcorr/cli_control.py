@@ -38,23 +38,24 @@ def demo_control(
     program = gcode.read(path)
     parts.select_layers(layer, program.num_layers)
     plan = planner.plan_layer(program, layer - 1)
-    from jaxcorr import console, console_control, control, plots, trial_cases
+    from jaxcorr import console, console_control, plots
+    from jaxcorr.compensation import naive, trial_cases
     from jaxcorr.deploy.predictor import Predictor
 
     if plot is not None:
         plots.check_paths(plot)
     own = Predictor.load(found_run.path)
-    control.check_model(own)
+    naive.check_model(own)
     # A demonstration goes on where a sample is refused, and says so.
     fast = Predictor.load(found_run.path, rate_hz=rate, mode="hold")
     console.err.print(f"{note}, layer {layer}; {seconds:g} s at {rate} Hz", markup=False)
-    ticks = control.run_loop(fast, plan, rate, seconds, warm)
-    loop, status = control.summarize_loop(ticks), fast.status
-    found = control.subtract(own, plan, trial_cases.printer_of(own.spec), seed=0)
+    ticks = naive.run_loop(fast, plan, rate, seconds, warm)
+    loop, status = naive.summarize_loop(ticks), fast.status
+    found = naive.subtract(own, plan, trial_cases.printer_of(own.spec), seed=0)
     if plot is not None:
-        from jaxcorr import plots_control
+        from jaxcorr.compensation import control_figures
 
-        plots_control.draw(ticks, found, plot)
+        control_figures.draw(ticks, found, plot)
     if as_json:
         result: dict[str, Any] = {"run": run, "part": part, "layer": layer, "loop": loop}
         result |= {"status": dataclasses.asdict(status), "subtraction": found}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from jaxcorr import control
+from jaxcorr.compensation import naive
 from jaxcorr.console import out, table
 from jaxcorr.deploy.status import Status
 
@@ -47,7 +47,7 @@ def _describe(status: Status) -> str:
 def show_subtraction(found: Mapping[str, Any]) -> None:
     """Prints the error by band before and after naive subtraction, and what it means."""
     edges, bands, totals = found["edges_hz"], found["bands_um"], found["total_um"]
-    kinds = (control.NONE, control.NETWORK, control.PERFECT)
+    kinds = (naive.NONE, naive.NETWORK, naive.PERFECT)
     rows = [
         [f"{low:g} to {high:g} Hz", *(f"{bands[kind][i]:.1f}" for kind in kinds)]
         for i, (low, high) in enumerate(pairwise(edges))
@@ -55,4 +55,4 @@ def show_subtraction(found: Mapping[str, Any]) -> None:
     rows.append(["in all", *(f"{totals[kind]:.1f}" for kind in kinds)])
     columns = ("error, um RMS", "no correction", "minus network", "minus perfect")
     out.print(table("command = reference - predicted error", columns, rows))
-    out.print(control.verdict(found))
+    out.print(naive.verdict(found))

@@ -9,7 +9,7 @@ import pytest
 import scipy.io
 from matplotlib.image import imread
 
-from jaxcorr import command_files, trial_cases
+from jaxcorr.compensation import command_files, trial_cases
 from jaxcorr.printer import drive
 from jaxcorr.training.run_folder import Run
 

@@ -49,7 +49,9 @@ class Page(html.parser.HTMLParser):
 def quick(monkeypatch):
     """One figure in place of nine."""
     monkeypatch.setattr(
-        report, "_drawings", lambda _tracks, rows: iter([report.error_figures.training_curves(rows)])
+        report,
+        "_drawings",
+        lambda _tracks, rows: iter([report.error_figures.training_curves(rows)]),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr import model_map
+from jaxcorr.compensation import model_map
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
 from jaxcorr.models import baselines, bulk, linear_path, network

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-from jaxcorr.gate import Gate
+from jaxcorr.compensation.gate import Gate
 from jaxcorr.printer import correction_curve
 
 BLOCK_S = 0.1

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr import Predictor, control, trial_cases
+from jaxcorr import Predictor
+from jaxcorr.compensation import naive, trial_cases
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.planner import plan_layer
@@ -31,12 +32,12 @@ def test_bands_add_up_and_hold_what_belongs_to_them():
     rng = np.random.default_rng(0)
     for num in (999, 1000):
         error = rng.standard_normal((num, 2)) + 0.5
-        bands = control.band_rms(error, 1000.0)
+        bands = naive.band_rms(error, 1000.0)
         total = np.mean(np.sum(error**2, axis=1))
         assert np.sum(bands**2) == pytest.approx(total, rel=1e-12)
     t = np.arange(1000) / 1000
     wave = np.stack([3 * np.sin(2 * np.pi * 12 * t), 4 * np.cos(2 * np.pi * 25 * t)], axis=1)
-    bands = control.band_rms(wave, 1000.0)
+    bands = naive.band_rms(wave, 1000.0)
     expected = np.zeros(len(bands))
     expected[[2, 4]] = 3 / np.sqrt(2), 4 / np.sqrt(2)
     np.testing.assert_allclose(bands, expected, atol=1e-12)
@@ -51,7 +52,7 @@ def response(axis, frequency_hz):
 
 def test_subtraction_multiplies_the_error_by_the_response(plan, predictor):
     """From -H r to -H^2 r: in every band the change lies between the least and the most of H."""
-    found = control.subtract(predictor, plan, LINEAR, seed=0)
+    found = naive.subtract(predictor, plan, LINEAR, seed=0)
     edges, plain, after = found["edges_hz"], *map(found["bands_um"].get, ("none", "perfect"))
     for low, high, a, b in list(zip(edges, edges[1:], plain, after, strict=False))[1:5]:
         inside = np.linspace(low, high, 50)
@@ -59,7 +60,7 @@ def test_subtraction_multiplies_the_error_by_the_response(plan, predictor):
         assert 0.9 * np.min(gains) < b / a < 1.1 * np.max(gains)
     assert after[1] < 0.3 * plain[1]
     assert after[4] > plain[4]
-    assert "worse from 15 to " in control.verdict(found)
+    assert "worse from 15 to " in naive.verdict(found)
 
 
 def test_a_prediction_belongs_horizon_samples_later(plan, predictor, monkeypatch):
@@ -70,7 +71,7 @@ def test_a_prediction_belongs_horizon_samples_later(plan, predictor, monkeypatch
         data = predictor.spec.data.model_copy(update={"horizon": horizon})
         spec = predictor.spec.model_copy(update={"data": data})
         monkeypatch.setattr(predictor, "spec", spec)
-        found = control.predicted_error(predictor, layer)
+        found = naive.predicted_error(predictor, layer)
         np.testing.assert_array_equal(found[[0, -1], 0], [head, tail])
 
 
@@ -78,18 +79,18 @@ def test_verdict_joins_neighbouring_bands():
     bands = {"none": [3.0, 2.0, 2.0, 2.0], "perfect": [1.0, 3.0, 3.0, 1.0], "network": [1.0] * 4}
     found = {"edges_hz": [0, 5, 10, 20, 500], "bands_um": bands}
     found["total_um"] = dict.fromkeys(bands, 1.0)
-    assert "worse from 5 to 20 Hz;" in control.verdict(found)
+    assert "worse from 5 to 20 Hz;" in naive.verdict(found)
     bands["perfect"] = [4.0, 1.0, 1.0, 4.0]
-    assert "worse from 0 to 5 Hz and 20 to 500 Hz;" in control.verdict(found)
+    assert "worse from 0 to 5 Hz and 20 to 500 Hz;" in naive.verdict(found)
     bands["perfect"] = [1.0] * 4
-    assert "worse nowhere" in control.verdict(found)
+    assert "worse nowhere" in naive.verdict(found)
 
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_loop_ticks_and_starts_a_short_layer_over(trained, plan, warm):
     fast = Predictor.load(trained.run.path, rate_hz=1000, mode="hold")
-    ticks = control.run_loop(fast, plan, 1000.0, 0.2, warm)
-    found = control.summarize_loop(ticks)
+    ticks = naive.run_loop(fast, plan, 1000.0, 0.2, warm)
+    found = naive.summarize_loop(ticks)
     assert found["num_ticks"] == 200 == fast.status.num_steps + fast.status.num_held
     assert sum(found["histogram"]["counts"]) <= 200
     assert 0 <= found["num_missed"] <= 200
@@ -98,13 +99,13 @@ def test_loop_ticks_and_starts_a_short_layer_over(trained, plan, warm):
 
 
 def test_models_of_other_inputs_are_refused(predictor, monkeypatch):
-    control.check_model(predictor)
+    naive.check_model(predictor)
     for change in ({"sample_rate_hz": 50.0}, {"targets": ("error_x",)}):
         data = predictor.spec.data.model_copy(update=change)
         spec = predictor.spec.model_copy(update={"data": data})
         monkeypatch.setattr(predictor, "spec", spec)
         with pytest.raises(InputError, match=r"demo-control: expected a model from x_cmd, .*, got"):
-            control.check_model(predictor)
+            naive.check_model(predictor)
 
 
 @pytest.fixture
@@ -139,9 +140,9 @@ def test_a_run_is_found_in_its_folder_and_its_own_printer_is_driven(
     (tmp_path / "steps.gcode").write_text(GCODE)
     still = SimulateOptions(floor_um=0.0)
     monkeypatch.setattr(trial_cases, "printer_of", lambda _: still)
-    subtract, driven = control.subtract, []
+    subtract, driven = naive.subtract, []
     monkeypatch.setattr(
-        control, "subtract", lambda *given, seed: driven.append(given[2]) or subtract(*given, seed)
+        naive, "subtract", lambda *given, seed: driven.append(given[2]) or subtract(*given, seed)
     )
     where = ("--runs", trained.run.path.parent, "--part", tmp_path / "steps.gcode")
     code, _, _ = run("demo-control", "latest", *where, "--layer", "1", "--seconds", "0.1")

@@ -5,10 +5,10 @@ import pytest
 from oscillator import RATE_HZ
 from test_model_map import reference, true_error
 
-from jaxcorr import compensate, gate
-from jaxcorr.compensator import OPTIONS, Compensator, Status
+from jaxcorr.compensation import gate, solver
+from jaxcorr.compensation.compensator import OPTIONS, Compensator, Status
+from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.errors import InputError
-from jaxcorr.model_map import ModelMap
 from jaxcorr.training import restore
 
 NO_HURRY = {"clock": lambda: 0.0}
@@ -59,7 +59,7 @@ def test_streaming_equals_offline_where_the_window_covers_the_layer(loaded):
     rest = np.tile(path[-1] * [1, 1, 0, 0], (10, 1))
     learned = ModelMap(loaded.spec, loaded.weights)
     whole = np.concatenate([path, rest])
-    offline = compensate.solve(learned.error_fn(whole), learned.answer, 80, RATE_HZ, OPTIONS)
+    offline = solver.solve(learned.error_fn(whole), learned.answer, 80, RATE_HZ, OPTIONS)
     assert commands.shape == path.shape
     np.testing.assert_allclose(commands[:, :2] - path[:, :2], offline.knots[:70], atol=1e-6)
     assert np.abs(offline.knots).max() > 0.01
@@ -72,7 +72,7 @@ def test_a_long_layer_is_nearly_as_good_by_block_as_offline(loaded, compensator)
     assert commands.shape == path.shape
     knots = commands[:, :2] - path[:, :2]
     learned = ModelMap(loaded.spec, loaded.weights)
-    offline = compensate.solve(learned.error_fn(path), learned.answer, 300, RATE_HZ, OPTIONS)
+    offline = solver.solve(learned.error_fn(path), learned.answer, 300, RATE_HZ, OPTIONS)
     left = [
         np.sqrt(np.mean(learned.error_fn(path)(k) ** 2))
         for k in (np.zeros((300, 2)), knots, offline.knots)

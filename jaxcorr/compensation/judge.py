@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.signal import butter, sosfiltfilt
 
-from jaxcorr import contour
+from jaxcorr.compensation import contour
 from jaxcorr.printer.drive import JUDGE_RATE_HZ, Command, Driven, Layer
 from jaxcorr.printer.planner import Plan
 

@@ -9,13 +9,13 @@ import dataclasses
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import compensate, linear_inverse
-from jaxcorr.compensate import Answer, ErrorFn
+from jaxcorr.compensation import linear_inverse, solver
+from jaxcorr.compensation.baselines import Remedy
+from jaxcorr.compensation.solver import Answer, ErrorFn
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer
 from jaxcorr.printer.plant import PlantOptions
 from jaxcorr.printer.simulate import SimulateOptions
-from jaxcorr.remedies import Remedy
 
 SOLVED = "plant, solved"
 RANDOM = ("jitter", "floor")
@@ -65,7 +65,7 @@ def remedy(options: SimulateOptions) -> Remedy:
 
     def solved(layer: Layer, plant: PlantOptions) -> Command:
         ask, count = error_fn(layer, plant, options), layer.num_knots
-        found = compensate.solve(ask, answer_of(plant), count, KNOT_RATE_HZ)
+        found = solver.solve(ask, answer_of(plant), count, KNOT_RATE_HZ)
         return drive.corrected(layer, found.knots)._replace(note=found.outcome)
 
     return solved

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 from numpy import ndarray
 
-from jaxcorr.compensate import Answer, ErrorFn
+from jaxcorr.compensation.solver import Answer, ErrorFn
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.models.network import Carry, Weights

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import trial
+from jaxcorr.compensation import closed_loop
+from jaxcorr.compensation.baselines import Remedy
+from jaxcorr.compensation.closed_loop import LayerRemedy, Trial
 from jaxcorr.data import collect, trace
 from jaxcorr.data.parts import BUNDLED, find_part, part_name, select_layers
 from jaxcorr.errors import InputError
@@ -19,10 +21,8 @@ from jaxcorr.printer import gcode
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.planner import Plan, PlanOptions, plan_layer
 from jaxcorr.printer.simulate import SimulateOptions
-from jaxcorr.remedies import Remedy
 from jaxcorr.spec import Spec
 from jaxcorr.training.run_folder import Run
-from jaxcorr.trial import LayerRemedy, Trial
 
 # Not a seed of any training data: jitter and floor are met for the first time.
 SEED = 7_000_003
@@ -111,13 +111,13 @@ def check_printers(options: SimulateOptions, names: Sequence[str]) -> list[str]:
     Raises:
         InputError: there is no printer of such a name.
     """
-    known = list(trial.printers(options.plant))
+    known = list(closed_loop.printers(options.plant))
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise InputError(
             f"--printer: expected some of {', '.join(known)}, got '{unknown[0]}'. Check its name."
         )
-    return [name for name in known if not names or name in names or name == trial.NOMINAL]
+    return [name for name in known if not names or name in names or name == closed_loop.NOMINAL]
 
 
 def _plan(part: str, program: Program, layers: Sequence[int], accel: float | None) -> list[Case]:
@@ -141,8 +141,8 @@ def run_cases(
         learned: remedies of the run, by name.
         aware: remedies that know all of a plant, by name.
     """
-    plants = trial.printers(options.plant, printers)
+    plants = closed_loop.printers(options.plant, printers)
     for case in cases:
         seed = SEED + zlib.crc32(case.file_stem.encode())
-        layout = trial.Layout(case.name, case.accel_mm_s2, seed)
-        yield case, trial.run(case.plan, layout, options, plants, learned, aware)
+        layout = closed_loop.Layout(case.name, case.accel_mm_s2, seed)
+        yield case, closed_loop.run(case.plan, layout, options, plants, learned, aware)

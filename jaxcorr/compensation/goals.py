@@ -7,9 +7,9 @@ printer. The module knows rows of judged layers; it drives and solves nothing.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jaxcorr import judge
-from jaxcorr.judge import Judged
-from jaxcorr.trial import NOMINAL, NONE, TUNED, Row
+from jaxcorr.compensation import judge
+from jaxcorr.compensation.closed_loop import NOMINAL, NONE, TUNED, Row
+from jaxcorr.compensation.judge import Judged
 
 NOMINAL_REDUCTION = 0.92  # of the RMS error, on the nominal printer at every acceleration
 NEAR_REDUCTION = 0.70  # at +-10% of the frequency

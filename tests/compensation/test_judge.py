@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_contour import plan_of
 
-from jaxcorr import judge
+from jaxcorr.compensation import judge
 from jaxcorr.printer import drive
 
 RATE_HZ = 2000.0

@@ -7,7 +7,8 @@ import pytest
 from test_contour import plan_of
 from test_trial import FRICTIONLESS, SHORT
 
-from jaxcorr import figures_compensation, plots, trial
+from jaxcorr import plots
+from jaxcorr.compensation import closed_loop, figures
 from jaxcorr.printer import drive
 from jaxcorr.printer.plant import PlantOptions
 
@@ -15,10 +16,10 @@ from jaxcorr.printer.plant import PlantOptions
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):
     plan = plan_of(tmp_path_factory.mktemp("plan"), *SHORT)
-    plants = trial.printers(PlantOptions(), ["nominal"])
+    plants = closed_loop.printers(PlantOptions(), ["nominal"])
     shifted = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
-    layout = trial.Layout("part/layer01", 3000.0, 3)
-    return trial.run(plan, layout, FRICTIONLESS, plants, shifted)
+    layout = closed_loop.Layout("part/layer01", 3000.0, 3)
+    return closed_loop.run(plan, layout, FRICTIONLESS, plants, shifted)
 
 
 @pytest.fixture
@@ -26,13 +27,13 @@ def axes(tried, tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(plots, "save", lambda figure, _: kept.append(figure))
     with warnings.catch_warnings(action="error"):
-        figures_compensation.draw_paths(tried, ["flat"], tmp_path / "layer.png")
+        figures.draw_paths(tried, ["flat"], tmp_path / "layer.png")
         kept[0].draw_without_rendering()
     return kept[0].axes
 
 
 def test_titles_give_the_rms_of_what_was_driven(tried, axes):
-    for axis, name in zip(axes[:2], [trial.NONE, "flat"], strict=True):
+    for axis, name in zip(axes[:2], [closed_loop.NONE, "flat"], strict=True):
         error_um = 1e3 * np.hypot(*tried.driven.error_mm[:, tried.lanes[name]].T)
         assert axis.get_title() == f"{name}: RMS {np.sqrt(np.mean(error_um**2)):.1f} µm"
         assert np.allclose(axis.collections[0].get_array(), error_um)
@@ -45,5 +46,5 @@ def test_both_stretches_hold_the_largest_error_to_one_scale(tried, axes):
     assert np.ptp(left.get_xlim()) == pytest.approx(np.ptp(left.get_ylim()))
     factor = float(left.get_title().split("×")[1])
     reference, path = (line.get_xydata() for line in left.lines)
-    largest = np.hypot(*tried.driven.error_mm[:, tried.lanes[trial.NONE]].T).max()
+    largest = np.hypot(*tried.driven.error_mm[:, tried.lanes[closed_loop.NONE]].T).max()
     assert np.hypot(*(path - reference).T).max() == pytest.approx(factor * largest)

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from jaxcorr.compensation.model_map import INPUTS, OUTPUTS
 from jaxcorr.deploy import timing
 from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.deploy.timing import Paced
 from jaxcorr.errors import InputError
-from jaxcorr.model_map import INPUTS, OUTPUTS
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import Layer
 from jaxcorr.printer.planner import Plan, reference_rows

@@ -7,10 +7,10 @@ import pytest
 import scipy.signal
 from oscillator import DAMPING, FREQUENCY_HZ, RATE_HZ, make_layer, make_spec
 
-from jaxcorr import compensate, model_map
+from jaxcorr.compensation import model_map, solver
+from jaxcorr.compensation.model_map import INPUTS, OUTPUTS, ModelMap
 from jaxcorr.data import dataset
 from jaxcorr.errors import InputError
-from jaxcorr.model_map import INPUTS, OUTPUTS, ModelMap
 from jaxcorr.models import bulk, network
 from jaxcorr.printer import correction_curve
 from jaxcorr.training import restore
@@ -111,7 +111,7 @@ def test_a_learned_map_is_inverted_and_the_toy_printer_follows_better(learned):
     """The toy printer is known in closed form; its model has seen no corrections, only paths."""
     path = reference(300)
     error_fn = learned.error_fn(path)
-    found = compensate.solve(error_fn, learned.answer, 300, RATE_HZ)
+    found = solver.solve(error_fn, learned.answer, 300, RATE_HZ)
     assert found.rms_mm[-1] < 0.5 * found.rms_mm[0]
     assert found.outcome in ("converged", "too few steps")
     assert true_error(path, found.knots) < 0.8 * true_error(path, np.zeros((300, 2)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import contour
+from jaxcorr.compensation import contour
 from jaxcorr.printer import gcode
 from jaxcorr.printer.planner import plan_layer, sample_plan
 

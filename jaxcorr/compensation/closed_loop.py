@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcorr import remedies, shapers
-from jaxcorr.judge import Judged, judge
+from jaxcorr.compensation import baselines, shapers
+from jaxcorr.compensation.baselines import Remedy
+from jaxcorr.compensation.judge import Judged, judge
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import Command, Driven, Layer
 from jaxcorr.printer.planner import Plan
 from jaxcorr.printer.plant import AxisPlant, PlantOptions
 from jaxcorr.printer.simulate import SimulateOptions
-from jaxcorr.remedies import Remedy
 
 NOMINAL = "nominal"
 NONE, PERFECT = "none", "minus true error"
@@ -29,8 +29,8 @@ TUNED = ", tuned"  # ends the name of a remedy that knows the printer it is judg
 
 # Needing a model of the printer, by name.
 MODEL_BASED: dict[str, Remedy] = {
-    **{kind.upper(): remedies.shaped(kind) for kind in shapers.KINDS},
-    "linear inverse": remedies.inverted,
+    **{kind.upper(): baselines.shaped(kind) for kind in shapers.KINDS},
+    "linear inverse": baselines.inverted,
 }
 
 LayerRemedy = Callable[[Layer], Command]
@@ -126,7 +126,9 @@ def run(
     fixed |= {name: _find(fn, layer, options.plant) for name, fn in given.items()}
     found: dict[tuple[str, str], _Found] = {}
     for i, (printer, plant) in enumerate(plants.items()):
-        own = fixed | {PERFECT: _find(remedies.subtracted, layer, _error_at_knots(layer, plain, i))}
+        own = fixed | {
+            PERFECT: _find(baselines.subtracted, layer, _error_at_knots(layer, plain, i))
+        }
         for name, fn in _worth_tuning(plant, options.plant, aware).items():
             own[name + TUNED] = _find(fn, layer, plant)
         found |= {(printer, name): one for name, one in own.items()}

@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from jaxcorr import control, plots
-from jaxcorr.control import Ticks
+from jaxcorr import plots
+from jaxcorr.compensation import naive
+from jaxcorr.compensation.naive import Ticks
 
 COLOURS = {
-    control.NONE: "#000000",
-    control.NETWORK: plots.PALETTE[1],
-    control.PERFECT: plots.PALETTE[0],
+    naive.NONE: "#000000",
+    naive.NETWORK: plots.PALETTE[1],
+    naive.PERFECT: plots.PALETTE[0],
 }
 LABELS = {
-    control.NONE: "no correction",
-    control.NETWORK: "minus the network's prediction",
-    control.PERFECT: "minus a perfect prediction",
+    naive.NONE: "no correction",
+    naive.NETWORK: "minus the network's prediction",
+    naive.PERFECT: "minus a perfect prediction",
 }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcorr import linear_inverse
+from jaxcorr.compensation import linear_inverse
 from jaxcorr.data import parts
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.planner import PlanOptions, plan_layer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcorr import gate
+from jaxcorr.compensation import gate
 from jaxcorr.data.ranges import measure_ranges
 from jaxcorr.errors import InputError
 

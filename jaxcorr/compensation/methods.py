@@ -13,17 +13,17 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import compensate, gated, plant_map, remedies
-from jaxcorr.compensate import Answer, ErrorFn
-from jaxcorr.compensator import Compensator
+from jaxcorr.compensation import baselines, gated, plant_map, solver
+from jaxcorr.compensation.closed_loop import NONE, LayerRemedy, Trial
+from jaxcorr.compensation.compensator import Compensator
+from jaxcorr.compensation.gate import Gate, make_gate
+from jaxcorr.compensation.model_map import ModelMap
+from jaxcorr.compensation.solver import Answer, ErrorFn
 from jaxcorr.errors import InputError
-from jaxcorr.gate import Gate, make_gate
-from jaxcorr.model_map import ModelMap
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import JUDGE_RATE_HZ, Command, Layer
 from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.training.restore import Loaded
-from jaxcorr.trial import NONE, LayerRemedy, Trial
 
 SOLVED, STREAMED, NAIVE = "network, solved", "network, streamed", "minus prediction"
 FINE_RATE_HZ = 200.0
@@ -64,7 +64,7 @@ def remedies_of(network: ModelMap, trust: Gate) -> dict[str, LayerRemedy]:
 
     def solved(layer: Layer) -> Command:
         ask = predicted(network, layer)
-        found = compensate.solve(ask, network.answer, layer.num_knots_at(rate_hz), rate_hz)
+        found = solver.solve(ask, network.answer, layer.num_knots_at(rate_hz), rate_hz)
         before, after = ask(np.zeros_like(found.knots)), ask(found.knots)
         reference = reference_at(layer, rate_hz)
         kept = gated.trusted_knots(trust, reference, found.knots, before, after, rate_hz)
@@ -74,7 +74,7 @@ def remedies_of(network: ModelMap, trust: Gate) -> dict[str, LayerRemedy]:
 
     def naive(layer: Layer) -> Command:
         nothing = np.zeros((layer.num_knots_at(rate_hz), 2))
-        return remedies.subtracted(layer, predicted(network, layer)(nothing), rate_hz)
+        return baselines.subtracted(layer, predicted(network, layer)(nothing), rate_hz)
 
     return {SOLVED: solved, NAIVE: naive}
 
@@ -185,5 +185,5 @@ def reference_at(layer: Layer, rate_hz: float) -> Float[ndarray, "k 4"]:
 
 def solve(layer: Layer, ask: ErrorFn, answer: Answer, rate_hz: float) -> Command:
     """The solver's command; its note says how it ended."""
-    found = compensate.solve(ask, answer, layer.num_knots_at(rate_hz), rate_hz)
+    found = solver.solve(ask, answer, layer.num_knots_at(rate_hz), rate_hz)
     return drive.corrected(layer, found.knots, rate_hz)._replace(note=found.outcome)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import linear_inverse, shapers
+from jaxcorr.compensation import linear_inverse, shapers
 from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer, corrected
 from jaxcorr.printer.planner import sample_plan
 from jaxcorr.printer.plant import PlantOptions

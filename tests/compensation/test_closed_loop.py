@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_contour import plan_of
 
-from jaxcorr import remedies, trial
+from jaxcorr.compensation import baselines, closed_loop
 from jaxcorr.printer import drive
 from jaxcorr.printer.plant import PlantOptions
 from jaxcorr.printer.simulate import SimulateOptions
@@ -23,10 +23,10 @@ def plan(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tried(plan):
-    layout = trial.Layout("part/layer01", 3000.0, 3)
-    plants = trial.printers(PlantOptions(), ["nominal", "frequency -20%", "friction x2"])
+    layout = closed_loop.Layout("part/layer01", 3000.0, 3)
+    plants = closed_loop.printers(PlantOptions(), ["nominal", "frequency -20%", "friction x2"])
     learned = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
-    return trial.run(plan, layout, FRICTIONLESS, plants, learned)
+    return closed_loop.run(plan, layout, FRICTIONLESS, plants, learned)
 
 
 def rms(tried, remedy, printer="nominal"):
@@ -37,7 +37,7 @@ def rms(tried, remedy, printer="nominal"):
 
 def test_every_remedy_on_every_printer(tried):
     always = {"none", "minus true error", "ZV", "MZV", "EI", "linear inverse", "flat"}
-    tuned = {f"{name}, tuned" for name in trial.MODEL_BASED}
+    tuned = {f"{name}, tuned" for name in closed_loop.MODEL_BASED}
     by_printer = {}
     for row in tried.rows:
         assert row[:2] == ("part/layer01", 3000.0)
@@ -83,9 +83,9 @@ def test_commands_and_lanes_are_those_of_the_nominal_printer(tried):
 
 
 def test_printers_differ_as_their_names_say():
-    from jaxcorr.shapers import natural
+    from jaxcorr.compensation.shapers import natural
 
-    made = trial.printers(PlantOptions())
+    made = closed_loop.printers(PlantOptions())
     frequency, ratio = natural(made["nominal"].x)
     for percent in (10, -10, -20):
         own = natural(made[f"frequency {percent:+d}%"].x)[0]
@@ -97,12 +97,12 @@ def test_printers_differ_as_their_names_say():
         assert natural(made[f"damping x{factor}"].x)[0] == pytest.approx(frequency)
         assert made[f"friction x{factor}"].x.friction_n == pytest.approx(0.8 * float(factor))
     assert natural(made["nominal"].x)[1] == pytest.approx(ratio)
-    assert list(trial.printers(PlantOptions(), ["damping x2"])) == ["damping x2"]
+    assert list(closed_loop.printers(PlantOptions(), ["damping x2"])) == ["damping x2"]
 
 
 def test_shaped_commands_stay_on_a_straight_line(tmp_path):
     layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000"), 2000.0)
-    command = remedies.shaped("ei")(layer, PlantOptions())
+    command = baselines.shaped("ei")(layer, PlantOptions())
     assert np.abs(command.position_mm[:, 1]).max() < 1e-12
     np.testing.assert_allclose(command.position_mm[[0, -1], 0], [0.0, 30.0], atol=1e-9)
     speed = np.gradient(command.position_mm[:, 0], 1 / 2000.0)
@@ -115,12 +115,12 @@ def test_shaped_commands_stay_on_a_straight_line(tmp_path):
 def test_a_subtracted_error_has_the_opposite_sign(tmp_path):
     layer = drive.make_layer(plan_of(tmp_path, "G1 X10 Y0 E1 F3000"), 2000.0)
     error = np.tile([0.1, -0.2], (layer.num_knots, 1))
-    command = remedies.subtracted(layer, error)
+    command = baselines.subtracted(layer, error)
     added = (command.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, -error, atol=1e-12)
-    assert remedies.none(layer, PlantOptions()) is layer.reference
+    assert baselines.none(layer, PlantOptions()) is layer.reference
 
 
 def test_printers_need_not_be_alike_in_x_and_y():
-    made = trial.printers(dataclasses.replace(PlantOptions()))["frequency -20%"]
+    made = closed_loop.printers(dataclasses.replace(PlantOptions()))["frequency -20%"]
     assert made.y.mass_kg == pytest.approx(0.45 / 0.64)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from test_knot_inverse import LEAD, RATE_HZ, TAPS, respond, smooth_knots
 
-from jaxcorr import compensate
-from jaxcorr.compensate import Answer, Options, solve
-from jaxcorr.knot_inverse import Bounds
+from jaxcorr.compensation import solver
+from jaxcorr.compensation.knot_inverse import Bounds
+from jaxcorr.compensation.solver import Answer, Options, solve
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.plant import AxisPlant, PlantOptions, track
 
@@ -132,4 +132,4 @@ def test_says_why_not():
 
 
 def test_default_options_are_those_of_the_class():
-    assert Options() == compensate.DEFAULT
+    assert Options() == solver.DEFAULT

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from jaxcorr.compensation.knot_inverse import Bounds, KnotInverse
 from jaxcorr.errors import InputError
-from jaxcorr.knot_inverse import Bounds, KnotInverse
 
 RATE_HZ = 100.0
 LEAD = 1

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from jaxcorr import shapers
-from jaxcorr.linear_inverse import answer
+from jaxcorr.compensation import shapers
+from jaxcorr.compensation.linear_inverse import answer
 from jaxcorr.printer.drive import Command
 from jaxcorr.printer.plant import AxisPlant, PlantOptions
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxcorr import gated
-from jaxcorr.gate import Gate
+from jaxcorr.compensation import gated
+from jaxcorr.compensation.gate import Gate
 
 RATE_HZ = 100.0
 TRUST = Gate(np.full(2, 100.0), np.full(2, 2000.0), np.full(2, 0.5), np.full(2, 1.0))

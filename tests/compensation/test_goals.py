@@ -2,9 +2,9 @@
 
 import pytest
 
-from jaxcorr import verdicts
-from jaxcorr.judge import Judged
-from jaxcorr.trial import Row
+from jaxcorr.compensation import goals as verdicts
+from jaxcorr.compensation.closed_loop import Row
+from jaxcorr.compensation.judge import Judged
 
 OURS = "ours"
 

@@ -7,9 +7,9 @@ import pytest
 from test_contour import plan_of
 from test_trial import SHORT
 
-from jaxcorr import learned, linear_inverse, plant_map, trial
-from jaxcorr.gate import Gate
-from jaxcorr.model_map import ModelMap
+from jaxcorr.compensation import closed_loop, linear_inverse, methods, plant_map
+from jaxcorr.compensation.gate import Gate
+from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import drive
 from jaxcorr.printer.plant import PlantOptions
 from jaxcorr.printer.simulate import SimulateOptions
@@ -101,17 +101,17 @@ class Perfect(ModelMap):
 def test_a_perfect_network_is_as_good_as_the_plant(layer):
     options = dataclasses.replace(SimulateOptions(), floor_um=0.0)
     network = Perfect(layer, options)
-    own = learned.remedies_of(network, OPEN)
+    own = methods.remedies_of(network, OPEN)
     bound = plant_map.remedy(options)(layer, PLANT)
-    solved = own[learned.SOLVED](layer)
+    solved = own[methods.SOLVED](layer)
     np.testing.assert_array_equal(solved.position_mm, bound.position_mm)
-    pieces = {name: fn(layer) for name, fn in learned.pieces(network, options).items()}
+    pieces = {name: fn(layer) for name, fn in methods.pieces(network, options).items()}
     for name in ("network, steps of the plant", "plant, steps of the network"):
         np.testing.assert_array_equal(pieces[name].position_mm, bound.position_mm)
     errors = {name: rms_um(layer, command, options) for name, command in pieces.items()}
     assert errors["plant, knots at 200 Hz"] < rms_um(layer, bound, options)
     assert errors["plant without microsteps"] > rms_um(layer, bound, options)
-    naive = own[learned.NAIVE](layer)
+    naive = own[methods.NAIVE](layer)
     error = plant_map.error_fn(layer, PLANT, options)(np.zeros((layer.num_knots, 2)))
     added = (naive.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, -error, atol=1e-12)
@@ -120,7 +120,7 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
 def test_a_closed_gate_leaves_the_plan_as_it_is(layer):
     options = SimulateOptions()
     network, closed = Perfect(layer, options), Gate(*(np.zeros(2),) * 4)
-    command = learned.remedies_of(network, closed)[learned.SOLVED](layer)
+    command = methods.remedies_of(network, closed)[methods.SOLVED](layer)
     np.testing.assert_array_equal(command.position_mm, layer.reference.position_mm)
     assert command.note == "converged, 100.0% left as planned"
 
@@ -130,9 +130,9 @@ def test_accuracy_is_that_of_the_lag(layer, offset_um):
     """A network that is off by so much on x, everywhere, on commands of both kinds."""
     options = plant_map.without(SimulateOptions(), *plant_map.RANDOM)
     network = Perfect(layer, options)
-    layout = trial.Layout("part/layer01", None, 0)
-    tried = trial.run(
-        layer.plan, layout, options, {"nominal": PLANT}, learned.remedies_of(network, OPEN)
+    layout = closed_loop.Layout("part/layer01", None, 0)
+    tried = closed_loop.run(
+        layer.plan, layout, options, {"nominal": PLANT}, methods.remedies_of(network, OPEN)
     )
     lags = {}
     for name, lane in tried.lanes.items():
@@ -146,14 +146,14 @@ def test_accuracy_is_that_of_the_lag(layer, offset_um):
         return np.pad(known, ((0, len(commands) - len(known)), (0, 0)), mode="edge")
 
     network.lag = lag
-    for one in learned.accuracies([learned.lags(network, tried)] * 2):
+    for one in methods.accuracies([methods.lags(network, tried)] * 2):
         assert one.rmse_um == pytest.approx(offset_um / np.sqrt(2), abs=1e-6)
         assert (one.r2 == pytest.approx(1.0)) == (offset_um == 0.0)
 
 
 def test_the_network_is_asked_about_the_reference(layer):
     network = Perfect(layer, SimulateOptions())
-    learned.predicted(network, layer)
+    methods.predicted(network, layer)
     np.testing.assert_array_equal(
         network.asked[0][:, :2], layer.reference.position_mm[layer.at_knots]
     )

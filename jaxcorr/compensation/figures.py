@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxcorr import plots
+from jaxcorr.compensation.closed_loop import NONE, Trial
 from jaxcorr.evaluation.path_figures import REFERENCE, round_down
-from jaxcorr.trial import NONE, Trial
 
 STRETCH_S = 0.3  # drawn magnified, before and after the largest error
 ON_STRETCH = 0.15  # of its width that the largest error takes up once magnified

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.knot_inverse import Bounds, KnotInverse
+from jaxcorr.compensation.knot_inverse import Bounds, KnotInverse
 
 ErrorFn = Callable[[Float[ndarray, "k 2"]], Float[ndarray, "k 2"]]
 NEGLIGIBLE_MM = 1e-6  # a nanometre
