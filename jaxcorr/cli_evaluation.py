@@ -100,7 +100,7 @@ def crossval(
     """
     loaded, changes = _load(spec, overrides, epochs)
     from jaxcorr import console_evaluation, session
-    from jaxcorr import crossval as crossvals
+    from jaxcorr.studies import leave_out as crossvals
 
     session.prepare(loaded)
     name = loaded.train.name or spec.stem
@@ -129,8 +129,9 @@ def horizons(
     Started again, it goes on where it was stopped.
     """
     loaded, changes = _load(spec, overrides, epochs)
-    from jaxcorr import console, console_evaluation, figures_horizons, session
-    from jaxcorr import horizons as horizon_plans
+    from jaxcorr import console, console_evaluation, session
+    from jaxcorr.studies import horizon_figures
+    from jaxcorr.studies import horizons as horizon_plans
 
     planned = horizon_plans.plan(first, last)
     session.prepare(loaded)
@@ -141,7 +142,7 @@ def horizons(
     jobs = [[*changes, *horizon_plans.changes(horizon, name)] for horizon in planned]
     outcomes = [horizon_plans.outcome(run) for run in _train_all(spec, jobs, folder, False)]
     paths = [folder / f"{name}{suffix}" for suffix in (".png", ".svg")]
-    figures_horizons.draw(outcomes, 1e3 / loaded.data.sample_rate_hz, *paths)
+    horizon_figures.draw(outcomes, 1e3 / loaded.data.sample_rate_hz, *paths)
     if as_json:
         print(json.dumps({"horizons": outcomes, "files": [str(path) for path in paths]}))
     else:
@@ -159,7 +160,8 @@ def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, li
 
 def _train_all(path: Path, jobs: list[list[str]], folder: Path, with_ceiling: bool) -> list[Any]:
     """The run of each job, trained where it is not there yet; a stop ends the command."""
-    from jaxcorr import console, session, trainings
+    from jaxcorr import console, session
+    from jaxcorr.studies import trainings
     from jaxcorr.training import loop
 
     stop_requested, done = session.catch_interrupt(), []

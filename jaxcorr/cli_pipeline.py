@@ -80,7 +80,8 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
 
 
 def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
-    from jaxcorr import console, session, trainings
+    from jaxcorr import console, session
+    from jaxcorr.studies import trainings
     from jaxcorr.training import experiment, loop
 
     known = experiment.fingerprint(loaded.data)
@@ -104,7 +105,8 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
 
 
 def _evaluate(run: Any, as_json: bool) -> None:
-    from jaxcorr import console, console_evaluation, workflow
+    from jaxcorr import console, console_evaluation
+    from jaxcorr.studies import workflow
 
     if workflow.is_evaluated(run):
         console.err.print("evaluated already")
@@ -115,7 +117,8 @@ def _evaluate(run: Any, as_json: bool) -> None:
 
 
 def _export(run: Any) -> None:
-    from jaxcorr import console, workflow
+    from jaxcorr import console
+    from jaxcorr.studies import workflow
 
     if workflow.is_exported(run):
         console.err.print("exported already")
@@ -124,7 +127,8 @@ def _export(run: Any) -> None:
 
 
 def _show(run: Any, loaded: Any, as_json: bool) -> None:
-    from jaxcorr import console_pipeline, workflow
+    from jaxcorr import console_pipeline
+    from jaxcorr.studies import workflow
 
     made = list(workflow.list_products(run, loaded.data))
     if as_json:

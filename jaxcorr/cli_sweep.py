@@ -31,11 +31,13 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Searches a space of specs; started again, or on more machines, it goes on together."""
-    from jaxcorr import session, sweep_spec
+    from jaxcorr import session
     from jaxcorr import spec as specs
+    from jaxcorr.studies import sweep_spec
 
     loaded = sweep_spec.load(spec)
-    from jaxcorr import console_sweep, study
+    from jaxcorr import console_sweep
+    from jaxcorr.studies import trials as study
 
     folder = runs / "sweeps" / loaded.name
     session.prepare(specs.load(loaded.base))
@@ -75,15 +77,16 @@ def table(
 
     changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
     loaded = specs.load(spec, changes)
-    from jaxcorr import comparison, console_sweep
+    from jaxcorr import console_sweep
+    from jaxcorr.studies import loss_table
     from jaxcorr.training import loop
 
-    jobs = comparison.plan_jobs(_split(losses), _split(sizes), seeds)
+    jobs = loss_table.plan_jobs(_split(losses), _split(sizes), seeds)
     session.prepare(loaded)
     folder, stop_requested = runs / "table", session.catch_interrupt()
     results = []
     try:
-        for result in comparison.work(
+        for result in loss_table.work(
             spec, changes, jobs, folder, session.follow, lambda: bool(stop_requested)
         ):
             results.append(result)
@@ -94,8 +97,8 @@ def table(
     if len(results) < len(jobs):
         print("interrupted and saved; the same command goes on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
-    cells = comparison.summarize(results)
-    verdict = comparison.judge(cells)
+    cells = loss_table.summarize(results)
+    verdict = loss_table.judge(cells)
     console_sweep.write_comparison(cells, verdict, folder / "table.md")
     if as_json:
         found = {"cells": cells, "runs": results, "verdict": verdict}
@@ -111,7 +114,7 @@ def _split(text: str) -> list[str]:
 def _work(loaded: Any, folder: Path, should_stop: Callable[[], bool], num_workers: int = 1) -> None:
     """Runs trials as the only worker of this command, or quietly as one of several."""
     from jaxcorr import console, console_sweep, session
-    from jaxcorr import sweep as sweeps
+    from jaxcorr.studies import sweep as sweeps
 
     follow = session.follow if num_workers == 1 else session.follow_quietly
     for trial in sweeps.work(loaded, folder, follow, should_stop, num_workers):

@@ -9,7 +9,7 @@ from jaxcorr import console
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect_octave import Counted
-    from jaxcorr.workflow import Product
+    from jaxcorr.studies.workflow import Product
 
 
 def follow_files(counts: "Iterable[Counted]", title: str) -> None:

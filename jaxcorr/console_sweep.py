@@ -13,11 +13,11 @@ import numpy as np
 from rich.markup import escape
 
 from jaxcorr import files, plots
-from jaxcorr.comparison import Cell, Figure, Job, Result
 from jaxcorr.console import number, out, table
 from jaxcorr.spec import SIZES
-from jaxcorr.study import Trial
-from jaxcorr.sweep_spec import Sweep, Value
+from jaxcorr.studies.loss_table import Cell, Figure, Job, Result
+from jaxcorr.studies.sweep_spec import Sweep, Value
+from jaxcorr.studies.trials import Trial
 
 RESULTS = ("val MAE um", "val R2", "best epoch", "epochs", "parameters", "s", "state", "run")
 

@@ -9,9 +9,10 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, files, trainings
+from jaxcorr import cli, files
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import evaluate, report
+from jaxcorr.studies import trainings
 from jaxcorr.training import run_folder
 from jaxcorr.training.run_folder import Run
 

@@ -9,10 +9,11 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, session, workflow
+from jaxcorr import cli, session
 from jaxcorr.data import collect, collect_octave, octave
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import evaluate
+from jaxcorr.studies import workflow
 from jaxcorr.training.run_folder import Run
 
 TOY = {"model": {"hidden_size": 4, "encoder_size": 4, "num_layers": 1}, "train": {"epochs": 2}}

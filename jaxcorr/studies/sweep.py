@@ -16,13 +16,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from jaxcorr import spec as specs
-from jaxcorr import study
 from jaxcorr.errors import InputError
-from jaxcorr.sweep_spec import Sweep, override
+from jaxcorr.studies import trials
+from jaxcorr.studies.sweep_spec import Sweep, override
+from jaxcorr.studies.trainings import Follow
 from jaxcorr.training import devices, experiment, locks, loop, run_folder
 from jaxcorr.training.experiment import Experiment
 from jaxcorr.training.run_folder import Run
-from jaxcorr.trainings import Follow
 
 
 def work(
@@ -31,7 +31,7 @@ def work(
     follow: Follow,
     should_stop: Callable[[], bool],
     num_workers: int = 1,
-) -> Iterator[study.Trial]:
+) -> Iterator[trials.Trial]:
     """Runs trials until there is none left, and yields each as it ends.
 
     Args:
@@ -42,22 +42,22 @@ def work(
     Raises:
         InputError: the data is refused, or the disk has no room.
     """
-    shared = study.open_study(sweep, folder)
+    shared = trials.open_study(sweep, folder)
     worker = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     try:
         (folder / "workers").mkdir(exist_ok=True)
-        with locks.hold(study.lock_path(folder, worker)):
+        with locks.hold(trials.lock_path(folder, worker)):
             while not should_stop():
-                trial = study.next_trial(shared, sweep, folder, worker)
+                trial = trials.next_trial(shared, sweep, folder, worker)
                 if trial is None:
                     return
                 watch = _Watch(trial, should_stop)
                 if _run_trial(watch, shared, sweep, folder, follow, num_workers):
-                    yield study.describe(_freeze(shared, trial))
+                    yield trials.describe(_freeze(shared, trial))
                 # Each trial compiles its own network; kept, they add 15 MiB a trial for ever.
                 jax.clear_caches()
     except OSError as error:
-        raise study.refused_write(error, folder) from None
+        raise trials.refused_write(error, folder) from None
 
 
 def _run_trial(
@@ -103,7 +103,7 @@ def _fail(shared: optuna.Study, trial: optuna.Trial, reason: str) -> bool:
 
 def _begin(trial: FrozenTrial, sweep: Sweep, folder: Path, num_workers: int) -> Experiment:
     """A new run for the trial, or the one that a worker left behind."""
-    name = f"trial-{study.first_number(trial) + 1:03d}"
+    name = f"trial-{trials.first_number(trial) + 1:03d}"
     left = [run for run in run_folder.list_all(folder) if run.id.endswith(f"-{name}")]
     if left:
         return experiment.reopen(left[-1])

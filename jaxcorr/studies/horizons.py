@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import whole_run
-from jaxcorr.sweep_spec import override
+from jaxcorr.studies.sweep_spec import override
 from jaxcorr.training.run_folder import Run
 
 LINEAR = ("linear_fir", "linear_binned")

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import trainings
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.spec import SIZES
-from jaxcorr.sweep_spec import override
+from jaxcorr.studies import trainings
+from jaxcorr.studies.sweep_spec import override
+from jaxcorr.studies.trainings import Follow
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.run_folder import Run
-from jaxcorr.trainings import Follow
 
 LOSSES = ("mae", "mse", "hybrid")
 

@@ -16,7 +16,7 @@ from jaxcorr.data import strata, trace
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import whole_run
 from jaxcorr.spec import Data
-from jaxcorr.sweep_spec import override
+from jaxcorr.studies.sweep_spec import override
 from jaxcorr.training.run_folder import Run
 
 By = Literal["part", "acceleration", "feedrate"]

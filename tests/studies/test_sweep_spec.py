@@ -6,8 +6,8 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import sweep_spec
 from jaxcorr.errors import InputError
+from jaxcorr.studies import sweep_spec
 
 GOOD = {"optimizer.learning_rate": [1e-3, 1e-2], "model.num_layers": [1, 2, 3]}
 
@@ -110,7 +110,7 @@ def test_mistakes_of_the_base_spec_are_its_own(tmp_path):
 
 
 def test_shipped_sweeps_are_good(monkeypatch):
-    monkeypatch.chdir(Path(__file__).parent.parent)
+    monkeypatch.chdir(Path(__file__).parent.parent.parent)
     loaded = sweep_spec.load(Path("specs/sweep_reference.toml"))
     assert loaded.num_trials == 3**5
     assert sweep_spec.load(Path("specs/sweep_tpe.toml")).num_trials == 40

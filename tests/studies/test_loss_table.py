@@ -10,9 +10,10 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, comparison, files, trainings
-from jaxcorr.comparison import Job, Result
+from jaxcorr import cli, files
 from jaxcorr.errors import InputError
+from jaxcorr.studies import loss_table, trainings
+from jaxcorr.studies.loss_table import Job, Result
 from jaxcorr.training import experiment, loop, run_folder
 
 SHORT = ["train.epochs=3"]
@@ -28,15 +29,15 @@ def results(**mae_um: list[float]) -> list[Result]:
 
 
 def test_cell_holds_mean_and_standard_deviation():
-    (cell,) = comparison.summarize(results(mae=[10.0, 12.0, 14.0]))
+    (cell,) = loss_table.summarize(results(mae=[10.0, 12.0, 14.0]))
     assert cell.mae_mm == pytest.approx((0.012, 0.002))
     assert cell.r2 == pytest.approx((0.988, 0.002))
     assert cell.correlation == (pytest.approx(0.9), 0.0)
     assert (cell.num_seeds, cell.num_parameters, cell.seconds) == (3, 100, 6.0)
-    (single,) = comparison.summarize(results(mae=[10.0]))
+    (single,) = loss_table.summarize(results(mae=[10.0]))
     assert single.mae_mm == (0.01, None)
     undefined = [r._replace(r2=None) for r in results(mae=[10.0, 12.0])]
-    assert comparison.summarize(undefined)[0].r2 == (None, None)
+    assert loss_table.summarize(undefined)[0].r2 == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +56,13 @@ def test_cell_holds_mean_and_standard_deviation():
     ],
 )
 def test_verdict_asks_for_more_than_the_spread(mae_um, expected):
-    sentence = comparison.judge(comparison.summarize(results(**mae_um)))
+    sentence = loss_table.judge(loss_table.summarize(results(**mae_um)))
     assert expected in sentence
     assert sentence.count(".") == 1
 
 
 def test_jobs_go_seed_by_seed():
-    jobs = comparison.plan_jobs(["mae", "hybrid"], ["small"], 2)
+    jobs = loss_table.plan_jobs(["mae", "hybrid"], ["small"], 2)
     assert jobs == [
         Job("small", "mae", 0),
         Job("small", "hybrid", 0),
@@ -69,14 +70,14 @@ def test_jobs_go_seed_by_seed():
         Job("small", "hybrid", 1),
     ]
     with pytest.raises(InputError, match="--losses: expected some of mae,mse,hybrid, got 'mea'"):
-        comparison.plan_jobs(["mea"], ["small"], 1)
+        loss_table.plan_jobs(["mea"], ["small"], 1)
     with pytest.raises(InputError, match="--sizes: expected some of small,medium,large, got ''"):
-        comparison.plan_jobs(["mae"], [], 1)
+        loss_table.plan_jobs(["mae"], [], 1)
 
 
 @pytest.fixture
 def base(tmp_path, layers, monkeypatch) -> Path:
-    monkeypatch.setitem(comparison.SIZES, "small", (4, 1))
+    monkeypatch.setitem(loss_table.SIZES, "small", (4, 1))
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "base.toml"
     path.write_text(tomli_w.dumps(oscillator.make_table(layers)))
@@ -116,16 +117,16 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
         return last
 
     monkeypatch.setattr(trainings.whole_run, "evaluate_run", evaluate_nothing)
-    jobs, folder = comparison.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
-    assert list(comparison.work(base, SHORT, jobs, folder, follow, lambda: True)) == []
+    jobs, folder = loss_table.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
+    assert list(loss_table.work(base, SHORT, jobs, folder, follow, lambda: True)) == []
     (run,) = run_folder.list_all(folder)
-    (result,) = comparison.work(base, SHORT, jobs, folder, follow, lambda: False)
+    (result,) = loss_table.work(base, SHORT, jobs, folder, follow, lambda: False)
     assert result.run == run.id
     assert len(run_folder.read_lines(run.history)) == 3
     resolved = run.resolved()
     changed = resolved["fingerprint"] | {next(iter(resolved["fingerprint"])): "other"}
     files.write_json(run.path / "resolved.json", resolved | {"fingerprint": changed})
-    (result,) = comparison.work(base, SHORT, jobs, folder, follow, lambda: False)
+    (result,) = loss_table.work(base, SHORT, jobs, folder, follow, lambda: False)
     assert result.run != run.id
     assert experiment.reopen(run_folder.find(f"{folder}/{result.run}")).spec.loss.name == "mae"
 

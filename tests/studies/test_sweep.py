@@ -16,9 +16,11 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import console_sweep, files, session, study, sweep, sweep_spec
+from jaxcorr import console_sweep, files, session
 from jaxcorr.errors import InputError
-from jaxcorr.sweep_spec import Sweep
+from jaxcorr.studies import sweep, sweep_spec
+from jaxcorr.studies import trials as study
+from jaxcorr.studies.sweep_spec import Sweep
 from jaxcorr.training import devices, loop, overview, restore, run_folder, test_set
 from jaxcorr.training.experiment import Experiment
 

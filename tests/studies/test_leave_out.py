@@ -6,11 +6,12 @@ import pytest
 import tomli_w
 import toy
 
-from jaxcorr import crossval, spec
-from jaxcorr.crossval import Fold
+from jaxcorr import spec
 from jaxcorr.data import trace, windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
+from jaxcorr.studies import leave_out
+from jaxcorr.studies.leave_out import Fold
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def data(tmp_path):
     ("by", "labels"), [("part", ["boat", "cube"]), ("acceleration", ["300 mm/s2", "2000 mm/s2"])]
 )
 def test_folds_cover_every_trace_once(data, by, labels):
-    folds = crossval.plan_folds(data, by)
+    folds = leave_out.plan_folds(data, by)
     assert [fold.label for fold in folds] == labels
     names = [name for fold in folds for name in fold.traces]
     assert sorted(names) == sorted(trace.name_of(path) for path in trace.find(data.traces))
@@ -38,18 +39,18 @@ def test_one_fold_is_no_cross_validation(data, tmp_path):
     with pytest.raises(
         InputError, match=r"--by feedrate: expected traces of at least 2.* got none"
     ):
-        crossval.plan_folds(data, "feedrate")
+        leave_out.plan_folds(data, "feedrate")
     boats = Data(traces=(f"{tmp_path}/data_simulation_boat_all/*.mat",))
     with pytest.raises(InputError, match=r"--by part: expected traces of at least 2.* got boat\."):
-        crossval.plan_folds(boats, "part")
+        leave_out.plan_folds(boats, "part")
 
 
 def test_changes_make_the_fold_the_test_split(data, tmp_path):
     path = tmp_path / "base.toml"
     table = oscillator.make_table(data.traces[0], data={"split": {"by": "part"}})
     path.write_text(tomli_w.dumps(table))
-    for fold in crossval.plan_folds(data, "acceleration"):
-        loaded = spec.load(path, crossval.changes(fold, "toy"))
+    for fold in leave_out.plan_folds(data, "acceleration"):
+        loaded = spec.load(path, leave_out.changes(fold, "toy"))
         names = [trace.name_of(p) for p in trace.find(data.traces)]
         parts = [trace.part_of(p) for p in trace.find(data.traces)]
         dealt = windows.deal(names, parts, loaded.data.split)
@@ -58,17 +59,17 @@ def test_changes_make_the_fold_the_test_split(data, tmp_path):
 
 
 def test_brackets_in_names_are_no_patterns():
-    (change,) = [c for c in crossval.changes(Fold("a", ("p[1]/l",)), "n") if "test_traces" in c]
+    (change,) = [c for c in leave_out.changes(Fold("a", ("p[1]/l",)), "n") if "test_traces" in c]
     assert change == 'data.split.test_traces=["p[[]1]/l"]'
 
 
 def test_means_count_each_fold_the_same():
     rows = [{"r2": 0.9, "mae_mm": 0.01}, {"r2": 0.7, "mae_mm": 0.03}]
-    full = [dict.fromkeys(crossval.AVERAGED, None) | row for row in rows]
-    mean = crossval.average(full)
+    full = [dict.fromkeys(leave_out.AVERAGED, None) | row for row in rows]
+    mean = leave_out.average(full)
     assert mean["r2"] == pytest.approx(0.8)
     assert mean["mae_mm"] == pytest.approx(0.02)
     assert mean["rmse_ratio"] is None
     full[0]["r2"] = None
-    assert crossval.average(full)["r2"] is None
+    assert leave_out.average(full)["r2"] is None
     assert not np.isnan(mean["r2"])

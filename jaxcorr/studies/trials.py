@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from jaxcorr.errors import InputError
-from jaxcorr.sweep_spec import Parameter, Sweep, Value
+from jaxcorr.studies.sweep_spec import Parameter, Sweep, Value
 from jaxcorr.training import locks
 
 JOURNAL = "journal.log"

@@ -8,9 +8,10 @@ import pytest
 import tomli_w
 from optuna.trial import TrialState
 
-from jaxcorr import study, sweep_spec
 from jaxcorr.errors import InputError
-from jaxcorr.sweep_spec import Sweep
+from jaxcorr.studies import sweep_spec
+from jaxcorr.studies import trials as study
+from jaxcorr.studies.sweep_spec import Sweep
 from jaxcorr.training import locks
 
 SPACE = {"optimizer.learning_rate": [1e-3, 1e-2], "model.num_layers": [1, 2, 3]}
