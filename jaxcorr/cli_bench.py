@@ -53,22 +53,23 @@ def train(
     """Measures targets per second, the pipeline's share, and the race to PyTorch's accuracy."""
     chosen = _sizes(sizes)
     checked = _load(spec, _with_traces(overrides, traces), torch)
-    from jaxcorr import bench, console, console_bench
+    from jaxcorr import console, console_bench
+    from jaxcorr.bench import training
     from jaxcorr.training import experiment
     from jaxcorr.training.run_folder import Run
 
     data = experiment.load_data(checked.data)
-    result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec)}
+    result: dict[str, Any] = {"machine": training.describe(torch), "spec": str(spec)}
     result["throughput"] = []
     for size in chosen:
         console.err.print(f"timing {size}")
         result["throughput"].append(
-            bench.throughput(checked, data, size, turn_seconds, turns, torch)
+            training.throughput(checked, data, size, turn_seconds, turns, torch)
         )
     if torch and seconds:
         console.err.print(f"PyTorch trains for {seconds:g} s, then jaxcorr until it is as good")
         with tempfile.TemporaryDirectory() as folder:
-            result["time_to_torch_mae"] = bench.time_to_torch_mae(
+            result["time_to_torch_mae"] = training.time_to_torch_mae(
                 checked, data, seconds, Run(Path(folder))
             )
     _show(result, as_json, console_bench.show_training)
@@ -87,14 +88,15 @@ def step(
     from jaxcorr import spec as specs
 
     checked, chosen = specs.load(spec, overrides), _sizes(sizes)
-    from jaxcorr import bench, bench_latency, console, console_bench, torch_reference
+    from jaxcorr import console, console_bench
+    from jaxcorr.bench import latency, torch_reference, training
 
     if torch:
         torch_reference.load_torch()
-    result: dict[str, Any] = {"machine": bench.describe(torch), "spec": str(spec), "latency": []}
+    result: dict[str, Any] = {"machine": training.describe(torch), "spec": str(spec), "latency": []}
     for size in chosen:
         console.err.print(f"timing {size}")
-        result["latency"].append(bench_latency.measure(checked, size, calls, torch))
+        result["latency"].append(latency.measure(checked, size, calls, torch))
     _show(result, as_json, console_bench.show_latency)
 
 
@@ -106,13 +108,14 @@ def endurance(
     as_json: JsonOption = False,
 ) -> None:
     """Streams a million samples: no drift against one unroll, no growth of memory."""
-    from jaxcorr import bench, bench_latency, console, console_bench
+    from jaxcorr import console, console_bench
     from jaxcorr import spec as specs
+    from jaxcorr.bench import latency, training
 
     checked = specs.load(spec, overrides)
     console.err.print(f"streaming {steps:,} samples")
-    result: dict[str, Any] = {"machine": bench.describe(False), "spec": str(spec)}
-    result |= bench_latency.endure(checked, steps)
+    result: dict[str, Any] = {"machine": training.describe(False), "spec": str(spec)}
+    result |= latency.endure(checked, steps)
     _show(result, as_json, console_bench.show_endurance)
     if result["worst_mm"] > MOST_DRIFT_MM:
         raise typer.Exit(1)
@@ -130,13 +133,14 @@ def against_torch(
     as_json: JsonOption = False,
 ) -> None:
     """Trains jaxcorr and PyTorch for the same time and evaluates both on the same test rows."""
-    from jaxcorr import bench, bench_contest, console, console_bench
+    from jaxcorr import console, console_bench
+    from jaxcorr.bench import contest, training
 
     overrides = _with_traces(overrides, traces)
     _load(spec, overrides, True)
-    result: dict[str, Any] = {"machine": bench.describe(), "spec": str(spec)}
+    result: dict[str, Any] = {"machine": training.describe(), "spec": str(spec)}
     with tempfile.TemporaryDirectory() as folder:
-        result |= bench_contest.against_torch(
+        result |= contest.against_torch(
             spec, overrides, seconds, runs or Path(folder), console.err.print
         )
     _show(result, as_json, console_bench.show_contest)
@@ -154,12 +158,13 @@ def data(
     as_json: JsonOption = False,
 ) -> None:
     """Measures time a sample and peak memory for growing sets of layers, made for it."""
-    from jaxcorr import bench, bench_data, console, console_bench
+    from jaxcorr import console, console_bench
+    from jaxcorr.bench import data_size, training
 
-    result: dict[str, Any] = {"machine": bench.describe(False), "spec": str(spec), "sets": []}
+    result: dict[str, Any] = {"machine": training.describe(False), "spec": str(spec), "sets": []}
     for count in layers:
         console.err.print(f"loading and training on {count:,} layers")
-        result["sets"].append(bench_data.measure(spec, overrides, count, samples, seconds))
+        result["sets"].append(data_size.measure(spec, overrides, count, samples, seconds))
     _show(result, as_json, console_bench.show_data)
 
 
@@ -178,7 +183,8 @@ def compensate(
     as_json: JsonOption = False,
 ) -> None:
     """Measures compensation: a layer offline, and by block against the block's own duration."""
-    from jaxcorr import bench, bench_compensate, console, console_bench
+    from jaxcorr import console, console_bench
+    from jaxcorr.bench import compensation, training
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode
     from jaxcorr.printer.planner import PlanOptions, plan_layer
@@ -188,12 +194,12 @@ def compensate(
     loaded = restore.load_weights(run_folders.find(run, runs))
     program = gcode.read(parts.find_part(part)[0])
     parts.select_layers(layer, program.num_layers)
-    result: dict[str, Any] = {"machine": bench.describe(False), "run": run, "layers": []}
+    result: dict[str, Any] = {"machine": training.describe(False), "run": run, "layers": []}
     for accel in accel_mm_s2 or [None]:
         named = "the file's acceleration" if accel is None else f"{accel:g} mm/s2"
         console.err.print(f"compensating {part} layer {layer} at {named}", markup=False)
         planned = plan_layer(program, layer - 1, PlanOptions(accel_mm_s2=accel))
-        measured = bench_compensate.measure(loaded, planned, lookahead_ms, block_ms, times)
+        measured = compensation.measure(loaded, planned, lookahead_ms, block_ms, times)
         result["layers"].append({"accel_mm_s2": accel, **measured})
     _show(result, as_json, console_bench.show_compensation)
 
@@ -203,7 +209,8 @@ def _load(spec: Path, overrides: list[str], torch: bool) -> Any:
     from jaxcorr import spec as specs
 
     checked = specs.load(spec, overrides)
-    from jaxcorr import session, torch_reference
+    from jaxcorr import session
+    from jaxcorr.bench import torch_reference
 
     if torch:
         torch_reference.load_torch()

@@ -8,7 +8,7 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import bench, bench_contest, bench_latency, bench_parts, torch_reference
+from jaxcorr.bench import contest, latency, latency_parts, torch_reference, training
 from jaxcorr.data import dataset
 from jaxcorr.deploy import c_code, timing
 from jaxcorr.errors import InputError
@@ -45,16 +45,16 @@ def test_summary_has_the_percentiles_of_the_calls():
 
 def test_reference_recipe_keeps_data_horizon_and_sizes(toy):
     spec, _ = toy
-    reference = bench.change(spec, bench.REFERENCE)
+    reference = training.change(spec, training.REFERENCE)
     assert (reference.data.window, reference.data.supervision) == (50, "last")
     assert (reference.data.horizon, reference.data.traces) == (1, spec.data.traces)
     assert reference.model.hidden_size == spec.model.hidden_size
-    assert bench.resize(spec, "large").model.num_layers == 3
+    assert training.resize(spec, "large").model.num_layers == 3
 
 
 def test_loop_counts_every_target_once(toy):
     spec, data = toy
-    loop = bench.Loop(spec, data)
+    loop = training.Loop(spec, data)
     turn = loop.run(SECONDS)
     windows = loop.plan.steps_per_dispatch * spec.data.batch_size
     assert loop.targets_per_dispatch == windows * spec.data.window
@@ -65,7 +65,7 @@ def test_loop_counts_every_target_once(toy):
 
 
 def test_throughput_without_torch_has_rates_and_shares(toy):
-    found = bench.throughput(*toy, "small", SECONDS, rounds=2, with_torch=False)
+    found = training.throughput(*toy, "small", SECONDS, rounds=2, with_torch=False)
     assert set(found["loops"]) == {"all", "last"}
     assert found["ratios"] == {}
     for loop in found["loops"].values():
@@ -77,7 +77,7 @@ def test_throughput_without_torch_has_rates_and_shares(toy):
 
 
 def test_latency_covers_every_way_and_pace(toy):
-    found = bench_latency.measure(toy[0], "small", num_calls=40, with_torch=False)
+    found = latency.measure(toy[0], "small", num_calls=40, with_torch=False)
     counts = {name: way["num_calls"] for name, way in found["ways"].items()}
     rivals = {"functional", "onnxruntime", *["c_step"] * bool(c_code.find_compiler())}
     assert counts == {
@@ -96,28 +96,28 @@ def test_latency_covers_every_way_and_pace(toy):
 
 
 def test_every_way_predicts_the_same(toy, tmp_path):
-    ready = bench_latency.prepare(toy[0], "small")
+    ready = latency.prepare(toy[0], "small")
     rows = ready.samples.features[:20].tolist()
     expected = [ready.predictor.step(*row) for row in rows]
-    for call in bench_latency.other_calls(ready, tmp_path).values():
+    for call in latency.other_calls(ready, tmp_path).values():
         np.testing.assert_allclose([call(*row) for row in rows], expected, atol=1e-5)
 
 
 def test_bench_path_moves_as_its_velocities_say():
-    path = bench_latency.lissajous(500, 4, 100.0)
+    path = latency.lissajous(500, 4, 100.0)
     change, mean_v = np.diff(path[:, :2], axis=0), (path[1:, 2:] + path[:-1, 2:]) / 2
     np.testing.assert_allclose(change, mean_v / 100, atol=1e-4)
 
 
 def test_endurance_finds_no_drift_and_would_find_some(toy):
-    found = bench_latency.endure(toy[0], 3000)
+    found = latency.endure(toy[0], 3000)
     assert found["num_steps"] == 3000
     assert found["worst_mm"] < 1e-6
     assert found["grown_bytes"] is None or found["grown_bytes"] < 2**22
-    ready = bench_latency.prepare(toy[0], None)
+    ready = latency.prepare(toy[0], None)
     targets = ready.weights.targets._replace(std=1.01 * ready.weights.targets.std)
     other = ready.weights._replace(targets=targets)
-    drifted = bench_parts.endure(toy[0], other, ready.samples, ready.predictor)
+    drifted = latency_parts.endure(toy[0], other, ready.samples, ready.predictor)
     assert drifted["worst_mm"] > 1e-6
 
 
@@ -159,7 +159,7 @@ def torch():
 def trainer(torch, toy):
     spec, data = toy
     del torch
-    return torch_reference.Trainer(bench.change(spec, bench.REFERENCE), data.train)
+    return torch_reference.Trainer(training.change(spec, training.REFERENCE), data.train)
 
 
 def test_torch_loop_learns_in_epochs_of_all_windows(trainer, toy):
@@ -182,8 +182,8 @@ def test_torch_predicts_where_a_whole_window_ends(trainer, toy):
 
 
 def test_torch_predictor_needs_a_whole_window_and_no_more(torch, toy):
-    rows = bench_latency.make_samples(4, 2, 100.0).features.tolist()
-    spec = bench.change(toy[0], bench.REFERENCE)
+    rows = latency.make_samples(4, 2, 100.0).features.tolist()
+    spec = training.change(toy[0], training.REFERENCE)
     torch.manual_seed(0)
     eager = torch_reference.WindowPredictor(spec, is_scripted=False)
     torch.manual_seed(0)
@@ -200,7 +200,7 @@ def test_torch_predictor_needs_a_whole_window_and_no_more(torch, toy):
 
 def test_throughput_is_in_ratio_to_torch(torch, toy):
     del torch
-    found = bench.throughput(*toy, "small", SECONDS, rounds=1)
+    found = training.throughput(*toy, "small", SECONDS, rounds=1)
     loops = found["loops"]
     for name, ratio in found["ratios"].items():
         expected = loops[name]["targets_per_s"] / loops["torch"]["targets_per_s"]
@@ -210,7 +210,7 @@ def test_throughput_is_in_ratio_to_torch(torch, toy):
 
 def test_race_ends_at_the_rivals_accuracy(torch, toy, tmp_path):
     del torch
-    found = bench.time_to_torch_mae(*toy, SECONDS, Run(tmp_path))
+    found = training.time_to_torch_mae(*toy, SECONDS, Run(tmp_path))
     if found["seconds"] is not None:
         assert found["val_mae_mm"] <= found["torch_val_mae_mm"]
     assert 1 <= found["epochs"] <= toy[0].train.epochs
@@ -219,7 +219,7 @@ def test_race_ends_at_the_rivals_accuracy(torch, toy, tmp_path):
 def test_contest_judges_both_on_the_same_rows(torch, toy_file, tmp_path):
     del torch
     said = []
-    found = bench_contest.against_torch(toy_file, [], 2.0, tmp_path / "runs", said.append)
+    found = contest.against_torch(toy_file, [], 2.0, tmp_path / "runs", said.append)
     assert found["test"] == {"num_traces": 1, "num_rows": 299 - 49}  # horizon 1: a row less
     assert set(found["jaxcorr"]["stream"]) == {"overall", "x", "y"} == set(found["torch"]["window"])
     assert found["jaxcorr"]["epochs"] >= 1

@@ -8,7 +8,8 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import bench_data, cli
+from jaxcorr import cli
+from jaxcorr.bench import data_size
 from jaxcorr.data import dataset, trace
 from jaxcorr.spec import Data
 
@@ -24,20 +25,20 @@ def toy_file(tmp_path):
 
 
 def test_made_layers_are_traces_of_a_simulators_size(tmp_path):
-    pattern = bench_data.write_layers(tmp_path, 11, 300, 100.0)
+    pattern = data_size.write_layers(tmp_path, 11, 300, 100.0)
     paths = trace.find([pattern])
     assert len({trace.name_of(path) for path in paths}) == 11
-    assert len({path.stat().st_ino for path in paths}) == bench_data.NUM_DIFFERENT
-    assert len(trace.read(paths[10]).fields) == bench_data.NUM_COLUMNS
+    assert len({path.stat().st_ino for path in paths}) == data_size.NUM_DIFFERENT
+    assert len(trace.read(paths[10]).fields) == data_size.NUM_COLUMNS
     found = dataset.load_all(Data(traces=(pattern,)), [pattern])
     assert found.num_rows.tolist() == [300] * 11
 
 
 def test_a_made_layer_moves_as_it_says_and_errs_as_a_spring():
     rate_hz = 1e4
-    columns = bench_data.make_columns(np.random.default_rng(3), 20_000, rate_hz)
+    columns = data_size.make_columns(np.random.default_rng(3), 20_000, rate_hz)
     assert set(NEEDED) < set(columns)
-    for axis, natural_hz in bench_data.NATURAL_HZ.items():
+    for axis, natural_hz in data_size.NATURAL_HZ.items():
         speed = np.gradient(columns[f"{axis}_ref"]) * rate_hz
         np.testing.assert_allclose(columns[f"v{axis}_ref"][1:-1], speed[1:-1], atol=1e-3)
         accel = np.gradient(speed[1:-1]) * rate_hz
@@ -67,7 +68,7 @@ def test_a_set_is_measured_in_a_process_of_its_own_that_leaves_nothing(
 def test_the_table_has_a_row_for_each_set(monkeypatch, toy_file):
     keys = {key: 1.5 for key in (*US, "begin_s", "targets_per_s")}
     monkeypatch.setattr(
-        bench_data,
+        data_size,
         "measure",
         lambda *given: (
             keys | {"layers": given[2], "samples": given[2] * given[3], "peak_mib": 1234.4}

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import bench, metrics
+from jaxcorr import metrics
 from jaxcorr import spec as specs
+from jaxcorr.bench import training
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.evaluation import evaluate
 from jaxcorr.models import bulk
@@ -47,9 +48,9 @@ def against_torch(
     """
     spec = specs.load(path, overrides)
     data = experiment.load_data(spec.data)
-    reference = bench.change(spec, bench.REFERENCE)
+    reference = training.change(spec, training.REFERENCE)
     say(f"PyTorch trains for {seconds:g} s")
-    trainer = bench.make_trainer(reference, data)
+    trainer = training.make_trainer(reference, data)
     done = trainer.train(seconds)
     by_torch = trainer.predict(data.test)
     widest = max(spec.data.window, reference.data.window)
@@ -83,7 +84,7 @@ def against_torch(
 
 def _plan(spec: Spec, data: Dataset, seconds: float) -> _Budget:
     """How many epochs, each with its validation, fit once the step is compiled."""
-    loop = bench.Loop(spec, data)
+    loop = training.Loop(spec, data)
     turn = loop.run(CALIBRATION_SHARE * seconds)
     train.validate(spec, loop.weights(), data)
     began = time.perf_counter()

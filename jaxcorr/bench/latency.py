@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import bench, bench_parts, torch_reference
+from jaxcorr.bench import latency_parts, torch_reference, training
 from jaxcorr.data import ranges
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.data.windows import Samples
@@ -52,7 +52,7 @@ class Ready(NamedTuple):
 
 def prepare(spec: Spec, size: str | None) -> Ready:
     """A spec's network, in one of `spec.SIZES` or its own, with its predictor and all checks."""
-    sized = bench.resize(spec, size) if size is not None else spec
+    sized = training.resize(spec, size) if size is not None else spec
     rate_hz = spec.data.sample_rate_hz
     samples = make_samples(len(spec.data.features), len(spec.data.targets), rate_hz)
     scales = fit_scales(sized, samples)
@@ -80,7 +80,7 @@ def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> d
     with tempfile.TemporaryDirectory() as folder:
         calls = {"predictor": ready.predictor.step, **other_calls(ready, Path(folder))}
         if with_torch:
-            reference = bench.change(ready.spec, bench.REFERENCE)
+            reference = training.change(ready.spec, training.REFERENCE)
             calls["torch_eager"] = torch_reference.WindowPredictor(reference, False).step
             calls["torch_script"] = torch_reference.WindowPredictor(reference, True).step
         with torch_reference.one_thread() if with_torch else contextlib.nullcontext():
@@ -96,7 +96,7 @@ def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> d
         "parameters": num_parameters,
         "ways": ways,
         "ratios": ratios,
-        "parts": bench_parts.measure(*ready),
+        "parts": latency_parts.measure(*ready),
         "floor": memory_floor(4 * num_parameters),
     }
 
@@ -108,7 +108,7 @@ def endure(spec: Spec, num_steps: int) -> dict[str, Any]:
     ready = prepare(spec, None)
     samples = path_samples(path, len(data.targets))
     began = time.perf_counter()
-    found = bench_parts.endure(spec, ready.weights, samples, ready.predictor)
+    found = latency_parts.endure(spec, ready.weights, samples, ready.predictor)
     return found | {"seconds": time.perf_counter() - began}
 
 

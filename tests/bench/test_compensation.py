@@ -2,7 +2,8 @@
 
 import pytest
 
-from jaxcorr import bench_compensate, console_bench
+from jaxcorr import console_bench
+from jaxcorr.bench import compensation
 from jaxcorr.printer import gcode, planner
 from jaxcorr.printer.planner import plan_layer
 from jaxcorr.training import restore
@@ -14,7 +15,7 @@ SQUARE = "G90\nM83\n;LAYER_CHANGE\nG1 X20 E1 F3600\nG1 Y15 E1\nG1 X0 E1\nG1 Y0 E
 def measured(trained):
     plan = plan_layer(gcode.parse(SQUARE, "square.gcode"), 0)
     loaded = restore.load_weights(trained.run)
-    return bench_compensate.measure(loaded, plan, 200.0, 50.0, num_layers=2), plan
+    return compensation.measure(loaded, plan, 200.0, 50.0, num_layers=2), plan
 
 
 def test_every_block_of_the_layer_is_timed(measured):

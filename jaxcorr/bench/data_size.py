@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr import bench
 from jaxcorr import spec as specs
+from jaxcorr.bench import training
 from jaxcorr.data import dataset, trace
 from jaxcorr.errors import InputError
 from jaxcorr.training import experiment
@@ -108,7 +108,7 @@ def _measure_here(path: Path, overrides: list[str], folder: Path, seconds: float
     _, spec, data = experiment.begin(path, overrides, folder)
     begin_s = time.perf_counter() - began
 
-    loop = bench.Loop(spec, data)
+    loop = training.Loop(spec, data)
     timing = loop.run(seconds)
     batch_s = loop.time_pipeline() / loop.targets_per_dispatch
     weights = loop.weights()

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxcorr import spec as specs
-from jaxcorr import torch_reference
+from jaxcorr.bench import torch_reference
+from jaxcorr.bench.torch_reference import Trainer
 from jaxcorr.data.batches import Batches, training_batches
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
@@ -21,7 +22,6 @@ from jaxcorr.models import bulk, network
 from jaxcorr.models.network import Weights
 from jaxcorr.models.scales import fit_scales
 from jaxcorr.spec import SIZES, Spec
-from jaxcorr.torch_reference import Trainer
 from jaxcorr.training import devices, path_first, run_folder
 from jaxcorr.training import loop as train
 from jaxcorr.training import step as update
