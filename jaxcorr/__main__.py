@@ -1,14 +1,14 @@
 """Where `jaxcorr` and `python -m jaxcorr` begin."""
 
-from jaxcorr import interrupts
+from jaxcorr.cli import interrupts
 
 
 def main() -> None:
     """Entry point: the command line, which takes a moment to load."""
     interrupts.watch()
-    from jaxcorr import cli
+    from jaxcorr.cli import app
 
-    cli.main()
+    app.main()
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 
 # These take longest, the longest first: begun early, they leave no worker waiting for another.
 SLOW = (
-    "sweep", "comparison", "survival", "matlab", "export", "cli_compensation", "train", "hosts",
-    "rendezvous", "figures", "report_browser", "report", "crossval", "cli_evaluation", "experiment",
-    "bench", "cli_pipeline", "model_map", "compensator", "devices", "cli", "deployed", "control",
+    "sweep", "loss_table", "survival", "matlab", "export", "compensate", "loop", "hosts",
+    "rendezvous", "error_figures", "report_browser", "report", "leave_out", "evaluate",
+    "experiment", "training", "pipeline", "model_map", "compensator", "devices", "app", "deployed", "naive",
 )  # fmt: skip
 
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
@@ -68,12 +68,12 @@ def trained(layers, tmp_path_factory):
 @pytest.fixture
 def run(capsys, monkeypatch):
     """Runs `jaxcorr ARGV` in this process; returns exit code, stdout and stderr."""
-    from jaxcorr import cli
+    from jaxcorr.cli import app
 
     def run(*argv):
         monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, argv)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            app.main()
         return ended.value.code or 0, *capsys.readouterr()
 
     return run

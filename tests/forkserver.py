@@ -50,7 +50,7 @@ def serve() -> None:
     import jax
     import matplotlib.figure  # noqa: F401 (this and the next are for the forks)
 
-    from jaxcorr import cli
+    from jaxcorr.cli import app
     from jaxcorr.training import checkpoint, experiment  # noqa: F401
 
     assert len(os.listdir("/proc/self/task")) == 1
@@ -59,7 +59,7 @@ def serve() -> None:
         Path(request["log"]).write_text("")
         pid = os.fork()
         if not pid:
-            become(request, jax, checkpoint, cli)
+            become(request, jax, checkpoint, app)
         kill(pid, request)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.markup import escape
 
-from jaxcorr import cli, cli_options, console, interrupts
+from jaxcorr.cli import app, console, interrupts
+from jaxcorr.cli import options as cli_options
 from jaxcorr.data import trace
 from jaxcorr.training import run_folder
 
@@ -67,7 +68,7 @@ def test_a_command_loads_what_it_needs(argv, unwanted, code, tmp_path):
     done = subprocess.run([sys.executable, "-c", wrapped], cwd=tmp_path, capture_output=True)
     assert done.returncode == code, done.stderr
     loaded = set((tmp_path / "loaded").read_text().split())
-    assert "jaxcorr.cli" in loaded
+    assert "jaxcorr.cli.app" in loaded
     assert loaded & unwanted == set()
 
 
@@ -75,7 +76,7 @@ def test_help_lists_every_command_with_a_whole_sentence():
     said = start("--help", env=os.environ | {"COLUMNS": "60"}).stdout
     assert max(map(len, said.splitlines())) <= 60
     listed = " ".join(said.partition("Commands:")[2].split())
-    for name, command in typer.main.get_command(cli.app).commands.items():
+    for name, command in typer.main.get_command(app.app).commands.items():
         assert f"{name} {(command.help or '').splitlines()[0]}" in listed
 
 
@@ -261,7 +262,7 @@ def test_ctrl_c_ends_an_import_at_once(tmp_path, body, code, printed):
     (tmp_path / "swallows.py").write_text(swallows)
     begin = (
         "import signal\n"
-        "from jaxcorr import interrupts\n"
+        "from jaxcorr.cli import interrupts\n"
         "from sender import send\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "interrupts.watch()\n"

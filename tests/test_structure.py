@@ -3,6 +3,8 @@
 import ast
 import re
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,6 @@ FOLDERS = (
     "compensation", "studies", "bench", "cli",
 )  # fmt: skip
 ENTRANCES = {"__init__", "__main__", "compensator"}  # of the root: they lead into the folders
-WORDS = {"errors", "files", "metrics", "plots", "spec", "units"}  # of the root, for all folders
-PRINTING = {"cli", "console", "session"}  # and what their names begin
 INSIDE_FUNCTIONS = {"jinja2", "onnx", "onnxruntime", "jax2onnx", "matplotlib", "torch", "h5py"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 NAMES = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in MODULES]
@@ -50,17 +50,19 @@ def at_load(tree):
 
 
 def test_every_folder_has_its_place():
-    found = {folder_of(name) for name in NAMES} - {""}
-    assert found <= set(FOLDERS)
-    inits = [PACKAGE / folder / "__init__.py" for folder in found]
+    assert {folder_of(name) for name in NAMES} == {"", *FOLDERS}
+    inits = [PACKAGE / folder / "__init__.py" for folder in FOLDERS]
     assert not any(path.read_text() for path in inits), "--help would load what they import"
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if folder_of(n) or n in WORDS])
+@pytest.mark.parametrize("name", NAMES)
 def test_imports_come_from_earlier_folders(name):
     folder, used = folder_of(name), set(imports(ast.walk(parse(name))))
     places = [module.split(".")[1] for module in used if module.startswith("jaxcorr.")]
-    later = set(FOLDERS[FOLDERS.index(folder) + 1 :] if folder else FOLDERS) | ENTRANCES
+    if folder:
+        later = set(FOLDERS[FOLDERS.index(folder) + 1 :]) | ENTRANCES
+    else:
+        later = set() if name in ENTRANCES else {*FOLDERS, *ENTRANCES}
     assert not later & set(places), f"{name} imports from a later folder"
 
 
@@ -85,7 +87,7 @@ def test_heavy_libraries_load_where_they_are_used(name):
     assert not loaded & INSIDE_FUNCTIONS
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if re.split(r"[._]", n)[0] not in PRINTING])
+@pytest.mark.parametrize("name", [name for name in NAMES if folder_of(name) != "cli"])
 def test_only_the_command_line_prints_and_reads_arguments(name):
     tree = parse(name)
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -93,6 +95,16 @@ def test_only_the_command_line_prints_and_reads_arguments(name):
     attributes = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     assert not attributes & {"sys.argv", "sys.stdout", "sys.stderr", "sys.exit"}
     assert not {"rich", "typer", "argparse"} & {m.split(".")[0] for m in imports(ast.walk(tree))}
+
+
+def test_help_and_reading_traces_load_neither_jax_nor_plots():
+    code = (
+        "import sys, jaxcorr, jaxcorr.cli.app, jaxcorr.data.inspection\n"
+        "import jaxcorr.training.run_folder, jaxcorr.printer.gcode, jaxcorr.printer.planner\n"
+        "print(sorted({'jax', 'flax', 'torch', 'matplotlib', 'onnx'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -117,3 +129,9 @@ def test_tests_are_in_proportion_and_mirror_the_package():
     for path in (path for folder in found for path in (tests / folder).glob("test_*.py")):
         name = f"{path.parent.name}.{path.stem.removeprefix('test_')}"
         assert name in SOURCE_OF, f"no module {name} to test"
+
+
+def test_the_tree_in_the_readme_names_every_folder():
+    readme = (PACKAGE.parent / "README.md").read_text()
+    tree = readme.partition("\n    jaxcorr/ ")[2].partition("\n    matlab/")[0]
+    assert tuple(re.findall(r"^      ([a-z]+)/ ", tree, re.MULTILINE))[: len(FOLDERS)] == FOLDERS

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxcorr import plots
+from jaxcorr import plotting
 from jaxcorr.compensation import naive
 from jaxcorr.compensation.naive import Ticks
 
 COLOURS = {
     naive.NONE: "#000000",
-    naive.NETWORK: plots.PALETTE[1],
-    naive.PERFECT: plots.PALETTE[0],
+    naive.NETWORK: plotting.PALETTE[1],
+    naive.PERFECT: plotting.PALETTE[0],
 }
 LABELS = {
     naive.NONE: "no correction",
@@ -36,33 +36,33 @@ def draw(ticks: Ticks, found: Mapping[str, Any], path: Path) -> None:
     Raises:
         InputError: the ending is none of these, or the folder is not there.
     """
-    plots.check_paths(path)
-    with plots.style():
-        figure, axes = plots.new_figure(3, 1, 6.0)
+    plotting.check_paths(path)
+    with plotting.style():
+        figure, axes = plotting.new_figure(3, 1, 6.0)
         _draw_ticks(axes[0], ticks)
         _draw_histogram(axes[1], ticks)
         _draw_bands(axes[2], found)
-        plots.save(figure, path)
+        plotting.save(figure, path)
 
 
 def _draw_ticks(axis: Any, ticks: Ticks) -> None:
     time_s = np.arange(len(ticks.paced.latency_us)) / ticks.rate_hz
     for values, label, colour in (
-        (ticks.paced.latency_us, "prediction takes", plots.PALETTE[0]),
-        (ticks.paced.lateness_us, "tick begins late by", plots.PALETTE[4]),
+        (ticks.paced.latency_us, "prediction takes", plotting.PALETTE[0]),
+        (ticks.paced.lateness_us, "tick begins late by", plotting.PALETTE[4]),
     ):
         shown = np.maximum(values, 0.1)
         axis.semilogy(time_s, shown, ".", ms=2, color=colour, label=label, rasterized=True)
     period_us = 1e6 / ticks.rate_hz
     axis.axhline(period_us, color="#000000", lw=0.8, ls="--", label="period")
     axis.set(xlabel=f"time at {ticks.rate_hz:g} Hz / s", ylabel="µs", ylim=(0.1, 3 * period_us))
-    plots.legend_above(axis, 3)
+    plotting.legend_above(axis, 3)
 
 
 def _draw_histogram(axis: Any, ticks: Ticks) -> None:
     values = ticks.paced.latency_us
     edges = np.geomspace(max(values.min() / 1.5, 1.0), values.max() * 1.5, 60)
-    axis.hist(values, edges, color=plots.PALETTE[0], log=True)
+    axis.hist(values, edges, color=plotting.PALETTE[0], log=True)
     for percentile in (50, 99):
         value = float(np.percentile(values, percentile))
         axis.axvline(value, color="#000000", lw=0.8, ls=":")
@@ -87,4 +87,4 @@ def _draw_bands(axis: Any, found: Mapping[str, Any]) -> None:
     names = [f"{low:g}-{high:g}" for low, high in pairwise(edges)]
     axis.set_xticks(place, names)
     axis.set(xlabel="band / Hz", ylabel="error, RMS / µm")
-    plots.legend_above(axis, 1)
+    plotting.legend_above(axis, 1)

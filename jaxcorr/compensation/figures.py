@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcorr import plots
+from jaxcorr import plotting
 from jaxcorr.compensation.closed_loop import NONE, Trial
 from jaxcorr.evaluation.path_figures import REFERENCE, round_down
 
@@ -29,9 +29,9 @@ def draw_paths(trial: Trial, remedies: Sequence[str], path: Path) -> None:
     """
     names = [NONE, *(name for name in remedies if name != NONE)]
     errors = {name: trial.driven.error_mm[:, trial.lanes[name]] for name in names}
-    with plots.style():
-        figure, axes = plots.new_figure(2, len(names), 5.2, squeeze=False)
-        figure.set_size_inches(plots.COLUMN_IN * len(names) * 0.9, 5.4)
+    with plotting.style():
+        figure, axes = plotting.new_figure(2, len(names), 5.2, squeeze=False)
+        figure.set_size_inches(plotting.COLUMN_IN * len(names) * 0.9, 5.4)
         top_um = 1e3 * float(np.hypot(*errors[NONE].T).max())
         reference = trial.driven.reference_mm
         dots = None
@@ -49,7 +49,7 @@ def draw_paths(trial: Trial, remedies: Sequence[str], path: Path) -> None:
             axis.set_aspect("equal", adjustable="datalim")
         for axis in axes.flat:
             axis.locator_params(nbins=5)
-        plots.save(figure, path)
+        plotting.save(figure, path)
 
 
 def _draw_stretch(axes: np.ndarray, trial: Trial, errors: dict[str, np.ndarray]) -> None:
@@ -63,7 +63,7 @@ def _draw_stretch(axes: np.ndarray, trial: Trial, errors: dict[str, np.ndarray])
     factor = round_down(ON_STRETCH * side / largest) if largest else 1.0
     for axis, error in zip(axes, errors.values(), strict=True):
         axis.plot(*reference[rows].T, color=REFERENCE, lw=2.0)
-        axis.plot(*(reference + factor * error)[rows].T, color=plots.PALETTE[1], lw=0.9)
+        axis.plot(*(reference + factor * error)[rows].T, color=plotting.PALETTE[1], lw=0.9)
         axis.set(xlabel="x / mm", ylabel="y / mm")
         axis.set_title(f"around {trial.driven.time_s[worst]:.2f} s, error × {factor:g}")
     low, high = _limits([reference[rows] + factor * error[rows] for error in errors.values()])

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import plots
+from jaxcorr import plotting
 from jaxcorr.data import trace
 from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
@@ -109,8 +109,8 @@ def draw_trace(trace: Trace, path: Path) -> None:
     Raises:
         InputError: the ending is none of these, or the folder is not there.
     """
-    with plots.style():
-        figure, axes = plots.tall_figure(path, (7.0, 8.5), (2.2, 1.0, 1.0))
+    with plotting.style():
+        figure, axes = plotting.tall_figure(path, (7.0, 8.5), (2.2, 1.0, 1.0))
         fields = trace.fields
         size_um = 1e3 * np.hypot(fields["error_x"], fields["error_y"])
         dots = axes[0].scatter(fields["x_ref"], fields["y_ref"], c=size_um, s=4, cmap="viridis")
@@ -118,13 +118,13 @@ def draw_trace(trace: Trace, path: Path) -> None:
         figure.colorbar(dots, ax=axes[0], label="size of the error / µm")
         _draw_sources(axes[1], trace)
         rate_hz = trace.sample_rate_hz
-        for name, colour in zip(("error_x", "error_y"), plots.PALETTE, strict=False):
-            frequency_hz, amplitude_um = plots.amplitude_spectrum(1e3 * fields[name], rate_hz)
+        for name, colour in zip(("error_x", "error_y"), plotting.PALETTE, strict=False):
+            frequency_hz, amplitude_um = plotting.amplitude_spectrum(1e3 * fields[name], rate_hz)
             axes[2].semilogy(frequency_hz, amplitude_um, color=colour, label=name[-1])
         axes[2].set(xlabel="frequency / Hz", ylabel="amplitude / µm", xlim=(0, rate_hz / 2))
         axes[2].yaxis.set_major_formatter("{x:g}")
-        plots.legend_above(axes[2], 2)
-        plots.save(figure, path, dpi=plots.SCREEN_DPI)
+        plotting.legend_above(axes[2], 2)
+        plotting.save(figure, path, dpi=plotting.SCREEN_DPI)
 
 
 def _draw_sources(axis: Any, trace: Trace) -> None:
@@ -132,7 +132,7 @@ def _draw_sources(axis: Any, trace: Trace) -> None:
     time = trace.fields["time"]
     window = max(round(trace.sample_rate_hz / 5), 1)
     pairs = [("total", "error"), *((s, s) for s in disturbance.SOURCES if f"{s}_x" in trace.fields)]
-    for (label, prefix), colour in zip(pairs, ("#000000", *plots.PALETTE), strict=False):
+    for (label, prefix), colour in zip(pairs, ("#000000", *plotting.PALETTE), strict=False):
         power = trace.fields[f"{prefix}_x"] ** 2 + trace.fields[f"{prefix}_y"] ** 2
         mean = np.convolve(power, np.full(window, 1 / window), mode="same")
         axis.semilogy(
@@ -145,4 +145,4 @@ def _draw_sources(axis: Any, trace: Trace) -> None:
     axis.set(xlabel="time / s", ylabel="RMS over 0.2 s / µm", xlim=(time[0], time[-1]))
     axis.set_ylim(bottom=3e-3)
     axis.yaxis.set_major_formatter("{x:g}")
-    plots.legend_above(axis, len(pairs))
+    plotting.legend_above(axis, len(pairs))

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import metrics, plots
+from jaxcorr import metrics, plotting
 from jaxcorr.evaluation.tracks import Track, short_name
-from jaxcorr.plots import PALETTE
+from jaxcorr.plotting import PALETTE
 
 TRUE, PREDICTED, RESIDUAL = "#000000", PALETTE[1], PALETTE[3]
 AXES = (PALETTE[0], PALETTE[2], PALETTE[4], PALETTE[5])
@@ -41,7 +41,7 @@ class Drawing(NamedTuple):
 
 def error_distribution(tracks: Sequence[Track]) -> Drawing:
     """Histogram of the residuals of each axis; share of samples beyond each residual."""
-    figure, axes = plots.new_figure(2, 1, 3.8)
+    figure, axes = plotting.new_figure(2, 1, 3.8)
     residual, true = residual_um(tracks), true_um(tracks)
     reach = max(float(np.percentile(np.abs(residual), 99.5)), 1e-3)
     edges = np.linspace(-reach, reach, 61)
@@ -50,7 +50,7 @@ def error_distribution(tracks: Sequence[Track]) -> Drawing:
         share = np.histogram(residual[:, i], edges)[0] / len(residual)
         axes[0].stairs(100 * share, edges, color=colour, label=name)
     axes[0].set(xlabel="predicted - true error / µm", ylabel="samples / %", xlim=(-reach, reach))
-    plots.legend_above(axes[0], 4)
+    plotting.legend_above(axes[0], 4)
     for values, label, colour in (
         (true, "true error", TRUE),
         (residual, "left after prediction", RESIDUAL),
@@ -64,7 +64,7 @@ def error_distribution(tracks: Sequence[Track]) -> Drawing:
     axes[1].set_xlim(left=start)
     axes[1].yaxis.set_major_formatter("{x:g}")
     axes[1].xaxis.set_major_formatter("{x:g}")
-    plots.legend_above(axes[1], 2)
+    plotting.legend_above(axes[1], 2)
     found = np.percentile(np.abs(residual), metrics.PERCENTILES)
     parts = ", ".join(
         f"{p} % within {value:.3g} µm" for p, value in zip(metrics.PERCENTILES, found, strict=True)
@@ -82,7 +82,7 @@ def error_distribution(tracks: Sequence[Track]) -> Drawing:
 def error_correlation(tracks: Sequence[Track]) -> Drawing:
     """Predicted against true error, a panel an axis, as density of samples."""
     names = tracks[0].axes
-    figure, axes = plots.new_figure(1, len(names), 2.1, squeeze=False, sharey=True)
+    figure, axes = plotting.new_figure(1, len(names), 2.1, squeeze=False, sharey=True)
     true, predicted = true_um(tracks), 1e3 * join(tracks, "predicted_mm")
     low, high = _limits(true, predicted)
     words = []
@@ -119,7 +119,7 @@ def per_axis_error(tracks: Sequence[Track]) -> Drawing:
     """MAE, RMSE and 95th percentile of each axis, and a typical stretch of each over time."""
     names = tracks[0].axes
     heights = (1.0, *(1.1 for _ in names))
-    figure, axes = plots.new_figure(len(heights), 1, 1.3 * len(heights), height_ratios=heights)
+    figure, axes = plotting.new_figure(len(heights), 1, 1.3 * len(heights), height_ratios=heights)
     _draw_bars(axes[0], tracks)
     track, rows = typical_stretch(tracks, STRETCH_S)
     for i, (name, axis) in enumerate(zip(names, axes[1:], strict=True)):
@@ -134,7 +134,7 @@ def per_axis_error(tracks: Sequence[Track]) -> Drawing:
             axis.sharex(axes[-1])
             axis.tick_params(labelbottom=False)
     axes[-1].set(xlabel="time / s")
-    plots.legend_above(axes[1], 3)
+    plotting.legend_above(axes[1], 3)
     return Drawing(
         "per_axis_error",
         "Each axis",
@@ -161,7 +161,7 @@ def _draw_bars(axis: Any, tracks: Sequence[Track]) -> None:
     axis.set_xticks(range(len(groups)), [label for label, _ in groups])
     axis.set(ylabel="residual / µm")
     axis.margins(y=0.2)
-    plots.legend_above(axis, 4)
+    plotting.legend_above(axis, 4)
 
 
 def training_curves(rows: Sequence[Mapping[str, Any]]) -> Drawing | None:
@@ -181,7 +181,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> Drawing | None:
         f"Loss, MAE on training and validation traces and learning rate over {len(rows)} epochs; "
         f"circles mark the best.{words}",
         "Training loss, training and validation MAE, and learning rate against the epoch.",
-        plots.history(rows),
+        plotting.history(rows),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import plots
+from jaxcorr import plotting
 from jaxcorr.evaluation.error_figures import (
     PREDICTED,
     RESIDUAL,
@@ -33,7 +33,7 @@ def spectrum(tracks: Sequence[Track]) -> Drawing | None:
     if not long:
         return None
     names = tracks[0].axes
-    figure, axes = plots.new_figure(len(names), 1, 1.5 * len(names) + 0.5, sharex=True)
+    figure, axes = plotting.new_figure(len(names), 1, 1.5 * len(names) + 0.5, sharex=True)
     peaks = []
     for i, (name, axis) in enumerate(zip(names, np.atleast_1d(axes), strict=True)):
         for attribute, label, colour in (
@@ -49,7 +49,7 @@ def spectrum(tracks: Sequence[Track]) -> Drawing | None:
         axis.set(ylabel=f"{name}: amplitude / µm", xlim=(0, tracks[0].rate_hz / 2))
         axis.yaxis.set_major_formatter("{x:g}")
     np.atleast_1d(axes)[-1].set(xlabel="frequency / Hz")
-    plots.legend_above(np.atleast_1d(axes)[0], 3)
+    plotting.legend_above(np.atleast_1d(axes)[0], 3)
     return Drawing(
         "spectrum",
         "What frequencies are predicted",
@@ -68,7 +68,7 @@ def _mean_spectrum(
     found, weights = [], [len(track.time_s) for track in tracks]
     for track in tracks:
         values = 1e3 * getattr(track, attribute)[:, column]
-        found.append(plots.amplitude_spectrum(values, track.rate_hz))
+        found.append(plotting.amplitude_spectrum(values, track.rate_hz))
     grid = min((frequency for frequency, _ in found), key=len)
     power = [np.interp(grid, frequency, amplitude**2) for frequency, amplitude in found]
     return grid, np.sqrt(np.average(power, axis=0, weights=weights))
@@ -85,7 +85,7 @@ def residual_vs_speed(tracks: Sequence[Track]) -> Drawing | None:
         "true": np.linalg.norm(true_um(tracks), axis=1),
         "residual": np.linalg.norm(residual_um(tracks), axis=1),
     }
-    figure, axis = plots.new_figure(1, 1, 2.6)
+    figure, axis = plotting.new_figure(1, 1, 2.6)
     is_known = np.isfinite(speed)
     edges = np.linspace(0, max(float(speed[is_known].max(initial=0)), 1.0), NUM_SPEED_BANDS + 1)
     left = np.maximum(sizes["residual"], 1e-2)
@@ -98,7 +98,7 @@ def residual_vs_speed(tracks: Sequence[Track]) -> Drawing | None:
     axis.set(xlabel=f"speed of the {tracks[0].path} / mm/s", xlim=(0, edges[-1]))
     axis.set(ylabel="size of the error / µm", yscale="log")
     axis.yaxis.set_major_formatter("{x:g}")
-    plots.legend_above(axis, 2)
+    plotting.legend_above(axis, 2)
     axis.legend_.legend_handles[-1].set_sizes([12])
     return Drawing(
         "residual_vs_speed",

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import plots
+from jaxcorr import plotting
 from jaxcorr.evaluation.error_figures import PREDICTED, RESIDUAL, TRUE, Drawing, short
 from jaxcorr.evaluation.tracks import Track
 
@@ -46,7 +46,7 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
     reach = max(round(STRETCH_S * found.track.rate_hz), 2)
     rows = slice(max(worst - reach, 0), worst + reach + 1)
     factor, low, high = _magnify(found, rows)
-    figure, axes = plots.new_figure(2, 1, 5.0, height_ratios=(1.0, 1.15))
+    figure, axes = plotting.new_figure(2, 1, 5.0, height_ratios=(1.0, 1.15))
     _draw_layer(axes[0], found, low, high)
     lines = (
         (found.track.path, found.reference, {"color": REFERENCE, "lw": 2.5}),
@@ -58,7 +58,7 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
     axes[1].plot(*found.reference[rows][0], "o", color=REFERENCE, ms=5)
     axes[1].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes[1].set(xlabel="x / mm", ylabel="y / mm")
-    plots.legend_above(axes[1], 3)
+    plotting.legend_above(axes[1], 3)
     peak_um = 1e3 * np.hypot(*found.true[worst])
     left_um = 1e3 * np.hypot(*(found.predicted - found.true)[worst])
     return Drawing(
@@ -136,7 +136,7 @@ def error_heatmap(tracks: Sequence[Track]) -> Drawing | None:
     grids = [_grid(parts[part]) for part in shown]
     shapes = [maps[0].shape for _, maps in grids]
     heights = [min(num_y / num_x, 1.2) for num_x, num_y in shapes]
-    figure, axes = plots.new_figure(
+    figure, axes = plotting.new_figure(
         len(shown),
         2,
         1.4 * sum(heights) + 0.3 * len(shown) + 0.8,
@@ -193,7 +193,7 @@ def worst_moments(tracks: Sequence[Track]) -> Drawing:
     """True and predicted error around the largest residuals, worst first."""
     moments = find_worst(tracks, NUM_MOMENTS)
     num_rows = math.ceil(len(moments) / COLUMNS)
-    figure, axes = plots.new_figure(num_rows, COLUMNS, 1.05 * num_rows + 0.6, squeeze=False)
+    figure, axes = plotting.new_figure(num_rows, COLUMNS, 1.05 * num_rows + 0.6, squeeze=False)
     for number, (axis, (track, row, column)) in enumerate(
         zip(axes.flat, moments, strict=False), start=1
     ):

@@ -16,7 +16,7 @@ import jax
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import plots
+from jaxcorr import plotting
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import about_run, error_figures, motion_figures, path_figures, wording
@@ -102,11 +102,11 @@ def _draw(
 ) -> list[dict[str, str]]:
     """Draws and saves each figure that the data allows; each with its picture for the page."""
     drawn = []
-    with plots.style():
+    with plotting.style():
         for drawing in _drawings(tracks, history):
             if drawing:
                 png, svg = (folder / f"{drawing.name}{suffix}" for suffix in (".png", ".svg"))
-                plots.save(drawing.figure, png, svg)
+                plotting.save(drawing.figure, png, svg)
                 picture = base64.b64encode(svg.read_bytes()).decode("ascii")
                 words = {key: getattr(drawing, key) for key in ("name", "title", "caption", "alt")}
                 drawn.append(words | {"source": f"data:image/svg+xml;base64,{picture}"})

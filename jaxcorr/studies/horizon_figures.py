@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import plots
-from jaxcorr.plots import PALETTE
+from jaxcorr import plotting
+from jaxcorr.plotting import PALETTE
 
 # Who is drawn, how, and in which order.
 LINES = (
@@ -27,8 +27,8 @@ def draw(outcomes: Sequence[Mapping[str, Any]], period_ms: float, *paths: Path) 
         paths: files to write, .png or .svg.
     """
     rows = sorted(outcomes, key=lambda row: row["horizon"])
-    with plots.style():
-        figure, axes = plots.new_figure(2, 1, 4.4, sharex=True)
+    with plotting.style():
+        figure, axes = plotting.new_figure(2, 1, 4.4, sharex=True)
         for key, label, colour, form in LINES:
             known = [row for row in rows if row[key] is not None]
             for axis, metric, factor in ((axes[0], "r2", 1.0), (axes[1], "mae_mm", 1e3)):
@@ -45,8 +45,8 @@ def draw(outcomes: Sequence[Mapping[str, Any]], period_ms: float, *paths: Path) 
         )
         axes[1].set_ylim(bottom=0)
         axes[1].set_xticks([row["horizon"] for row in rows])
-        plots.legend_above(axes[0], len(LINES))
-        plots.save(figure, *paths)
+        plotting.legend_above(axes[0], len(LINES))
+        plotting.save(figure, *paths)
 
 
 def _draw_intervals(axis: Any, rows: Sequence[Mapping[str, Any]], key: str, factor: float) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jaxcorr import console_bench
 from jaxcorr.bench import compensation
+from jaxcorr.cli import console_bench
 from jaxcorr.printer import gcode, planner
 from jaxcorr.printer.planner import plan_layer
 from jaxcorr.training import restore

@@ -8,8 +8,8 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli
 from jaxcorr.bench import data_size
+from jaxcorr.cli import app
 from jaxcorr.data import dataset, trace
 from jaxcorr.spec import Data
 
@@ -54,7 +54,7 @@ def test_a_set_is_measured_in_a_process_of_its_own_that_leaves_nothing(
     monkeypatch.setattr("tempfile.tempdir", None)
     held = np.ones(2**27)  # 1 GiB, which the other process does not have
     arguments = ["bench", "data", "--spec", str(toy_file), "--layers", "9", "--samples", "120"]
-    done = CliRunner().invoke(cli.app, [*arguments, "--seconds", "0.05", "--json"])
+    done = CliRunner().invoke(app.app, [*arguments, "--seconds", "0.05", "--json"])
     assert done.exit_code == 0, done.output
     (found,) = json.loads(done.stdout)["sets"]
     assert (found["layers"], found["samples"]) == (9, 9 * 120)
@@ -75,7 +75,7 @@ def test_the_table_has_a_row_for_each_set(monkeypatch, toy_file):
         ),
     )
     sizes = ["--layers", "40", "--layers", "2000"]
-    done = CliRunner().invoke(cli.app, ["bench", "data", "--spec", str(toy_file), *sizes])
+    done = CliRunner().invoke(app.app, ["bench", "data", "--spec", str(toy_file), *sizes])
     rows = [line.split() for line in done.stdout.splitlines()]
     for start in (["40", "200,000"], ["2,000", "10,000,000"]):
         assert [row[-1] for row in rows if row[:2] == start] == ["1,234"]

@@ -7,7 +7,7 @@ import pytest
 from test_contour import plan_of
 from test_trial import FRICTIONLESS, SHORT
 
-from jaxcorr import plots
+from jaxcorr import plotting
 from jaxcorr.compensation import closed_loop, figures
 from jaxcorr.printer import drive
 from jaxcorr.printer.plant import PlantOptions
@@ -25,7 +25,7 @@ def tried(tmp_path_factory):
 @pytest.fixture
 def axes(tried, tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(plots, "save", lambda figure, _: kept.append(figure))
+    monkeypatch.setattr(plotting, "save", lambda figure, _: kept.append(figure))
     with warnings.catch_warnings(action="error"):
         figures.draw_paths(tried, ["flat"], tmp_path / "layer.png")
         kept[0].draw_without_rendering()

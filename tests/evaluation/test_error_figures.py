@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxcorr import metrics, plots
+from jaxcorr import metrics, plotting
 from jaxcorr.evaluation import error_figures, motion_figures, path_figures
 from jaxcorr.evaluation.tracks import Track
 
@@ -43,7 +43,7 @@ TRACKS = [
 @pytest.fixture(autouse=True)
 def styled():
     """As the report draws; and no figure warns."""
-    with plots.style(), warnings.catch_warnings():
+    with plotting.style(), warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
 
@@ -311,5 +311,5 @@ def test_vector_files_stay_small_with_many_samples(tmp_path):
     for fn in (error_figures.error_correlation, motion_figures.residual_vs_speed):
         drawing = fn(many)
         assert drawing is not None
-        plots.save(drawing.figure, tmp_path / f"{drawing.name}.svg")
+        plotting.save(drawing.figure, tmp_path / f"{drawing.name}.svg")
         assert (tmp_path / f"{drawing.name}.svg").stat().st_size < 400_000

@@ -159,7 +159,7 @@ def test_a_full_disk_is_one_line_and_the_old_report_stays(judged, monkeypatch, w
         return fail() if path.suffix == ".partial" else rename(path, target)
 
     if when == "drawing":
-        monkeypatch.setattr(report.plots, "save", fail)
+        monkeypatch.setattr(report.plotting, "save", fail)
     else:
         monkeypatch.setattr(Path, "rename", fail_partial)
     with pytest.raises(InputError, match=r"got 'No space left on device'\. Make room") as refusal:

@@ -10,7 +10,8 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, files
+from jaxcorr import files
+from jaxcorr.cli import app
 from jaxcorr.errors import InputError
 from jaxcorr.studies import loss_table, trainings
 from jaxcorr.studies.loss_table import Job, Result
@@ -86,7 +87,7 @@ def base(tmp_path, layers, monkeypatch) -> Path:
 
 def test_command_trains_evaluates_and_uses_its_runs_again(base):
     arguments = ["table", str(base), "--sizes", "small", "--losses", "mse", "--seeds", "1"]
-    first = CliRunner().invoke(cli.app, [*arguments, "--epochs", "1", "--json"])
+    first = CliRunner().invoke(app.app, [*arguments, "--epochs", "1", "--json"])
     assert first.exit_code == 0, first.output
     found = json.loads(first.stdout)
     assert [cell["loss"] for cell in found["cells"]] == ["mse"]
@@ -100,7 +101,7 @@ def test_command_trains_evaluates_and_uses_its_runs_again(base):
         assert cell["mae_mm"] == {"mean": overall["mae_mm"], "spread": None}
         # Encoder of 6 kinematic inputs and its norm, LSTM of 4 units, head of 2 outputs.
         assert cell["num_parameters"] == (6 * 8 + 8) + 16 + 4 * 4 * (8 + 4 + 1) + (4 * 2 + 2)
-    again = CliRunner().invoke(cli.app, [*arguments, "--epochs", "1"])
+    again = CliRunner().invoke(app.app, [*arguments, "--epochs", "1"])
     assert again.exit_code == 0
     assert [run.id for run in run_folder.list_all(folder)] == [run.id for run in known]
     assert found["verdict"] in again.stdout

@@ -16,7 +16,8 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import console_sweep, files, session
+from jaxcorr import files
+from jaxcorr.cli import console_sweep, session
 from jaxcorr.errors import InputError
 from jaxcorr.studies import sweep, sweep_spec
 from jaxcorr.studies import trials as study
@@ -189,7 +190,7 @@ def test_trial_that_another_worker_took_over_is_let_go(tmp_path, layers):
 def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
     path = write(tmp_path, layers, CHEAP, epochs=30, pruning=False)
     arguments = ["sweep", str(path), "--workers", "2", "--runs", str(tmp_path / "runs"), "--json"]
-    command = [sys.executable, "-c", "from jaxcorr.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from jaxcorr.cli.app import main; main()", *arguments]
     loaded, folder = sweep_spec.load(path), tmp_path / "runs" / "sweeps" / "some"
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     killed = kill_a_worker_in_training(process, folder)

@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, session
+from jaxcorr.cli import app, session
 from jaxcorr.data import collect, collect_octave, octave
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import evaluate
@@ -34,7 +34,7 @@ def spec(layers, tmp_path, monkeypatch):
 
 def run(spec, *more):
     words = ["pipeline", str(spec), "--runs", str(spec.parent / "runs"), *more]
-    return CliRunner().invoke(cli.app, words)
+    return CliRunner().invoke(app.app, words)
 
 
 def stop(*_):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr.cli_options import JsonOption, PartArgument, complete_part
+from jaxcorr.cli.options import JsonOption, PartArgument, complete_part
 
 
 class _Default:
@@ -62,7 +62,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Plans G-code as the printer's firmware does and prints how long it takes."""
-    from jaxcorr import console
+    from jaxcorr.cli import console
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode, planner
 
@@ -194,7 +194,7 @@ def _collect(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    from jaxcorr import console
+    from jaxcorr.cli import console
     from jaxcorr.data import collect, inspection, trace
     from jaxcorr.data.parts import find_part, part_name
 

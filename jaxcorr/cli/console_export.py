@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from jaxcorr import console
+from jaxcorr.cli import console
 
 
 def show_export(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr.cli_options import (
+from jaxcorr.cli.interrupts import INTERRUPTED
+from jaxcorr.cli.options import (
     JsonOption,
     RunsOption,
     SetOption,
@@ -19,7 +20,6 @@ from jaxcorr.cli_options import (
     complete_spec,
 )
 from jaxcorr.errors import InputError
-from jaxcorr.interrupts import INTERRUPTED
 
 
 def sweep(
@@ -31,12 +31,12 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Searches a space of specs; started again, or on more machines, it goes on together."""
-    from jaxcorr import session
     from jaxcorr import spec as specs
+    from jaxcorr.cli import session
     from jaxcorr.studies import sweep_spec
 
     loaded = sweep_spec.load(spec)
-    from jaxcorr import console_sweep
+    from jaxcorr.cli import console_sweep
     from jaxcorr.studies import trials as study
 
     folder = runs / "sweeps" / loaded.name
@@ -72,12 +72,12 @@ def table(
     as_json: JsonOption = False,
 ) -> None:
     """Trains each loss with each size and seed, and shows whether the hybrid loss helps."""
-    from jaxcorr import session
     from jaxcorr import spec as specs
+    from jaxcorr.cli import session
 
     changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
     loaded = specs.load(spec, changes)
-    from jaxcorr import console_sweep
+    from jaxcorr.cli import console_sweep
     from jaxcorr.studies import loss_table
     from jaxcorr.training import loop
 
@@ -113,7 +113,7 @@ def _split(text: str) -> list[str]:
 
 def _work(loaded: Any, folder: Path, should_stop: Callable[[], bool], num_workers: int = 1) -> None:
     """Runs trials as the only worker of this command, or quietly as one of several."""
-    from jaxcorr import console, console_sweep, session
+    from jaxcorr.cli import console, console_sweep, session
     from jaxcorr.studies import sweep as sweeps
 
     follow = session.follow if num_workers == 1 else session.follow_quietly
@@ -163,8 +163,8 @@ def _wait(workers: list[Any], stop_requested: list[int]) -> None:
 
 def _run_worker(loaded: Any, folder: Path, parent: int, num_workers: int) -> None:
     """A process of one of several workers: stops when its parent says so, or is gone."""
-    from jaxcorr import session
     from jaxcorr import spec as specs
+    from jaxcorr.cli import session
 
     stop_requested: list[int] = []
     # The terminal sends Ctrl-C to all processes; here only the parent's word counts, once.

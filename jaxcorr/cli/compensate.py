@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from jaxcorr.cli_options import JsonOption, PartArgument, RunArgument, RunsOption
+from jaxcorr.cli.options import JsonOption, PartArgument, RunArgument, RunsOption
 
 AccelOption = Annotated[
     list[float], typer.Option("--accel-mm-s2", help="In place of the file's; repeat the option.")
@@ -43,7 +43,7 @@ def compensate(
     if plot and out is None:
         raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
     start = _start(run, runs, out, part)
-    from jaxcorr import console, console_compensation
+    from jaxcorr.cli import console, console_compensation
     from jaxcorr.compensation import closed_loop, methods, plant_map, trial_cases
 
     cases = trial_cases.cases_of_part(start.found, part, layers, accel_mm_s2 or [None])
@@ -72,7 +72,7 @@ def compensate_suite(
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
     start = _start(run, runs, out)
-    from jaxcorr import console, console_compensation
+    from jaxcorr.cli import console, console_compensation
     from jaxcorr.compensation import plant_map, trial_cases
 
     cases = trial_cases.cases_held_out(start.found, accel_mm_s2)
@@ -132,7 +132,8 @@ def _finish(
     as_json: bool,
     show_fn: Any,
 ) -> None:
-    from jaxcorr import console_compensation, files
+    from jaxcorr import files
+    from jaxcorr.cli import console_compensation
     from jaxcorr.compensation import goals as verdicts
     from jaxcorr.compensation import methods
 

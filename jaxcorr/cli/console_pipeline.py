@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from jaxcorr import console
+from jaxcorr.cli import console
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect_octave import Counted

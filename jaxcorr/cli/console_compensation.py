@@ -5,11 +5,11 @@ It formats what others judged. Results go to stdout.
 
 from collections.abc import Sequence
 
+from jaxcorr.cli.console import out, table
 from jaxcorr.compensation.closed_loop import NOMINAL, NONE, Row
 from jaxcorr.compensation.goals import Summary, Verdict, accel_text, summarize
 from jaxcorr.compensation.judge import Judged
 from jaxcorr.compensation.methods import Accuracy
-from jaxcorr.console import out, table
 
 CONVERGED = "converged"
 COLUMNS = ("RMS um", "down %", "mean", "max", "contour RMS", "max", "ringing", "correction")

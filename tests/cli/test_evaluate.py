@@ -9,7 +9,8 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import cli, files
+from jaxcorr import files
+from jaxcorr.cli import app
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import evaluate, report
 from jaxcorr.studies import trainings
@@ -36,7 +37,7 @@ def spec(layers, tmp_path):
 
 
 def run(*argv):
-    return CliRunner().invoke(cli.app, [str(word) for word in argv])
+    return CliRunner().invoke(app.app, [str(word) for word in argv])
 
 
 def test_eval_shows_rivals_uncertainty_and_breakdown(done):

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from jaxcorr.cli_options import (
+from jaxcorr.cli.interrupts import INTERRUPTED
+from jaxcorr.cli.options import (
     JsonOption,
     RunArgument,
     RunsOption,
@@ -18,7 +19,6 @@ from jaxcorr.cli_options import (
     SpecArgument,
     TracesOption,
 )
-from jaxcorr.interrupts import INTERRUPTED
 
 EpochsOption = Annotated[
     int | None, typer.Option(min=1, help="In place of the spec's; fewer are quicker.")
@@ -39,7 +39,7 @@ def evaluate(
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import console, console_evaluation
+    from jaxcorr.cli import console, console_evaluation
     from jaxcorr.evaluation import report as reports
     from jaxcorr.evaluation import tracks, whole_run
     from jaxcorr.training import path_first
@@ -74,7 +74,7 @@ def compare(
     from jaxcorr.training import run_folder as run_folders
 
     a, b = (run_folders.find(text, runs) for text in (run_a, run_b))
-    from jaxcorr import console_evaluation
+    from jaxcorr.cli import console_evaluation
     from jaxcorr.evaluation import compare as versus
 
     found = versus.compare(a, b, traces)
@@ -99,7 +99,7 @@ def crossval(
     Started again, it goes on where it was stopped.
     """
     loaded, changes = _load(spec, overrides, epochs)
-    from jaxcorr import console_evaluation, session
+    from jaxcorr.cli import console_evaluation, session
     from jaxcorr.studies import leave_out as crossvals
 
     session.prepare(loaded)
@@ -129,7 +129,7 @@ def horizons(
     Started again, it goes on where it was stopped.
     """
     loaded, changes = _load(spec, overrides, epochs)
-    from jaxcorr import console, console_evaluation, session
+    from jaxcorr.cli import console, console_evaluation, session
     from jaxcorr.studies import horizon_figures
     from jaxcorr.studies import horizons as horizon_plans
 
@@ -160,7 +160,7 @@ def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, li
 
 def _train_all(path: Path, jobs: list[list[str]], folder: Path, with_ceiling: bool) -> list[Any]:
     """The run of each job, trained where it is not there yet; a stop ends the command."""
-    from jaxcorr import console, session
+    from jaxcorr.cli import console, session
     from jaxcorr.studies import trainings
     from jaxcorr.training import loop
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from rich.markup import escape
 
-from jaxcorr import files, plots
-from jaxcorr.console import number, out, table
+from jaxcorr import files, plotting
+from jaxcorr.cli.console import number, out, table
 from jaxcorr.spec import SIZES
 from jaxcorr.studies.loss_table import Cell, Figure, Job, Result
 from jaxcorr.studies.sweep_spec import Sweep, Value
@@ -35,7 +35,7 @@ def write_sweep(sweep: Sweep, trials: Sequence[Trial], folder: Path) -> list[Pat
     is_complete = np.array([trial.state == "complete" for trial in judged])
     plot_paths = [folder / "sweep.png", folder / "sweep.svg"]
     for plot_path in plot_paths:
-        plots.draw_sweep(values, mae_um, is_complete, plot_path)
+        plotting.draw_sweep(values, mae_um, is_complete, plot_path)
     return [path, *plot_paths]
 
 

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from jaxcorr import compiled
-from jaxcorr.data import collect
+from jaxcorr.cli import compiled
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec
 from jaxcorr.training import locks
@@ -41,8 +40,8 @@ def prepare(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None
 
 
 def _make_traces(spec: Spec) -> None:
-    from jaxcorr import console
-    from jaxcorr.data import parts
+    from jaxcorr.cli import console
+    from jaxcorr.data import collect, parts
 
     simulate = collect.traces_to_make(spec.data)
     if simulate is None:
@@ -134,7 +133,7 @@ def follow(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
 
 
 def _show(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
-    from jaxcorr import console
+    from jaxcorr.cli import console
     from jaxcorr.training import loop
 
     spec, plan = begun.spec, loop.plan_for(begun.spec, begun.data)
@@ -175,12 +174,13 @@ def _alone(run: Run) -> Iterator[None]:
 
 def draw_curves(run: Run) -> None:
     """Draws a run's history, if it has one, into its folder."""
-    from jaxcorr import console, plots
+    from jaxcorr import plotting
+    from jaxcorr.cli import console
 
     rows = read_lines(run.history)
     try:
         if rows:
-            plots.draw_history(rows, run.path / "curves.png", run.path / "curves.svg")
+            plotting.draw_history(rows, run.path / "curves.png", run.path / "curves.svg")
     except OSError as error:
         # The training is saved; a full disk should not turn it into a failure.
         console.err.print(f"{run.path}: no curves drawn, {error.strerror}", markup=False)

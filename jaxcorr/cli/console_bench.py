@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from jaxcorr.console import number, out, table
+from jaxcorr.cli.console import number, out, table
 
 RECIPES = {"all": "jaxcorr, all steps", "last": "jaxcorr, last step", "torch": "PyTorch, last step"}
 WAYS = {

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from jaxcorr.cli.console import out, table
 from jaxcorr.compensation import naive
-from jaxcorr.console import out, table
 from jaxcorr.deploy.status import Status
 
 BAR = 40  # characters

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from jaxcorr.cli_options import JsonOption, RunArgument, RunsOption, TracesOption
+from jaxcorr.cli.options import JsonOption, RunArgument, RunsOption, TracesOption
 
 
 def export(
@@ -16,7 +16,7 @@ def export(
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr import console, console_export
+    from jaxcorr.cli import console, console_export
     from jaxcorr.deploy import export
     from jaxcorr.training import experiment, path_first, restore
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from jaxcorr.console import number, out, table
+from jaxcorr.cli.console import number, out, table
 
 COLUMNS = ("", "MAE um", "RMSE um", "R2", "corr.", "max um")
 GROUPS = {

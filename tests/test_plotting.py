@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxcorr import plots
+from jaxcorr import plotting
 from jaxcorr.errors import InputError
 
 ROWS = [
@@ -25,12 +25,12 @@ ROWS = [
 def figures(monkeypatch) -> list[Any]:
     """The figures drawn, in place of their files."""
     drawn: list[Any] = []
-    monkeypatch.setattr(plots, "save", lambda figure, *_paths, **_options: drawn.append(figure))
+    monkeypatch.setattr(plotting, "save", lambda figure, *_paths, **_options: drawn.append(figure))
     return drawn
 
 
 def test_history_shows_loss_mae_and_learning_rate(tmp_path, figures):
-    plots.draw_history(ROWS, tmp_path / "curves.png")
+    plotting.draw_history(ROWS, tmp_path / "curves.png")
     loss, mae, rate = figures[0].axes
     epochs = [1, 2, 3, 4, 5, 6]
     assert np.array_equal(
@@ -52,7 +52,7 @@ def test_history_shows_loss_mae_and_learning_rate(tmp_path, figures):
 
 def test_history_without_validation_and_of_one_epoch_is_drawn(tmp_path, figures):
     row = {k: v for k, v in ROWS[0].items() if k != "val_mae_mm"}
-    plots.draw_history([row], tmp_path / "curves.png")
+    plotting.draw_history([row], tmp_path / "curves.png")
     line, circle = figures[0].axes[1].lines
     assert line.get_label() == "training, best 20.00 µm at 1"
     assert np.allclose(circle.get_xydata(), [[1, 20.0]])
@@ -61,13 +61,13 @@ def test_history_without_validation_and_of_one_epoch_is_drawn(tmp_path, figures)
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml")])
 def test_figure_is_a_whole_file_or_none(tmp_path, suffix, magic):
     path = tmp_path / f"curves{suffix}"
-    plots.draw_history(ROWS, path)
+    plotting.draw_history(ROWS, path)
     assert path.read_bytes().startswith(magic)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_several_files_of_one_figure_are_laid_out_alike(tmp_path):
-    plots.draw_history(ROWS, tmp_path / "a.svg", tmp_path / "b.svg")
+    plotting.draw_history(ROWS, tmp_path / "a.svg", tmp_path / "b.svg")
     first, second = ((tmp_path / f"{name}.svg").read_bytes() for name in "ab")
     assert first == second
 
@@ -75,7 +75,7 @@ def test_several_files_of_one_figure_are_laid_out_alike(tmp_path):
 @pytest.mark.parametrize("name", ["curves.gif", "none/curves.png"])
 def test_other_endings_and_folders_are_refused(tmp_path, name):
     with pytest.raises(InputError, match=r"expected a file ending in \.png, \.svg, \.pdf"):
-        plots.draw_history(ROWS, tmp_path / name)
+        plotting.draw_history(ROWS, tmp_path / name)
 
 
 def test_sweep_shows_each_trial_over_each_key(tmp_path, figures):
@@ -83,7 +83,7 @@ def test_sweep_shows_each_trial_over_each_key(tmp_path, figures):
     values = {"a.rate": rates, "b.size": [32, 8, 8, 32, 8, 32, 8, 32], "c.loss": ["b", "a"] * 4}
     mae_um = np.array([9.0, 8.0, 7.0, 5.0, 6.0, 8.0, 9.0, 20.0])
     is_complete = np.array([True] * 6 + [False] * 2)
-    plots.draw_sweep(values, mae_um, is_complete, tmp_path / "sweep.png")
+    plotting.draw_sweep(values, mae_um, is_complete, tmp_path / "sweep.png")
     rate, size, loss = figures[0].axes
     assert [axis.get_xlabel() for axis in figures[0].axes] == list(values)
     assert rate.get_xscale() == "log"
@@ -99,12 +99,14 @@ def test_sweep_shows_each_trial_over_each_key(tmp_path, figures):
 
 
 def test_sweep_over_one_key_is_drawn(tmp_path):
-    plots.draw_sweep({"a.x": [1, 2]}, np.array([1.0, 2.0]), np.full(2, True), tmp_path / "s.png")
+    plotting.draw_sweep({"a.x": [1, 2]}, np.array([1.0, 2.0]), np.full(2, True), tmp_path / "s.png")
     assert Path(tmp_path / "s.png").stat().st_size > 1000
 
 
 def test_spectrum_of_a_sine_shows_its_amplitude():
     time = np.arange(2000) / 100.0
-    frequency_hz, amplitude = plots.amplitude_spectrum(3.0 * np.sin(2 * np.pi * 12.5 * time), 100.0)
+    frequency_hz, amplitude = plotting.amplitude_spectrum(
+        3.0 * np.sin(2 * np.pi * 12.5 * time), 100.0
+    )
     assert amplitude.max() == pytest.approx(3.0, rel=0.01)
     assert frequency_hz[amplitude.argmax()] == pytest.approx(12.5, abs=0.2)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from jaxcorr import compiled
+from jaxcorr.cli import compiled
 
 CODE = """\
 import resource

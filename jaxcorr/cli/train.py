@@ -11,14 +11,14 @@ from typing import Any
 
 import typer
 
-from jaxcorr.cli_options import (
+from jaxcorr.cli.interrupts import INTERRUPTED
+from jaxcorr.cli.options import (
     JsonOption,
     RunArgument,
     RunsOption,
     SetOption,
     SpecArgument,
 )
-from jaxcorr.interrupts import INTERRUPTED
 
 
 def train(
@@ -28,8 +28,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Trains the experiment of a spec into a new run folder."""
-    from jaxcorr import session
     from jaxcorr import spec as specs
+    from jaxcorr.cli import session
 
     session.prepare(specs.load(spec, overrides), is_joined=True)
     from jaxcorr.training import experiment
@@ -39,7 +39,7 @@ def train(
 
 def resume(run: RunArgument, runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Goes on with an interrupted training from its last checkpoint."""
-    from jaxcorr import session
+    from jaxcorr.cli import session
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
@@ -50,7 +50,7 @@ def resume(run: RunArgument, runs: RunsOption = Path("runs"), as_json: JsonOptio
 
 
 def _fit(begun: Any, as_json: bool) -> None:
-    from jaxcorr import console, session
+    from jaxcorr.cli import console, session
     from jaxcorr.training import hosts, loop, path_first
 
     stop_requested = session.catch_interrupt()

@@ -12,44 +12,44 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from jaxcorr import (
-    cli_bench,
-    cli_compensation,
-    cli_control,
-    cli_evaluation,
-    cli_export,
-    cli_listing,
-    cli_pipeline,
-    cli_simulation,
-    cli_sweep,
-    cli_training,
+from jaxcorr.cli import (
+    bench,
+    compensate,
+    control,
+    deploy,
+    evaluate,
     interrupts,
+    listing,
+    pipeline,
+    simulate,
+    sweep,
+    train,
 )
-from jaxcorr.cli_options import make_app
+from jaxcorr.cli.interrupts import INTERRUPTED
+from jaxcorr.cli.options import make_app
 from jaxcorr.errors import InputError
-from jaxcorr.interrupts import INTERRUPTED
 
 app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts and corrects it.")
 
 # In the order of a first day: a model, what it is worth, what it is good for, where it comes from.
-app.command()(cli_training.train)
-app.command()(cli_training.resume)
-app.command()(cli_pipeline.pipeline)
-app.command(name="runs")(cli_listing.list_runs)
-app.command(name="eval")(cli_evaluation.evaluate)
-app.command()(cli_evaluation.compare)
-app.command()(cli_evaluation.crossval)
-app.command()(cli_evaluation.horizons)
-app.command()(cli_export.export)
-app.command()(cli_control.demo_control)
-app.command()(cli_compensation.compensate)
-app.command()(cli_compensation.compensate_suite)
-app.command()(cli_sweep.sweep)
-app.command()(cli_sweep.table)
-app.command()(cli_listing.inspect)
-app.command()(cli_simulation.simulate)
-app.command()(cli_simulation.plan)
-app.add_typer(cli_bench.app)
+app.command()(train.train)
+app.command()(train.resume)
+app.command()(pipeline.pipeline)
+app.command(name="runs")(listing.list_runs)
+app.command(name="eval")(evaluate.evaluate)
+app.command()(evaluate.compare)
+app.command()(evaluate.crossval)
+app.command()(evaluate.horizons)
+app.command()(deploy.export)
+app.command()(control.demo_control)
+app.command()(compensate.compensate)
+app.command()(compensate.compensate_suite)
+app.command()(sweep.sweep)
+app.command()(sweep.table)
+app.command()(listing.inspect)
+app.command()(simulate.simulate)
+app.command()(simulate.plan)
+app.add_typer(bench.app)
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from jaxcorr.cli_options import JsonOption, RunsOption, SetOption, SpecArgument
-from jaxcorr.interrupts import INTERRUPTED
+from jaxcorr.cli.interrupts import INTERRUPTED
+from jaxcorr.cli.options import JsonOption, RunsOption, SetOption, SpecArgument
 
 Simulator = Literal["auto", "octave", "twin"]
 SimulatorOption = Annotated[
@@ -56,7 +56,7 @@ def pipeline(
 
 
 def _collect(loaded: Any, simulator: Simulator) -> None:
-    from jaxcorr import console, console_pipeline, session
+    from jaxcorr.cli import console, console_pipeline, session
     from jaxcorr.data import collect, collect_octave, octave
     from jaxcorr.errors import InputError
 
@@ -80,7 +80,7 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
 
 
 def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
-    from jaxcorr import console, session
+    from jaxcorr.cli import console, session
     from jaxcorr.studies import trainings
     from jaxcorr.training import experiment, loop
 
@@ -105,7 +105,7 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
 
 
 def _evaluate(run: Any, as_json: bool) -> None:
-    from jaxcorr import console, console_evaluation
+    from jaxcorr.cli import console, console_evaluation
     from jaxcorr.studies import workflow
 
     if workflow.is_evaluated(run):
@@ -117,7 +117,7 @@ def _evaluate(run: Any, as_json: bool) -> None:
 
 
 def _export(run: Any) -> None:
-    from jaxcorr import console
+    from jaxcorr.cli import console
     from jaxcorr.studies import workflow
 
     if workflow.is_exported(run):
@@ -127,7 +127,7 @@ def _export(run: Any) -> None:
 
 
 def _show(run: Any, loaded: Any, as_json: bool) -> None:
-    from jaxcorr import console_pipeline
+    from jaxcorr.cli import console_pipeline
     from jaxcorr.studies import workflow
 
     made = list(workflow.list_products(run, loaded.data))
@@ -141,7 +141,7 @@ def _show(run: Any, loaded: Any, as_json: bool) -> None:
 @contextlib.contextmanager
 def _stage(number: int, name: str, asked: list[int]) -> Iterator[None]:
     """Says on stderr that a stage begins, and how long it took; a stop that got lost comes here."""
-    from jaxcorr import console
+    from jaxcorr.cli import console
 
     began = time.perf_counter()
     console.err.print(f"[bold]{number} of 4: {name}[/bold]")
@@ -184,7 +184,7 @@ def _signals_restored() -> Iterator[None]:
 
 
 def _stop() -> NoReturn:
-    from jaxcorr import console
+    from jaxcorr.cli import console
 
     console.err.print("interrupted; the same command goes on")
     raise typer.Exit(INTERRUPTED)

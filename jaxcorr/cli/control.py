@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr.cli_options import JsonOption, PartOption, RunArgument, RunsOption
+from jaxcorr.cli.options import JsonOption, PartOption, RunArgument, RunsOption
 from jaxcorr.errors import InputError
 
 RATES = (100, 1000)
@@ -38,12 +38,13 @@ def demo_control(
     program = gcode.read(path)
     parts.select_layers(layer, program.num_layers)
     plan = planner.plan_layer(program, layer - 1)
-    from jaxcorr import console, console_control, plots
+    from jaxcorr import plotting
+    from jaxcorr.cli import console, console_control
     from jaxcorr.compensation import naive, trial_cases
     from jaxcorr.deploy.predictor import Predictor
 
     if plot is not None:
-        plots.check_paths(plot)
+        plotting.check_paths(plot)
     own = Predictor.load(found_run.path)
     naive.check_model(own)
     # A demonstration goes on where a sample is refused, and says so.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxcorr.cli_options import (
+from jaxcorr.cli.options import (
     JsonOption,
     PartOption,
     RunArgument,
@@ -53,8 +53,8 @@ def train(
     """Measures targets per second, the pipeline's share, and the race to PyTorch's accuracy."""
     chosen = _sizes(sizes)
     checked = _load(spec, _with_traces(overrides, traces), torch)
-    from jaxcorr import console, console_bench
     from jaxcorr.bench import training
+    from jaxcorr.cli import console, console_bench
     from jaxcorr.training import experiment
     from jaxcorr.training.run_folder import Run
 
@@ -88,8 +88,8 @@ def step(
     from jaxcorr import spec as specs
 
     checked, chosen = specs.load(spec, overrides), _sizes(sizes)
-    from jaxcorr import console, console_bench
     from jaxcorr.bench import latency, torch_reference, training
+    from jaxcorr.cli import console, console_bench
 
     if torch:
         torch_reference.load_torch()
@@ -108,9 +108,9 @@ def endurance(
     as_json: JsonOption = False,
 ) -> None:
     """Streams a million samples: no drift against one unroll, no growth of memory."""
-    from jaxcorr import console, console_bench
     from jaxcorr import spec as specs
     from jaxcorr.bench import latency, training
+    from jaxcorr.cli import console, console_bench
 
     checked = specs.load(spec, overrides)
     console.err.print(f"streaming {steps:,} samples")
@@ -133,8 +133,8 @@ def against_torch(
     as_json: JsonOption = False,
 ) -> None:
     """Trains jaxcorr and PyTorch for the same time and evaluates both on the same test rows."""
-    from jaxcorr import console, console_bench
     from jaxcorr.bench import contest, training
+    from jaxcorr.cli import console, console_bench
 
     overrides = _with_traces(overrides, traces)
     _load(spec, overrides, True)
@@ -158,8 +158,8 @@ def data(
     as_json: JsonOption = False,
 ) -> None:
     """Measures time a sample and peak memory for growing sets of layers, made for it."""
-    from jaxcorr import console, console_bench
     from jaxcorr.bench import data_size, training
+    from jaxcorr.cli import console, console_bench
 
     result: dict[str, Any] = {"machine": training.describe(False), "spec": str(spec), "sets": []}
     for count in layers:
@@ -183,8 +183,8 @@ def compensate(
     as_json: JsonOption = False,
 ) -> None:
     """Measures compensation: a layer offline, and by block against the block's own duration."""
-    from jaxcorr import console, console_bench
     from jaxcorr.bench import compensation, training
+    from jaxcorr.cli import console, console_bench
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode
     from jaxcorr.printer.planner import PlanOptions, plan_layer
@@ -209,8 +209,8 @@ def _load(spec: Path, overrides: list[str], torch: bool) -> Any:
     from jaxcorr import spec as specs
 
     checked = specs.load(spec, overrides)
-    from jaxcorr import session
     from jaxcorr.bench import torch_reference
+    from jaxcorr.cli import session
 
     if torch:
         torch_reference.load_torch()

@@ -8,7 +8,8 @@ import jax
 import oscillator
 import pytest
 
-from jaxcorr import plots, session
+from jaxcorr import plotting
+from jaxcorr.cli import session
 from jaxcorr.errors import InputError
 from jaxcorr.training import hosts, locks, loop, run_folder
 
@@ -69,7 +70,7 @@ def test_full_disk_costs_the_curves_alone(begun, monkeypatch, capsys):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(plots, "draw_history", refuse)
+    monkeypatch.setattr(plotting, "draw_history", refuse)
     session.draw_curves(begun.run)
     assert "no curves drawn, No space left on device" in capsys.readouterr().err
 

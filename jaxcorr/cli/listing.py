@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxcorr.cli_options import JsonOption, RunsOption
+from jaxcorr.cli.options import JsonOption, RunsOption
 
 
 def inspect(
@@ -15,7 +15,7 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Shows what trace files hold and whether they can be trained on."""
-    from jaxcorr import console
+    from jaxcorr.cli import console
     from jaxcorr.data import inspection
 
     rows = inspection.inspect(files, sample_rate_hz)
@@ -29,7 +29,7 @@ def inspect(
 
 def list_runs(runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Lists runs with state, best epoch and test metrics."""
-    from jaxcorr import console
+    from jaxcorr.cli import console
     from jaxcorr.training import overview
 
     rows = overview.list_runs(runs)
