@@ -24,7 +24,8 @@ jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 SLOW = (
     "sweep", "loss_table", "survival", "matlab", "export", "compensate", "loop", "hosts",
     "rendezvous", "error_figures", "report_browser", "report", "leave_out", "evaluate",
-    "experiment", "training", "pipeline", "model_map", "compensator", "devices", "app", "deployed", "naive",
+    "experiment", "training", "pipeline", "model_map", "compensator", "devices", "app",
+    "deployed", "naive",
 )  # fmt: skip
 
 settings.register_profile("thorough", max_examples=10_000, deadline=None)

@@ -11,7 +11,9 @@ import scipy.signal
 import tomli_w
 
 from jaxcorr import spec
+from jaxcorr.compensation.model_map import INPUTS
 from jaxcorr.data import trace
+from jaxcorr.printer import correction_curve
 from jaxcorr.spec import Spec
 from jaxcorr.training import experiment, loop
 from jaxcorr.training.experiment import Experiment
@@ -73,3 +75,20 @@ def begin(traces: str, folder: Path, **sections: dict[str, Any]) -> Experiment:
 def fit(begun: Experiment, **options: Any) -> list[loop.Event]:
     """Trains to the end (or to where it stops); returns what happened."""
     return list(loop.fit(begun.spec, begun.data, begun.run, **options))
+
+
+def reference(num_samples, seed=5):
+    columns = make_layer(np.random.default_rng(seed), num_samples)
+    return np.stack([columns[name] for name in INPUTS[1]], axis=1)
+
+
+def true_error(path, knots):
+    """RMS of actual - reference of the toy printer along a corrected path."""
+    speed = path[:, 2:] + correction_curve.slopes(knots, RATE_HZ)
+    time = np.arange(len(path)) / RATE_HZ
+    lag = np.zeros_like(knots)
+    for axis, frequency_hz in enumerate(FREQUENCY_HZ.values()):
+        w = 2 * np.pi * frequency_hz
+        answer = ([-1.0], [1.0, 2 * DAMPING * w, w * w])
+        lag[:, axis] = scipy.signal.lsim(answer, np.gradient(speed[:, axis], time), time)[1]
+    return np.sqrt(np.mean((knots + lag) ** 2))

@@ -8,7 +8,7 @@ import oscillator
 import pytest
 import tomli_w
 from forkserver import ForkServer
-from test_train import assert_same
+from histories import assert_same
 
 from jaxcorr.training import experiment, run_folder
 

@@ -15,11 +15,9 @@ from typer.exceptions import TyperException
 from jaxcorr.cli import (
     bench,
     compensate,
-    control,
     deploy,
     evaluate,
     interrupts,
-    listing,
     pipeline,
     simulate,
     sweep,
@@ -35,18 +33,18 @@ app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts
 app.command()(train.train)
 app.command()(train.resume)
 app.command()(pipeline.pipeline)
-app.command(name="runs")(listing.list_runs)
+app.command(name="runs")(train.list_runs)
 app.command(name="eval")(evaluate.evaluate)
 app.command()(evaluate.compare)
 app.command()(evaluate.crossval)
 app.command()(evaluate.horizons)
 app.command()(deploy.export)
-app.command()(control.demo_control)
+app.command()(deploy.demo_control)
 app.command()(compensate.compensate)
 app.command()(compensate.compensate_suite)
 app.command()(sweep.sweep)
 app.command()(sweep.table)
-app.command()(listing.inspect)
+app.command()(train.inspect)
 app.command()(simulate.simulate)
 app.command()(simulate.plan)
 app.add_typer(bench.app)

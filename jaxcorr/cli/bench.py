@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,7 +55,7 @@ def train(
     chosen = _sizes(sizes)
     checked = _load(spec, _with_traces(overrides, traces), torch)
     from jaxcorr.bench import training
-    from jaxcorr.cli import console, console_bench
+    from jaxcorr.cli import console
     from jaxcorr.training import experiment
     from jaxcorr.training.run_folder import Run
 
@@ -72,7 +73,7 @@ def train(
             result["time_to_torch_mae"] = training.time_to_torch_mae(
                 checked, data, seconds, Run(Path(folder))
             )
-    _show(result, as_json, console_bench.show_training)
+    _show(result, as_json, show_training)
 
 
 @app.command()
@@ -89,7 +90,7 @@ def step(
 
     checked, chosen = specs.load(spec, overrides), _sizes(sizes)
     from jaxcorr.bench import latency, torch_reference, training
-    from jaxcorr.cli import console, console_bench
+    from jaxcorr.cli import console
 
     if torch:
         torch_reference.load_torch()
@@ -97,7 +98,7 @@ def step(
     for size in chosen:
         console.err.print(f"timing {size}")
         result["latency"].append(latency.measure(checked, size, calls, torch))
-    _show(result, as_json, console_bench.show_latency)
+    _show(result, as_json, show_latency)
 
 
 @app.command()
@@ -110,13 +111,13 @@ def endurance(
     """Streams a million samples: no drift against one unroll, no growth of memory."""
     from jaxcorr import spec as specs
     from jaxcorr.bench import latency, training
-    from jaxcorr.cli import console, console_bench
+    from jaxcorr.cli import console
 
     checked = specs.load(spec, overrides)
     console.err.print(f"streaming {steps:,} samples")
     result: dict[str, Any] = {"machine": training.describe(False), "spec": str(spec)}
     result |= latency.endure(checked, steps)
-    _show(result, as_json, console_bench.show_endurance)
+    _show(result, as_json, show_endurance)
     if result["worst_mm"] > MOST_DRIFT_MM:
         raise typer.Exit(1)
 
@@ -134,7 +135,7 @@ def against_torch(
 ) -> None:
     """Trains jaxcorr and PyTorch for the same time and evaluates both on the same test rows."""
     from jaxcorr.bench import contest, training
-    from jaxcorr.cli import console, console_bench
+    from jaxcorr.cli import console
 
     overrides = _with_traces(overrides, traces)
     _load(spec, overrides, True)
@@ -143,7 +144,7 @@ def against_torch(
         result |= contest.against_torch(
             spec, overrides, seconds, runs or Path(folder), console.err.print
         )
-    _show(result, as_json, console_bench.show_contest)
+    _show(result, as_json, show_contest)
 
 
 @app.command()
@@ -159,13 +160,13 @@ def data(
 ) -> None:
     """Measures time a sample and peak memory for growing sets of layers, made for it."""
     from jaxcorr.bench import data_size, training
-    from jaxcorr.cli import console, console_bench
+    from jaxcorr.cli import console
 
     result: dict[str, Any] = {"machine": training.describe(False), "spec": str(spec), "sets": []}
     for count in layers:
         console.err.print(f"loading and training on {count:,} layers")
         result["sets"].append(data_size.measure(spec, overrides, count, samples, seconds))
-    _show(result, as_json, console_bench.show_data)
+    _show(result, as_json, show_data)
 
 
 @app.command()
@@ -184,7 +185,7 @@ def compensate(
 ) -> None:
     """Measures compensation: a layer offline, and by block against the block's own duration."""
     from jaxcorr.bench import compensation, training
-    from jaxcorr.cli import console, console_bench
+    from jaxcorr.cli import console
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode
     from jaxcorr.printer.planner import PlanOptions, plan_layer
@@ -201,7 +202,7 @@ def compensate(
         planned = plan_layer(program, layer - 1, PlanOptions(accel_mm_s2=accel))
         measured = compensation.measure(loaded, planned, lookahead_ms, block_ms, times)
         result["layers"].append({"accel_mm_s2": accel, **measured})
-    _show(result, as_json, console_bench.show_compensation)
+    _show(result, as_json, show_compensation)
 
 
 def _load(spec: Path, overrides: list[str], torch: bool) -> Any:
@@ -241,3 +242,230 @@ def _show(result: dict[str, Any], as_json: bool, show_fn: Any) -> None:
         print(json.dumps(result))
     else:
         show_fn(result)
+
+
+RECIPES = {"all": "jaxcorr, all steps", "last": "jaxcorr, last step", "torch": "PyTorch, last step"}
+WAYS = {
+    "predictor": "Predictor.step",
+    "predictor_100_hz": "Predictor.step at 100 Hz",
+    "predictor_100_hz_warm": "Predictor.step at 100 Hz after warm()",
+    "predictor_1000_hz": "Predictor.step at 1 kHz",
+    "predictor_1000_hz_warm": "Predictor.step at 1 kHz after warm()",
+    "functional": "functional step",
+    "onnxruntime": "onnxruntime, exported step",
+    "c_step": "generated C step, by ctypes",
+    "torch_eager": "PyTorch window, eager",
+    "torch_script": "PyTorch window, TorchScript",
+}
+
+
+def show_machine(machine: dict[str, Any]) -> None:
+    """Prints what figures belong to."""
+    from jaxcorr.cli import console
+
+    versions = ", ".join(
+        f"{name} {machine['versions'][name]}"
+        for name in ("jaxcorr", "jax", "flax", "numpy", "torch")
+        if name in machine["versions"]
+    )
+    console.out.print(
+        f"{machine['machine']['processor']}, {machine['usable_cores']} cores, devices "
+        f"{', '.join(machine['devices'])}, load {machine['load_average']:.1f}; Python "
+        f"{machine['python']}, {versions}"
+    )
+
+
+def show_compensation(result: dict[str, Any]) -> None:
+    """Prints how long layers take offline and blocks take as they go."""
+    from jaxcorr.cli import console
+
+    show_machine(result["machine"])
+    rows = []
+    for layer in result["layers"]:
+        offline, blocks = layer["offline"], layer["blocks"]
+        accel = layer["accel_mm_s2"]
+        rows.append(
+            (
+                "as in the file" if accel is None else f"{accel:g}",
+                f"{layer['num_samples']:,}",
+                console.number(offline["seconds"], 2),
+                f"{offline['num_steps']}, {offline['outcome']}",
+                console.number(blocks["p50_us"] / 1e3, 2),
+                console.number(blocks["p99_us"] / 1e3, 2),
+                console.number(blocks["max_us"] / 1e3, 2),
+                console.number(blocks["block_us"] / 1e3, 0),
+                f"{blocks['num_compensated']:,} of {blocks['num_blocks']:,}",
+                f"{blocks['num_hurried']}, {blocks['num_late']}",
+            )
+        )
+    columns = (
+        "mm/s2",
+        "samples",
+        "offline s",
+        "steps",
+        "block p50 ms",
+        "p99",
+        "max",
+        "has ms",
+        "compensated",
+        "hurried, late",
+    )
+    console.out.print(console.table("", columns, rows))
+
+
+def show_training(result: dict[str, Any]) -> None:
+    """Prints rates and ratios of every size, then the race to PyTorch's accuracy."""
+    from jaxcorr.cli import console
+
+    show_machine(result["machine"])
+    rows = [_loop_row(entry, name) for entry in result["throughput"] for name in entry["loops"]]
+    columns = (
+        "training",
+        "parameters",
+        "devices",
+        "targets/s",
+        "x PyTorch",
+        "pipeline % alone",
+        "in loop",
+        "compile s",
+    )
+    console.out.print(console.table("", columns, rows))
+    race = result.get("time_to_torch_mae")
+    if race is None:
+        return
+    reached = "was not reached" if race["seconds"] is None else f"took {race['seconds']:.1f} s"
+    console.out.print(
+        f"PyTorch ends {race['torch_seconds']:.0f} s ({race['torch_epochs']:.1f} epochs) with a "
+        f"validation MAE of {1e3 * race['torch_val_mae_mm']:.2f} um; for jaxcorr that "
+        f"[bold]{reached}[/bold], {race['epochs']} epochs"
+    )
+
+
+def _loop_row(entry: dict[str, Any], name: str) -> list[str]:
+    kind, *precision = name.split("_")
+    loop = entry["loops"][name]
+    shares = [loop.get("pipeline_share_alone"), loop.get("pipeline_share_in_loop")]
+    return [
+        " ".join([f"{entry['model']}: {RECIPES[kind]}", *precision]),
+        f"{entry['parameters']:,}",
+        _or_blank(loop.get("num_devices"), 0),
+        f"{loop['targets_per_s']:,.0f}",
+        _or_blank(entry["ratios"].get(name), 1),
+        *(_or_blank(None if share is None else 100 * share, 1) for share in shares),
+        _or_blank(loop.get("compile_s"), 1),
+    ]
+
+
+def show_latency(result: dict[str, Any]) -> None:
+    """Prints percentiles of every way to predict, a table a size."""
+    from jaxcorr.cli import console
+
+    show_machine(result["machine"])
+    for entry in result["latency"]:
+        rows = [
+            [
+                WAYS[name],
+                *(f"{found[f'{key}_us']:.1f}" for key in ("p50", "p90", "p99", "p99_9", "max")),
+                _or_blank(entry["ratios"].get(name), 1),
+                f"{found['num_calls']:,}",
+            ]
+            for name, found in entry["ways"].items()
+        ]
+        columns = ("us", "p50", "p90", "p99", "p99.9", "max", "x predictor", "calls")
+        floor, parts = entry["floor"], entry["parts"]
+        console.out.print(
+            console.table(f"{entry['model']}, {entry['parameters']:,} parameters", columns, rows)
+        )
+        console.out.print(
+            f"of {parts['step_us']:.1f} us: checks {parts['checks_us']:.1f}, dispatch "
+            f"{parts['dispatch_us']:.1f}, transfer {parts['transfer_us']:.1f}, arithmetic "
+            f"{parts['arithmetic_us']:.1f}, rest {parts['rest_us']:.1f}"
+        )
+        console.out.print(
+            f"reading the parameters alone: {floor['from_memory_us']:.1f} us from memory "
+            f"({floor['memory_gb_s']:.0f} GB/s), {floor['from_cache_us']:.1f} us from cache "
+            f"({floor['cache_gb_s']:.0f} GB/s)"
+        )
+
+
+def show_endurance(result: dict[str, Any]) -> None:
+    """Prints how far a long stream is from one unroll, and what memory it took."""
+    from jaxcorr.cli import console
+
+    show_machine(result["machine"])
+    grown = result["grown_bytes"]
+    memory = "unknown on this system" if grown is None else f"{grown / 2**20:+.1f} MiB"
+    console.out.print(
+        f"{result['num_steps']:,} steps and one unroll of them, {result['seconds']:.0f} s: at most "
+        f"{result['worst_mm']:.1e} mm apart, memory {memory} over the last nine tenths"
+    )
+
+
+def show_contest(result: dict[str, Any]) -> None:
+    """Prints what the same seconds gave jaxcorr and PyTorch."""
+    from jaxcorr.cli import console
+
+    show_machine(result["machine"])
+    ours, torch, test = result["jaxcorr"], result["torch"], result["test"]
+    rows = [
+        _contest_row("jaxcorr, streaming", ours, ours["stream"]),
+        _contest_row("jaxcorr, window from zero", ours, ours["window"]),
+        _contest_row("PyTorch, window from zero", torch, torch["window"]),
+    ]
+    axes = [name for name in torch["window"] if name != "overall"]
+    columns = ["", "s", "epochs", "targets/s", "MAE um", "R2", *(f"R2 {name}" for name in axes)]
+    title = f"test: {test['num_traces']} traces, {test['num_rows']:,} samples"
+    console.out.print(console.table(title, columns, rows))
+
+
+def _contest_row(name: str, side: dict[str, Any], found: dict[str, Any]) -> Sequence[str]:
+    from jaxcorr.cli import console
+
+    return [
+        name,
+        f"{side['seconds']:.1f}",
+        f"{side['epochs']:.1f}",
+        f"{side['targets_per_s']:,.0f}",
+        f"{1e3 * found['overall']['mae_mm']:.2f}",
+        *(console.number(found[axis]["r2"], 4) for axis in found),
+    ]
+
+
+def show_data(result: dict[str, Any]) -> None:
+    """Prints a row for each set of layers: what a sample costs, and the peak of memory."""
+    from jaxcorr.cli import console
+
+    show_machine(result["machine"])
+    rows = [
+        [
+            f"{found['layers']:,}",
+            f"{found['samples']:,}",
+            f"{found['begin_s']:.1f}",
+            *(
+                f"{found[f'{key}_us']:.2f}"
+                for key in ("load", "begin", "train", "batch", "validate")
+            ),
+            f"{found['targets_per_s']:,.0f}",
+            f"{found['peak_mib']:,.0f}",
+        ]
+        for found in result["sets"]
+    ]
+    columns = (
+        "layers",
+        "samples",
+        "begin s",
+        "load us",
+        "begin us",
+        "train us",
+        "batch us",
+        "validate us",
+        "targets/s",
+        "peak MiB",
+    )
+    console.out.print(console.table("us are of one sample or target", columns, rows))
+
+
+def _or_blank(value: float | None, digits: int) -> str:
+    from jaxcorr.cli import console
+
+    return "" if value is None else console.number(value, digits)

@@ -4,13 +4,20 @@ Arguments in, results out. Heavy modules load inside the commands that use them.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from jaxcorr.cli.options import JsonOption, PartArgument, RunArgument, RunsOption
+
+if TYPE_CHECKING:
+    from jaxcorr.compensation.closed_loop import Row
+    from jaxcorr.compensation.goals import Summary, Verdict
+    from jaxcorr.compensation.judge import Judged
+    from jaxcorr.compensation.methods import Accuracy
+
 
 AccelOption = Annotated[
     list[float], typer.Option("--accel-mm-s2", help="In place of the file's; repeat the option.")
@@ -43,20 +50,20 @@ def compensate(
     if plot and out is None:
         raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
     start = _start(run, runs, out, part)
-    from jaxcorr.cli import console, console_compensation
-    from jaxcorr.compensation import closed_loop, methods, plant_map, trial_cases
+    from jaxcorr.cli import console
+    from jaxcorr.compensation import closed_loop, methods
 
-    cases = trial_cases.cases_of_part(start.found, part, layers, accel_mm_s2 or [None])
+    cases = closed_loop.cases_of_part(start.found, part, layers, accel_mm_s2 or [None])
     own = start.own | (methods.pieces(start.network, start.printer) if pieces else {})
-    aware = {plant_map.SOLVED: plant_map.remedy(start.printer)}
+    aware = {methods.PLANT_SOLVED: methods.remedy(start.printer)}
 
     def follow(case: Any, tried: Any) -> None:
         console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion", markup=False)
         if out is not None:
             _write_layer(out, case, tried, start.found.id, plot)
 
-    tried = trial_cases.run_cases(cases, start.printer, [closed_loop.NOMINAL], own, aware)
-    _finish(start, tried, follow, out, as_json, console_compensation.show_trials)
+    tried = closed_loop.run_cases(cases, start.printer, [closed_loop.NOMINAL], own, aware)
+    _finish(start, tried, follow, out, as_json, show_trials)
 
 
 def compensate_suite(
@@ -72,18 +79,18 @@ def compensate_suite(
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
     start = _start(run, runs, out)
-    from jaxcorr.cli import console, console_compensation
-    from jaxcorr.compensation import plant_map, trial_cases
+    from jaxcorr.cli import console
+    from jaxcorr.compensation import closed_loop, methods
 
-    cases = trial_cases.cases_held_out(start.found, accel_mm_s2)
-    names = trial_cases.check_printers(start.printer, printers)
-    aware = {plant_map.SOLVED: plant_map.remedy(start.printer)} if bound else {}
+    cases = closed_loop.cases_held_out(start.found, accel_mm_s2)
+    names = closed_loop.check_printers(start.printer, printers)
+    aware = {methods.PLANT_SOLVED: methods.remedy(start.printer)} if bound else {}
 
     def follow(case: Any, tried: Any) -> None:
         console.err.print(f"{case.file_stem}: {len(tried.rows)} trials", markup=False)
 
-    tried = trial_cases.run_cases(cases, start.printer, names, start.own, aware)
-    _finish(start, tried, follow, out, as_json, console_compensation.show_suite)
+    tried = closed_loop.run_cases(cases, start.printer, names, start.own, aware)
+    _finish(start, tried, follow, out, as_json, show_suite)
 
 
 class _Start(NamedTuple):
@@ -104,13 +111,13 @@ def _start(run: str, runs: Path, out: Path | None, part: str | None = None) -> _
         parts.find_part(part)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
-    from jaxcorr.compensation import methods, trial_cases
+    from jaxcorr.compensation import closed_loop, methods
     from jaxcorr.training import restore
 
     loaded = restore.load_weights(found)
     network, trust = methods.load_map(loaded), methods.load_gate(loaded)
     own = methods.remedies_of(network, trust) | methods.streaming(loaded, trust)
-    return _Start(found, network, own, trial_cases.printer_of(loaded.spec))
+    return _Start(found, network, own, closed_loop.printer_of(loaded.spec))
 
 
 def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -> None:
@@ -133,7 +140,7 @@ def _finish(
     show_fn: Any,
 ) -> None:
     from jaxcorr import files
-    from jaxcorr.cli import console_compensation
+    from jaxcorr.cli import console
     from jaxcorr.compensation import goals as verdicts
     from jaxcorr.compensation import methods
 
@@ -155,8 +162,99 @@ def _finish(
         print(json.dumps(result))
         return
     show_fn(rows)
-    console_compensation.show_accuracies(accuracies)
-    console_compensation.show_searches(rows)
-    console_compensation.show_verdicts(goals)
+    show_accuracies(accuracies)
+    show_searches(rows)
+    show_verdicts(goals)
     if out is not None:
-        console_compensation.out.print(f"written: {out}", markup=False)
+        console.out.print(f"written: {out}", markup=False)
+
+
+CONVERGED = "converged"
+COLUMNS = ("RMS um", "down %", "mean", "max", "contour RMS", "max", "ringing", "correction")
+
+
+def show_trials(rows: "Sequence[Row]") -> None:
+    """Prints a table for each layer, and one for all where there are several."""
+    from jaxcorr.compensation.goals import accel_text, summarize
+
+    summaries = summarize(rows)
+    layers = list(dict.fromkeys((row.layer, row.accel_mm_s2) for row in rows))
+    for name, accel_mm_s2 in layers:
+        mine = [row for row in rows if row[:2] == (name, accel_mm_s2)]
+        _show(f"{name}, {accel_text(accel_mm_s2)}", summarize(mine))
+    for accel_mm_s2 in dict.fromkeys(accel for _, accel in layers):
+        if sum(accel == accel_mm_s2 for _, accel in layers) > 1:
+            mine = [one for one in summaries if one.accel_mm_s2 == accel_mm_s2]
+            _show(f"all layers, {accel_text(accel_mm_s2)}", mine)
+
+
+def show_accuracies(found: "Sequence[Accuracy]") -> None:
+    """Prints how well the network foresees what plain commands and its own ones do."""
+    from jaxcorr.cli import console
+    from jaxcorr.compensation.closed_loop import NONE
+
+    for one in found:
+        commands = "plain commands" if one.remedy == NONE else f"commands of '{one.remedy}'"
+        console.out.print(f"network on {commands}: R2 {one.r2:.4f}, RMSE {one.rmse_um:.2f} um")
+
+
+def show_searches(rows: "Sequence[Row]") -> None:
+    """Prints how long commands took to find, and every search that did not converge."""
+    from jaxcorr.cli import console
+    from jaxcorr.compensation.closed_loop import NOMINAL
+    from jaxcorr.compensation.goals import accel_text
+
+    searches = [row for row in rows if row.note and row.printer == NOMINAL]
+    for remedy in dict.fromkeys(row.remedy for row in searches):
+        mine = [row for row in searches if row.remedy == remedy]
+        seconds = sorted(row.solve_s for row in mine)
+        # The first layer of all compiles; the median leaves it out.
+        text = f"{remedy}: {len(mine)} solved, median {seconds[len(seconds) // 2]:.1f} s a layer"
+        failed = [
+            f"{row.layer} at {accel_text(row.accel_mm_s2)} {row.note}"
+            for row in mine
+            if row.note != CONVERGED
+        ]
+        console.out.print(f"{text}; {'; '.join(failed) or 'all converged'}")
+
+
+def show_suite(rows: "Sequence[Row]") -> None:
+    """Prints a table of all layers for each printer and acceleration."""
+    from jaxcorr.compensation.closed_loop import NOMINAL
+    from jaxcorr.compensation.goals import accel_text, summarize
+
+    summaries = summarize(rows)
+    for printer, accel in dict.fromkeys((one.printer, one.accel_mm_s2) for one in summaries):
+        mine = [one for one in summaries if (one.printer, one.accel_mm_s2) == (printer, accel)]
+        title = f"{printer}, {accel_text(accel)}" if printer != NOMINAL else accel_text(accel)
+        _show(f"all layers, {title}", mine)
+
+
+def show_verdicts(verdicts: "Sequence[Verdict]") -> None:
+    """Prints a line for each goal: met or missed, and by what."""
+    from jaxcorr.cli import console
+
+    for one in verdicts:
+        word = "[green]met[/green]   " if one.is_met else "[red]missed[/red]"
+        console.out.print(f"{word} {one.goal}: {one.found}")
+
+
+def _show(title: str, summaries: "Sequence[Summary]") -> None:
+    from jaxcorr.cli import console
+
+    console.out.print(console.table(title, ("", *COLUMNS), [_row(one) for one in summaries]))
+
+
+def _row(one: "Summary") -> Sequence[str]:
+    found: Judged = one.judged
+    return (
+        one.remedy,
+        f"{found.rms_um:.1f}",
+        f"{100 * one.reduction:.1f}",
+        f"{found.mean_um:.1f}",
+        f"{found.max_um:.0f}",
+        f"{found.contour_um:.1f}",
+        f"{found.contour_max_um:.0f}",
+        f"{found.vibration_um:.1f}",
+        f"{found.correction_um:.0f}",
+    )

@@ -20,7 +20,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from jaxcorr.data import inspection
     from jaxcorr.data.collect import Collected
-    from jaxcorr.training import overview
+    from jaxcorr.training import run_folder
     from jaxcorr.training.loop import Begun, EpochDone, Event, Finished
 
 # A pipe or a file has no width of its own; tables there should not be folded to a terminal's.
@@ -207,7 +207,7 @@ def _inspection_row(row: "inspection.Row") -> list[str]:
     ]
 
 
-def show_runs(rows: "Sequence[overview.Row]") -> None:
+def show_runs(rows: "Sequence[run_folder.Row]") -> None:
     """Prints a row a run."""
     columns = ("run", "state", "age", "epochs", "val MAE um", "test MAE um", "test R2")
     body = [

@@ -1,9 +1,19 @@
 """The command `export`. Arguments in, a checked folder and its summary out."""
 
+import dataclasses
 import json
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from jaxcorr.cli.options import JsonOption, RunArgument, RunsOption, TracesOption
+import typer
+
+from jaxcorr.cli.options import JsonOption, PartOption, RunArgument, RunsOption, TracesOption
+from jaxcorr.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxcorr.deploy.predictor_group import Status
 
 
 def export(
@@ -16,7 +26,7 @@ def export(
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    from jaxcorr.cli import console, console_export
+    from jaxcorr.cli import console
     from jaxcorr.deploy import export
     from jaxcorr.training import experiment, path_first, restore
 
@@ -29,4 +39,142 @@ def export(
     if as_json:
         print(json.dumps(manifest | {"folder": str(found.export)}))
     else:
-        console_export.show_export(found.export, manifest)
+        show_export(found.export, manifest)
+
+
+def show_export(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Prints the files with their difference from the predictor, and what checked them."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    rows = [_row(name, entry) for name, entry in manifest["files"].items()]
+    title = (
+        f"{escape(str(folder))}: compared with the predictor over "
+        f"{manifest['num_samples']:,} samples of {manifest['num_traces']} traces"
+    )
+    console.out.print(console.table(title, ("file", "KiB", "worst mm", "one call", "by"), rows))
+
+
+def _row(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    worst, us_per_call = entry.get("worst_mm"), entry.get("us_per_call")
+    return (
+        name,
+        f"{entry['num_bytes'] / 1024:,.0f}",
+        "" if worst is None else f"{worst:.1e}",
+        "" if us_per_call is None else f"{us_per_call:.1f} us",
+        entry.get("checked_with", "written from the above"),
+    )
+
+
+RATES = (100, 1000)
+
+
+def demo_control(
+    run: RunArgument,
+    rate: Annotated[int, typer.Option(help="Of the loop, in Hz: 100 or 1000.")] = 100,
+    seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Of the loop.")] = 10.0,
+    part: PartOption = "3dbenchy",
+    layer: Annotated[int, typer.Option(help="Which, counted from 1.")] = 10,
+    warm: Annotated[bool, typer.Option(help="Warm the caches up before each tick.")] = True,
+    plot: Annotated[Path | None, typer.Option(help="Draw into this .png, .svg or .pdf.")] = None,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Predicts in a paced loop along a planned layer, and shows what naive correction would do."""
+    from jaxcorr.data import parts
+    from jaxcorr.printer import gcode, planner
+    from jaxcorr.training import run_folder as run_folders
+
+    if rate not in RATES:
+        raise InputError(
+            f"--rate: expected {' or '.join(map(str, RATES))} Hz, got {rate}. Choose one of them."
+        )
+    found_run = run_folders.find(run, runs)
+    path, note = parts.find_part(part)
+    program = gcode.read(path)
+    parts.select_layers(layer, program.num_layers)
+    plan = planner.plan_layer(program, layer - 1)
+    from jaxcorr import plotting
+    from jaxcorr.cli import console
+    from jaxcorr.compensation import closed_loop, naive
+    from jaxcorr.deploy.predictor import Predictor
+
+    if plot is not None:
+        plotting.check_paths(plot)
+    own = Predictor.load(found_run.path)
+    naive.check_model(own)
+    # A demonstration goes on where a sample is refused, and says so.
+    fast = Predictor.load(found_run.path, rate_hz=rate, mode="hold")
+    console.err.print(f"{note}, layer {layer}; {seconds:g} s at {rate} Hz", markup=False)
+    ticks = naive.run_loop(fast, plan, rate, seconds, warm)
+    loop, status = naive.summarize_loop(ticks), fast.status
+    found = naive.subtract(own, plan, closed_loop.printer_of(own.spec), seed=0)
+    if plot is not None:
+        from jaxcorr.compensation import figures
+
+        figures.draw(ticks, found, plot)
+    if as_json:
+        result: dict[str, Any] = {"run": run, "part": part, "layer": layer, "loop": loop}
+        result |= {"status": dataclasses.asdict(status), "subtraction": found}
+        print(json.dumps(result))
+        return
+    show_loop(loop, status)
+    show_subtraction(found)
+    if plot is not None:
+        console.out.print(f"drawn: {plot}", markup=False)
+
+
+BAR = 40  # characters
+
+
+def show_loop(found: Mapping[str, Any], status: "Status") -> None:
+    """Prints how a paced loop went."""
+    from jaxcorr.cli import console
+
+    rows = [
+        [name, *(f"{found[key][f'{p}_us']:.1f}" for p in ("p50", "p90", "p99", "p99_9", "max"))]
+        for name, key in (("prediction takes", "latency"), ("tick begins late by", "jitter"))
+    ]
+    title = f"{found['rate_hz']:g} Hz, {found['num_ticks']:,} ticks"
+    console.out.print(console.table(title, ("us", "p50", "p90", "p99", "p99.9", "max"), rows))
+    edges, counts = found["histogram"]["edges_us"], found["histogram"]["counts"]
+    for (low, high), count in zip(pairwise(edges), counts, strict=True):
+        if count:
+            share = count / found["num_ticks"]
+            bar = "#" * max(1, round(BAR * share))
+            console.out.print(f"{low:>6,} to {high:>6,} us {100 * share:5.1f} % {bar}")
+    period_us = 1e6 / found["rate_hz"]
+    console.out.print(
+        f"[bold]{found['num_missed']} of {found['num_ticks']:,} deadlines missed[/bold] "
+        f"(answers later than {period_us:,.0f} us after their tick)"
+    )
+    console.out.print(_describe(status))
+
+
+def _describe(status: "Status") -> str:
+    if not status.has_ranges:
+        return "this run is too old to know what its training saw: ranges were not checked"
+    furthest = ", ".join(f"{name} by {value:.3g}" for name, value in status.outside.items())
+    held = f"{status.num_held:,} samples refused" + (
+        f" (the last: {status.last_problem})" if status.last_problem else ""
+    )
+    flagged = f"{status.num_flagged:,} beyond training" + (f" ({furthest})" if furthest else "")
+    return f"{held}, {flagged}"
+
+
+def show_subtraction(found: Mapping[str, Any]) -> None:
+    """Prints the error by band before and after naive subtraction, and what it means."""
+    from jaxcorr.cli import console
+    from jaxcorr.compensation import naive
+
+    edges, bands, totals = found["edges_hz"], found["bands_um"], found["total_um"]
+    kinds = (naive.NONE, naive.NETWORK, naive.PERFECT)
+    rows = [
+        [f"{low:g} to {high:g} Hz", *(f"{bands[kind][i]:.1f}" for kind in kinds)]
+        for i, (low, high) in enumerate(pairwise(edges))
+    ]
+    rows.append(["in all", *(f"{totals[kind]:.1f}" for kind in kinds)])
+    columns = ("error, um RMS", "no correction", "minus network", "minus perfect")
+    console.out.print(console.table("command = reference - predicted error", columns, rows))
+    console.out.print(naive.verdict(found))

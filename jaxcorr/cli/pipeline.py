@@ -4,6 +4,14 @@ Each stage keeps what it finished, so the same command goes on where it was stop
 results out; heavy modules load inside the functions that use them.
 """
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxcorr.data.octave import Counted
+    from jaxcorr.studies.workflow import Product
+
+
 import contextlib
 import json
 import signal
@@ -56,12 +64,12 @@ def pipeline(
 
 
 def _collect(loaded: Any, simulator: Simulator) -> None:
-    from jaxcorr.cli import console, console_pipeline, session
-    from jaxcorr.data import collect, collect_octave, octave
+    from jaxcorr.cli import console, session
+    from jaxcorr.data import collect, octave
     from jaxcorr.errors import InputError
 
     program, options = octave.find(), collect.traces_to_make(loaded.data)
-    files = collect_octave.files_by_part(options) if options else {}
+    files = octave.files_by_part(options) if options else {}
     if all(path.exists() for paths in files.values() for path in paths):
         console.err.print("no traces to make")
     elif simulator == "octave" and program is None:
@@ -71,8 +79,8 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
         )
     elif options and program and simulator != "twin":
         console.err.print(f"traces by {octave.version(program)}")
-        counts = collect_octave.make(program, options, files)
-        console_pipeline.follow_files(counts, "simulating")
+        counts = octave.make(program, options, files)
+        follow_files(counts, "simulating")
     else:
         console.err.print("traces by the built-in simulator")
     # Checks every trace, and makes those that are missing.
@@ -105,7 +113,7 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
 
 
 def _evaluate(run: Any, as_json: bool) -> None:
-    from jaxcorr.cli import console, console_evaluation
+    from jaxcorr.cli import console, evaluate
     from jaxcorr.studies import workflow
 
     if workflow.is_evaluated(run):
@@ -113,7 +121,7 @@ def _evaluate(run: Any, as_json: bool) -> None:
         return
     found = workflow.evaluate(run)
     if not as_json:
-        console_evaluation.show_evaluation(found, run.id)
+        evaluate.show_evaluation(found, run.id)
 
 
 def _export(run: Any) -> None:
@@ -127,7 +135,6 @@ def _export(run: Any) -> None:
 
 
 def _show(run: Any, loaded: Any, as_json: bool) -> None:
-    from jaxcorr.cli import console_pipeline
     from jaxcorr.studies import workflow
 
     made = list(workflow.list_products(run, loaded.data))
@@ -135,7 +142,7 @@ def _show(run: Any, loaded: Any, as_json: bool) -> None:
         rows = [product._asdict() | {"path": str(product.path)} for product in made]
         print(json.dumps({"run": str(run.path), "made": rows}))
         return
-    console_pipeline.show_products(made)
+    show_products(made)
 
 
 @contextlib.contextmanager
@@ -188,3 +195,23 @@ def _stop() -> NoReturn:
 
     console.err.print("interrupted; the same command goes on")
     raise typer.Exit(INTERRUPTED)
+
+
+def follow_files(counts: "Iterable[Counted]", title: str) -> None:
+    """Shows how many files of a collection are there, until all are."""
+    from jaxcorr.cli import console
+
+    with console.counting_bar() as progress:
+        task = progress.add_task(title, total=None)
+        for count in counts:
+            progress.update(task, completed=count.num_done, total=count.total)
+
+
+def show_products(made: "Iterable[Product]") -> None:
+    """Prints a row for each."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    rows = [[escape(str(p.path)), p.what, f"{p.num_bytes / 1024:,.0f}"] for p in made]
+    console.out.print(console.table("", ("made", "what", "KiB"), rows))

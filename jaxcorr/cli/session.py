@@ -5,14 +5,19 @@ cleanly, and its curves are drawn. Heavy modules load inside the functions that 
 """
 
 import contextlib
+import hashlib
 import os
+import platform
+import re
 import signal
 import sys
-from collections.abc import Iterator
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from jaxcorr.cli import compiled
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec
 from jaxcorr.training import locks
@@ -69,7 +74,7 @@ def start_jax(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> No
 
     num_processes = hosts.join() if is_joined else 1
     if is_cached:
-        compiled.keep()
+        keep()
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
         wanted = -(-spec.train.num_devices // num_processes)
         num_devices = wanted or len(os.sched_getaffinity(0))
@@ -184,3 +189,57 @@ def draw_curves(run: Run) -> None:
     except OSError as error:
         # The training is saved; a full disk should not turn it into a failure.
         console.err.print(f"{run.path}: no curves drawn, {error.strerror}", markup=False)
+
+
+COMMON_S = 0.2  # what compiles sooner is compiled again
+OLDEST_DAYS = 30
+
+
+def keep() -> None:
+    """Lets jax keep and find what takes long to compile; without a place for it, nothing changes.
+
+    A folder in JAX_COMPILATION_CACHE_DIR is jax's own business.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = find_folder(os.environ)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_old(folder)
+    except OSError:
+        return
+    if not os.access(folder, os.W_OK):
+        return
+    import jax
+
+    # A full disk or a file that a kill cut short costs time, and no more.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", COMMON_S)
+
+
+def find_folder(environment: Mapping[str, str]) -> Path:
+    """A folder for this kind of processor: another one may lack instructions of a program."""
+    base = Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    digest = hashlib.sha256(_processor().encode()).hexdigest()
+    return base / "jaxcorr" / "xla" / digest[:12]
+
+
+def _processor() -> str:
+    try:
+        found = re.findall(r"^(?:flags|Features|model name)\s*:.*", _cpuinfo(), re.MULTILINE)
+    except OSError:
+        found = []
+    return "\n".join(sorted(set(found))) or platform.processor()
+
+
+def _cpuinfo() -> str:
+    return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+
+
+def _remove_old(folder: Path) -> None:
+    """Removes what was compiled long ago, so that the folder does not grow for ever."""
+    oldest = time.time() - OLDEST_DAYS * 24 * 3600
+    for path in folder.iterdir():
+        if path.is_file() and path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)

@@ -3,11 +3,12 @@
 import json
 import multiprocessing
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,11 @@ from jaxcorr.cli.options import (
     complete_spec,
 )
 from jaxcorr.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxcorr.studies.loss_table import Cell, Figure, Result
+    from jaxcorr.studies.sweep_spec import Sweep, Value
+    from jaxcorr.studies.trials import Trial
 
 
 def sweep(
@@ -36,7 +42,6 @@ def sweep(
     from jaxcorr.studies import sweep_spec
 
     loaded = sweep_spec.load(spec)
-    from jaxcorr.cli import console_sweep
     from jaxcorr.studies import trials as study
 
     folder = runs / "sweeps" / loaded.name
@@ -49,12 +54,12 @@ def sweep(
     else:
         code = _work_together(loaded, folder, workers, stop_requested)
     trials = study.list_trials(study.open_study(loaded, folder))
-    files = console_sweep.write_sweep(loaded, trials, folder)
+    written = write_sweep(loaded, trials, folder)
     if as_json:
         found = {"folder": str(folder), "num_trials": loaded.num_trials, "trials": trials}
-        print(json.dumps(console_sweep.plain(found)))
+        print(json.dumps(plain(found)))
     else:
-        console_sweep.show_sweep(loaded, trials, folder, files)
+        show_sweep(loaded, trials, folder, written)
     if code:
         raise typer.Exit(code)
 
@@ -77,7 +82,6 @@ def table(
 
     changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
     loaded = specs.load(spec, changes)
-    from jaxcorr.cli import console_sweep
     from jaxcorr.studies import loss_table
     from jaxcorr.training import loop
 
@@ -90,7 +94,7 @@ def table(
             spec, changes, jobs, folder, session.follow, lambda: bool(stop_requested)
         ):
             results.append(result)
-            print(console_sweep.result_line(result, len(results), len(jobs)), file=sys.stderr)
+            print(result_line(result, len(results), len(jobs)), file=sys.stderr)
     except loop.NonFiniteLoss as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
@@ -99,12 +103,12 @@ def table(
         raise typer.Exit(INTERRUPTED)
     cells = loss_table.summarize(results)
     verdict = loss_table.judge(cells)
-    console_sweep.write_comparison(cells, verdict, folder / "table.md")
+    write_comparison(cells, verdict, folder / "table.md")
     if as_json:
         found = {"cells": cells, "runs": results, "verdict": verdict}
-        print(json.dumps(console_sweep.plain(found)))
+        print(json.dumps(plain(found)))
     else:
-        console_sweep.show_comparison(cells, verdict)
+        show_comparison(cells, verdict)
 
 
 def _split(text: str) -> list[str]:
@@ -113,12 +117,12 @@ def _split(text: str) -> list[str]:
 
 def _work(loaded: Any, folder: Path, should_stop: Callable[[], bool], num_workers: int = 1) -> None:
     """Runs trials as the only worker of this command, or quietly as one of several."""
-    from jaxcorr.cli import console, console_sweep, session
+    from jaxcorr.cli import console, session
     from jaxcorr.studies import sweep as sweeps
 
     follow = session.follow if num_workers == 1 else session.follow_quietly
     for trial in sweeps.work(loaded, folder, follow, should_stop, num_workers):
-        console.err.print(console_sweep.trial_line(loaded, trial))
+        console.err.print(trial_line(loaded, trial))
 
 
 def _work_together(loaded: Any, folder: Path, num_workers: int, stop_requested: list[int]) -> int:
@@ -179,3 +183,174 @@ def _run_worker(loaded: Any, folder: Path, parent: int, num_workers: int) -> Non
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+RESULTS = ("val MAE um", "val R2", "best epoch", "epochs", "parameters", "s", "state", "run")
+
+
+def write_sweep(sweep: "Sweep", trials: "Sequence[Trial]", folder: Path) -> list[Path]:
+    """Writes the sweep's table and, once a trial has a result, its plot; returns the files."""
+    import numpy as np
+
+    from jaxcorr import files, plotting
+
+    columns, rows = _sweep_rows(sweep, trials)
+    path = folder / "table.md"
+    files.write_text(path, f"# {sweep.name}\n\n{markdown(columns, rows)}")
+    judged = [trial for trial in trials if trial.mae_mm is not None]
+    if not judged:
+        return [path]
+    values = {p.key: [trial.values[p.key] for trial in judged] for p in sweep.parameters}
+    mae_um = np.array([1e3 * (trial.mae_mm or 0.0) for trial in judged])
+    is_complete = np.array([trial.state == "complete" for trial in judged])
+    plot_paths = [folder / "sweep.png", folder / "sweep.svg"]
+    for plot_path in plot_paths:
+        plotting.draw_sweep(values, mae_um, is_complete, plot_path)
+    return [path, *plot_paths]
+
+
+def show_sweep(
+    sweep: "Sweep", trials: "Sequence[Trial]", folder: Path, written: Sequence[Path]
+) -> None:
+    """Prints the trials, best first, and what to do next."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    columns, rows = _sweep_rows(sweep, trials)
+    console.out.print(console.table("", columns, rows))
+    ended = [trial for trial in trials if trial.state in ("complete", "pruned", "failed")]
+    counts = ", ".join(
+        f"{sum(trial.state == state for trial in trials)} {state}"
+        for state in dict.fromkeys(trial.state for trial in trials)
+    )
+    console.out.print(f"{len(ended)} of {sweep.num_trials} trials have ended ({counts})")
+    console.out.print(f"written: {', '.join(str(path) for path in written)}", markup=False)
+    best = _best_first(trials)[0] if trials else None
+    if best and best.mae_mm is not None:
+        console.out.print(
+            f"[bold]best: {_choices(sweep, best)}: {1e3 * best.mae_mm:.2f} um[/bold]\n"
+            f"next: just eval {escape(shlex.quote(str(folder / (best.run or ''))))}"
+        )
+
+
+def trial_line(sweep: "Sweep", trial: "Trial") -> str:
+    """One line on a trial that has ended."""
+    head = f"trial {trial.number + 1}: {_choices(sweep, trial)}"
+    if trial.mae_mm is None:
+        return f"{head}: {trial.state}, {trial.reason}"
+    return (
+        f"{head}: val MAE {1e3 * trial.mae_mm:.2f} um, {trial.epochs} epochs, "
+        f"{trial.seconds or 0.0:.0f} s, {trial.state}"
+    )
+
+
+def result_line(result: "Result", count: int, total: int) -> str:
+    """One line on a training of the table."""
+    from jaxcorr.cli import console
+
+    size, loss, seed = result.job
+    return (
+        f"{count} of {total}: {size} {loss} seed {seed}: test MAE {1e3 * result.mae_mm:.2f} um, "
+        f"R2 {console.number(result.r2, 4)}, {result.seconds:.0f} s"
+    )
+
+
+def plain(value: Any) -> Any:
+    """Named tuples as dictionaries, however deep, for JSON."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def write_comparison(cells: "Sequence[Cell]", verdict: str, path: Path) -> None:
+    """Writes the table of losses and sizes, and what it says."""
+    from jaxcorr import files
+
+    columns, rows = _comparison_rows(cells)
+    files.write_text(path, f"{markdown(columns, rows)}\n{verdict}\n")
+
+
+def show_comparison(cells: "Sequence[Cell]", verdict: str) -> None:
+    """Prints the table of losses and sizes, and what it says."""
+    from jaxcorr.cli import console
+
+    columns, rows = _comparison_rows(cells)
+    console.out.print(console.table("", columns, rows))
+    console.out.print(verdict)
+
+
+def _comparison_rows(cells: "Sequence[Cell]") -> tuple[list[str], list[list[str]]]:
+    from jaxcorr.spec import SIZES
+
+    rows = [
+        [
+            "{} ({}×{})".format(cell.size, *SIZES[cell.size]),
+            cell.loss,
+            _figure(cell.r2, 4, 1.0),
+            _figure(cell.mae_mm, 2, 1e3),
+            _figure(cell.correlation, 4, 1.0),
+            f"{cell.num_parameters:,}",
+            f"{cell.seconds:.0f}",
+            str(cell.num_seeds),
+        ]
+        for cell in cells
+    ]
+    return ["model", "loss", "R2", "MAE um", "correlation", "parameters", "s", "seeds"], rows
+
+
+def _figure(figure: "Figure", digits: int, scale: float) -> str:
+    if figure.mean is None:
+        return "n/a"
+    mean = f"{scale * figure.mean:.{digits}f}"
+    return mean if figure.spread is None else f"{mean} ± {scale * figure.spread:.{digits}f}"
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, first column left, the rest right."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _sweep_rows(sweep: "Sweep", trials: "Sequence[Trial]") -> tuple[list[str], list[list[str]]]:
+    from jaxcorr.cli import console
+
+    names = [parameter.key for parameter in sweep.parameters]
+    rows = [
+        [
+            str(trial.number + 1),
+            *(_text(trial.values.get(name)) for name in names),
+            "" if trial.mae_mm is None else f"{1e3 * trial.mae_mm:.2f}",
+            "" if trial.mae_mm is None else console.number(trial.r2, 4),
+            _text(trial.best_epoch),
+            _text(trial.epochs),
+            "" if trial.num_parameters is None else f"{trial.num_parameters:,}",
+            "" if trial.seconds is None else f"{trial.seconds:.0f}",
+            trial.state,
+            trial.run or "",
+        ]
+        for trial in _best_first(trials)
+    ]
+    short = [name.rpartition(".")[2] for name in names]
+    return ["#", *(short if len(set(short)) == len(short) else names), *RESULTS], rows
+
+
+def _best_first(trials: "Sequence[Trial]") -> "list[Trial]":
+    """Complete trials by MAE, then pruned ones, then the rest."""
+    order = {"complete": 0, "pruned": 1}
+    return sorted(trials, key=lambda t: (order.get(t.state, 2), t.mae_mm or 0.0, t.number))
+
+
+def _choices(sweep: "Sweep", trial: "Trial") -> str:
+    return ", ".join(
+        f"{parameter.key.rpartition('.')[2]} {_text(trial.values.get(parameter.key))}"
+        for parameter in sweep.parameters
+    )
+
+
+def _text(value: "Value | None") -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)

@@ -6,15 +6,26 @@ has the opposite sign. The module does not judge, and knows no network.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.linalg import solveh_banded
+from scipy.signal import correlate
 
-from jaxcorr.compensation import linear_inverse, shapers
+from jaxcorr.printer import correction_curve
 from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer, corrected
 from jaxcorr.printer.planner import sample_plan
-from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.printer.plant import (
+    AxisPlant,
+    PlantOptions,
+    discretize,
+    initial_state,
+    mean_velocity,
+    respond,
+)
 
 Remedy = Callable[[Layer, PlantOptions], Command]
 
@@ -31,7 +42,7 @@ def shaped(kind: str) -> Remedy:
     def remedy(layer: Layer, plant: PlantOptions) -> Command:
         position, velocity = np.empty((2, len(layer.time_s), 2))
         for i, axis in enumerate((plant.x, plant.y)):
-            total = shapers.shape(shapers.for_axis(kind, axis), layer.time_s, _motion(layer, i))
+            total = shape(for_axis(kind, axis), layer.time_s, _motion(layer, i))
             position[:, i], velocity[:, i] = total.T
         return Command(position, velocity)
 
@@ -50,7 +61,7 @@ def _motion(layer: Layer, axis: int) -> Callable[[ndarray], Float[ndarray, "n 2"
 
 def inverted(layer: Layer, plant: PlantOptions) -> Command:
     """The linear inverse: as good as a model without friction gets."""
-    return corrected(layer, linear_inverse.invert(plant, layer))
+    return corrected(layer, invert(plant, layer))
 
 
 def subtracted(
@@ -58,3 +69,148 @@ def subtracted(
 ) -> Command:
     """The reference less an error, the naive way; errors are those at the layer's knots."""
     return corrected(layer, -error_mm, rate_hz)
+
+
+# An axis rings for a second at most (exp(-21) of it is left); a much looser one is cut off there.
+ANSWER_S = 1.2
+EFFORT = 1e-8
+PAD = 20_000  # plant samples; commands are prolonged to a multiple, so that few lengths compile
+SPAN = 2  # knots; the curve of one knot begins so many knots before it (see correction.py)
+
+
+def answer(plant: PlantOptions, command: Command) -> Float[ndarray, "T 2"]:
+    """Where the head goes, in mm, with friction off; it starts on the command and as fast."""
+    count = len(command.position_mm)
+    edges = ((0, -(count - 1) % PAD), (0, 0))
+    position, velocity = (np.pad(values, edges, mode="edge") for values in command[:2])
+    mean_v = mean_velocity(position, plant.rate_hz)
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        start = initial_state(jax.numpy.asarray(velocity[0]))
+        states, _ = respond(discretize(plant), start, velocity, mean_v, 0.0)
+        error = np.concatenate([np.zeros((1, 2)), np.asarray(states.error_mm)])
+    return command.position_mm + error[:count]
+
+
+def invert(plant: PlantOptions, layer: Layer) -> Float[ndarray, "k 2"]:
+    """Knots in mm, at KNOT_RATE_HZ from the plan's first instant, that follow a layer's plan."""
+    wanted = layer.reference.position_mm - answer(plant, layer.reference)
+    return solve(plant, wanted[layer.at_knots.start :], layer.num_knots)
+
+
+def solve(
+    plant: PlantOptions, wanted_mm: Float[ndarray, "T 2"], num_knots: int
+) -> Float[ndarray, "k 2"]:
+    """Knots whose answer is nearest to a wanted motion.
+
+    Args:
+        plant: the true one; its friction is left out.
+        wanted_mm: what the correction should do, at the plant's rate from the first knot on; it
+            ends at rest.
+        num_knots: how many; the first SPAN stay at zero.
+    """
+    n = round(plant.rate_hz / KNOT_RATE_HZ)
+    single = single_answer(plant, n)
+    free, reach = num_knots - SPAN, -(-len(single) // n)
+    knots = np.zeros((num_knots, 2))
+    for axis in range(2 if free > 0 else 0):
+        h = single[:, axis]
+        auto = correlate(h, h, "full", "fft")[len(h) - 1 :: n]
+        bands = np.tile(auto[: min(reach, free), None], (1, free))
+        bands[0] += EFFORT * auto[0]
+        padded = np.zeros((free - 1) * n + len(h))
+        padded[: len(wanted_mm)] = wanted_mm[: len(padded), axis]
+        against = correlate(padded, h, "valid", "fft")[::n]
+        knots[SPAN:, axis] = solveh_banded(bands, against, lower=True)
+    return knots
+
+
+def single_answer(
+    plant: PlantOptions, per_knot: int, knot_rate_hz: float = KNOT_RATE_HZ
+) -> Float[ndarray, "h 2"]:
+    """The answer to one knot of 1 mm, at the plant's rate, from SPAN knots before it."""
+    knots = np.zeros((2 * SPAN + 1 + round(ANSWER_S * knot_rate_hz), 2))
+    knots[SPAN] = 1.0
+    return answer(plant, Command(*correction_curve.curve(knots, knot_rate_hz, per_knot)))
+
+
+EI_TOLERANCE = 0.05  # of vibration, the usual choice
+KINDS = ("zv", "mzv", "ei")
+
+
+class Shaper(NamedTuple):
+    """Impulses of one axis.
+
+    Attributes:
+        amplitudes: sum 1.
+        times_s: the first is 0.
+    """
+
+    amplitudes: Float[ndarray, " n"]
+    times_s: Float[ndarray, " n"]
+
+    @property
+    def lag_s(self) -> float:
+        """How far constant speed falls behind."""
+        return float(self.amplitudes @ self.times_s)
+
+
+def make(kind: str, frequency_hz: float, damping_ratio: float) -> Shaper:
+    """The impulses of a shaper of KINDS.
+
+    Args:
+        frequency_hz: undamped, of the axis.
+        damping_ratio: of the axis, below 1.
+    """
+    root = np.sqrt(1.0 - damping_ratio**2)
+    half_s = 0.5 / (frequency_hz * root)
+    decay = np.exp(-np.pi * damping_ratio / root)
+    if kind == "zv":
+        weights, spacing = np.array([1.0, 1.0]), 1.0
+    elif kind == "mzv":
+        weights, spacing = np.array([1.0, np.sqrt(2.0), 1.0]), 0.75
+    elif kind == "ei":
+        weights = np.array([1.0 + EI_TOLERANCE, 2.0 * (1.0 - EI_TOLERANCE), 1.0 + EI_TOLERANCE])
+        spacing = 1.0
+    else:
+        raise ValueError(f"kind = {kind!r} is none of {KINDS}")
+    count = np.arange(len(weights))
+    amplitudes = weights * decay ** (spacing * count)
+    return Shaper(amplitudes / amplitudes.sum(), spacing * half_s * count)
+
+
+def for_axis(kind: str, axis: AxisPlant) -> Shaper:
+    """A shaper tuned to the true frequency and damping of an axis."""
+    return make(kind, *natural(axis))
+
+
+def natural(axis: AxisPlant) -> tuple[float, float]:
+    """Undamped frequency in Hz and damping ratio of an axis."""
+    w = np.sqrt(axis.stiffness_n_m / axis.mass_kg)
+    ratio = axis.damping_ns_m / (2.0 * np.sqrt(axis.stiffness_n_m * axis.mass_kg))
+    return float(w / (2.0 * np.pi)), float(ratio)
+
+
+def residual(shaper: Shaper, frequency_hz: float, damping_ratio: float) -> float:
+    """V: vibration after the last impulse, as a fraction of what one impulse leaves.
+
+    Source: Singer and Seering, 1990, equation of the residual amplitude.
+    """
+    w = 2.0 * np.pi * frequency_hz
+    phase = w * np.sqrt(1.0 - damping_ratio**2) * shaper.times_s
+    left = shaper.amplitudes * np.exp(damping_ratio * w * (shaper.times_s - shaper.times_s[-1]))
+    return float(np.hypot(left @ np.cos(phase), left @ np.sin(phase)))
+
+
+def shape(
+    shaper: Shaper,
+    time_s: Float[ndarray, " n"],
+    at_fn: Callable[[Float[ndarray, " n"]], Float[ndarray, "n *more"]],
+) -> Float[ndarray, "n *more"]:
+    """The shaped form of a function of time, sent earlier by the shaper's lag.
+
+    Args:
+        at_fn: the command at any instants; position and velocity are shaped alike.
+    """
+    early = (time_s + shaper.lag_s - late_s for late_s in shaper.times_s)
+    parts = zip(shaper.amplitudes, early, strict=True)
+    return np.sum([amplitude * at_fn(time) for amplitude, time in parts], axis=0)

@@ -6,6 +6,7 @@ network in the solver's two questions: what error do these knots leave, and how 
 a knot. The module drives and judges nothing.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.compensation import baselines, gated, plant_map, solver
+from jaxcorr.compensation import baselines, gate, solver
+from jaxcorr.compensation.baselines import Remedy
 from jaxcorr.compensation.closed_loop import NONE, LayerRemedy, Trial
 from jaxcorr.compensation.compensator import Compensator
 from jaxcorr.compensation.gate import Gate, make_gate
@@ -21,7 +23,8 @@ from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.compensation.solver import Answer, ErrorFn
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
-from jaxcorr.printer.drive import JUDGE_RATE_HZ, Command, Layer
+from jaxcorr.printer.drive import JUDGE_RATE_HZ, KNOT_RATE_HZ, Command, Layer
+from jaxcorr.printer.plant import PlantOptions
 from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.training.restore import Loaded
 
@@ -67,9 +70,9 @@ def remedies_of(network: ModelMap, trust: Gate) -> dict[str, LayerRemedy]:
         found = solver.solve(ask, network.answer, layer.num_knots_at(rate_hz), rate_hz)
         before, after = ask(np.zeros_like(found.knots)), ask(found.knots)
         reference = reference_at(layer, rate_hz)
-        kept = gated.trusted_knots(trust, reference, found.knots, before, after, rate_hz)
+        kept = gate.trusted_knots(trust, reference, found.knots, before, after, rate_hz)
         left = "" if kept.all() else f", {100 * np.mean(~kept):.1f}% left as planned"
-        command = drive.corrected(layer, gated.fade(found.knots, kept, rate_hz), rate_hz)
+        command = drive.corrected(layer, gate.fade(found.knots, kept, rate_hz), rate_hz)
         return command._replace(note=found.outcome + left)
 
     def naive(layer: Layer) -> Command:
@@ -111,22 +114,22 @@ def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, LayerRemedy
         options: sources and plant of the printer.
     """
     plant, rate_hz = options.plant, network.rate_hz
-    own = plant_map.answer_of(plant, rate_hz)
+    own = answer_of(plant, rate_hz)
 
     def steps(layer: Layer) -> Command:
         return solve(layer, predicted(network, layer), own, rate_hz)
 
     def errors(layer: Layer) -> Command:
-        ask = plant_map.error_fn(layer, plant, options, rate_hz)
+        ask = error_fn(layer, plant, options, rate_hz)
         return solve(layer, ask, network.answer, rate_hz)
 
     def coarse(layer: Layer) -> Command:
-        known = plant_map.without(options, "microstep")
-        return solve(layer, plant_map.error_fn(layer, plant, known, rate_hz), own, rate_hz)
+        known = without(options, "microstep")
+        return solve(layer, error_fn(layer, plant, known, rate_hz), own, rate_hz)
 
     def fine(layer: Layer) -> Command:
-        ask = plant_map.error_fn(layer, plant, options, FINE_RATE_HZ)
-        return solve(layer, ask, plant_map.answer_of(plant, FINE_RATE_HZ), FINE_RATE_HZ)
+        ask = error_fn(layer, plant, options, FINE_RATE_HZ)
+        return solve(layer, ask, answer_of(plant, FINE_RATE_HZ), FINE_RATE_HZ)
 
     return {
         "network, steps of the plant": steps,
@@ -187,3 +190,57 @@ def solve(layer: Layer, ask: ErrorFn, answer: Answer, rate_hz: float) -> Command
     """The solver's command; its note says how it ended."""
     found = solver.solve(ask, answer, layer.num_knots_at(rate_hz), rate_hz)
     return drive.corrected(layer, found.knots, rate_hz)._replace(note=found.outcome)
+
+
+PLANT_SOLVED = "plant, solved"
+RANDOM = ("jitter", "floor")
+TAPS_S = 0.8  # of an answer, after its knot; an axis has rung out by then
+
+
+def without(options: SimulateOptions, *sources: str) -> SimulateOptions:
+    """Options with these sources off too."""
+    kept = tuple(source for source in options.sources if source not in sources)
+    return dataclasses.replace(options, sources=kept)
+
+
+def error_fn(
+    layer: Layer,
+    plant: PlantOptions,
+    options: SimulateOptions,
+    knot_rate_hz: float = KNOT_RATE_HZ,
+) -> ErrorFn:
+    """True actual - reference in mm at the knots, from the knots.
+
+    Args:
+        layer: which is driven.
+        plant: that drives it.
+        options: its sources; the random ones are left out.
+        knot_rate_hz: of knots and errors; divides drive.JUDGE_RATE_HZ.
+    """
+    quiet, every = without(options, *RANDOM), round(drive.JUDGE_RATE_HZ / knot_rate_hz)
+
+    def error(knots: Float[ndarray, "k 2"]) -> Float[ndarray, "k 2"]:
+        command = drive.corrected(layer, knots, knot_rate_hz)
+        driven = drive.drive(layer, [command], [plant], quiet, 0)
+        return driven.error_mm[::every, 0][: len(knots)]
+
+    return error
+
+
+def answer_of(plant: PlantOptions, knot_rate_hz: float = KNOT_RATE_HZ) -> Answer:
+    """What a knot does to the head of an axis that slides."""
+    per_knot = round(plant.rate_hz / knot_rate_hz)
+    whole = baselines.single_answer(plant, per_knot, knot_rate_hz)
+    taps = baselines.SPAN + 1 + round(TAPS_S * knot_rate_hz)
+    return Answer(whole[::per_knot][:taps], baselines.SPAN)
+
+
+def remedy(options: SimulateOptions) -> Remedy:
+    """The solver with a perfect map of a plant, as a remedy that is told the plant."""
+
+    def solved(layer: Layer, plant: PlantOptions) -> Command:
+        ask, count = error_fn(layer, plant, options), layer.num_knots
+        found = solver.solve(ask, answer_of(plant), count, KNOT_RATE_HZ)
+        return drive.corrected(layer, found.knots)._replace(note=found.outcome)
+
+    return solved

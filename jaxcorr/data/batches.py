@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
-from jaxcorr.data import spool, windows
+from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
 from jaxcorr.spec import Data
 
@@ -129,7 +129,7 @@ def _gather(samples: Samples, first: Int[ndarray, "steps b"], window: int) -> Ba
     # Time-major at once: devices take such an array as it is, another is copied first.
     rows = first[:, None, :] + np.arange(window)[:, None]
     features, targets = samples.features[rows], samples.targets[rows]
-    spool.release(samples.features)
+    windows.release(samples.features)
     return Batches(features, targets, first)
 
 

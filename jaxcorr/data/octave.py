@@ -3,9 +3,21 @@
 The module knows no function of matlab/ and starts nothing for long.
 """
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from jaxcorr.data import collect, parts
+from jaxcorr.errors import InputError
+from jaxcorr.printer import gcode
+from jaxcorr.spec import Simulate
 
 SOURCES = Path(__file__).parent.parent.parent / "matlab"  # there in a checkout, not in a wheel
 
@@ -38,3 +50,124 @@ def said(stderr: str) -> str:
     lines = [line for line in stderr.splitlines() if line and "preparing to exit" not in line]
     found = next((line for line in lines if line.startswith("error: ")), "\n".join(lines[-1:]))
     return found.removeprefix("error: ")[:300]
+
+
+POLL_S = 0.5
+END_S = 10.0  # that a process which was asked to end may take
+
+
+class Counted(NamedTuple):
+    """How many of a collection's files are there."""
+
+    num_done: int
+    total: int
+
+
+class _Worker(NamedTuple):
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+
+def files_by_part(options: Simulate) -> dict[str, list[Path]]:
+    """Every trace of [data.simulate], by the name of its part, there or not.
+
+    Raises:
+        InputError: a part is unknown, its G-code is refused, or it has no such layers.
+    """
+    how, files = collect.simulate_options(options), {}
+    for name in options.parts:
+        program = gcode.read(parts.find_part(name)[0])
+        part = parts.part_name(name)
+        made = collect.files_of(program, part, options.layers, how, Path())
+        files[name] = list(made.values())
+    return files
+
+
+def make(program: str, options: Simulate, files: dict[str, list[Path]]) -> Iterator[Counted]:
+    """Makes the traces that are missing, in the working folder; what is there is kept.
+
+    Args:
+        program: from `octave.find`.
+        options: of the spec.
+        files: from `files_by_part`.
+    Yields:
+        The count, about twice a second, the last one when all is done.
+    Raises:
+        InputError: Octave failed, or refused files that were made in another way.
+    """
+    every = [path for paths in files.values() for path in paths]
+    wanted = [name for name, paths in files.items() if not all(path.exists() for path in paths)]
+    num_workers = min(len(wanted), len(os.sched_getaffinity(0)))
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(_running(program, _code(wanted[i::num_workers], options)))
+            for i in range(num_workers)
+        ]
+        while True:
+            status = [worker.process.poll() for worker in workers]
+            yield Counted(sum(path.exists() for path in every), len(every))
+            for worker, returned in zip(workers, status, strict=True):
+                if returned:
+                    raise _failed(worker)
+            if None not in status:
+                return
+            time.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def _running(program: str, code: str) -> Iterator[_Worker]:
+    """A process that has ended when the block does."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command(program, code), stdout=subprocess.DEVNULL, stderr=errors)
+        try:
+            yield _Worker(process, errors)
+        finally:
+            # It removes the file that it was writing, and is killed where it takes too long.
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _failed(worker: _Worker) -> InputError:
+    worker.errors.seek(0)
+    reason = said(worker.errors.read().decode(errors="replace")).rstrip(".")
+    return InputError(
+        f"GNU Octave: expected it to make the traces, got '{reason or worker.process.returncode}'. "
+        "Mend that, or make them with the built-in simulator: --simulator twin."
+    )
+
+
+def _code(names: Sequence[str], options: Simulate) -> str:
+    """Calls of collect_data for these parts, one after the other."""
+    fields = {
+        "mass_kg": options.mass_kg,
+        "stiffness_n_m": options.stiffness_n_m,
+        "damping_ns_m": options.damping_ns_m,
+        "friction_n": options.friction_n,
+        "damping": options.damping,
+        "off": options.sources_off,
+        "microstep_um": options.microstep_um,
+        "jitter_cycles": options.jitter_cycles,
+        "floor_um": options.floor_um,
+        "seed": options.seed,
+        "sweep_accel_mm_s2": options.accel_mm_s2,
+        "sweep_velocity_mm_s": options.velocity_mm_s,
+        "probe_um": options.probe_um,
+    }
+    pairs = ", ".join(f"{quote(name)}, {_literal(v)}" for name, v in fields.items())
+    layers = quote(options.layers)
+    return " ".join(f"collect_data({quote(name)}, {layers}, {pairs});" for name in names)
+
+
+def _literal(value: Any) -> str:
+    """A number, a text, numbers or texts, as MATLAB spells them."""
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, tuple):
+        inner = ", ".join(map(_literal, value))
+        is_cell = bool(value) and isinstance(value[0], str)
+        return f"{{{inner}}}" if is_cell else f"[{inner}]"
+    return repr(value)

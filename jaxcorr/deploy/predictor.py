@@ -16,8 +16,7 @@ from jaxcorr.data.ranges import Ranges
 from jaxcorr.deploy import guard
 from jaxcorr.deploy.compiled_step import Lanes, count_lanes
 from jaxcorr.deploy.guard import ENDER3_V2_MM
-from jaxcorr.deploy.predictor_group import MOST_BRIDGED, PredictorGroup
-from jaxcorr.deploy.status import Status, Tally
+from jaxcorr.deploy.predictor_group import MOST_BRIDGED, PredictorGroup, Status, Tally
 from jaxcorr.errors import InputError
 from jaxcorr.models.network import Weights
 from jaxcorr.spec import Spec

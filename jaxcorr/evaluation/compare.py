@@ -4,21 +4,55 @@ Both answer for the very same instants, so what makes a stretch hard for both ca
 is which layers were drawn, not how a training was seeded. It prints nothing.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr.data import windows
-from jaxcorr.evaluation import bootstrap, pairing
+from jaxcorr.data.windows import printed_layer_of
+from jaxcorr.errors import InputError
+from jaxcorr.evaluation import bootstrap
+from jaxcorr.evaluation import tracks as predictions
 from jaxcorr.evaluation.bootstrap import METRICS
-from jaxcorr.evaluation.pairing import Common
+from jaxcorr.evaluation.tracks import Track
+from jaxcorr.models import bulk
+from jaxcorr.spec import Data, axis_of
+from jaxcorr.training import experiment, restore
 from jaxcorr.training.run_folder import Run
 
 BETTER_IS_HIGHER = {"r2", "correlation"}
 JUDGED = ("mae_mm", "rmse_mm", "r2")
 CALLED = {"mae_mm": "MAE", "rmse_mm": "RMSE", "r2": "R2"}
+
+
+class LeftOut(NamedTuple):
+    """Traces on which the two runs are not compared, and why."""
+
+    reason: str
+    traces: tuple[str, ...]
+
+
+class Common(NamedTuple):
+    """True and predicted errors (mm) of both runs, traces end to end; an axis a column.
+
+    Attributes:
+        names: of the traces.
+        first_row, num_rows: where each trace lies.
+        true: errors that happened.
+        a, b: what each run predicted for these very instants.
+        left_out: other traces of either run.
+    """
+
+    names: tuple[str, ...]
+    first_row: ndarray
+    num_rows: ndarray
+    true: Float[ndarray, "rows k"]
+    a: Float[ndarray, "rows k"]
+    b: Float[ndarray, "rows k"]
+    left_out: tuple[LeftOut, ...]
 
 
 def compare(a: Run, b: Run, patterns: Sequence[str] = ()) -> dict[str, Any]:
@@ -34,7 +68,7 @@ def compare(a: Run, b: Run, patterns: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         InputError: as `pairing.pair`.
     """
-    common = pairing.pair(a, b, patterns)
+    common = pair(a, b, patterns)
     counts = np.ones(len(common.true), np.bool_)
     layers = list(map(windows.printed_layer_of, common.names))
     blocks = bootstrap.cut(common.first_row, common.num_rows, counts, layers)
@@ -120,3 +154,134 @@ def _differs(interval: bootstrap.Interval | None) -> bool | None:
 def _plain(values: ndarray) -> float | None:
     value = float(values[0])
     return value if np.isfinite(value) else None
+
+
+SAME_MM = 1e-6  # of true values; single precision keeps errors of a printer to 1e-8
+
+
+class _Side(NamedTuple):
+    """A run's answers by trace, its own test traces, and the layers that it has seen."""
+
+    data: Data
+    tracks: Mapping[str, Track]
+    test: frozenset[str]
+    seen: frozenset[str]
+
+
+def pair(a: Run, b: Run, patterns: Sequence[str] = ()) -> Common:
+    """Lines up what two runs predict on their common test traces, or on traces of some patterns.
+
+    Raises:
+        InputError: a run is damaged, they answer for different axes or sampling rates, or no trace
+            is left to compare them on.
+    """
+    ours, theirs = (_answer(run, patterns) for run in (a, b))
+    _check_same(a, b, ours, theirs)
+    shared = [name for name in ours.tracks if name in theirs.tracks]
+    problems = {name: _problem(ours, theirs, name) for name in shared}
+    for side, other, letter in ((ours, theirs, "A"), (theirs, ours, "B")):
+        alone = [name for name in side.tracks if name not in other.tracks]
+        problems |= dict.fromkeys(alone, f"only {letter} tests on them")
+    left_out = _by_reason(problems)
+    kept = [name for name in shared if problems[name] is None]
+    if not kept:
+        raise InputError(
+            f"compare: expected traces on which both runs can be judged, got none of {a.id} and "
+            f"{b.id}: {_spell(left_out)}. Name traces for both with --traces."
+        )
+    pieces = [_line_up(ours.tracks[name], theirs.tracks[name]) for name in kept]
+    true, first, second = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
+    num_rows = np.array([len(piece[0]) for piece in pieces])
+    first_row = np.cumsum(num_rows) - num_rows
+    return Common(tuple(kept), first_row, num_rows, true, first, second, left_out)
+
+
+def _answer(run: Run, patterns: Sequence[str]) -> _Side:
+    loaded = restore.load_weights(run)
+    samples = experiment.test_samples(run, loaded.spec, list(patterns))
+    predicted = bulk.stream(loaded.spec, loaded.weights, samples)
+    tracks = predictions.align(samples, predicted, loaded.spec)
+    split = run.resolved()["split"]
+    known = [name for part in ("train", "val") for name in split.get(part, ())]
+    own = frozenset(split.get("test", ()))
+    return _Side(
+        loaded.spec.data,
+        {track.name: track for track in tracks},
+        own,
+        frozenset(map(printed_layer_of, known)),
+    )
+
+
+def _check_same(a: Run, b: Run, ours: _Side, theirs: _Side) -> None:
+    first, second = (sorted(map(axis_of, s.data.targets)) for s in (ours, theirs))
+    pairs = [
+        ("axes", ", ".join(first), ", ".join(second)),
+        ("sampling rate", ours.data.sample_rate_hz, theirs.data.sample_rate_hz),
+    ]
+    for what, one, other in pairs:
+        if one != other:
+            raise InputError(
+                f"compare: expected runs of the same {what}, got {one} in {a.id} and {other} "
+                f"in {b.id}. Compare runs that answer the same question."
+            )
+
+
+def _problem(ours: _Side, theirs: _Side, name: str) -> str | None:
+    """Why two runs cannot be compared on a trace that both have; None where they can."""
+    seen = [letter for letter, side in (("A", ours), ("B", theirs)) if _has_seen(side, name)]
+    if seen:
+        return f"{' and '.join(seen)} trained or validated on their layers"
+    common = _instants(ours.tracks[name], theirs.tracks[name])
+    if not len(common):
+        return "no instant has a prediction of both"
+    first, second = (_true(side.tracks[name], common) for side in (ours, theirs))
+    if np.abs(first - second).max() <= SAME_MM:
+        return None
+    names = [", ".join(side.data.targets) for side in (ours, theirs)]
+    if names[0] != names[1]:
+        return f"{names[0]} and {names[1]} differ there: the command is not the reference"
+    return "their true errors differ: other files of the same name"
+
+
+def _has_seen(side: _Side, name: str) -> bool:
+    # A run may hold out one speed of a layer and train on others: its own split decides.
+    return name not in side.test and printed_layer_of(name) in side.seen
+
+
+def _instants(a: Track, b: Track) -> ndarray:
+    """The instants, in samples since the trace began, that both tracks have."""
+    return np.intersect1d(_numbered(a), _numbered(b))
+
+
+def _numbered(track: Track) -> ndarray:
+    return np.round(track.time_s * track.rate_hz).astype(np.int64)
+
+
+def _at(track: Track, values: Float[ndarray, "n k"], instants: ndarray) -> Float[ndarray, "m k"]:
+    """Rows of these instants, columns in the order of their axes' names."""
+    rows = np.searchsorted(_numbered(track), instants)
+    return values[rows][:, np.argsort(track.axes)]
+
+
+def _true(track: Track, instants: ndarray) -> Float[ndarray, "m k"]:
+    return _at(track, track.true_mm, instants)
+
+
+def _line_up(a: Track, b: Track) -> tuple[ndarray, ndarray, ndarray]:
+    """True errors and both predictions at the instants that both have."""
+    common = _instants(a, b)
+    first, second = (_at(track, track.predicted_mm, common) for track in (a, b))
+    return _true(a, common), first, second
+
+
+def _by_reason(problems: Mapping[str, str | None]) -> tuple[LeftOut, ...]:
+    found: dict[str, list[str]] = {}
+    for name, reason in problems.items():
+        if reason is not None:
+            found.setdefault(reason, []).append(name)
+    return tuple(LeftOut(reason, tuple(sorted(names))) for reason, names in found.items())
+
+
+def _spell(left_out: Sequence[LeftOut]) -> str:
+    listed = [f"{len(traces)} left out, since {reason}" for reason, traces in left_out]
+    return "; ".join(listed) or "neither has test traces"

@@ -5,26 +5,28 @@ every rival is judged on the very same rows. The module knows models, samples an
 no files and prints nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from jaxcorr import metrics
+from jaxcorr import files, metrics
 from jaxcorr.data import windows
 from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import timing
 from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.errors import InputError
-from jaxcorr.evaluation import bootstrap, breakdown, dynamic_part
+from jaxcorr.evaluation import bootstrap, breakdown, ceiling
 from jaxcorr.evaluation.bootstrap import Blocks, Paired
 from jaxcorr.models import baselines, bulk
 from jaxcorr.models.baselines import Fitted
 from jaxcorr.spec import Spec, Targets, axis_of
+from jaxcorr.training import experiment, restore, test_set
 from jaxcorr.training.restore import Loaded
+from jaxcorr.training.run_folder import Run
 
 NUM_TIMED_CALLS = 10_000
 
@@ -91,7 +93,7 @@ def assess(
         "horizon": spec.data.horizon,
         "period_us": 1e6 / spec.data.sample_rate_hz,
         "intervals": measure_intervals(samples, streamed, blocks),
-        "dynamic": dynamic_part.measure_dynamic(samples, streamed, rows, spec.data, labels),
+        "dynamic": breakdown.measure_dynamic(samples, streamed, rows, spec.data, labels),
         "per_trace": breakdown.per_trace(samples, streamed, rows),
         "breakdown": breakdown.measure(samples, streamed, rows, spec.data, labels),
         "latency": measure_latency(loaded, samples),
@@ -239,3 +241,38 @@ def _accuracy(
 
 def _verdict(goal: float, value: float | None, is_met: bool) -> dict[str, Any]:
     return {"goal": goal, "value": value, "is_met": bool(is_met)}
+
+
+METRICS = "metrics.json"
+METRICS_OF_OTHERS = "metrics_traces.json"
+
+
+class Evaluated(NamedTuple):
+    """A run's model, what it was judged on, and the outcome."""
+
+    loaded: Loaded
+    samples: Samples
+    assessment: Assessment
+
+
+def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = True) -> Evaluated:
+    """Judges a run on its test split, or on other traces, and writes metrics.json into it.
+
+    Args:
+        run: finished or not; of an unfinished one the best weights so far count.
+        patterns: of other `.mat` files, whose figures go to metrics_traces.json.
+        with_ceiling: also simulates the test layers again, where they were simulated.
+    Raises:
+        InputError: the run or a trace is damaged, or there is nothing to judge on.
+        OSError: the run folder takes no files.
+    """
+    loaded = restore.load_weights(run)
+    files.check_folder(run.path)
+    data, chosen = loaded.spec.data, list(patterns)
+    samples = experiment.test_samples(run, loaded.spec, chosen)
+    kept = test_set.load_for(run, data, chosen, samples) if chosen else test_set.load(run, samples)
+    best = None if chosen or not with_ceiling else ceiling.noise_ceiling(data, samples)
+    assessed = assess(loaded, samples, kept.labels, kept.fitted, best)
+    assessed.found.update(best_epoch=loaded.best_epoch, is_finished=loaded.is_finished)
+    files.write_json(run.path / (METRICS_OF_OTHERS if chosen else METRICS), assessed.found)
+    return Evaluated(loaded, samples, assessed)

@@ -28,7 +28,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import files
-from jaxcorr.data import spool
+from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.models import oscillator
@@ -205,7 +205,7 @@ def each_trace(samples: Samples) -> Iterator[tuple[Table, Table]]:
             np.asarray(samples.features[span], np.float64),
             np.asarray(samples.targets[span], np.float64),
         )
-        spool.release(samples.features)
+        windows.release(samples.features)
 
 
 def fir_design(speeds_mm_s: Table) -> Table:

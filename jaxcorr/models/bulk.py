@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr.data import spool, windows
+from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import network
 from jaxcorr.models.network import Carry, Weights
@@ -34,7 +34,7 @@ def stream(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "
     width = min(MOST_STREAMS, len(longest_first))
     for i in range(0, len(longest_first), max(width, 1)):
         _stream_group(spec, weights, samples, longest_first[i : i + width], width, predicted)
-        spool.release(samples.features)
+        windows.release(samples.features)
     return predicted
 
 

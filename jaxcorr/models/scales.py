@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr.data import spool
+from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import network, normalize
 from jaxcorr.models.normalize import Scales
@@ -28,7 +28,7 @@ def fit_scales(spec: Spec, samples: Samples) -> Scales:
 def _by_trace(samples: Samples, rows: ndarray) -> Iterator[ndarray]:
     for first, count in zip(samples.first_row, samples.num_rows, strict=True):
         yield rows[first : first + count]
-        spool.release(rows)
+        windows.release(rows)
 
 
 def _derive(spec: Spec, rows: Float32[ndarray, "t f"]) -> Float32[ndarray, "t d"]:

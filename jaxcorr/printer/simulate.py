@@ -35,7 +35,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr.errors import InputError
-from jaxcorr.printer import probe
+from jaxcorr.printer import disturbance
 from jaxcorr.printer.correction_curve import curve
 from jaxcorr.printer.disturbance import SOURCES, floor_noise, microstep, timer_lateness
 from jaxcorr.printer.gcode import Program
@@ -83,9 +83,9 @@ class SimulateOptions:
                     f"simulate: expected {name} >= 0, got {getattr(self, name):g}. Check its sign."
                 )
         for value in self.probe_um:
-            if not 0 < value <= probe.MOST_UM:
+            if not 0 < value <= disturbance.MOST_UM:
                 raise InputError(
-                    f"simulate: expected 0 < probe_um <= {probe.MOST_UM:g}, got {value:g}. "
+                    f"simulate: expected 0 < probe_um <= {disturbance.MOST_UM:g}, got {value:g}. "
                     "Check its unit."
                 )
         if not 0 < self.floor_hz < self.plant.rate_hz / 2:
@@ -241,8 +241,8 @@ def _probe(
     # Of the options' seed: a command stays the same while the random sources change.
     words = [options.seed, *part.encode(), 256, job.layer]
     points = (job.plan.accel_mm_s2, job.plan.velocity_mm_s, job.probe_um)
-    seed = probe.seed_of([*words, *(round(1000 * (value or 0)) for value in points)])
-    knots = probe.draw_knots(seed, num_samples, job.probe_um / 1000.0, options.rate_hz)
+    seed = disturbance.seed_of([*words, *(round(1000 * (value or 0)) for value in points)])
+    knots = disturbance.draw_knots(seed, num_samples, job.probe_um / 1000.0, options.rate_hz)
     return curve(knots, options.rate_hz, options.every)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from jaxcorr.data import strata, trace
 from jaxcorr.errors import InputError
-from jaxcorr.evaluation import whole_run
+from jaxcorr.evaluation import evaluate
 from jaxcorr.spec import Data
 from jaxcorr.studies.sweep_spec import override
 from jaxcorr.training.run_folder import Run
@@ -73,7 +73,7 @@ def changes(fold: Fold, name: str) -> list[str]:
 
 def outcome(fold: Fold, run: Run) -> dict[str, Any]:
     """What one training reached on the traces that it did not see."""
-    found = run.read_json(whole_run.METRICS)
+    found = run.read_json(evaluate.METRICS)
     best = found["ceiling"] or {}
     rival = found["against_best_baseline"] or {}
     return {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from jaxcorr import spec as specs
-from jaxcorr.evaluation import whole_run
+from jaxcorr.evaluation import evaluate
 from jaxcorr.spec import Spec
 from jaxcorr.training import checkpoint, experiment, loop, restore, run_folder
 from jaxcorr.training.experiment import Experiment
@@ -44,11 +44,11 @@ def work(
         spec = specs.load(base, changes)
         known = known or experiment.fingerprint(spec.data)
         run = find(folder, spec, known, experiment.name_of(spec, base))
-        if run is None or not (run.path / whole_run.METRICS).exists():
+        if run is None or not (run.path / evaluate.METRICS).exists():
             run, is_finished = train_on(run, base, changes, folder, follow, should_stop)
             if not is_finished:
                 return
-            whole_run.evaluate_run(run, with_ceiling=with_ceiling)
+            evaluate.evaluate_run(run, with_ceiling=with_ceiling)
         yield run
         if should_stop():
             return

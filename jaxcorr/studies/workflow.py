@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from jaxcorr.data import trace
 from jaxcorr.deploy import export
-from jaxcorr.evaluation import report, tracks, whole_run
+from jaxcorr.evaluation import report, tracks
+from jaxcorr.evaluation.evaluate import METRICS, evaluate_run
 from jaxcorr.spec import Data
 from jaxcorr.training import experiment, path_first, restore, run_folder
 from jaxcorr.training.run_folder import Run
@@ -33,7 +34,7 @@ def evaluate(run: Run) -> dict[str, Any]:
         InputError: the run is damaged.
         OSError: the run folder takes no files.
     """
-    done = whole_run.evaluate_run(run)
+    done = evaluate_run(run)
     found, predicted = done.assessment.found, done.assessment.predicted
     tracks.save(run.path / PREDICTIONS, done.samples, predicted, done.loaded.spec, run.id)
     report.build(run, found, done.samples, predicted, report.FOLDER)
@@ -43,7 +44,7 @@ def evaluate(run: Run) -> dict[str, Any]:
 def is_evaluated(run: Run) -> bool:
     """Whether `evaluate` has nothing to do."""
     saved = list((run.path / PREDICTIONS).glob("*.npz"))
-    files = [run.path / whole_run.METRICS, run.path / report.FOLDER / report.PAGE, *saved]
+    files = [run.path / METRICS, run.path / report.FOLDER / report.PAGE, *saved]
     return bool(saved) and all(_is_current(run, path) for path in files)
 
 
@@ -76,12 +77,12 @@ def list_products(run: Run, data: Data) -> Iterator[Product]:
         maker = trace.read(files[0]).params.get("simulator", "")
         by = f" by {maker}" if isinstance(maker, str) and maker else ""
         yield Product(folder, f"{len(files)} traces{by}", sum(map(_size, files)))
-    metrics = run.read_json(whole_run.METRICS)
+    metrics = run.read_json(METRICS)
     overall, history = metrics["test"]["overall"], run_folder.read_lines(run.history)
     best = path_first.name_best(run.spec(), metrics["best_epoch"])
     yield Product(run.path, f"{len(history)} epochs, best: {best}", _size(run.path))
     r2 = "n/a" if overall["r2"] is None else f"{overall['r2']:.4f}"
-    path = run.path / whole_run.METRICS
+    path = run.path / METRICS
     yield Product(path, f"R2 {r2}, MAE {1e3 * overall['mae_mm']:.2f} um", _size(path))
     path = run.path / PREDICTIONS
     yield Product(path, f"{len(list(path.glob('*.npz')))} test traces", _size(path))

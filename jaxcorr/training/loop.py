@@ -27,7 +27,7 @@ from jaxcorr.models.scales import fit_scales
 from jaxcorr.spec import Spec
 from jaxcorr.training import checkpoint, devices, hosts, path_first, test_set
 from jaxcorr.training import step as update
-from jaxcorr.training.keeper import Keeper
+from jaxcorr.training.history import Keeper
 from jaxcorr.training.optimizer import check_memory_error, learning_rate_fn, make_optimizer
 from jaxcorr.training.run_folder import Run
 from jaxcorr.training.step import Totals, TrainState

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxcorr.bench import compensation
-from jaxcorr.cli import console_bench
+from jaxcorr.cli import bench
 from jaxcorr.printer import gcode, planner
 from jaxcorr.printer.planner import plan_layer
 from jaxcorr.training import restore
@@ -54,7 +54,7 @@ def test_the_table_names_what_was_measured(measured, capsys):
         "python": "3.11",
     }
     result = {"machine": machine, "layers": [{"accel_mm_s2": 500.0, **measured[0]}]}
-    console_bench.show_compensation(result)
+    bench.show_compensation(result)
     said = capsys.readouterr().out
     assert "block p50 ms" in said
     assert f"of {measured[0]['blocks']['num_blocks']:,}" in said

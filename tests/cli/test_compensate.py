@@ -9,7 +9,7 @@ import pytest
 import scipy.io
 from matplotlib.image import imread
 
-from jaxcorr.compensation import command_files, trial_cases
+from jaxcorr.compensation import closed_loop, command_files
 from jaxcorr.printer import drive
 from jaxcorr.training.run_folder import Run
 
@@ -120,7 +120,7 @@ def test_suite_on_held_out_layers(run, done, tmp_path):
     held = "data_simulation_standard_trajectory_all/layer01_a500_p50_ender3v2"
     content["split"]["test"] = [held, held.replace("_p50", "")]
     path.write_text(json.dumps(content))
-    assert trial_cases.held_out(Run(done)) == {"standard_trajectory": [1]}
+    assert closed_loop.held_out(Run(done)) == {"standard_trajectory": [1]}
     options = ["--accel-mm-s2", 3000, "--printer", "frequency -20%", "--no-bound"]
     options += ["--out", tmp_path / "suite"]
     code, text, err = run("compensate-suite", done, *options)
@@ -149,7 +149,7 @@ def test_runs_that_cannot_compensate(run, done, part):
 
 
 def test_columns_end_with_the_plan(trained, part):
-    case = trial_cases.cases_of_part(trained.run, str(part), "1", [None])[0]
+    case = closed_loop.cases_of_part(trained.run, str(part), "1", [None])[0]
     layer = drive.make_layer(case.plan, 2000.0)
     table = command_files.columns(layer, layer.reference)
     assert table["time"][0] == 0.0

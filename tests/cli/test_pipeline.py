@@ -10,7 +10,7 @@ import tomli_w
 from typer.testing import CliRunner
 
 from jaxcorr.cli import app, session
-from jaxcorr.data import collect, collect_octave, octave
+from jaxcorr.data import collect, octave
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import evaluate
 from jaxcorr.studies import workflow
@@ -110,7 +110,7 @@ def test_a_later_training_makes_what_follows_it_stale(tmp_path):
 def test_octave_has_to_be_there_where_it_has_something_to_make(spec, monkeypatch):
     missing = {"toy": [spec.parent / "layer01.mat"]}
     monkeypatch.setattr(collect, "traces_to_make", lambda _: missing)
-    monkeypatch.setattr(collect_octave, "files_by_part", lambda options: options)
+    monkeypatch.setattr(octave, "files_by_part", lambda options: options)
     said = run(spec, "--simulator", "octave")
     assert isinstance(said.exception, InputError)
     assert "expected GNU Octave" in str(said.exception)

@@ -4,15 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_contour import plan_of
+from planned import FRICTIONLESS, SHORT, plan_of
 
 from jaxcorr.compensation import baselines, closed_loop
 from jaxcorr.printer import drive
 from jaxcorr.printer.plant import PlantOptions
-from jaxcorr.printer.simulate import SimulateOptions
-
-FRICTIONLESS = SimulateOptions(sources=("junction_deviation", "resonance"))
-SHORT = ("G1 X15 Y0 E1 F6000", "G1 X15 Y12 E1", "G1 X3 Y12 E1", "G1 X0 Y0 E1")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +79,7 @@ def test_commands_and_lanes_are_those_of_the_nominal_printer(tried):
 
 
 def test_printers_differ_as_their_names_say():
-    from jaxcorr.compensation.shapers import natural
+    from jaxcorr.compensation.baselines import natural
 
     made = closed_loop.printers(PlantOptions())
     frequency, ratio = natural(made["nominal"].x)

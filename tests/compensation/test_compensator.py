@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from oscillator import RATE_HZ
-from test_model_map import reference, true_error
+from oscillator import RATE_HZ, reference, true_error
 
 from jaxcorr.compensation import gate, solver
 from jaxcorr.compensation.compensator import OPTIONS, Compensator, Status

@@ -4,8 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from test_contour import plan_of
-from test_trial import FRICTIONLESS, SHORT
+from planned import FRICTIONLESS, SHORT, plan_of
 
 from jaxcorr import plotting
 from jaxcorr.compensation import closed_loop, figures

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.signal
-from oscillator import DAMPING, FREQUENCY_HZ, RATE_HZ, make_layer, make_spec
+from oscillator import RATE_HZ, make_spec, reference, true_error
 
 from jaxcorr.compensation import model_map, solver
 from jaxcorr.compensation.model_map import INPUTS, OUTPUTS, ModelMap
@@ -24,23 +23,6 @@ def loaded(trained):
 @pytest.fixture(scope="module")
 def learned(loaded):
     return ModelMap(loaded.spec, loaded.weights)
-
-
-def reference(num_samples, seed=5):
-    columns = make_layer(np.random.default_rng(seed), num_samples)
-    return np.stack([columns[name] for name in INPUTS[1]], axis=1)
-
-
-def true_error(path, knots):
-    """RMS of actual - reference of the toy printer along a corrected path."""
-    speed = path[:, 2:] + correction_curve.slopes(knots, RATE_HZ)
-    time = np.arange(len(path)) / RATE_HZ
-    lag = np.zeros_like(knots)
-    for axis, frequency_hz in enumerate(FREQUENCY_HZ.values()):
-        w = 2 * np.pi * frequency_hz
-        answer = ([-1.0], [1.0, 2 * DAMPING * w, w * w])
-        lag[:, axis] = scipy.signal.lsim(answer, np.gradient(speed[:, axis], time), time)[1]
-    return np.sqrt(np.mean((knots + lag) ** 2))
 
 
 def test_without_a_correction_the_error_is_the_prediction(trained, loaded, learned):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxcorr import Predictor
-from jaxcorr.compensation import naive, trial_cases
+from jaxcorr.compensation import closed_loop, naive
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.planner import plan_layer
@@ -139,7 +139,7 @@ def test_a_run_is_found_in_its_folder_and_its_own_printer_is_driven(
 ):
     (tmp_path / "steps.gcode").write_text(GCODE)
     still = SimulateOptions(floor_um=0.0)
-    monkeypatch.setattr(trial_cases, "printer_of", lambda _: still)
+    monkeypatch.setattr(closed_loop, "printer_of", lambda _: still)
     subtract, driven = naive.subtract, []
     monkeypatch.setattr(
         naive, "subtract", lambda *given, seed: driven.append(given[2]) or subtract(*given, seed)

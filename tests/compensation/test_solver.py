@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from test_knot_inverse import LEAD, RATE_HZ, TAPS, respond, smooth_knots
+from knots import LEAD, RATE_HZ, TAPS, respond, smooth_knots
 
 from jaxcorr.compensation import solver
 from jaxcorr.compensation.knot_inverse import Bounds

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import counters, write_circle
 
-from jaxcorr.data import dataset, spool, windows
+from jaxcorr.data import dataset, windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
 
@@ -94,7 +94,7 @@ def test_every_bad_file_is_named_at_once_and_a_common_problem_once(data, tmp_pat
 
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_no_more_than_a_few_traces_are_in_memory_at_once(tmp_path, monkeypatch, is_refused):
-    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(windows, "MOST_IN_MEMORY", 1)
     more = {f"source{i}": np.random.default_rng(i).normal(size=2000) for i in range(25)}
     folder = tmp_path / "data_simulation_boat_all"
     original = write_circle(folder / "layer00.mat", 2000, **more)

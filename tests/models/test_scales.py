@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcorr.data import spool, windows
+from jaxcorr.data import windows
 from jaxcorr.data.trace import Trace
 from jaxcorr.models import network, normalize, scales
 
@@ -30,7 +30,7 @@ def at_once(spec, samples):
 
 @pytest.mark.parametrize(("inputs", "horizon"), [("kinematic", -3), ("raw", 2)])
 def test_scales_are_those_of_all_rows_at_once(tmp_path, monkeypatch, inputs, horizon):
-    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(windows, "MOST_IN_MEMORY", 1)
     how = {"inputs": inputs, "phase_periods_mm": [0.2]}
     spec = oscillator.make_spec(model=how, data={"horizon": horizon})
     samples = tabulate(spec, (300, 64, 12), tmp_path)

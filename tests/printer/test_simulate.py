@@ -8,6 +8,7 @@ import pytest
 from jaxcorr.data.parts import find_part
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
+from jaxcorr.printer.disturbance import SOURCES
 from jaxcorr.printer.planner import PlanOptions, plan_layer
 from jaxcorr.printer.plant import AxisPlant, PlantOptions
 from jaxcorr.printer.simulate import (

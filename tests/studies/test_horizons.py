@@ -4,7 +4,7 @@ import pytest
 
 from jaxcorr import files, spec
 from jaxcorr.errors import InputError
-from jaxcorr.studies import horizon_figures, horizons
+from jaxcorr.studies import horizons
 from jaxcorr.training.run_folder import Run
 
 
@@ -58,7 +58,7 @@ def test_figure_is_written_whatever_is_known(tmp_path):
     rows = [
         outcome(1, linear=None), outcome(-1), outcome(0, r2=None), outcome(2, has_intervals=False)
     ]  # fmt: skip
-    horizon_figures.draw(rows, 10.0, *paths)
+    horizons.draw(rows, 10.0, *paths)
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     text = paths[1].read_text()
     assert "<svg" in text

@@ -117,7 +117,7 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
         assert isinstance(last, loop.Finished)
         return last
 
-    monkeypatch.setattr(trainings.whole_run, "evaluate_run", evaluate_nothing)
+    monkeypatch.setattr(trainings.evaluate, "evaluate_run", evaluate_nothing)
     jobs, folder = loss_table.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
     assert list(loss_table.work(base, SHORT, jobs, folder, follow, lambda: True)) == []
     (run,) = run_folder.list_all(folder)

@@ -17,12 +17,13 @@ import pytest
 import tomli_w
 
 from jaxcorr import files
-from jaxcorr.cli import console_sweep, session
+from jaxcorr.cli import session
+from jaxcorr.cli import sweep as console_sweep
 from jaxcorr.errors import InputError
 from jaxcorr.studies import sweep, sweep_spec
 from jaxcorr.studies import trials as study
 from jaxcorr.studies.sweep_spec import Sweep
-from jaxcorr.training import devices, loop, overview, restore, run_folder, test_set
+from jaxcorr.training import devices, loop, restore, run_folder, test_set
 from jaxcorr.training.experiment import Experiment
 
 RATES = [1e-4, 1e-3, 1e-2]
@@ -97,7 +98,7 @@ def test_trials_are_ordinary_runs_and_a_finished_sweep_does_nothing(tmp_path, la
         assert restore.load_weights(run).best_epoch == trial.best_epoch
         assert (run.path / "curves.png").exists()
     assert run_folder.find(f"{folder}/latest").id == trials[-1].run
-    assert [row.state for row in overview.list_runs(folder)] == ["trained", "trained"]
+    assert [row.state for row in run_folder.list_runs(folder)] == ["trained", "trained"]
     assert run_all(loaded, folder) == []
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import oscillator
 import pytest
-from test_train import LIVELY, assert_same, rows
+from histories import LIVELY, assert_same, rows
 
 from jaxcorr.errors import InputError
 from jaxcorr.training import devices, experiment

@@ -7,7 +7,7 @@ import oscillator
 import pytest
 import tomli_w
 from forkserver import ForkServer
-from test_train import LIVELY
+from histories import LIVELY
 
 from jaxcorr.errors import InputError
 from jaxcorr.training import hosts, run_folder

@@ -16,7 +16,7 @@ from jaxcorr.training import locks
 HOLD = """
 import sys, time
 from pathlib import Path
-from jaxcorr import locks
+from jaxcorr.training import locks
 with locks.hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

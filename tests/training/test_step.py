@@ -6,9 +6,12 @@ import numpy as np
 import optax
 import oscillator
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jaxcorr.models.normalize import Scale, Scales
-from jaxcorr.training import devices
+from jaxcorr.spec import Loss
+from jaxcorr.training import devices, step
 from jaxcorr.training import step as update
 from jaxcorr.training.optimizer import make_optimizer
 
@@ -171,3 +174,28 @@ def test_augmentation_reaches_the_loss_anew_for_each_key(batches, augment):
 def test_updates_are_counted_after_accumulation():
     spec = make_spec(optimizer={"accumulation_steps": 4}, train={"epochs": 3})
     assert update.count_updates(spec, steps_per_epoch=10) == (8, 2)
+
+
+TRUE = jnp.array([[0.0, 1.0], [2.0, 3.0]])
+PREDICTED = jnp.array([[0.0, 3.0], [2.0, 2.0]])  # residuals 0, 2, 0, -1
+
+
+@pytest.mark.parametrize(("name", "value"), [("mae", 3 / 4), ("mse", 5 / 4)])
+def test_four_residuals_by_hand(name, value):
+    assert step.compute(Loss(name=name), PREDICTED, TRUE) == value
+
+
+@given(st.floats(0, 1))
+def test_hybrid_mixes_by_its_ratio(ratio):
+    value = step.compute(Loss(name="hybrid", mae_ratio=ratio), PREDICTED, TRUE)
+    assert value == pytest.approx(ratio * 3 / 4 + (1 - ratio) * 5 / 4, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mae", "mse", "hybrid"])
+def test_a_small_step_down_the_gradient_lowers_the_loss(name):
+    loss = Loss(name=name)
+    value, gradient = jax.value_and_grad(lambda p: step.compute(loss, p, TRUE))(PREDICTED)
+    wrong = np.asarray(PREDICTED != TRUE)
+    np.testing.assert_array_equal(np.sign(gradient)[wrong], np.sign(PREDICTED - TRUE)[wrong])
+    assert step.compute(loss, PREDICTED - 0.1 * gradient * wrong, TRUE) < value
+    assert step.compute(loss, TRUE, TRUE) == 0

@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_contour import plan_of
-from test_trial import SHORT
+from planned import FRICTIONLESS, SHORT, plan_of
 
-from jaxcorr.compensation import closed_loop, linear_inverse, methods, plant_map
+from jaxcorr.compensation import baselines, closed_loop, methods
 from jaxcorr.compensation.gate import Gate
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import drive
@@ -15,7 +14,6 @@ from jaxcorr.printer.plant import PlantOptions
 from jaxcorr.printer.simulate import SimulateOptions
 
 PLANT = PlantOptions()
-FRICTIONLESS = SimulateOptions(sources=("junction_deviation", "resonance"))
 
 
 @pytest.fixture(scope="module")
@@ -32,27 +30,27 @@ def rms_um(layer, command, options):
 def test_errors_are_those_of_the_driven_layer(layer):
     knots = 0.02 * np.random.default_rng(0).standard_normal((layer.num_knots, 2))
     options = SimulateOptions()
-    found = plant_map.error_fn(layer, PLANT, options)(knots)
-    quiet = plant_map.without(options, *plant_map.RANDOM)
+    found = methods.error_fn(layer, PLANT, options)(knots)
+    quiet = methods.without(options, *methods.RANDOM)
     driven = drive.drive(layer, [drive.corrected(layer, knots)], [PLANT], quiet, 99)
     np.testing.assert_allclose(found, driven.error_mm[::10, 0], atol=1e-12)
     assert len(found) == layer.num_knots
 
 
 def test_the_answer_adds_up_to_a_constant_correction():
-    answer = plant_map.answer_of(PLANT)
+    answer = methods.answer_of(PLANT)
     # A correction of 1 mm everywhere moves the head by 1 mm.
     np.testing.assert_allclose(answer.taps.sum(axis=0), 1.0, atol=1e-3)
     assert np.abs(answer.taps[: answer.lead - 1]).max() < 1e-9
 
 
 def test_the_answer_predicts_the_linear_plant(layer):
-    ask = plant_map.error_fn(layer, PLANT, FRICTIONLESS)
+    ask = methods.error_fn(layer, PLANT, FRICTIONLESS)
     knots = np.zeros((layer.num_knots, 2))
     at = layer.num_knots // 2
     knots[at] = 0.1
     change = ask(knots) - ask(np.zeros_like(knots))
-    answer = plant_map.answer_of(PLANT)
+    answer = methods.answer_of(PLANT)
     begin = at - answer.lead
     count = min(len(answer.taps), layer.num_knots - begin)
     np.testing.assert_allclose(change[begin : begin + count], 0.1 * answer.taps[:count], atol=1e-6)
@@ -60,8 +58,8 @@ def test_the_answer_predicts_the_linear_plant(layer):
 
 def test_solving_on_the_plant_beats_the_linear_inverse(layer):
     options = SimulateOptions()
-    solved = plant_map.remedy(options)(layer, PLANT)
-    inverse = drive.corrected(layer, linear_inverse.invert(PLANT, layer))
+    solved = methods.remedy(options)(layer, PLANT)
+    inverse = drive.corrected(layer, baselines.invert(PLANT, layer))
     assert solved.note == "converged"
     nothing = rms_um(layer, layer.reference, options)
     assert rms_um(layer, solved, options) < 0.15 * nothing
@@ -69,15 +67,15 @@ def test_solving_on_the_plant_beats_the_linear_inverse(layer):
 
 
 def test_on_the_linear_plant_both_agree(layer):
-    solved = plant_map.remedy(FRICTIONLESS)(layer, PLANT)
-    inverse = drive.corrected(layer, linear_inverse.invert(PLANT, layer))
+    solved = methods.remedy(FRICTIONLESS)(layer, PLANT)
+    inverse = drive.corrected(layer, baselines.invert(PLANT, layer))
     assert rms_um(layer, solved, FRICTIONLESS) == pytest.approx(
         rms_um(layer, inverse, FRICTIONLESS), abs=3.0
     )
 
 
 def test_sources_are_switched_off_by_name():
-    options = plant_map.without(SimulateOptions(), "microstep", "floor")
+    options = methods.without(SimulateOptions(), "microstep", "floor")
     assert options.sources == ("junction_deviation", "resonance", "friction", "jitter")
 
 
@@ -88,10 +86,10 @@ class Perfect(ModelMap):
     """A network that is the plant; the pieces of it must all be the bound then."""
 
     rate_hz = 100.0
-    answer = plant_map.answer_of(PLANT)
+    answer = methods.answer_of(PLANT)
 
     def __init__(self, layer, options):
-        self.asked, self._plant_fn = [], plant_map.error_fn(layer, PLANT, options)
+        self.asked, self._plant_fn = [], methods.error_fn(layer, PLANT, options)
 
     def error_fn(self, reference):
         self.asked.append(reference)
@@ -102,7 +100,7 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
     options = dataclasses.replace(SimulateOptions(), floor_um=0.0)
     network = Perfect(layer, options)
     own = methods.remedies_of(network, OPEN)
-    bound = plant_map.remedy(options)(layer, PLANT)
+    bound = methods.remedy(options)(layer, PLANT)
     solved = own[methods.SOLVED](layer)
     np.testing.assert_array_equal(solved.position_mm, bound.position_mm)
     pieces = {name: fn(layer) for name, fn in methods.pieces(network, options).items()}
@@ -112,7 +110,7 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
     assert errors["plant, knots at 200 Hz"] < rms_um(layer, bound, options)
     assert errors["plant without microsteps"] > rms_um(layer, bound, options)
     naive = own[methods.NAIVE](layer)
-    error = plant_map.error_fn(layer, PLANT, options)(np.zeros((layer.num_knots, 2)))
+    error = methods.error_fn(layer, PLANT, options)(np.zeros((layer.num_knots, 2)))
     added = (naive.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, -error, atol=1e-12)
 
@@ -128,7 +126,7 @@ def test_a_closed_gate_leaves_the_plan_as_it_is(layer):
 @pytest.mark.parametrize("offset_um", [0.0, 30.0])
 def test_accuracy_is_that_of_the_lag(layer, offset_um):
     """A network that is off by so much on x, everywhere, on commands of both kinds."""
-    options = plant_map.without(SimulateOptions(), *plant_map.RANDOM)
+    options = methods.without(SimulateOptions(), *methods.RANDOM)
     network = Perfect(layer, options)
     layout = closed_loop.Layout("part/layer01", None, 0)
     tried = closed_loop.run(
