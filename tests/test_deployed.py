@@ -20,6 +20,7 @@ from jaxcorr.models import bulk
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
 from jaxcorr.models.normalize import Scale
+from jaxcorr.training.restore import Loaded
 
 WINDOW = 20
 LENGTHS = (60, 33)
@@ -127,7 +128,7 @@ def run(name: str, case: Case) -> np.ndarray:
 
 
 def run_predictor(case: Case) -> np.ndarray:
-    predictor = Predictor(case.spec, case.weights)
+    predictor = Predictor(Loaded(case.spec, case.weights))
     found = []
     for first, rows in zip(case.samples.first_row, case.samples.num_rows, strict=True):
         predictor.reset()

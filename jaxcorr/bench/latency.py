@@ -62,7 +62,8 @@ def prepare(spec: Spec, size: str | None) -> Ready:
     spanned = ranges.measure_ranges(
         spec.data.features, samples.features, samples.first_row, rate_hz
     )
-    return Ready(sized, weights, samples, spanned, Predictor(sized, weights, spanned))
+    predictor = Predictor(restore.Loaded(sized, weights, ranges=spanned))
+    return Ready(sized, weights, samples, spanned, predictor)
 
 
 def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from jaxcorr.cli.options import JsonOption, PartOption, RunArgument, RunsOption,
 from jaxcorr.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxcorr.deploy.predictor_group import Status
+    from jaxcorr.deploy.streams import Status
 
 
 def export(

@@ -1,10 +1,10 @@
-"""The model compiled for control code: one flat state a lane, and nothing left to compile later.
+"""The model's step, compiled ahead of time for control code, polyphase and for several streams.
 
-A lane is a stream of samples at the model's rate. Several lanes take turns where samples come at a
-multiple of that rate, and several printers may stream side by side; then every lane holds one state
+A phase is a sequence of samples at the model's rate. Where samples come at n times that rate, n
+phases take turns, and several printers may stream side by side; then every phase holds one state
 for each of them. A call passes one array, state and sample together, and gets one back, predictions
-and state: half the latency of passing trees. Weights are constants of the compiled functions. The
-module does not judge samples.
+and state: half the latency of passing trees. Weights are constants of the compiled functions, and
+nothing compiles after loading.
 """
 
 from collections.abc import Callable
@@ -29,26 +29,26 @@ WARM_UP = 3  # calls
 Compiled = Callable[..., Any]
 
 
-class Lanes:
+class PolyphaseStep:
     """States of a model's streams, and the compiled functions that move them on.
 
     Attributes:
-        num_lanes: that take turns.
-        turn: the lane that gets the next sample.
+        num_phases: that take turns.
+        phase: the one that gets the next sample.
     """
 
     def __init__(
-        self, spec: Spec, weights: Weights, num_lanes: int = 1, num_streams: int | None = None
+        self, spec: Spec, weights: Weights, num_phases: int = 1, num_streams: int | None = None
     ):
         """Compiles and warms up.
 
         Args:
-            num_lanes: that take turns.
+            num_phases: that take turns.
             num_streams: side by side; None for one without an axis of its own.
         Raises:
             InputError: the weights do not give finite predictions.
         """
-        self.num_lanes, self.turn = num_lanes, 0
+        self.num_phases, self.phase = num_phases, 0
         self._side = () if num_streams is None else (num_streams,)
         self._num_targets = len(spec.data.targets)
         start, unravel = ravel_pytree(network.carry_for(spec, 1))
@@ -67,10 +67,10 @@ class Lanes:
             return ravel_pytree(after)[0], errors[:, 0]
 
         shape = (*self._side, self._start.size + self._num_features)
-        self._joined = [np.zeros(shape, np.float32) for _ in range(num_lanes)]
+        self._joined = [np.zeros(shape, np.float32) for _ in range(num_phases)]
         self._scratch = np.zeros(shape, np.float32)
         self._step_fn = compile_for_cpu(step if num_streams is None else jax.vmap(step), shape)
-        many = num_lanes * (num_streams or 1)
+        many = num_phases * (num_streams or 1)
         self._block_fn = compile_for_cpu(
             jax.vmap(block, in_axes=(0, 1), out_axes=(0, 1)),
             (many, self._start.size),
@@ -91,12 +91,12 @@ class Lanes:
             )
 
     def advance(self, sample: Any) -> Float32[ndarray, "*n k"]:
-        """Predicts on the next lane's next sample and carries its state on.
+        """Predicts on the next phase's next sample and carries its state on.
 
         Args:
             sample: the features, or a row of them for each stream.
         """
-        joined, size = self._joined[self.turn], self._start.size
+        joined, size = self._joined[self.phase], self._start.size
         joined[..., size:] = sample
         # Reading through numpy waits for the result without a copy on the CPU.
         result = np.asarray(self._step_fn(joined))
@@ -105,8 +105,8 @@ class Lanes:
         return result[..., : self._num_targets]
 
     def skip(self) -> None:
-        """Leaves a lane without its sample; its state stays as it is."""
-        self.turn = (self.turn + 1) % self.num_lanes
+        """Leaves a phase without its sample; its state stays as it is."""
+        self.phase = (self.phase + 1) % self.num_phases
 
     def warm(self) -> None:
         """Runs the step once on a state that nobody reads: brings code and weights into cache."""
@@ -114,7 +114,7 @@ class Lanes:
 
     def look_ahead(self, samples: Float[ndarray, "t *n f"]) -> Float32[ndarray, "t *n k"]:
         """Predictions for samples that follow; the states stay as they are."""
-        per_block = BLOCK * self.num_lanes
+        per_block = BLOCK * self.num_phases
         num_blocks = -(-len(samples) // per_block)
         padded = np.zeros((num_blocks * per_block, *samples.shape[1:]), np.float32)
         padded[: len(samples)] = samples  # what follows changes nothing before it
@@ -127,37 +127,37 @@ class Lanes:
         return joined[: len(samples)]
 
     def reset(self, streams: Any = ...) -> None:
-        """Some or all streams back to before their first sample, in every lane."""
-        for lane in range(self.num_lanes):
-            self.reset_lane(lane, streams)
+        """Some or all streams back to before their first sample, in every phase."""
+        for phase in range(self.num_phases):
+            self.reset_phase(phase, streams)
 
-    def reset_lane(self, lane: int, streams: Any = ...) -> None:
-        """Some or all streams of one lane back to before their first sample."""
-        self._joined[lane][..., : self._start.size][streams] = self._start
+    def reset_phase(self, phase: int, streams: Any = ...) -> None:
+        """Some or all streams of one phase back to before their first sample."""
+        self._joined[phase][..., : self._start.size][streams] = self._start
 
     @property
-    def state(self) -> Float32[ndarray, "*lanes_streams size"]:
-        """A copy of all states, the lane whose turn is next first; one lane has no axis."""
-        order = [(self.turn + i) % self.num_lanes for i in range(self.num_lanes)]
+    def state(self) -> Float32[ndarray, "*phases_streams size"]:
+        """A copy of all states, the next phase first; one phase has no axis."""
+        order = [(self.phase + i) % self.num_phases for i in range(self.num_phases)]
         states = np.stack([self._joined[i][..., : self._start.size] for i in order])
-        return states if self.num_lanes > 1 else states[0]
+        return states if self.num_phases > 1 else states[0]
 
     @state.setter
     def state(self, value: Any) -> None:
-        shape = (*(self.num_lanes,)[: self.num_lanes > 1], *self._side, self._start.size)
+        shape = (*(self.num_phases,)[: self.num_phases > 1], *self._side, self._start.size)
         found = np.asarray(value)
         if found.shape != shape or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
             raise InputError(
                 f"carry: expected finite values of shape {shape}, got {found.dtype} of shape "
                 f"{found.shape}. Assign a value read from this predictor's carry."
             )
-        self.turn = 0
-        for joined, state in zip(self._joined, found.reshape(self.num_lanes, -1), strict=True):
+        self.phase = 0
+        for joined, state in zip(self._joined, found.reshape(self.num_phases, -1), strict=True):
             joined[..., : self._start.size] = state.reshape(*self._side, -1)
 
 
-def count_lanes(spec: Spec, rate_hz: float | None) -> int:
-    """How many lanes take turns so that samples at this rate suit a spec's model.
+def count_phases(spec: Spec, rate_hz: float | None) -> int:
+    """How many phases take turns so that samples at this rate suit a spec's model.
 
     Raises:
         InputError: the rate is no whole multiple of the model's.

@@ -267,8 +267,8 @@ class Guard:
 
         Args:
             samples: (t, ..., features).
-            before: (lanes, ..., features), the last sample of each lane, next lane first, NaN where
-                there is none; lanes take turns along t.
+            before: (phases, ..., features), the last sample of each phase, next phase first, NaN
+                where there is none; phases take turns along t.
         Raises:
             InputError: `examine` refuses one of them; the text names the first.
         """

@@ -198,7 +198,7 @@ def share_of(ceiling: Mapping[str, Any] | None, overall: Mapping[str, Any]) -> d
 def measure_latency(loaded: Loaded, samples: Samples) -> dict[str, Any]:
     """Latency of the deployed predictor, one sample at a time, on this machine."""
     # Traces of others may hold what this model was not made for; that is still a call to time.
-    predictor = Predictor(loaded.spec, loaded.weights, loaded.ranges, mode="hold")
+    predictor = Predictor(loaded, mode="hold")
     longest = int(np.argmax(samples.num_rows))
     first, num_rows = samples.first_row[longest], samples.num_rows[longest]
     rows = samples.features[first : first + num_rows].tolist()

@@ -34,9 +34,9 @@ class Loaded(NamedTuple):
 
     spec: Spec
     weights: Weights
-    best_epoch: int
-    is_finished: bool
-    ranges: Ranges | None
+    best_epoch: int = 0
+    is_finished: bool = True
+    ranges: Ranges | None = None
 
 
 def load_weights(run: Run) -> Loaded:

@@ -9,7 +9,7 @@ import pytest
 
 import jaxcorr
 from jaxcorr import Predictor
-from jaxcorr.deploy.predictor_group import MOST_BRIDGED
+from jaxcorr.deploy.streams import MOST_BRIDGED
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
 from jaxcorr.training import restore
@@ -36,7 +36,7 @@ def loaded(trained):
 
 @pytest.fixture(scope="module")
 def make(loaded):
-    return lambda **options: Predictor(loaded.spec, loaded.weights, loaded.ranges, **options)
+    return lambda **options: Predictor(loaded, **options)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_beyond_training_is_predicted_and_flagged(make, rows):
 
 
 def test_an_older_run_works_and_says_that_ranges_are_not_checked(loaded, rows, shared):
-    old = Predictor(loaded.spec, loaded.weights)
+    old = Predictor(loaded._replace(ranges=None))
     assert not old.status.has_ranges
     assert shared.status.has_ranges
     shared.reset()
@@ -221,7 +221,7 @@ def test_nothing_compiles_and_nothing_is_traced_after_loading(loaded, rows, monk
     traces = []
     real_step = network.step
     monkeypatch.setattr(network, "step", lambda *a: traces.append(1) or real_step(*a))
-    fresh = Predictor(loaded.spec, loaded.weights, loaded.ranges, rate_hz=200.0, mode="hold")
+    fresh = Predictor(loaded, rate_hz=200.0, mode="hold")
     assert len(traces) == 1
     with jax.log_compiles(), caplog.at_level(logging.DEBUG, logger="jax"):
         jax.jit(lambda x: x + 1)(1.0)
@@ -249,7 +249,7 @@ def test_warming_changes_nothing(predictor, rows):
 def test_weights_that_are_no_numbers_are_refused(loaded):
     broken = jax.tree.map(lambda leaf: np.asarray(leaf) * np.nan, loaded.weights.network)
     with pytest.raises(InputError, match=r"weights: expected finite predictions, got \[nan, nan\]"):
-        Predictor(loaded.spec, loaded.weights._replace(network=broken))
+        Predictor(loaded._replace(weights=loaded.weights._replace(network=broken)))
 
 
 @pytest.mark.parametrize("times", [2, 5])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jaxcorr import Predictor
-from jaxcorr.deploy.predictor_group import MOST_BRIDGED, PredictorGroup
+from jaxcorr.deploy.predictor_group import PredictorGroup
+from jaxcorr.deploy.streams import MOST_BRIDGED
 from jaxcorr.errors import InputError
 from jaxcorr.training import restore
 
@@ -24,11 +25,11 @@ def blocks(trained):
 
 
 def group(known, **options):
-    return PredictorGroup(known.spec, known.weights, known.ranges, num_streams=STREAMS, **options)
+    return PredictorGroup(known, STREAMS, **options)
 
 
 def alone(known, **options):
-    return [Predictor(known.spec, known.weights, known.ranges, **options) for _ in range(STREAMS)]
+    return [Predictor(known, **options) for _ in range(STREAMS)]
 
 
 def follow(predictors, blocks):
