@@ -1,4 +1,4 @@
-"""The command `export`. Arguments in, a checked folder and its summary out."""
+"""The commands `export` and `demo-control`: the deployed forms of a run, and a control loop."""
 
 import dataclasses
 import json
@@ -98,6 +98,7 @@ def demo_control(
     from jaxcorr import plotting
     from jaxcorr.cli import console
     from jaxcorr.compensation import closed_loop, naive
+    from jaxcorr.deploy import timing
     from jaxcorr.deploy.predictor import Predictor
 
     if plot is not None:
@@ -107,20 +108,20 @@ def demo_control(
     # A demonstration goes on where a sample is refused, and says so.
     fast = Predictor.load(found_run.path, rate_hz=rate, mode="hold")
     console.err.print(f"{note}, layer {layer}; {seconds:g} s at {rate} Hz", markup=False)
-    ticks = naive.run_loop(fast, plan, rate, seconds, warm)
-    loop, status = naive.summarize_loop(ticks), fast.status
-    found = naive.subtract(own, plan, closed_loop.printer_of(own.spec), seed=0)
+    ticks = timing.run_loop(fast, plan, rate, seconds, warm)
+    loop, status = timing.summarize_loop(ticks), fast.status
+    subtraction = naive.subtract(own, plan, closed_loop.printer_of(own.spec), seed=0)
     if plot is not None:
         from jaxcorr.compensation import figures
 
-        figures.draw(ticks, found, plot)
+        figures.draw_control(ticks, subtraction, plot)
     if as_json:
         result: dict[str, Any] = {"run": run, "part": part, "layer": layer, "loop": loop}
-        result |= {"status": dataclasses.asdict(status), "subtraction": found}
+        result |= {"status": dataclasses.asdict(status), "subtraction": subtraction}
         print(json.dumps(result))
         return
     show_loop(loop, status)
-    show_subtraction(found)
+    show_subtraction(subtraction)
     if plot is not None:
         console.out.print(f"drawn: {plot}", markup=False)
 

@@ -1,6 +1,6 @@
-"""Pictures of a compensation: the printed path coloured by its error, before and after.
+"""Figures of a compensated layer, coloured by its error, and of a control loop that predicts.
 
-It draws what it is given and computes no metric. Matplotlib loads only when a figure is made.
+Matplotlib loads only when a figure is made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,25 +13,36 @@ import numpy as np
 from jaxcorr import plotting
 from jaxcorr.compensation import naive
 from jaxcorr.compensation.closed_loop import NONE, Trial
-from jaxcorr.compensation.naive import Ticks
+from jaxcorr.deploy.timing import Ticks
 from jaxcorr.evaluation.path_figures import REFERENCE, round_down
 
 STRETCH_S = 0.3  # drawn magnified, before and after the largest error
 ON_STRETCH = 0.15  # of its width that the largest error takes up once magnified
 
+COLOURS = {
+    naive.NONE: "#000000",
+    naive.NETWORK: plotting.PALETTE[1],
+    naive.PERFECT: plotting.PALETTE[0],
+}
+LABELS = {
+    naive.NONE: "no correction",
+    naive.NETWORK: "minus the network's prediction",
+    naive.PERFECT: "minus a perfect prediction",
+}
 
-def draw_paths(trial: Trial, remedies: Sequence[str], path: Path) -> None:
-    """Draws a layer as the nominal printer printed it: with nothing, then with each remedy.
+
+def draw_paths(trial: Trial, methods: Sequence[str], path: Path) -> None:
+    """Draws a layer as the nominal printer printed it: with nothing, then with each method.
 
     Above the whole layer, the colour the error's length; below the stretch around the largest error
     with nothing, errors magnified.
 
     Args:
-        trial: with these remedies among its lanes.
-        remedies: their names; NONE is drawn in any case, first.
+        trial: of these methods.
+        methods: their names; NONE is drawn in any case, first.
         path: .png, .svg or .pdf, in a folder that exists.
     """
-    names = [NONE, *(name for name in remedies if name != NONE)]
+    names = [NONE, *(name for name in methods if name != NONE)]
     errors = {name: trial.driven.error_mm[:, trial.lanes[name]] for name in names}
     with plotting.style():
         figure, axes = plotting.new_figure(2, len(names), 5.2, squeeze=False)
@@ -53,6 +64,25 @@ def draw_paths(trial: Trial, remedies: Sequence[str], path: Path) -> None:
             axis.set_aspect("equal", adjustable="datalim")
         for axis in axes.flat:
             axis.locator_params(nbins=5)
+        plotting.save(figure, path)
+
+
+def draw_control(ticks: Ticks, subtraction: Mapping[str, Any], path: Path) -> None:
+    """Draws a loop's latency and jitter over time, and the error by band and kind.
+
+    Args:
+        ticks: of `timing.run_loop`.
+        subtraction: figures of `naive.subtract`.
+        path: .png, .svg or .pdf.
+    Raises:
+        InputError: the ending is none of these, or the folder is not there.
+    """
+    plotting.check_paths(path)
+    with plotting.style():
+        figure, axes = plotting.new_figure(3, 1, 6.0)
+        _draw_ticks(axes[0], ticks)
+        _draw_histogram(axes[1], ticks)
+        _draw_bands(axes[2], subtraction)
         plotting.save(figure, path)
 
 
@@ -81,37 +111,6 @@ def _limits(points: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     middle = (stacked.min(axis=0) + stacked.max(axis=0)) / 2
     half = 0.55 * max(float(np.ptp(stacked, axis=0).max()), 1.0)
     return middle - half, middle + half
-
-
-COLOURS = {
-    naive.NONE: "#000000",
-    naive.NETWORK: plotting.PALETTE[1],
-    naive.PERFECT: plotting.PALETTE[0],
-}
-LABELS = {
-    naive.NONE: "no correction",
-    naive.NETWORK: "minus the network's prediction",
-    naive.PERFECT: "minus a perfect prediction",
-}
-
-
-def draw(ticks: Ticks, found: Mapping[str, Any], path: Path) -> None:
-    """Draws a loop's latency and jitter over time, and the error by band and kind.
-
-    Args:
-        ticks: of `control.run_loop`.
-        found: of `control.subtract`.
-        path: .png, .svg or .pdf.
-    Raises:
-        InputError: the ending is none of these, or the folder is not there.
-    """
-    plotting.check_paths(path)
-    with plotting.style():
-        figure, axes = plotting.new_figure(3, 1, 6.0)
-        _draw_ticks(axes[0], ticks)
-        _draw_histogram(axes[1], ticks)
-        _draw_bands(axes[2], found)
-        plotting.save(figure, path)
 
 
 def _draw_ticks(axis: Any, ticks: Ticks) -> None:
@@ -144,14 +143,14 @@ def _draw_histogram(axis: Any, ticks: Ticks) -> None:
     axis.set_xticks([], minor=True)
 
 
-def _draw_bands(axis: Any, found: Mapping[str, Any]) -> None:
-    edges, kinds = found["edges_hz"], list(found["bands_um"])
+def _draw_bands(axis: Any, subtraction: Mapping[str, Any]) -> None:
+    edges, kinds = subtraction["edges_hz"], list(subtraction["bands_um"])
     place = np.arange(len(edges) - 1)
     width = 0.8 / len(kinds)
     for i, kind in enumerate(kinds):
-        label = f"{LABELS[kind]}, {found['total_um'][kind]:.0f} µm in all"
+        label = f"{LABELS[kind]}, {subtraction['total_um'][kind]:.0f} µm in all"
         offset = (i - (len(kinds) - 1) / 2) * width
-        bars = found["bands_um"][kind]
+        bars = subtraction["bands_um"][kind]
         axis.bar(place + offset, bars, width, color=COLOURS[kind], label=label)
     names = [f"{low:g}-{high:g}" for low, high in pairwise(edges)]
     axis.set_xticks(place, names)

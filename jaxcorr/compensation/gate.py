@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-from jaxcorr.data.ranges import Ranges
+from jaxcorr.data.ranges import Ranges, explained_way_mm
 from jaxcorr.errors import InputError
 from jaxcorr.printer import correction_curve
 
@@ -51,8 +51,7 @@ class Gate(NamedTuple):
         """Whether a stretch of commands, x, y, vx, vy, looks like what training has seen."""
         position, velocity = commands[:, :2], commands[:, 2:]
         change = np.diff(velocity, axis=0) * rate_hz
-        mean_v = (velocity[1:] + velocity[:-1]) / 2.0
-        jump = np.diff(position, axis=0) - mean_v / rate_hz
+        jump = np.diff(position, axis=0) - explained_way_mm(velocity[:-1], velocity[1:], rate_hz)
         return bool(
             np.isfinite(commands).all()
             and np.all(np.abs(velocity) <= self.speed_mm_s)

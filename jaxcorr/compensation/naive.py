@@ -1,40 +1,29 @@
-"""A control loop that predicts as it goes, and what subtracting the prediction does to the printer.
+"""Naive correction, the command less the predicted error, and the proof that it does harm.
 
-The loop reads the reference of a planned layer at its rate and asks the predictor at each tick. The
-second half drives the simulated printer along the reference, and along the reference less the
-predicted error, and compares both by frequency: for an elastic axis of response H, subtracting even
-a perfect prediction turns an error of -H r into one of -H^2 r, which is worse above 0.71 of its
-natural frequency. The module prints nothing and knows no run.
+The simulated printer is driven along the reference, and along the reference less the predicted
+error, and both are compared by frequency: for an elastic axis of response H, subtracting even a
+perfect prediction turns an error of -H r into one of -H^2 r, which is worse above 0.71 of its
+natural frequency.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr.compensation.model_map import INPUTS, OUTPUTS
-from jaxcorr.deploy import timing
 from jaxcorr.deploy.predictor import Predictor
-from jaxcorr.deploy.timing import Paced
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import Layer
-from jaxcorr.printer.planner import Plan, reference_rows
+from jaxcorr.printer.planner import Plan
 from jaxcorr.printer.simulate import SimulateOptions
 
 # Edges of the bands; the axes resonate at 24.06 and 21.22 Hz, and 0.71 of that is 17 and 15 Hz.
 BANDS_HZ = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
-HISTOGRAM_EDGES_US = (0, 10, 20, 30, 50, 80, 120, 200, 500, 1000, 10_000)
 NONE, NETWORK, PERFECT = "none", "network", "perfect"
-
-
-class Ticks(NamedTuple):
-    """A loop that ran, and the reference that it read."""
-
-    rate_hz: float
-    paced: Paced
 
 
 def check_model(predictor: Predictor) -> None:
@@ -54,43 +43,13 @@ def check_model(predictor: Predictor) -> None:
         )
 
 
-def run_loop(
-    predictor: Predictor, plan: Plan, rate_hz: float, seconds: float, warm: bool = True
-) -> Ticks:
-    """Runs the paced loop; a layer that is shorter starts over.
-
-    Args:
-        predictor: for samples at this rate.
-        warm: calls `Predictor.warm` shortly before each tick.
-    """
-    rows = reference_rows(plan, rate_hz, seconds).tolist()
-    num_ticks = max(1, round(seconds * rate_hz))
-    warm_fn = predictor.warm if warm else None
-    paced = timing.pace(predictor.step, rows, num_ticks, rate_hz, warm_fn, predictor.reset)
-    return Ticks(rate_hz, paced)
-
-
-def summarize_loop(ticks: Ticks) -> dict[str, Any]:
-    """Figures of a loop: num_ticks, num_missed, latency, jitter (lateness) and a histogram."""
-    paced = ticks.paced
-    counts, _ = np.histogram(paced.latency_us, HISTOGRAM_EDGES_US)
-    return {
-        "rate_hz": ticks.rate_hz,
-        "num_ticks": len(paced.latency_us),
-        "num_missed": paced.num_missed,
-        "latency": timing.summarize(paced.latency_us),
-        "jitter": timing.summarize(paced.lateness_us),
-        "histogram": {"edges_us": list(HISTOGRAM_EDGES_US), "counts": counts.tolist()},
-    }
-
-
 def subtract(
     predictor: Predictor, plan: Plan, options: SimulateOptions, seed: int
 ) -> dict[str, Any]:
     """What subtracting a prediction from the command does, in the simulated printer.
 
     The network predicts for the whole planned layer at its own rate, from the reference; the
-    perfect predictor knows the error that the plain run had. Both are subtracted as they are.
+    perfect prediction is the error that the plain run had. Both are subtracted as they are.
 
     Args:
         predictor: at the model's own rate, at rest.
@@ -127,11 +86,11 @@ def predicted_error(predictor: Predictor, layer: Layer) -> Float[ndarray, "k 2"]
     """
     position, velocity = layer.reference[:2]
     knots = np.hstack([position[layer.at_knots], velocity[layer.at_knots]])
-    found = predictor.predict_ahead(knots)
+    predicted = predictor.predict_ahead(knots)
     horizon, ahead = predictor.spec.data.horizon, np.zeros((len(knots), 2))
     begin, end = max(horizon, 0), len(knots) + min(horizon, 0)
     if begin < end:
-        ahead[begin:end] = found[begin - horizon : end - horizon]
+        ahead[begin:end] = predicted[begin - horizon : end - horizon]
     return ahead
 
 
@@ -148,11 +107,11 @@ def band_rms(error: Float[ndarray, "n 2"], rate_hz: float) -> Float[ndarray, " b
     return np.sqrt(np.bincount(band, power, minlength=len(BANDS_HZ)))
 
 
-def verdict(found: Mapping[str, Any]) -> str:
-    """What `subtract` found, in a sentence."""
-    edges, bands, totals = found["edges_hz"], found["bands_um"], found["total_um"]
+def verdict(figures: Mapping[str, Any]) -> str:
+    """The figures of `subtract` in a sentence."""
+    edges, bands, totals = figures["edges_hz"], figures["bands_um"], figures["total_um"]
     is_worse = np.array(bands[PERFECT]) > np.array(bands[NONE])
-    # Neighbouring bands are one stretch: its ends are where the answer changes.
+    # Neighbouring bands are one stretch: its ends are where better and worse meet.
     ends = np.flatnonzero(np.diff(is_worse, prepend=False, append=False))
     stretches = [f"{edges[i]:g} to {edges[j]:g} Hz" for i, j in zip(*[iter(ends)] * 2, strict=True)]
     where = f"worse from {' and '.join(stretches)}" if stretches else "worse nowhere"

@@ -1,7 +1,6 @@
-"""What a training split spans, so that a predictor can tell when it leaves known ground.
+"""Ranges of a training split: of each feature, and of each axis's change from sample to sample.
 
-Each feature's range, and how each axis changes from sample to sample. The module knows arrays and
-names of features; it judges nothing.
+A deployed predictor compares its samples with them, to tell where it extrapolates.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ class Ranges(NamedTuple):
 
     Attributes:
         low, high: of each feature, in its unit.
-        jump_mm: of each axis: most that the way differs from (v0 + v1) / 2 times the period.
+        jump_mm: of each axis: most that the way differs from `explained_way_mm`.
         accel_mm_s2: of each axis: most that the velocity changes, per second.
     """
 
@@ -34,6 +33,14 @@ class Ranges(NamedTuple):
     high: tuple[float, ...]
     jump_mm: tuple[float, ...]
     accel_mm_s2: tuple[float, ...]
+
+
+def explained_way_mm(v0_mm_s: Any, v1_mm_s: Any, rate_hz: float) -> Any:
+    """Way from one sample to the next by the trapezoidal rule, from the velocities at both.
+
+    What the way differs from it by, the jump, is small for any motion that a machine can make.
+    """
+    return (v0_mm_s + v1_mm_s) / 2 / rate_hz
 
 
 def find_axes(features: Sequence[str]) -> tuple[Axis, ...]:
@@ -62,10 +69,10 @@ def measure_ranges(
         trace = np.asarray(part, np.float64)
         low, high = np.minimum(low, trace.min(axis=0)), np.maximum(high, trace.max(axis=0))
         for i, (_, position, velocity) in enumerate(axes):
-            mean_v = (trace[1:, velocity] + trace[:-1, velocity]) / 2
-            off = np.diff(trace[:, position]) - mean_v / rate_hz
+            x, v = trace[:, position], trace[:, velocity]
+            off = np.diff(x) - explained_way_mm(v[:-1], v[1:], rate_hz)
             jump[i] = np.max(np.abs(off), initial=jump[i])
-            change = np.abs(np.diff(trace[:, velocity])) * rate_hz
+            change = np.abs(np.diff(v)) * rate_hz
             accel[i] = np.max(change, initial=accel[i])
     return Ranges(*(tuple(values.tolist()) for values in (low, high, jump, accel)))
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr.data.ranges import Axis, Ranges, find_axes
+from jaxcorr.data.ranges import Axis, Ranges, explained_way_mm, find_axes
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec
 from jaxcorr.units import MOST, unit_of
@@ -82,9 +82,11 @@ class Guard:
         """
         self._names = tuple(features)
         self._period_s = 1.0 / rate_hz
-        self._half_s = 0.5 / rate_hz
+        self._rate_hz = rate_hz
         count = len(self._names)
         self._axes: tuple[Bounds, ...] = ()
+        # Of them only what `is_quiet` needs: position, velocity, jump, change.
+        self._quiet_axes: tuple[tuple[int, int, float, float], ...] = ()
         self._low = self._far_low = (-MOST,) * count
         self._high = self._far_high = (MOST,) * count
         if ranges is not None:
@@ -101,6 +103,7 @@ class Guard:
             change = ranges.accel_mm_s2[i] * self._period_s + ROUNDING[1]
             axes.append((axis, jump, change, FAR * jump, FAR * change))
         self._axes = tuple(axes)
+        self._quiet_axes = tuple((a.position, a.velocity, *quiet) for a, *quiet, _, _ in axes)
 
     def _indices(self) -> range:
         return range(len(self._names))
@@ -137,11 +140,13 @@ class Guard:
             return False
         if before is None:
             return True
-        for (_, p, v), jump, change, _, _ in self._axes:
+        rate_hz = self._rate_hz
+        for p, v, jump, change in self._quiet_axes:
             v0, v1 = before[v], sample[v]
             if not -change <= v1 - v0 <= change:
                 return False
-            if not -jump <= sample[p] - before[p] - (v0 + v1) * self._half_s <= jump:
+            way = sample[p] - before[p]
+            if not -jump <= way - explained_way_mm(v0, v1, rate_hz) <= jump:
                 return False
         return True
 
@@ -205,7 +210,7 @@ class Guard:
         (letter, p, v), jump, change, far_jump, far_change = bounds
         gap = num_missed + 1
         way, step_v = float(sample[p] - before[p]), float(sample[v] - before[v])
-        explained = float(sample[v] + before[v]) * self._half_s
+        explained = float(explained_way_mm(before[v], sample[v], self._rate_hz))
         excess = abs(way - explained)
         if excess > far_jump * gap**2:
             return (
@@ -235,7 +240,8 @@ class Guard:
         for (_, p, v), _, _, far_jump, far_change in self._axes:
             v0, v1 = before[..., v], samples[..., v]
             with np.errstate(invalid="ignore"):  # of infinite ones, which are bad already
-                jump = samples[..., p] - before[..., p] - (v0 + v1) * self._half_s
+                way = samples[..., p] - before[..., p]
+                jump = way - explained_way_mm(v0, v1, self._rate_hz)
                 # NaN compares false, so a stream without a sample before is let through.
                 is_bad = is_bad | (np.abs(jump) > far_jump) | (np.abs(v1 - v0) > far_change)
         return is_bad

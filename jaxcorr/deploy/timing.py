@@ -1,4 +1,8 @@
-"""Call-by-call timing of a predictor on this machine. It knows a callable and a clock, no model."""
+"""Latency of single calls, back to back and in a loop at a control rate, on this machine.
+
+The control loop reads the reference of a planned layer at its rate and asks the predictor at each
+tick.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,10 +12,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from jaxcorr.deploy.predictor import Predictor
+from jaxcorr.printer.planner import Plan, reference_rows
+
 PERCENTILES = (50, 90, 99, 99.9)
 # A paced call that is warmed up is woken this long before it is due, or this part of the period.
 LEAD_S = 1e-3
 LEAD_SHARE = 0.4
+HISTOGRAM_EDGES_US = (0, 10, 20, 30, 50, 80, 120, 200, 500, 1000, 10_000)
 
 Call = Callable[..., object]
 Action = Callable[[], object]
@@ -29,6 +37,13 @@ class Paced(NamedTuple):
     latency_us: Float[ndarray, " n"]
     lateness_us: Float[ndarray, " n"]
     num_missed: int
+
+
+class Ticks(NamedTuple):
+    """A loop that ran, and the reference that it read."""
+
+    rate_hz: float
+    paced: Paced
 
 
 def measure(
@@ -107,14 +122,44 @@ def pace(
     return Paced(latency_us, lateness_us, num_missed)
 
 
+def run_loop(
+    predictor: Predictor, plan: Plan, rate_hz: float, seconds: float, warm: bool = True
+) -> Ticks:
+    """Runs the paced loop; a layer that is shorter starts over.
+
+    Args:
+        predictor: for samples at this rate.
+        warm: calls `Predictor.warm` shortly before each tick.
+    """
+    rows = reference_rows(plan, rate_hz, seconds).tolist()
+    num_ticks = max(1, round(seconds * rate_hz))
+    warm_fn = predictor.warm if warm else None
+    paced = pace(predictor.step, rows, num_ticks, rate_hz, warm_fn, predictor.reset)
+    return Ticks(rate_hz, paced)
+
+
+def summarize_loop(ticks: Ticks) -> dict[str, Any]:
+    """Figures of a loop: num_ticks, num_missed, latency, jitter (lateness) and a histogram."""
+    paced = ticks.paced
+    counts, _ = np.histogram(paced.latency_us, HISTOGRAM_EDGES_US)
+    return {
+        "rate_hz": ticks.rate_hz,
+        "num_ticks": len(paced.latency_us),
+        "num_missed": paced.num_missed,
+        "latency": summarize(paced.latency_us),
+        "jitter": summarize(paced.lateness_us),
+        "histogram": {"edges_us": list(HISTOGRAM_EDGES_US), "counts": counts.tolist()},
+    }
+
+
 def summarize(elapsed_us: Float[ndarray, " n"]) -> dict[str, Any]:
     """The figures of `measure`, from microseconds per call."""
     values = np.percentile(elapsed_us, PERCENTILES)
-    found = {
+    percentiles = {
         f"p{p:g}_us".replace(".", "_"): float(v) for p, v in zip(PERCENTILES, values, strict=True)
     }
     mean_us = float(elapsed_us.mean())
-    return found | {
+    return percentiles | {
         "max_us": float(elapsed_us.max()),
         "mean_us": mean_us,
         "calls_per_s": 1e6 / mean_us,

@@ -1,9 +1,8 @@
-"""Drives printers along commands for a planned layer: what the head does with all sources on.
+"""Simulated printers driven along commands for a planned layer: what the head does, all sources on.
 
 A layer is driven with a little rest before and after, so that a command may begin before the plan
 and what swings at its end is seen. Many commands and many printers run side by side, in float64, at
-the plant's rate; at each instant all of them meet the same jitter and the same floor. The module
-does not know how a command was found, nor how good the result is.
+the plant's rate; at each instant all of them meet the same jitter and the same floor.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,14 @@ from numpy import ndarray
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.disturbance import microstep
 from jaxcorr.printer.planner import Plan, sample_plan
-from jaxcorr.printer.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
+from jaxcorr.printer.plant import (
+    PlantOptions,
+    StepMatrices,
+    discretize,
+    initial_state,
+    mean_velocity,
+    respond,
+)
 from jaxcorr.printer.simulate import SimulateOptions, draw_noise
 
 REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
@@ -28,7 +34,7 @@ BLOCK = 2000  # plant samples per call; layers of all lengths share one compiled
 
 
 class Command(NamedTuple):
-    """What the motors are told, at the plant's rate. Axes: T samples, 2 = x, y."""
+    """What the motors get, at the plant's rate. Axes: T samples, 2 = x, y."""
 
     position_mm: Float[ndarray, "T 2"]
     velocity_mm_s: Float[ndarray, "T 2"]
@@ -66,15 +72,15 @@ class Layer(NamedTuple):
 class Driven(NamedTuple):
     """What heads did from the plan's first instant on, at JUDGE_RATE_HZ.
 
-    Axes: n instants, lanes, 2 = x, y.
+    Axes: n instants, commands that were driven, 2 = x, y.
     """
 
     time_s: Float[ndarray, " n"]
     reference_mm: Float[ndarray, "n 2"]
-    actual_mm: Float[ndarray, "n lanes 2"]
+    actual_mm: Float[ndarray, "n commands 2"]
 
     @property
-    def error_mm(self) -> Float[ndarray, "n lanes 2"]:
+    def error_mm(self) -> Float[ndarray, "n commands 2"]:
         """Actual less reference at the same instant."""
         return self.actual_mm - self.reference_mm[:, None]
 
@@ -98,7 +104,7 @@ def make_layer(plan: Plan, rate_hz: float) -> Layer:
 def corrected(
     layer: Layer, knots_mm: Float[ndarray, "k 2"], rate_hz: float = KNOT_RATE_HZ
 ) -> Command:
-    """The reference plus a correction given by its knots at a rate (see correction.py).
+    """The reference plus a correction given by its knots at a rate (see correction_curve.py).
 
     Outside of the knots the correction stays what it is at the first and the last.
     """
@@ -123,20 +129,15 @@ def drive(
 
     Args:
         layer: whose plan the commands are for.
-        commands: one a lane, as long as the layer's own reference.
-        plants: one a lane; all run at the layer's rate.
+        commands: as long as the layer's own reference.
+        plants: one for each command; all run at the layer's rate.
         options: which sources are on, and how large; its own plant is not used.
         seed: of jitter and floor.
     """
     every = round(layer.rate_hz / JUDGE_RATE_HZ)
     late_s, floor_mm = draw_noise(seed, len(layer.time_s), options, layer.rate_hz)
     scale = float("friction" in options.sources)
-    steps = [discretize(plant) for plant in plants]
-    stacked = [np.stack(arrays, axis=-2) for arrays in zip(*(s[:3] for s in steps), strict=True)]
-    speeds = np.array([[plant.friction_velocity_mm_s] for plant in plants])
-    matrices = steps[0]._replace(
-        a=stacked[0], b=stacked[1], g=stacked[2], friction_velocity_mm_s=speeds
-    )
+    matrices = _stack_matrices(plants)
     actual = []
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         state = initial_state(jax.numpy.zeros((len(commands), 2)))
@@ -152,10 +153,21 @@ def drive(
     return Driven(time_s[kept], reference[kept], np.concatenate(actual)[: len(time_s)][kept])
 
 
+def _stack_matrices(plants: Sequence[PlantOptions]) -> StepMatrices:
+    """One plant's matrices for each command, along an axis before that of x and y."""
+    each = [discretize(plant) for plant in plants]
+    return each[0]._replace(
+        a=np.stack([one.a for one in each], axis=-2),
+        b=np.stack([one.b for one in each], axis=-2),
+        g=np.stack([one.g for one in each], axis=-2),
+        friction_velocity_mm_s=np.array([[plant.friction_velocity_mm_s] for plant in plants]),
+    )
+
+
 def _motors(
     commands: Sequence[Command], rows: ndarray, late_s: ndarray, micro_mm: float
 ) -> tuple[ndarray, ndarray]:
-    """Positions and velocities of the motors, (t, lanes, 2): microsteps and jitter included.
+    """Positions and velocities of the motors, (t, commands, 2): microsteps and jitter included.
 
     Rows that repeat the last one stand still, as the layer's end does.
     """

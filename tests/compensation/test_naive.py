@@ -1,4 +1,4 @@
-"""The control example: bands that add up, the truth about subtraction, a loop that keeps time."""
+"""Naive correction: bands that add up, what subtraction does, and the command that shows it."""
 
 import json
 
@@ -84,18 +84,6 @@ def test_verdict_joins_neighbouring_bands():
     assert "worse from 0 to 5 Hz and 20 to 500 Hz;" in naive.verdict(found)
     bands["perfect"] = [1.0] * 4
     assert "worse nowhere" in naive.verdict(found)
-
-
-@pytest.mark.parametrize("warm", [True, False])
-def test_loop_ticks_and_starts_a_short_layer_over(trained, plan, warm):
-    fast = Predictor.load(trained.run.path, rate_hz=1000, mode="hold")
-    ticks = naive.run_loop(fast, plan, 1000.0, 0.2, warm)
-    found = naive.summarize_loop(ticks)
-    assert found["num_ticks"] == 200 == fast.status.num_steps + fast.status.num_held
-    assert sum(found["histogram"]["counts"]) <= 200
-    assert 0 <= found["num_missed"] <= 200
-    assert found["jitter"]["p50_us"] >= 0
-    assert found["latency"]["num_calls"] == 200
 
 
 def test_models_of_other_inputs_are_refused(predictor, monkeypatch):

@@ -3,7 +3,9 @@
 import time
 
 import pytest
+from planned import SHORT, plan_of
 
+from jaxcorr import Predictor
 from jaxcorr.deploy import timing
 
 
@@ -88,3 +90,16 @@ def test_warming_up_comes_before_the_call_is_due(monkeypatch):
         assert warmed == pytest.approx(due - timing.LEAD_S, abs=1e-5)
         assert called == pytest.approx(due, abs=1e-5)
     assert found.lateness_us == pytest.approx(0, abs=4)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_loop_ticks_and_starts_a_short_layer_over(trained, tmp_path, warm):
+    plan = plan_of(tmp_path, *SHORT)
+    fast = Predictor.load(trained.run.path, rate_hz=1000, mode="hold")
+    ticks = timing.run_loop(fast, plan, 1000.0, 0.2, warm)
+    figures = timing.summarize_loop(ticks)
+    assert figures["num_ticks"] == 200 == fast.status.num_steps + fast.status.num_held
+    assert sum(figures["histogram"]["counts"]) <= 200
+    assert 0 <= figures["num_missed"] <= 200
+    assert figures["jitter"]["p50_us"] >= 0
+    assert figures["latency"]["num_calls"] == 200
