@@ -23,7 +23,7 @@ jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 # These take longest, the longest first: begun early, they leave no worker waiting for another.
 SLOW = (
     "sweep", "loss_table", "survival", "matlab", "export", "compensate", "loop", "hosts",
-    "rendezvous", "error_figures", "report_browser", "report", "leave_out", "evaluate",
+    "error_figures", "report_browser", "report", "leave_out", "evaluate",
     "experiment", "training", "pipeline", "model_map", "compensator", "devices", "app",
     "deployed", "naive",
 )  # fmt: skip

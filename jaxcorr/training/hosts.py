@@ -1,7 +1,7 @@
-"""Several processes, on one host or many, that train together: one of them writes, all agree.
+"""Training by several processes, on one host or many, through `jax.distributed`.
 
-They go on in step: what one must tell the others, a value or a failure, is told where all of them
-wait for it, so that none is left waiting. The module knows processes, not what they do.
+One of them writes and prints. What one must tell the others, a value or a failure, is told where
+all of them wait for it, so that none is left waiting.
 """
 
 import contextlib
@@ -9,19 +9,26 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcorr.errors import InputError
-from jaxcorr.training import rendezvous
 
 MESSAGE_BYTES = 1 << 15
 LEAVE_S = 30  # that a process waits for the others when it ends
 # Launchers that jax recognises by itself, by the variable that says how many tasks there are.
 LAUNCHERS = {"SLURM_NTASKS": "SLURM_STEP_NODELIST", "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK"}
+
+
+class Place(NamedTuple):
+    """A process among others: where they meet (host:port), how many they are, and its number."""
+
+    address: str
+    num_processes: int
+    process_id: int
 
 
 def join(environment: Mapping[str, str] = os.environ) -> int:
@@ -33,15 +40,15 @@ def join(environment: Mapping[str, str] = os.environ) -> int:
     Returns:
         Their number; 1 where the environment names none.
     Raises:
-        InputError: a variable is wrong, or the others do not come.
+        InputError: a variable is wrong. Where the others do not come, or do not fit together, jax
+            ends the process.
     """
     if not _is_asked(environment):
         return 1
     if "JAX_COORDINATOR_ADDRESS" in environment:
-        place = rendezvous.read_place(environment)
+        place = read_place(environment)
         if place.num_processes == 1:
             return 1
-        rendezvous.meet(place)
         jax.distributed.initialize(
             place.address,
             place.num_processes,
@@ -58,6 +65,26 @@ def join(environment: Mapping[str, str] = os.environ) -> int:
                 "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID."
             ) from None
     return jax.process_count()
+
+
+def read_place(environment: Mapping[str, str]) -> Place:
+    """The place that JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID give.
+
+    Raises:
+        InputError: one of them is missing or wrong.
+    """
+    names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+    address, count, index = (environment.get(name, "") for name in names)
+    host, _, port = address.rpartition(":")
+    is_address = bool(host) and port.isdecimal() and 0 < int(port) < 2**16
+    is_number = count.isdecimal() and index.isdecimal() and int(index) < int(count)
+    if not (is_address and is_number):
+        raise InputError(
+            f"{', '.join(names)}: expected host:port of process 0, the number of processes, and "
+            f"this one's number, counted from 0; got '{address}', '{count}', '{index}'. Set all "
+            "three in each process."
+        )
+    return Place(address, int(count), int(index))
 
 
 def is_alone() -> bool:
@@ -100,7 +127,7 @@ def from_writer(value_fn: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function in the writing process alone; all get what it returns, plain JSON.
 
     Raises:
-        InputError: it failed, there or here.
+        InputError: it failed, there or here, or what it returns is too long to send.
     """
     if is_alone():
         return value_fn(*arguments)
@@ -108,6 +135,11 @@ def from_writer(value_fn: Callable[..., Any], *arguments: Any) -> Any:
     with together():
         if is_writer():
             text = json.dumps(value_fn(*arguments)).encode()
+            if len(text) > MESSAGE_BYTES:
+                raise InputError(
+                    f"process 0: expected at most {MESSAGE_BYTES:,} bytes to tell the other "
+                    f"processes, got {len(text):,}. Train with one process."
+                )
             message[: len(text)] = np.frombuffer(text, np.uint8)
     told = np.asarray(multihost_utils.broadcast_one_to_all(message)).tobytes()
     return json.loads(told.rstrip(b"\0"))

@@ -79,6 +79,43 @@ def test_failure_of_one_ends_both(servers, spec, tmp_path):
         assert not run_folder.list_all(tmp_path)
 
 
+GOOD = {
+    "JAX_COORDINATOR_ADDRESS": "[::1]:7000",
+    "JAX_NUM_PROCESSES": "3",
+    "JAX_PROCESS_ID": "2",
+}
+
+
+def test_place_is_read_from_the_environment():
+    assert hosts.read_place(GOOD) == hosts.Place("[::1]:7000", 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JAX_COORDINATOR_ADDRESS", "somewhere"),
+        ("JAX_COORDINATOR_ADDRESS", "here:99999"),
+        ("JAX_NUM_PROCESSES", ""),
+        ("JAX_NUM_PROCESSES", "0"),
+        ("JAX_PROCESS_ID", "-1"),
+        ("JAX_PROCESS_ID", "3"),
+    ],
+)
+def test_wrong_variables_are_refused(name, value):
+    with pytest.raises(InputError) as caught:
+        hosts.join(GOOD | {name: value})
+    assert str(caught.value).startswith("JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_")
+    assert f"'{value}'" in str(caught.value)
+
+
+def test_message_that_is_too_long_is_refused(monkeypatch):
+    monkeypatch.setattr(hosts, "is_alone", lambda: False)
+    monkeypatch.setattr(hosts, "is_writer", lambda: True)
+    monkeypatch.setattr(hosts, "any_of", lambda *flags: list(flags))
+    with pytest.raises(InputError, match=r"at most 32,768 bytes to tell .* got 40,002\."):
+        hosts.from_writer(lambda: 40_000 * "x")
+
+
 def test_alone_everything_is_ones_own_business():
     assert hosts.join({}) == 1
     assert hosts.is_writer()
