@@ -77,7 +77,7 @@ simulate *ARGS: _setup
 plan *ARGS: _setup
     @{{bin}}/jaxcorr plan "$@"
 
-# Measure speed here, beside PyTorch: just bench train|step|data|endurance|compensate|against-torch [--json]
+# Measure speed here, beside PyTorch: just bench train|step|data|endurance|compensate [--json]
 bench *ARGS: _setup _torch
     @{{bin}}/jaxcorr bench "$@"
 

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,6 @@ from jaxcorr.cli.options import (
     RunArgument,
     RunsOption,
     SetOption,
-    SpecArgument,
     complete_spec,
     make_app,
 )
@@ -120,31 +118,6 @@ def endurance(
     _show(result, as_json, show_endurance)
     if result["worst_mm"] > MOST_DRIFT_MM:
         raise typer.Exit(1)
-
-
-@app.command(name="against-torch")
-def against_torch(
-    spec: SpecArgument = DEFAULT_SPEC,
-    overrides: SetOption = [],
-    traces: TracesOption = [],
-    seconds: Annotated[float, typer.Option(min=1, help="Of training, for each.")] = 60.0,
-    runs: Annotated[
-        Path | None, typer.Option("--runs", help="Keep jaxcorr's run in this folder.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Trains jaxcorr and PyTorch for the same time and evaluates both on the same test rows."""
-    from jaxcorr.bench import contest, training
-    from jaxcorr.cli import console
-
-    overrides = _with_traces(overrides, traces)
-    _load(spec, overrides, True)
-    result: dict[str, Any] = {"machine": training.describe(), "spec": str(spec)}
-    with tempfile.TemporaryDirectory() as folder:
-        result |= contest.against_torch(
-            spec, overrides, seconds, runs or Path(folder), console.err.print
-        )
-    _show(result, as_json, show_contest)
 
 
 @app.command()
@@ -399,36 +372,6 @@ def show_endurance(result: dict[str, Any]) -> None:
         f"{result['num_steps']:,} steps and one unroll of them, {result['seconds']:.0f} s: at most "
         f"{result['worst_mm']:.1e} mm apart, memory {memory} over the last nine tenths"
     )
-
-
-def show_contest(result: dict[str, Any]) -> None:
-    """Prints what the same seconds gave jaxcorr and PyTorch."""
-    from jaxcorr.cli import console
-
-    show_machine(result["machine"])
-    ours, torch, test = result["jaxcorr"], result["torch"], result["test"]
-    rows = [
-        _contest_row("jaxcorr, streaming", ours, ours["stream"]),
-        _contest_row("jaxcorr, window from zero", ours, ours["window"]),
-        _contest_row("PyTorch, window from zero", torch, torch["window"]),
-    ]
-    axes = [name for name in torch["window"] if name != "overall"]
-    columns = ["", "s", "epochs", "targets/s", "MAE um", "R2", *(f"R2 {name}" for name in axes)]
-    title = f"test: {test['num_traces']} traces, {test['num_rows']:,} samples"
-    console.out.print(console.table(title, columns, rows))
-
-
-def _contest_row(name: str, side: dict[str, Any], found: dict[str, Any]) -> Sequence[str]:
-    from jaxcorr.cli import console
-
-    return [
-        name,
-        f"{side['seconds']:.1f}",
-        f"{side['epochs']:.1f}",
-        f"{side['targets_per_s']:,.0f}",
-        f"{1e3 * found['overall']['mae_mm']:.2f}",
-        *(console.number(found[axis]["r2"], 4) for axis in found),
-    ]
 
 
 def show_data(result: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr.bench import contest, latency, latency_parts, torch_reference, training
+from jaxcorr.bench import latency, latency_parts, torch_reference, training
 from jaxcorr.data import dataset
 from jaxcorr.deploy import c_code, timing
 from jaxcorr.errors import InputError
@@ -214,13 +214,3 @@ def test_race_ends_at_the_rivals_accuracy(torch, toy, tmp_path):
     if found["seconds"] is not None:
         assert found["val_mae_mm"] <= found["torch_val_mae_mm"]
     assert 1 <= found["epochs"] <= toy[0].train.epochs
-
-
-def test_contest_judges_both_on_the_same_rows(torch, toy_file, tmp_path):
-    del torch
-    said = []
-    found = contest.against_torch(toy_file, [], 2.0, tmp_path / "runs", said.append)
-    assert found["test"] == {"num_traces": 1, "num_rows": 299 - 49}  # horizon 1: a row less
-    assert set(found["jaxcorr"]["stream"]) == {"overall", "x", "y"} == set(found["torch"]["window"])
-    assert found["jaxcorr"]["epochs"] >= 1
-    assert len(said) == 2
