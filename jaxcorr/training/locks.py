@@ -1,28 +1,22 @@
-"""Files that say which process works in a folder, and that cannot outlive it.
+"""Lock files: one process at a time works in a folder, and others read who it is.
 
-A lock is held by the kernel (flock) and touched every few seconds. On one machine the kernel alone
-decides, so a killed process lets go at once; on a shared folder, where the kernel of another
-machine may not tell, a lock counts as free when nobody touched it for a minute. The module does not
-know what the processes do.
+On one host a killed process lets go at once. On a folder that hosts share, a lock counts as free
+when its process has not renewed it for a minute.
 """
 
 import contextlib
-import fcntl
-import json
-import os
-import platform
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from filelock import SoftFileLease, Timeout
 
 from jaxcorr.errors import InputError
 
 TRAINING = "train.lock"  # in a run folder, while a process trains it
-TOUCH_S = 5.0
+RENEW_S = 5.0
 STALE_S = 60.0
-NUM_TRIES = 10
+ASIDE_S = 0.5  # that a process waits for another, which may only be looking who holds the lock
 
 
 @contextlib.contextmanager
@@ -32,106 +26,59 @@ def hold(path: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds it, or the folder refuses files.
     """
+    lease = _lease(path)
     try:
-        descriptor = _take(path)
-    except BlockingIOError:
+        try:
+            lease.acquire(timeout=ASIDE_S)
+        except Timeout:
+            if not _is_stale(path):
+                raise
+            lease.acquire(timeout=STALE_S + RENEW_S)  # proof that nobody renews it
+    except Timeout:
         raise InputError(
             f"{path.parent}: expected a folder that no other process works in, got one where "
-            f"{holder(path) or 'another'} does. Wait for it, or stop it."
+            f"{_owner(lease)} does. Wait for it, or stop it."
         ) from None
     except OSError as error:
         raise InputError(
             f"{path}: expected a folder that can be written, got '{error.strerror}'. Mend its "
             "permissions, or make room."
         ) from None
-    is_done = threading.Event()
-    toucher = threading.Thread(target=_keep_touching, args=(descriptor, is_done), daemon=True)
-    toucher.start()
     try:
         yield
     finally:
-        is_done.set()
-        toucher.join()
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
+        lease.release()
 
 
 def holder(path: Path) -> str | None:
     """Who holds the lock now, as `process 123 on host`; None where nobody does."""
-    try:
-        with path.open("rb") as file:
-            content = json.loads(file.read() or b"{}")
-            is_granted = _try_lock(file.fileno(), fcntl.LOCK_SH)
-            if is_granted and content.get("kernel") == _kernel():
-                return None
-            touched = os.fstat(file.fileno()).st_mtime
-    except (OSError, ValueError):
+    if not path.exists():
         return None
-    if is_granted is not False and _now(path.parent) - touched > STALE_S:
-        return None
-    return f"process {content.get('process')} on {content.get('host')}"
-
-
-def _take(path: Path) -> int:
-    """Opens, locks and signs the file; BlockingIOError where another process has it."""
-    for _ in range(NUM_TRIES):
-        if holder(path):
-            # Only looking takes a lock too, for an instant.
-            time.sleep(0.02)
-            continue
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        is_granted = _try_lock(descriptor, fcntl.LOCK_EX) is not False
-        # Its last holder may have removed the file since it was opened.
-        if is_granted and _is_same(descriptor, path):
-            os.truncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(_signature()).encode(), 0)
-            return descriptor
-        os.close(descriptor)
-    raise BlockingIOError
-
-
-def _is_same(descriptor: int, path: Path) -> bool:
+    lease = _lease(path)
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+        # Only this can tell a dead process's file on this host; it is removed.
+        with lease.acquire(timeout=0):
+            return None
+    except Timeout:
+        return None if _is_stale(path) else _owner(lease)
+    except OSError:  # a folder that can only be read
+        return None if lease.owner is None or _is_stale(path) else _owner(lease)
 
 
-def _try_lock(descriptor: int, kind: int) -> bool | None:
-    """Whether the kernel grants the lock; None on a file system that has no locks."""
+def _lease(path: Path) -> SoftFileLease:
+    return SoftFileLease(
+        path, lease_duration=STALE_S, heartbeat_interval=RENEW_S, thread_local=False
+    )
+
+
+def _is_stale(path: Path) -> bool:
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return time.time() - path.stat().st_mtime > STALE_S
     except OSError:
-        return None
-    return True
+        return True
 
 
-def _keep_touching(descriptor: int, is_done: threading.Event) -> None:
-    while not is_done.wait(TOUCH_S):
-        with contextlib.suppress(OSError):
-            os.utime(descriptor)
-
-
-def _now(folder: Path) -> float:
-    """The time of the machine that keeps the folder, which stamps its files; else our own."""
-    probe = folder / f".now-{os.getpid()}-{threading.get_ident()}"
-    try:
-        probe.touch()
-        return probe.stat().st_mtime
-    except OSError:
-        return time.time()
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink(missing_ok=True)
-
-
-def _signature() -> dict[str, Any]:
-    return {"process": os.getpid(), "host": platform.node(), "kernel": _kernel()}
-
-
-def _kernel() -> str:
-    """Names this machine since its last start; equal where one kernel sees all locks."""
-    boot_id = Path("/proc/sys/kernel/random/boot_id")
-    return boot_id.read_text().strip() if boot_id.exists() else platform.node()
+def _owner(lease: SoftFileLease) -> str:
+    owner = lease.owner
+    # The host's name may be followed by `?` and its container's number.
+    return f"process {owner.pid} on {owner.hostname.partition('?')[0]}" if owner else "another"

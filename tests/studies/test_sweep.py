@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -221,8 +222,9 @@ def kill_a_worker_in_training(process: subprocess.Popen[str], folder: Path) -> i
         locks = [
             path for run in run_folder.list_all(folder) for path in run.path.glob("train.lock")
         ]
-        if len(locks) == 2:
-            worker = json.loads(locks[0].read_text())["process"]
+        owner = re.search(r"pid=(\d+)", locks[0].read_text()) if len(locks) == 2 else None
+        if owner:
+            worker = int(owner[1])
             os.kill(worker, signal.SIGKILL)
             return worker
         assert process.poll() is None, process.communicate()

@@ -1,6 +1,5 @@
 """A lock excludes others while its process lives, and no longer."""
 
-import json
 import os
 import signal
 import subprocess
@@ -35,9 +34,10 @@ def other(tmp_path):
     process.communicate()
 
 
-def leave_behind(path: Path, kernel: str, age_s: float) -> None:
-    """The file of a process on some machine, touched so long ago."""
-    path.write_text(json.dumps({"process": 7, "host": "far", "kernel": kernel}))
+def leave_behind(path: Path, age_s: float) -> None:
+    """The file of a process on another host, renewed so long ago."""
+    lines = ("filelock/2", "pid=7", "host=far", "mode=lease", f"token={7:032x}", "duration=60.0")
+    path.write_text("\n".join(lines) + "\n")
     os.utime(path, (time.time() - age_s,) * 2)
 
 
@@ -67,20 +67,24 @@ def test_killed_process_lets_go_at_once(tmp_path, other):
         pass
 
 
-def test_lock_of_another_machine_counts_until_nobody_touches_it(tmp_path):
+def test_lock_of_another_host_counts_until_nobody_renews_it(tmp_path, monkeypatch):
     path = tmp_path / "x.lock"
-    leave_behind(path, "another kernel", 0.5 * locks.STALE_S)
+    leave_behind(path, 0.5 * locks.STALE_S)
     assert locks.holder(path) == "process 7 on far"
     with pytest.raises(InputError, match="process 7 on far"), locks.hold(path):
         pass
-    leave_behind(path, "another kernel", 2 * locks.STALE_S)
+    leave_behind(path, 2 * locks.STALE_S)
     assert locks.holder(path) is None
+    path.write_text(path.read_text().replace("60.0", "1.0"))
+    os.utime(path, (0, 0))
+    monkeypatch.setattr(locks, "STALE_S", 1.0)
+    monkeypatch.setattr(locks, "RENEW_S", 0.1)
     with locks.hold(path):
         assert (locks.holder(path) or "").startswith(f"process {os.getpid()} ")
 
 
-def test_held_lock_is_touched(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "TOUCH_S", 0.01)
+def test_held_lock_is_renewed(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "RENEW_S", 0.01)
     path = tmp_path / "x.lock"
     with locks.hold(path):
         os.utime(path, (0, 0))
@@ -91,5 +95,7 @@ def test_held_lock_is_touched(tmp_path, monkeypatch):
 
 
 def test_folder_that_refuses_files_is_named(tmp_path):
-    with pytest.raises(InputError, match="expected a folder that can be written, got 'No such"):
-        locks.hold(tmp_path / "none" / "x.lock").__enter__()
+    (tmp_path / "file").touch()
+    rule = "expected a folder that can be written, got 'File exists"
+    with pytest.raises(InputError, match=rule), locks.hold(tmp_path / "file" / "x.lock"):
+        pass
