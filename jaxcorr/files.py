@@ -1,11 +1,16 @@
-"""Files written whole or not at all. It knows nothing of what is in them."""
+"""Files of text, JSON and arrays, written whole or not at all, and arrays read back."""
 
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from jaxcorr.errors import InputError
 
 
 @contextlib.contextmanager
@@ -50,3 +55,44 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON, indented, whole or not at all."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Writes arrays, numbers and texts by name into a compressed .npz file."""
+    with write_whole(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def load_arrays(path: Path, names: Iterable[str], what: str, mend: str) -> dict[str, Any]:
+    """The arrays of these names that `save_arrays` wrote.
+
+    Args:
+        what, mend: what the file should hold, and what to do where it does not, for the error.
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return {name: content[name] for name in names}
+    # zipfile passes on whatever a damaged file provokes in zlib and its other decoders.
+    except Exception as error:
+        raise InputError(f"{path}: expected {what}, got '{error}'. {mend}") from None
+
+
+def save_columns(
+    folder: Path, stem: str, struct: str, columns: Mapping[str, ndarray], notes: Mapping[str, Any]
+) -> list[Path]:
+    """Writes a table as `<stem>.mat`, in one struct of this name, and as `<stem>.npz`.
+
+    Args:
+        columns: (n,) each.
+        notes: numbers and texts that both files keep beside them.
+    """
+    import scipy.io
+
+    mat, npz = folder / f"{stem}.mat", folder / f"{stem}.npz"
+    fields = {name: values.reshape(-1, 1) for name, values in columns.items()} | dict(notes)
+    with write_whole(mat) as partial, partial.open("wb") as file:
+        scipy.io.savemat(file, {struct: fields}, do_compression=True, long_field_names=True)
+    save_arrays(npz, {**columns, **notes})
+    return [mat, npz]

@@ -1,11 +1,9 @@
-"""The unit of each field of a trace, by its name, and the largest number that can be one.
-
-The module knows how fields are named; it knows no trace.
-"""
+"""The unit of each field of a trace, by its name, the sign of an error, and the largest number."""
 
 # Of mm and mm/s: no printer comes near, and float32 arithmetic beyond would overflow and spoil a
 # recurrent state for good.
 MOST = 1e6
+SIGN = "error = actual - reference"
 DERIVATIVES = {"v": "mm/s", "a": "mm/s2", "j": "mm/s3"}
 
 

@@ -4,9 +4,12 @@ import errno
 import json
 import os
 
+import numpy as np
 import pytest
+import scipy.io
 
 from jaxcorr import files
+from jaxcorr.errors import InputError
 
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
@@ -55,3 +58,25 @@ def test_a_folder_that_takes_no_files_is_named_and_a_good_one_stays_as_it_was(tm
     with pytest.raises(FileNotFoundError) as caught:
         files.check_folder(tmp_path / "none")
     assert caught.value.filename == str(tmp_path / "none")
+
+
+def test_arrays_come_back_the_same_or_are_refused(tmp_path):
+    path = tmp_path / "some.npz"
+    files.save_arrays(path, {"a": np.arange(3), "b": 2.5, "more": "text"})
+    found = files.load_arrays(path, ("a", "b"), "arrays", "Make them again.")
+    assert found.keys() == {"a", "b"}
+    assert (found["a"].tolist(), float(found["b"])) == ([0, 1, 2], 2.5)
+    for name, content in (("c", path.read_bytes()), ("a", b"damaged")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"some\.npz: expected arrays, got '.*'\. Make them"):
+            files.load_arrays(path, (name,), "arrays", "Make them again.")
+
+
+def test_columns_are_written_in_both_forms(tmp_path):
+    columns = {"time": np.arange(3.0), "x": np.ones(3)}
+    mat, npz = files.save_columns(tmp_path, "a.b", "table", columns, {"run": "r"})
+    assert (mat.name, npz.name) == ("a.b.mat", "a.b.npz")
+    struct = scipy.io.loadmat(mat, simplify_cells=True)["table"]
+    assert struct.keys() == {"time", "x", "run"}
+    np.testing.assert_array_equal(struct["time"], columns["time"])
+    np.testing.assert_array_equal(np.load(npz)["x"], columns["x"])

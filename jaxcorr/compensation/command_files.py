@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.printer.drive import REST_S, Command, Layer
-from jaxcorr.units import unit_of
+from jaxcorr.units import SIGN, unit_of
 
 STRUCT = "commands"
-SIGN = "command = reference + correction; error = actual - reference (mm)"
 FILE_RATE_HZ = 1000.0
 
 
@@ -49,16 +47,15 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = columns(layer, command)
-    kept = {"sign": SIGN, "rate_hz": FILE_RATE_HZ, **notes}
-    paths = [folder / f"{stem}{ending}" for ending in (".mat", ".npz", ".csv")]
-    with files.write_whole(paths[0]) as partial, partial.open("wb") as file:
-        struct = {name: values.reshape(-1, 1) for name, values in table.items()} | kept
-        scipy.io.savemat(file, {STRUCT: struct}, do_compression=True, long_field_names=True)
-    with files.write_whole(paths[1]) as partial, partial.open("wb") as file:
-        arrays: dict[str, Any] = {**table, **kept}
-        np.savez_compressed(file, **arrays)
+    kept = {
+        "sign": f"command = reference + correction; {SIGN} (mm)",
+        "rate_hz": FILE_RATE_HZ,
+        **notes,
+    }
+    pair = files.save_columns(folder, stem, STRUCT, table, kept)
+    csv = folder / f"{stem}.csv"
     head = ",".join(f"{name}_{unit_of(name)}".replace("/", "_") for name in table)
-    with files.write_whole(paths[2]) as partial:
+    with files.write_whole(csv) as partial:
         rows = np.column_stack(list(table.values()))
         np.savetxt(partial, rows, "%.6f", ",", header=head, comments="")
-    return paths
+    return [*pair, csv]

@@ -7,9 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from jaxcorr import files
 from jaxcorr.data import trace, windows
@@ -150,8 +148,7 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
 
 def save_samples(path: Path, samples: Samples) -> None:
     """Keeps a split in the run folder, so that the run can be evaluated without its traces."""
-    with files.write_whole(path) as partial:
-        np.savez_compressed(partial, allow_pickle=False, **samples._asdict())
+    files.save_arrays(path, samples._asdict())
 
 
 def load_samples(path: Path) -> Samples:
@@ -160,15 +157,8 @@ def load_samples(path: Path) -> Samples:
     Raises:
         InputError: the file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            fields: dict[str, Any] = {name: content[name] for name in Samples._fields}
-    # zipfile passes on whatever a damaged file provokes in zlib and its other decoders.
-    except Exception as error:
-        raise InputError(
-            f"{path}: expected the run's test samples, got '{error}'. Evaluate with --traces, or "
-            "train the run again."
-        ) from None
+    mend = "Evaluate with --traces, or train the run again."
+    fields = files.load_arrays(path, Samples._fields, "the run's test samples", mend)
     return Samples(**fields)._replace(
         lead=int(fields["lead"]),
         names=tuple(map(str, fields["names"])),

@@ -1,15 +1,13 @@
-"""What a breakdown needs of test traces beyond inputs and errors, kept with the run.
+"""Labels by which test errors are broken down, kept with the run.
 
 Kind of printed line and friction's part of the error for each row, acceleration and feedrate of a
-sweep for each trace; whatever a trace lacks stays unknown. The module knows traces and their rows;
-it computes no metric.
+sweep for each trace; whatever a trace lacks stays unknown.
 """
 
 import re
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -76,29 +74,22 @@ def of_traces(traces: Iterable[Trace], data: Data, samples: Samples) -> Labels:
 
 def save(path: Path, labels: Labels) -> None:
     """Keeps labels in a run folder, beside the samples they belong to."""
-    with files.write_whole(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **labels._asdict())
+    files.save_arrays(path, labels._asdict())
 
 
-def load(path: Path, samples: Samples) -> Labels | None:
-    """Labels that `save` kept; None where there are none, as in runs of older versions.
+def load(path: Path, samples: Samples) -> Labels:
+    """Labels that `save` kept.
 
     Raises:
-        InputError: the file is damaged, or of other samples.
+        InputError: the file is missing, damaged, or of other samples.
     """
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            fields: dict[str, Any] = {name: content[name] for name in Labels._fields}
-        found = Labels(**fields)
-        if len(found.feature) != len(samples.features):
-            raise ValueError(f"{len(found.feature)} rows for {len(samples.features)} samples")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    what, mend = "labels of the run's test samples", "Train the run again."
+    found = Labels(**files.load_arrays(path, Labels._fields, what, mend))
+    if len(found.feature) != len(samples.features):
         raise InputError(
-            f"{path}: expected labels of the run's test samples, got '{error}'. Delete the file to "
-            "evaluate without them, or train the run again."
-        ) from None
+            f"{path}: expected {what}, got {len(found.feature)} rows for {len(samples.features)} "
+            f"samples. {mend}"
+        )
     return found
 
 

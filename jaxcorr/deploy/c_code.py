@@ -24,6 +24,7 @@ from jaxcorr.deploy.parameters import Facts, Plain
 from jaxcorr.errors import InputError
 from jaxcorr.models import linear_path
 from jaxcorr.spec import Model
+from jaxcorr.units import SIGN
 
 EXAMPLE = "stream_csv.c"
 FLAGS = ("-std=c99", "-O2")
@@ -41,7 +42,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
         arrays=arrays,
         features=_with_units(facts.features, facts.feature_units),
         targets=_with_units(facts.targets, facts.target_units),
-        sign=parameters.SIGN,
+        sign=SIGN,
         horizon=parameters.horizon_text(facts.horizon),
         num_parameters=sum(values.size for values in arrays.values()),
         hidden=plain.layers[0].size,

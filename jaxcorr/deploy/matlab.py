@@ -22,6 +22,7 @@ from jaxcorr.deploy.parameters import Facts, LinearPath, Plain
 from jaxcorr.errors import InputError
 from jaxcorr.models import linear_path
 from jaxcorr.spec import Model
+from jaxcorr.units import SIGN
 
 TIMEOUT_S = 1800
 
@@ -46,7 +47,7 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
         "feature_units": _cell(facts.feature_units),
         "targets": _cell(facts.targets),
         "target_units": _cell(facts.target_units),
-        "sign": parameters.SIGN,
+        "sign": SIGN,
         "horizon": facts.horizon,
         "sample_rate_hz": facts.sample_rate_hz,
         "inputs": options.inputs,

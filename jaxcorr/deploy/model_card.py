@@ -14,6 +14,7 @@ from jaxcorr.spec import Data, Spec, axis_of
 from jaxcorr.training import path_first
 from jaxcorr.training.restore import Loaded
 from jaxcorr.training.run_folder import Run
+from jaxcorr.units import SIGN
 
 METRICS = {"mae_mm": "MAE, um", "rmse_mm": "RMSE, um", "r2": "R2", "correlation": "correlation"}
 LATENCY = ("p50_us", "p99_us", "num_calls")
@@ -34,7 +35,7 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
     return parameters.render(
         "model_card.md.j2",
         facts=facts,
-        sign=parameters.SIGN,
+        sign=SIGN,
         horizon=parameters.horizon_text(facts.horizon),
         inputs=_inputs(loaded, facts),
         num_parameters=network.count_parameters(loaded.weights.network),

@@ -10,8 +10,8 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr.deploy import parameters
 from jaxcorr.deploy.parameters import Facts
+from jaxcorr.units import SIGN
 
 OPSET = 18  # has LayerNormalization; runtimes from 2023 on read it
 IR_VERSION = 9  # as old as the operators allow, for older runtimes
@@ -104,7 +104,7 @@ def _labels(facts: Facts) -> dict[str, str]:
         "feature_units": ", ".join(facts.feature_units),
         "targets": ", ".join(facts.targets),
         "target_units": ", ".join(facts.target_units),
-        "sign": parameters.SIGN,
+        "sign": SIGN,
         "horizon_samples": str(facts.horizon),
         "sample_rate_hz": f"{facts.sample_rate_hz:g}",
     }

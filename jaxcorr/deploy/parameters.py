@@ -17,7 +17,6 @@ from jaxcorr.models.normalize import Scale
 from jaxcorr.spec import Spec, own_velocities
 from jaxcorr.units import unit_of
 
-SIGN = "error = actual - reference"
 NORM_EPSILON = 1e-6  # of Flax's LayerNorm
 
 

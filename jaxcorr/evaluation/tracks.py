@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.io
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
@@ -17,9 +16,9 @@ from jaxcorr import files
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec, axis_of
+from jaxcorr.units import SIGN
 
 STRUCT = "predictions"
-SIGN = "error = actual - reference (mm); command = reference + correction"
 ALIGNMENT = (
     "Each row is the instant to which the error belongs: features, true error and predicted error "
     "are of that instant. The prediction was made `horizon` samples before it (after it where "
@@ -149,8 +148,7 @@ def save(
         folder.mkdir(parents=True, exist_ok=True)
         for stem, track in zip(_stems(samples.names), align(samples, predicted, spec), strict=True):
             notes = _notes(track, spec, run_id)
-            written += [folder / f"{stem}.mat", folder / f"{stem}.npz"]
-            _write(written[-2], written[-1], _columns(track), notes)
+            written += files.save_columns(folder, stem, STRUCT, _columns(track), notes)
     except OSError as error:
         raise InputError(
             f"{folder}: expected to write predictions there, got '{error.strerror}'. Make room, or "
@@ -188,15 +186,6 @@ def _notes(track: Track, spec: Spec, run_id: str) -> dict[str, Any]:
         "part": track.part,
         "horizon": float(spec.data.horizon),
         "sample_rate_hz": track.rate_hz,
-        "sign": SIGN,
+        "sign": f"{SIGN} (mm); command = reference + correction",
         "alignment": ALIGNMENT,
     }
-
-
-def _write(mat: Path, npz: Path, columns: Mapping[str, ndarray], notes: Mapping[str, Any]) -> None:
-    struct = {name: values.reshape(-1, 1) for name, values in columns.items()} | dict(notes)
-    with files.write_whole(mat) as partial, partial.open("wb") as file:
-        scipy.io.savemat(file, {STRUCT: struct}, do_compression=True, long_field_names=True)
-    arrays: dict[str, Any] = {**columns, **notes}
-    with files.write_whole(npz) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)

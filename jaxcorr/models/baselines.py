@@ -1,8 +1,7 @@
-"""What a network has to beat: zero, mean, two linear regressions and a fitted oscillator.
+"""Baselines that a network has to beat: zero, mean, two linear regressions and a fitted oscillator.
 
 Each is fitted on the training traces and answers from the samples up to now, at the same horizon as
-the network. The module knows tables of samples; it knows no network and no metric. The oscillator
-itself is in oscillation.py.
+the network. The oscillator itself is in oscillator.py.
 
   zero            no correction
   mean            the mean training error of each axis
@@ -18,7 +17,6 @@ kept.
 """
 
 import itertools
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +28,6 @@ from numpy import ndarray
 from jaxcorr import files
 from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
-from jaxcorr.errors import InputError
 from jaxcorr.models import oscillator
 from jaxcorr.models.linear_path import (
     NUM_BINNED_LAGS,
@@ -42,7 +39,6 @@ from jaxcorr.models.linear_path import (
 from jaxcorr.models.oscillator import Mode
 from jaxcorr.spec import NUM_LAGS, Data, own_velocities
 
-DESIGN = 2  # kept with the coefficients; another number when columns of `binned_design` change
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
 BLOCK = 20_000  # rows of regressors in memory at once
 # A regression with hundreds of coefficients gains nothing from more rows than this.
@@ -60,8 +56,7 @@ class Fitted(NamedTuple):
         velocity: columns of the features that the regressors are made of.
         is_position: whether those columns have to be differentiated first.
         mean_mm: (k,).
-        fir, binned: (p, k), mm per unit of each regressor; `binned` is empty where it was fitted on
-            other columns than those of `binned_design` today.
+        fir, binned: (p, k), mm per unit of each regressor.
         modes: of each axis; empty where a target has no velocity of its own.
         readout: (k, p), what each axis's oscillator is read with.
     """
@@ -145,8 +140,7 @@ def apply_binned(coefficients: Float[ndarray, "p k"], speeds_mm_s: Table) -> Tab
 def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
     """Predicted errors (mm) of every row by each baseline, from the rows before it and itself."""
     num_targets = len(fitted.mean_mm)
-    names = ["zero", "mean", "linear_fir"]
-    names += ["linear_binned"] if len(fitted.binned) else []
+    names = ["zero", "mean", "linear_fir", "linear_binned"]
     names += ["physics"] if fitted.modes else []
     found = {name: np.zeros((len(samples.features), num_targets)) for name in names}
     found["mean"] += fitted.mean_mm
@@ -154,8 +148,7 @@ def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
         rows = slice(first, first + len(features))
         v = _speeds(features, fitted.velocity, fitted.is_position, fitted.rate_hz)
         found["linear_fir"][rows] = _apply(fir_design, fitted.fir, v)
-        if "linear_binned" in found:
-            found["linear_binned"][rows] = apply_binned(fitted.binned, v)
+        found["linear_binned"][rows] = apply_binned(fitted.binned, v)
         if fitted.modes:
             found["physics"][rows] = oscillator.predict(
                 fitted.modes, fitted.readout, v, fitted.horizon, fitted.rate_hz
@@ -165,34 +158,23 @@ def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
 
 def save(path: Path, fitted: Fitted) -> None:
     """Keeps the coefficients in a run folder."""
-    fields = fitted._asdict() | {"modes": np.array(fitted.modes).reshape(-1, len(Mode._fields))}
-    with files.write_whole(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, design=DESIGN, **fields)
+    modes = np.array(fitted.modes).reshape(-1, len(Mode._fields))
+    files.save_arrays(path, fitted._asdict() | {"modes": modes})
 
 
-def load(path: Path) -> Fitted | None:
-    """What `save` kept; None where there is no file, as in runs of older versions.
+def load(path: Path) -> Fitted:
+    """What `save` kept.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is missing or damaged.
     """
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            fields = {name: content[name] for name in Fitted._fields}
-            is_current = "design" in content and int(content["design"]) == DESIGN
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: expected the run's fitted baselines, got '{error}'. Delete the file to "
-            "evaluate without them, or train the run again."
-        ) from None
+    what, mend = "the run's fitted baselines", "Train the run again."
+    fields = files.load_arrays(path, Fitted._fields, what, mend)
     return Fitted(**fields)._replace(
         horizon=int(fields["horizon"]),
         rate_hz=float(fields["rate_hz"]),
         velocity=tuple(map(int, fields["velocity"])),
         is_position=bool(fields["is_position"]),
-        binned=fields["binned"] if is_current else fields["binned"][:0],
         modes=tuple(Mode(*map(float, row)) for row in fields["modes"]),
     )
 

@@ -1,8 +1,7 @@
-"""What a linear path leaves to the network: the path is fitted first, the network learns the rest.
+"""The linear path beside the network: fitted first, taken off the targets that training sees.
 
 With little data a regression on binned motion is hard to learn and easy to fit. It is fitted on the
-training split like the baseline of the same name, and subtracted from its targets; the network can
-then only add to it. The module knows splits and baselines; it knows no network.
+training split like the baseline of the same name; the network can then only add to it.
 """
 
 from pathlib import Path
@@ -21,16 +20,14 @@ def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Variables:
 
     Args:
         kept: the run's fitted baselines, if there is a run. The path is taken from there, since
-            another fit may differ in its last bits; it is fitted where the file is missing or of
-            another design.
+            another fit may differ in its last bits; it is fitted where there is no such file.
     Raises:
         InputError: the file is damaged.
     """
     if not network.has_linear_path(spec):
         return {}
-    fitted = baselines.load(kept) if kept else None
-    if fitted is not None and len(fitted.binned):
-        found = fitted.binned
+    if kept and kept.exists():
+        found = baselines.load(kept).binned
     else:
         found = baselines.regress(spec.data, data.train, data.val, baselines.binned_design)
     return {network.LINEAR_PATH: linear_path.from_coefficients(found)}

@@ -1,7 +1,6 @@
-"""What a run keeps beside its test samples, so that it can be judged without its traces.
+"""The test set of a run: what the run folder keeps, so that it is evaluated without its traces.
 
-Labels of the test samples, and the baselines that were fitted on its training split. The module
-knows run folders and data; it computes no metric.
+Test samples, their labels, and the baselines that were fitted on the training split.
 """
 
 from pathlib import Path
@@ -21,10 +20,10 @@ BASELINES = "baselines.npz"
 
 
 class Kept(NamedTuple):
-    """What there is to judge a run with; None for runs of versions that kept less."""
+    """Labels of samples to evaluate a run on, and the baselines that it has to beat."""
 
-    labels: Labels | None
-    fitted: Fitted | None
+    labels: Labels
+    fitted: Fitted
 
 
 def keep(folder: Path, data: Data, split: Dataset) -> None:
@@ -42,7 +41,7 @@ def load(run: Run, samples: Samples) -> Kept:
     """What `keep` wrote, for the run's own test samples.
 
     Raises:
-        InputError: a file is damaged.
+        InputError: a file is missing or damaged.
     """
     return Kept(strata.load(run.path / TEST_LABELS, samples), baselines.load(run.path / BASELINES))
 

@@ -156,20 +156,14 @@ def test_positions_alone_are_differentiated():
     assert metrics.measure(made.targets, predicted["linear_fir"].astype(np.float32)).r2 > 0.99
 
 
-def test_what_was_kept_predicts_the_same_as_long_as_it_can(tmp_path, monkeypatch):
+def test_what_was_kept_predicts_the_same(tmp_path):
     fitted, unseen = fit(fir_answer), table(fir_answer, seed=30)
     path = tmp_path / "baselines.npz"
-    assert baselines.load(path) is None
     baselines.save(path, fitted)
     back = baselines.load(path)
-    assert back is not None
     assert (back.modes, back.velocity, back.horizon) == (fitted.modes, fitted.velocity, 0)
     for name, values in baselines.predict(fitted, unseen).items():
         np.testing.assert_array_equal(baselines.predict(back, unseen)[name], values)
-    monkeypatch.setattr(baselines, "DESIGN", baselines.DESIGN + 1)
-    older = baselines.load(path)
-    assert older is not None
-    assert set(baselines.predict(older, unseen)) == {"zero", "mean", "linear_fir", "physics"}
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"baselines\.npz: expected the run's fitted baselines"):
         baselines.load(path)
