@@ -4,14 +4,12 @@ Arguments in, results out. Heavy modules load inside the commands that use them.
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from jaxcorr.cli.interrupts import INTERRUPTED
 from jaxcorr.cli.options import (
     JsonOption,
     RunArgument,
@@ -106,7 +104,7 @@ def crossval(
     name = loaded.train.name or spec.stem
     folds = crossvals.plan_folds(loaded.data, by)
     jobs = [[*changes, *crossvals.changes(fold, name)] for fold in folds]
-    done = _train_all(spec, jobs, runs / "crossval", True)
+    done = session.train_all(spec, jobs, runs / "crossval", True)
     outcomes = [crossvals.outcome(fold, run) for fold, run in zip(folds, done, strict=True)]
     mean = crossvals.average(outcomes)
     if as_json:
@@ -139,7 +137,7 @@ def horizons(
     planned.sort(key=lambda horizon: (abs(horizon), horizon))
     folder = runs / "horizons"
     jobs = [[*changes, *horizon_plans.changes(horizon, name)] for horizon in planned]
-    outcomes = [horizon_plans.outcome(run) for run in _train_all(spec, jobs, folder, False)]
+    outcomes = [horizon_plans.outcome(run) for run in session.train_all(spec, jobs, folder, False)]
     paths = [folder / f"{name}{suffix}" for suffix in (".png", ".svg")]
     horizon_plans.draw(outcomes, 1e3 / loaded.data.sample_rate_hz, *paths)
     if as_json:
@@ -155,28 +153,6 @@ def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, li
 
     changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
     return specs.load(path, changes), changes
-
-
-def _train_all(path: Path, jobs: list[list[str]], folder: Path, with_ceiling: bool) -> list[Any]:
-    """The run of each job, trained where it is not there yet; a stop ends the command."""
-    from jaxcorr.cli import console, session
-    from jaxcorr.studies import trainings
-    from jaxcorr.training import loop
-
-    stop_requested, done = session.catch_interrupt(), []
-    try:
-        for run in trainings.work(
-            path, jobs, folder, session.follow, lambda: bool(stop_requested), with_ceiling
-        ):
-            done.append(run)
-            console.err.print(f"{len(done)} of {len(jobs)}: {run.id}", markup=False)
-    except loop.NonFiniteLoss as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
-    if len(done) < len(jobs):
-        console.err.print("interrupted and saved; the same command goes on")
-        raise typer.Exit(INTERRUPTED)
-    return done
 
 
 COLUMNS = ("", "MAE um", "RMSE um", "R2", "corr.", "max um")

@@ -4,27 +4,21 @@ Each stage keeps what it finished, so the same command goes on where it was stop
 results out; heavy modules load inside the functions that use them.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from jaxcorr.cli.options import JsonOption, RunsOption, SetOption, SpecArgument
 
 if TYPE_CHECKING:
     from jaxcorr.data.octave import Counted
     from jaxcorr.studies.workflow import Product
-
-
-import contextlib
-import json
-import signal
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
-
-import typer
-
-from jaxcorr.cli.interrupts import INTERRUPTED
-from jaxcorr.cli.options import JsonOption, RunsOption, SetOption, SpecArgument
 
 Simulator = Literal["auto", "octave", "twin"]
 SimulatorOption = Annotated[
@@ -48,6 +42,8 @@ def pipeline(
     from jaxcorr import spec as specs
 
     loaded = specs.load(spec, overrides)
+    from jaxcorr.cli import session
+
     try:
         with _interruptible() as asked:
             with _stage(1, "collect", asked):
@@ -60,7 +56,7 @@ def pipeline(
                 _export(run)
             _show(run, loaded, as_json)
     except KeyboardInterrupt:
-        _stop()
+        session.stop()
 
 
 def _collect(loaded: Any, simulator: Simulator) -> None:
@@ -90,7 +86,7 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
 def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
     from jaxcorr.cli import console, session
     from jaxcorr.studies import trainings
-    from jaxcorr.training import experiment, loop
+    from jaxcorr.training import experiment
 
     known = experiment.fingerprint(loaded.data)
     run = trainings.find(folder, loaded, known, experiment.name_of(loaded, spec))
@@ -99,16 +95,13 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
         return run
     with _signals_restored():
         requested = session.catch_interrupt()
-        try:
+        with session.refusing_divergence():
             run, is_finished = trainings.train_on(
                 run, spec, overrides, folder, session.follow, lambda: bool(requested)
             )
-        except loop.NonFiniteLoss as error:
-            print(error, file=sys.stderr)
-            raise typer.Exit(1) from None
     # A stop that came after the last dispatch changes nothing there, but is meant for what follows.
     if requested or not is_finished:
-        _stop()
+        session.stop()
     return run
 
 
@@ -188,13 +181,6 @@ def _signals_restored() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def _stop() -> NoReturn:
-    from jaxcorr.cli import console
-
-    console.err.print("interrupted; the same command goes on")
-    raise typer.Exit(INTERRUPTED)
 
 
 def follow_files(counts: "Iterable[Counted]", title: str) -> None:

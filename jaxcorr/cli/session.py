@@ -1,7 +1,8 @@
-"""What every command that trains does around a training; it knows the terminal, signals and locks.
+"""Around every training of the command line: traces made, jax set up, stopped and shown.
 
-Traces are made first where a spec asks for it, one process at a time trains a run, Ctrl-C ends it
-cleanly, and its curves are drawn. Heavy modules load inside the functions that use them.
+Traces are made first where a spec asks for it; jax gets its devices and a folder for compiled
+programs; one process at a time trains a run, Ctrl-C ends it cleanly, its progress is shown and its
+curves are drawn. Heavy modules load inside the functions that use them.
 """
 
 import contextlib
@@ -13,11 +14,14 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+import typer
+
+from jaxcorr.cli.interrupts import INTERRUPTED
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec
 from jaxcorr.training import locks
@@ -25,7 +29,10 @@ from jaxcorr.training.run_folder import Run, read_lines
 
 if TYPE_CHECKING:
     from jaxcorr.training.experiment import Experiment
-    from jaxcorr.training.loop import Event, Finished
+    from jaxcorr.training.loop import Begun, EpochDone, Event, Finished
+
+COMMON_S = 0.2  # what compiles sooner is compiled again
+OLDEST_DAYS = 30  # that a compiled program is kept
 
 
 def prepare(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None:
@@ -94,107 +101,6 @@ def start_jax(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> No
     jax.config.update("jax_default_device", found[0])
 
 
-def catch_interrupt() -> list[int]:
-    """The first Ctrl-C asks for a clean stop by filling the list, the second one stops at once."""
-    requested: list[int] = []
-
-    def on_interrupt(number: int, _frame: FrameType | None) -> None:
-        if requested:
-            raise KeyboardInterrupt
-        requested.append(number)
-        # Not by print: a signal may arrive in the middle of one, and a second would be refused.
-        os.write(sys.stderr.fileno(), b"stopping after this dispatch; Ctrl-C again stops at once\n")
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    signal.signal(signal.SIGTERM, on_interrupt)
-    return requested
-
-
-def follow(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
-    """Shows a training as it goes, as the only one of this run, and draws its curves.
-
-    Of processes that train together, one shows it; where another is gone, all end.
-
-    Raises:
-        InputError: another process trains the run.
-    """
-    import jax
-
-    from jaxcorr.training import hosts
-
-    try:
-        return _show(begun, events) if hosts.is_writer() else follow_quietly(begun, events)
-    except jax.errors.JaxRuntimeError as error:
-        if hosts.is_alone():
-            raise
-        reason = str(error).splitlines()[0]
-        print(
-            f"{begun.run.path}: expected all processes to go on, got '{reason}'. Checkpoints are "
-            "intact: start all of them again, with `just resume`.",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(1)  # else jax waits for the one that is gone, and then aborts
-
-
-def _show(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
-    from jaxcorr.cli import console
-    from jaxcorr.training import loop
-
-    spec, plan = begun.spec, loop.plan_for(begun.spec, begun.data)
-    per_window = spec.data.window if spec.data.supervision == "all" else 1
-    per_dispatch = plan.steps_per_dispatch * spec.data.batch_size * per_window
-    with _alone(begun.run):
-        console.err.print(f"run {begun.run.path}", markup=False)
-        return console.follow_training(events, spec.train.epochs, per_dispatch)
-
-
-def follow_quietly(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
-    """As `follow`, for one of several workers, whose lines would mix: shows nothing.
-
-    Raises:
-        InputError: another process trains the run.
-    """
-    from jaxcorr.training import loop
-
-    with _alone(begun.run):
-        for event in events:
-            if isinstance(event, loop.Finished):
-                return event
-    raise AssertionError("a training ends with Finished")
-
-
-@contextlib.contextmanager
-def _alone(run: Run) -> Iterator[None]:
-    """Holds the run's lock, and draws its curves however the training ends."""
-    from jaxcorr.training import hosts
-
-    with contextlib.ExitStack() as stack:
-        with hosts.together():
-            if hosts.is_writer():
-                stack.enter_context(locks.hold(run.path / locks.TRAINING))
-                stack.callback(draw_curves, run)
-        yield
-
-
-def draw_curves(run: Run) -> None:
-    """Draws a run's history, if it has one, into its folder."""
-    from jaxcorr import plotting
-    from jaxcorr.cli import console
-
-    rows = read_lines(run.history)
-    try:
-        if rows:
-            plotting.draw_history(rows, run.path / "curves.png", run.path / "curves.svg")
-    except OSError as error:
-        # The training is saved; a full disk should not turn it into a failure.
-        console.err.print(f"{run.path}: no curves drawn, {error.strerror}", markup=False)
-
-
-COMMON_S = 0.2  # what compiles sooner is compiled again
-OLDEST_DAYS = 30
-
-
 def keep() -> None:
     """Lets jax keep and find what takes long to compile; without a place for it, nothing changes.
 
@@ -243,3 +149,224 @@ def _remove_old(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_file() and path.stat().st_mtime < oldest:
             path.unlink(missing_ok=True)
+
+
+def catch_interrupt() -> list[int]:
+    """The first Ctrl-C asks for a clean stop by filling the list, the second one stops at once."""
+    requested: list[int] = []
+
+    def on_interrupt(number: int, _frame: FrameType | None) -> None:
+        if requested:
+            raise KeyboardInterrupt
+        requested.append(number)
+        # Not by print: a signal may arrive in the middle of one, and a second would be refused.
+        os.write(sys.stderr.fileno(), b"stopping after this dispatch; Ctrl-C again stops at once\n")
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    signal.signal(signal.SIGTERM, on_interrupt)
+    return requested
+
+
+@contextlib.contextmanager
+def refusing_divergence() -> Iterator[None]:
+    """Ends the command with one line and exit code 1 where a training diverges."""
+    from jaxcorr.training import loop
+
+    try:
+        yield
+    except loop.NonFiniteLoss as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def stop(how: str = "the same command goes on") -> NoReturn:
+    """Ends an interrupted command, and says how to go on."""
+    from jaxcorr.cli import console
+
+    console.err.print(f"interrupted and saved; {how}", markup=False)
+    raise typer.Exit(INTERRUPTED)
+
+
+def train_all(
+    base: Path, jobs: Sequence[Sequence[str]], folder: Path, with_ceiling: bool
+) -> list[Run]:
+    """The evaluated run of each job, trained where it is not there yet; a stop ends the command.
+
+    Args:
+        base, jobs, folder, with_ceiling: as for `trainings.work`.
+    """
+    from jaxcorr.cli import console
+    from jaxcorr.studies import trainings
+
+    requested, done = catch_interrupt(), []
+    with refusing_divergence():
+        for run in trainings.work(
+            base, jobs, folder, follow, lambda: bool(requested), with_ceiling
+        ):
+            done.append(run)
+            console.err.print(f"{len(done)} of {len(jobs)}: {run.id}", markup=False)
+    if len(done) < len(jobs):
+        stop()
+    return done
+
+
+def follow(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
+    """Shows a training as it goes, as the only one of this run, and draws its curves.
+
+    Of processes that train together, one shows it; where another is gone, all end.
+
+    Raises:
+        InputError: another process trains the run.
+    """
+    import jax
+
+    from jaxcorr.training import hosts
+
+    try:
+        return _show(begun, events) if hosts.is_writer() else follow_quietly(begun, events)
+    except jax.errors.JaxRuntimeError as error:
+        if hosts.is_alone():
+            raise
+        reason = str(error).splitlines()[0]
+        print(
+            f"{begun.run.path}: expected all processes to go on, got '{reason}'. Checkpoints are "
+            "intact: start all of them again, with `just resume`.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)  # else jax waits for the one that is gone, and then aborts
+
+
+def follow_quietly(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
+    """As `follow`, for one of several workers, whose lines would mix: shows nothing.
+
+    Raises:
+        InputError: another process trains the run.
+    """
+    from jaxcorr.training import loop
+
+    with _alone(begun.run):
+        for event in events:
+            if isinstance(event, loop.Finished):
+                return event
+    raise AssertionError("a training ends with Finished")
+
+
+@contextlib.contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Holds the run's lock, and draws its curves however the training ends."""
+    from jaxcorr.training import hosts
+
+    with contextlib.ExitStack() as stack:
+        with hosts.together():
+            if hosts.is_writer():
+                stack.enter_context(locks.hold(run.path / locks.TRAINING))
+                stack.callback(draw_curves, run)
+        yield
+
+
+def _show(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
+    from jaxcorr.cli import console
+    from jaxcorr.training import loop
+
+    spec, plan = begun.spec, loop.plan_for(begun.spec, begun.data)
+    per_window = spec.data.window if spec.data.supervision == "all" else 1
+    per_dispatch = plan.steps_per_dispatch * spec.data.batch_size * per_window
+    with _alone(begun.run):
+        console.err.print(f"run {begun.run.path}", markup=False)
+        return _show_progress(events, spec.train.epochs, per_dispatch)
+
+
+def _show_progress(events: "Iterator[Event]", epochs: int, samples_per_dispatch: int) -> "Finished":
+    """Shows a bar, and a line for each epoch; the rate is in samples, which are targets."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from jaxcorr.cli import console
+    from jaxcorr.training.loop import Begun, Dispatched, EpochDone, Finished
+
+    is_narrow = console.err.width < 80  # what is left over should be the time that remains
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=8 if is_narrow else 24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[live]}"),
+        TimeRemainingColumn(),
+    )
+    # On a terminal the bar is redrawn in place; in a file or a pipe only the epoch lines appear.
+    is_hidden = not console.err.is_terminal
+    with Progress(*columns, console=console.err, transient=True, disable=is_hidden) as progress:
+        task = progress.add_task("training", total=None, live="compiling")
+        plan = None
+        for event in events:
+            match event:
+                case Begun():
+                    plan = event.plan
+                    done = event.epoch * plan.dispatches
+                    progress.update(task, total=epochs * plan.dispatches, completed=done)
+                    _say_begun(event)
+                case Dispatched():
+                    assert plan is not None
+                    done = event.epoch * plan.dispatches + event.dispatch + 1
+                    rate = samples_per_dispatch * (progress.tasks[task].speed or 0.0)
+                    live = f"loss {event.loss:.4f}  MAE {1e3 * event.mae_mm:.1f} um"
+                    live += "" if is_narrow else f"  {rate:,.0f}/s"
+                    progress.update(task, completed=done, live=live)
+                case EpochDone():
+                    console.err.print(_epoch_line(event, epochs))
+                case Finished():
+                    return event
+    raise AssertionError("a training ends with Finished")
+
+
+def _say_begun(event: "Begun") -> None:
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    for name in event.skipped:
+        console.err.print(
+            f"[yellow]checkpoint {escape(name)} is damaged; going on from the one before[/yellow]"
+        )
+    verb = f"resuming after epoch {event.epoch}" if event.epoch else "training"
+    console.err.print(
+        f"{verb}: {event.num_parameters:,} parameters, {event.plan.num_windows:,} windows, "
+        f"{event.plan.steps_per_epoch} steps an epoch, {_count(event.num_devices, 'device')}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _epoch_line(event: "EpochDone", epochs: int) -> str:
+    from jaxcorr.cli import console
+
+    record = event.record
+    text = (
+        f"epoch {record['epoch']:>3}/{epochs}  train loss {record['train_loss']:.4f}  "
+        f"MAE {1e3 * record['train_mae_mm']:6.2f} um"
+    )
+    if "val_mae_mm" in record:
+        r2 = console.number(record["val_r2"], 4)
+        text += f"  val MAE {1e3 * record['val_mae_mm']:6.2f} um  R2 {r2}"
+    return f"{text}  {event.seconds:5.1f} s{'  best' if event.is_best else ''}"
+
+
+def draw_curves(run: Run) -> None:
+    """Draws a run's history, if it has one, into its folder."""
+    from jaxcorr import plotting
+    from jaxcorr.cli import console
+
+    rows = read_lines(run.history)
+    try:
+        if rows:
+            plotting.draw_history(rows, run.path / "curves.png", run.path / "curves.svg")
+    except OSError as error:
+        # The training is saved; a full disk should not turn it into a failure.
+        console.err.print(f"{run.path}: no curves drawn, {error.strerror}", markup=False)

@@ -1,13 +1,18 @@
 """The commands that make and explain motion: `plan` and `simulate`. Arguments in, results out."""
 
 import json
+import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jaxcorr.cli.options import JsonOption, PartArgument, complete_part
+
+if TYPE_CHECKING:
+    from jaxcorr.data.collect import Collected
 
 
 class _Default:
@@ -93,7 +98,7 @@ def plan(
         print(json.dumps(result))
         return
     console.err.print(note, markup=False)
-    console.show_plan(result, first_layer=layer or 1)
+    show_plan(result, first_layer=layer or 1)
 
 
 def simulate(
@@ -212,8 +217,66 @@ def _collect(
         rows = [file._asdict() | {"path": str(file.path)} for file in files]
         print(json.dumps({"files": rows, "seconds": seconds, "problems": problems}))
     else:
-        console.show_collection(files, seconds, problems)
+        show_collection(files, seconds, problems)
         if plot is not None:
             console.out.print(f"drawn: {plot}", markup=False)
     if problems:
         raise typer.Exit(1)
+
+
+def show_plan(result: dict[str, Any], first_layer: int) -> None:
+    """Prints the planned times: in all, and of each layer."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    rows = [[str(first_layer + i), f"{s:.2f}"] for i, s in enumerate(result["layers"])]
+    console.out.print(console.table("", ("layer", "s"), rows))
+    console.out.print(
+        f"[bold]{result['total_s']:.3f} s[/bold] ({_clock(result['total_s'])}) for "
+        f"{result['num_moves']:,} moves, peak velocity {result['peak_velocity_mm_s']:.1f} mm/s"
+    )
+    if result["unknown_commands"]:
+        listed = ", ".join(f"{name} ({n})" for name, n in result["unknown_commands"].items())
+        console.out.print(f"unknown commands, passed over: {escape(listed)}")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min {rest:02d} s"
+
+
+def show_collection(files: "Sequence[Collected]", seconds: float, problems: Sequence[str]) -> None:
+    """Prints a row a folder: layers, samples, RMS by source; then the verdict."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    folders: dict[Path, list[Collected]] = {}
+    for file in files:
+        folders.setdefault(file.path.parent, []).append(file)
+    sources = list(files[0].rms_um) if files else []
+    rows = [
+        [
+            escape(str(folder)),
+            str(len(members)),
+            f"{sum(m.num_samples for m in members):,}",
+            *(f"{_joint_rms(members, source):.1f}" for source in sources),
+        ]
+        for folder, members in folders.items()
+    ]
+    console.out.print(
+        console.table("RMS in um, by source", ("folder", "layers", "samples", *sources), rows)
+    )
+    total = sum(file.num_samples for file in files)
+    console.out.print(f"{len(files)} layers, {total:,} samples, {seconds:.1f} s")
+    for problem in problems:
+        console.out.print(f"[red]{escape(problem)}[/red]")
+    verdict = f"{len(problems)} problems" if problems else "fit to train on"
+    console.out.print(f"[bold]data quality: {verdict}[/bold]")
+
+
+def _joint_rms(files: "Sequence[Collected]", source: str) -> float:
+    """RMS over the samples of several files."""
+    power = sum(file.num_samples * file.rms_um[source] ** 2 for file in files)
+    return math.sqrt(power / sum(file.num_samples for file in files))

@@ -23,7 +23,7 @@ from jaxcorr.cli.options import (
 from jaxcorr.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxcorr.studies.loss_table import Cell, Figure, Result
+    from jaxcorr.studies.loss_table import Cell, Figure
     from jaxcorr.studies.sweep_spec import Sweep, Value
     from jaxcorr.studies.trials import Trial
 
@@ -83,24 +83,13 @@ def table(
     changes = [*overrides, *([f"train.epochs={epochs}"] if epochs else [])]
     loaded = specs.load(spec, changes)
     from jaxcorr.studies import loss_table
-    from jaxcorr.training import loop
 
-    jobs = loss_table.plan_jobs(_split(losses), _split(sizes), seeds)
+    planned = loss_table.plan_jobs(_split(losses), _split(sizes), seeds)
     session.prepare(loaded)
-    folder, stop_requested = runs / "table", session.catch_interrupt()
-    results = []
-    try:
-        for result in loss_table.work(
-            spec, changes, jobs, folder, session.follow, lambda: bool(stop_requested)
-        ):
-            results.append(result)
-            print(result_line(result, len(results), len(jobs)), file=sys.stderr)
-    except loop.NonFiniteLoss as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
-    if len(results) < len(jobs):
-        print("interrupted and saved; the same command goes on", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
+    folder = runs / "table"
+    jobs = [[*changes, *loss_table.changes(job)] for job in planned]
+    done = session.train_all(spec, jobs, folder, with_ceiling=False)
+    results = [loss_table.outcome(job, run) for job, run in zip(planned, done, strict=True)]
     cells = loss_table.summarize(results)
     verdict = loss_table.judge(cells)
     write_comparison(cells, verdict, folder / "table.md")
@@ -242,17 +231,6 @@ def trial_line(sweep: "Sweep", trial: "Trial") -> str:
     return (
         f"{head}: val MAE {1e3 * trial.mae_mm:.2f} um, {trial.epochs} epochs, "
         f"{trial.seconds or 0.0:.0f} s, {trial.state}"
-    )
-
-
-def result_line(result: "Result", count: int, total: int) -> str:
-    """One line on a training of the table."""
-    from jaxcorr.cli import console
-
-    size, loss, seed = result.job
-    return (
-        f"{count} of {total}: {size} {loss} seed {seed}: test MAE {1e3 * result.mae_mm:.2f} um, "
-        f"R2 {console.number(result.r2, 4)}, {result.seconds:.0f} s"
     )
 
 

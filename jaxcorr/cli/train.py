@@ -1,13 +1,13 @@
-"""The commands that train one run: `train` and `resume`. Arguments in, a run folder out.
+"""The commands of runs and their traces: `train`, `resume`, `runs` and `inspect`.
 
 What is wrong with a spec or a run's name is said before jax is loaded, which takes seconds.
 """
 
 import json
 import shlex
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,10 @@ from jaxcorr.cli.options import (
     SetOption,
     SpecArgument,
 )
+
+if TYPE_CHECKING:
+    from jaxcorr.data import inspection
+    from jaxcorr.training import run_folder
 
 
 def train(
@@ -55,15 +59,11 @@ def _fit(begun: Any, as_json: bool) -> None:
 
     stop_requested = session.catch_interrupt()
     events = loop.fit(begun.spec, begun.data, begun.run, lambda: bool(stop_requested))
-    try:
+    with session.refusing_divergence():
         done = session.follow(begun, events)
-    except loop.NonFiniteLoss as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
+    if done.reason == "interrupted" and hosts.is_writer():
+        session.stop(f"go on with: just resume {shlex.quote(str(begun.run.path))}")
     if done.reason == "interrupted":
-        if hosts.is_writer():
-            again = f"just resume {shlex.quote(str(begun.run.path))}"
-            console.err.print(f"interrupted and saved; go on with: {again}", markup=False)
         raise typer.Exit(INTERRUPTED)
     if not hosts.is_writer():
         return
@@ -88,25 +88,105 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Shows what trace files hold and whether they can be trained on."""
-    from jaxcorr.cli import console
     from jaxcorr.data import inspection
 
     rows = inspection.inspect(files, sample_rate_hz)
     if as_json:
         print(json.dumps([row._asdict() for row in rows]))
     else:
-        console.show_inspection(rows)
+        show_inspection(rows)
     if any(row.problem for row in rows):
         raise typer.Exit(2)
 
 
 def list_runs(runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> None:
     """Lists runs with state, best epoch and test metrics."""
-    from jaxcorr.cli import console
     from jaxcorr.training import run_folder
 
     rows = run_folder.list_runs(runs)
     if as_json:
         print(json.dumps([row._asdict() for row in rows]))
     else:
-        console.show_runs(rows)
+        show_runs(rows)
+
+
+def show_inspection(rows: "Sequence[inspection.Row]") -> None:
+    """Prints a row a trace file, then the problems, then the verdict on all of them."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    columns = (
+        "file",
+        "samples",
+        "s",
+        "Hz",
+        "x mm",
+        "y mm",
+        "peak mm/s",
+        "RMS x um",
+        "RMS y um",
+        "",
+    )
+    console.out.print(console.table("", columns, [_inspection_row(row) for row in rows]))
+    problems = [row for row in rows if row.problem]
+    for row in problems:
+        console.out.print(f"[red]{escape(row.problem or '')}[/red]")
+    total = sum(row.num_samples or 0 for row in rows if not row.problem)
+    good = f"{len(rows) - len(problems)} of {len(rows)}"
+    console.out.print(f"[bold]{good} files can be trained on, {total:,} samples[/bold]")
+
+
+def _inspection_row(row: "inspection.Row") -> list[str]:
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    name = escape("/".join(Path(row.path).parts[-2:]))
+    if row.num_samples is None:
+        return [name, *("",) * 8, "[red]unreadable[/red]"]
+    ranges = [
+        "n/a" if bounds is None else f"{bounds[0]:.0f}..{bounds[1]:.0f}"
+        for bounds in (row.x_range_mm, row.y_range_mm)
+    ]
+    return [
+        name,
+        f"{row.num_samples:,}",
+        console.number(row.duration_s, 1),
+        console.number(row.sample_rate_hz, 2),
+        *ranges,
+        console.number(row.peak_speed_mm_s, 1),
+        console.number(row.rms_x_um, 1),
+        console.number(row.rms_y_um, 1),
+        "[red]refused[/red]" if row.problem else "[green]ok[/green]",
+    ]
+
+
+def show_runs(rows: "Sequence[run_folder.Row]") -> None:
+    """Prints a row a run."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    columns = ("run", "state", "age", "epochs", "val MAE um", "test MAE um", "test R2")
+    body = [
+        [
+            escape(row.id),
+            row.state,
+            "" if row.age_s is None else _age(row.age_s),
+            str(row.epochs),
+            "" if row.val_mae_mm is None else f"{1e3 * row.val_mae_mm:.2f}",
+            "" if row.test_mae_mm is None else f"{1e3 * row.test_mae_mm:.2f}",
+            "" if row.test_r2 is None else f"{row.test_r2:.4f}",
+        ]
+        for row in rows
+    ]
+    hint = "no runs yet; make one with: just train specs/medium_hybrid.toml"
+    console.out.print(console.table("", columns, body) if body else hint)
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

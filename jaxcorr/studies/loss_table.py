@@ -1,20 +1,17 @@
 """The reference's table from runs of our own: losses against sizes, with the spread over seeds.
 
-Every cell is trained with every seed and evaluated on the test split; a run that is there already
-is used again, and one that was interrupted goes on. The module judges, and prints nothing.
+Every cell is trained with every seed and evaluated on the test split. The module plans trainings
+and judges what they reached; it prints nothing.
 """
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.spec import SIZES
-from jaxcorr.studies import trainings
 from jaxcorr.studies.sweep_spec import override
-from jaxcorr.studies.trainings import Follow
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.run_folder import Run
 
@@ -82,30 +79,30 @@ def plan_jobs(losses: Sequence[str], sizes: Sequence[str], num_seeds: int) -> li
     ]
 
 
-def work(
-    base: Path,
-    overrides: Sequence[str],
-    jobs: Sequence[Job],
-    folder: Path,
-    follow: Follow,
-    should_stop: Callable[[], bool],
-) -> Iterator[Result]:
-    """Trains and evaluates what is not there yet; yields each result, and ends early on a stop.
+def changes(job: Job) -> list[str]:
+    """The texts that make a spec one training of the table."""
+    hidden_size, num_layers = SIZES[job.size]
+    return [
+        override("loss.name", job.loss),
+        override("model.hidden_size", hidden_size),
+        override("model.num_layers", num_layers),
+        override("train.seed", job.seed),
+        override("train.name", f"{job.size}-{job.loss}-seed{job.seed}"),
+    ]
 
-    Args:
-        base: the spec that all trainings share.
-        overrides: `section.key=value` texts, for all trainings.
-        folder: of the table's runs.
-        follow: runs through a training's events and returns the last one.
-        should_stop: True saves the running training and ends.
-    Raises:
-        InputError: the spec or the data is refused, or the disk has no room.
-        NonFiniteLoss: a training diverged.
-    """
-    changed = [[*overrides, *_changes(job)] for job in jobs]
-    done = trainings.work(base, changed, folder, follow, should_stop, with_ceiling=False)
-    for job, run in zip(jobs, done, strict=False):  # fewer runs where it was stopped
-        yield _read(job, run)
+
+def outcome(job: Job, run: Run) -> Result:
+    """What a training of the table reached on the test split."""
+    overall = run.read_json("metrics.json")["test"]["overall"]
+    return Result(
+        job=job,
+        r2=overall["r2"],
+        mae_mm=overall["mae_mm"],
+        correlation=overall["correlation"],
+        num_parameters=network.count_parameters(restore.load_weights(run).weights.network),
+        seconds=sum(row["seconds"] for row in run_folder.read_lines(run.timings)),
+        run=run.id,
+    )
 
 
 def summarize(results: Sequence[Result]) -> list[Cell]:
@@ -151,30 +148,6 @@ def judge(cells: Sequence[Cell]) -> str:
     return (
         f"Hybrid {verdict} {' and '.join(rivals)} beyond the seed spread (mean ± standard "
         f"deviation apart): {'; '.join(clauses)}."
-    )
-
-
-def _changes(job: Job) -> list[str]:
-    hidden_size, num_layers = SIZES[job.size]
-    return [
-        override("loss.name", job.loss),
-        override("model.hidden_size", hidden_size),
-        override("model.num_layers", num_layers),
-        override("train.seed", job.seed),
-        override("train.name", f"{job.size}-{job.loss}-seed{job.seed}"),
-    ]
-
-
-def _read(job: Job, run: Run) -> Result:
-    overall = run.read_json("metrics.json")["test"]["overall"]
-    return Result(
-        job=job,
-        r2=overall["r2"],
-        mae_mm=overall["mae_mm"],
-        correlation=overall["correlation"],
-        num_parameters=network.count_parameters(restore.load_weights(run).weights.network),
-        seconds=sum(row["seconds"] for row in run_folder.read_lines(run.timings)),
-        run=run.id,
     )
 
 

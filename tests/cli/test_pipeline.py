@@ -52,7 +52,7 @@ def test_it_goes_on_where_it_was_stopped_and_names_what_was_made(spec, monkeypat
         patch.setattr(session, "catch_interrupt", lambda: [signal.SIGINT])
         said = run(spec)
     assert said.exit_code == 130
-    assert "interrupted; the same command goes on" in said.stderr
+    assert "interrupted and saved; the same command goes on" in said.stderr
     (folder,) = home.iterdir()
     for name in ("evaluate", "export_model"):
         with monkeypatch.context() as patch:

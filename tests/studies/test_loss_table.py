@@ -118,18 +118,23 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
         return last
 
     monkeypatch.setattr(trainings.evaluate, "evaluate_run", evaluate_nothing)
-    jobs, folder = loss_table.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
-    assert list(loss_table.work(base, SHORT, jobs, folder, follow, lambda: True)) == []
+    (job,), folder = loss_table.plan_jobs(["mae"], ["small"], 1), Path("runs/table")
+
+    def work(is_stopped: bool) -> list[run_folder.Run]:
+        jobs = [[*SHORT, *loss_table.changes(job)]]
+        return list(trainings.work(base, jobs, folder, follow, lambda: is_stopped, False))
+
+    assert work(is_stopped=True) == []
     (run,) = run_folder.list_all(folder)
-    (result,) = loss_table.work(base, SHORT, jobs, folder, follow, lambda: False)
-    assert result.run == run.id
+    (again,) = work(is_stopped=False)
+    assert loss_table.outcome(job, again).run == run.id
     assert len(run_folder.read_lines(run.history)) == 3
     resolved = run.resolved()
     changed = resolved["fingerprint"] | {next(iter(resolved["fingerprint"])): "other"}
     files.write_json(run.path / "resolved.json", resolved | {"fingerprint": changed})
-    (result,) = loss_table.work(base, SHORT, jobs, folder, follow, lambda: False)
-    assert result.run != run.id
-    assert experiment.reopen(run_folder.find(f"{folder}/{result.run}")).spec.loss.name == "mae"
+    (other,) = work(is_stopped=False)
+    assert other.id != run.id
+    assert experiment.reopen(other).spec.loss.name == "mae"
 
 
 def evaluate_nothing(run: run_folder.Run, with_ceiling: bool) -> None:
