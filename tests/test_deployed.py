@@ -14,6 +14,7 @@ import oscillator
 import pytest
 
 from jaxcorr import Predictor
+from jaxcorr.data.ranges import measure_ranges
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import export, parameters
 from jaxcorr.models import bulk
@@ -128,7 +129,9 @@ def run(name: str, case: Case) -> np.ndarray:
 
 
 def run_predictor(case: Case) -> np.ndarray:
-    predictor = Predictor(Loaded(case.spec, case.weights))
+    names, samples = case.spec.data.features, case.samples
+    spanned = measure_ranges(names, samples.features, samples.first_row, oscillator.RATE_HZ)
+    predictor = Predictor(Loaded(case.spec, case.weights, spanned))
     found = []
     for first, rows in zip(case.samples.first_row, case.samples.num_rows, strict=True):
         predictor.reset()

@@ -32,7 +32,7 @@ PAGE = Path("/proc/self/statm")
 
 
 def measure(
-    spec: Spec, weights: Weights, samples: Samples, ranges: Ranges | None, predictor: Predictor
+    spec: Spec, weights: Weights, samples: Samples, ranges: Ranges, predictor: Predictor
 ) -> dict[str, float]:
     """Microseconds of each part of a step, at the median.
 
@@ -59,7 +59,7 @@ def measure(
     return found
 
 
-def _time_checks(spec: Spec, ranges: Ranges | None, rows: list[list[float]]) -> float:
+def _time_checks(spec: Spec, ranges: Ranges, rows: list[list[float]]) -> float:
     guard = safety.guard_for(spec, ranges, "strict", safety.ENDER3_V2_MM)
     pairs = list(zip(map(tuple, rows[1:]), map(tuple, rows), strict=False))
     seconds = timeit.repeat(

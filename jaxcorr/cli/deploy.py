@@ -154,8 +154,6 @@ def show_loop(found: Mapping[str, Any], status: "Status") -> None:
 
 
 def _describe(status: "Status") -> str:
-    if not status.has_ranges:
-        return "this run is too old to know what its training saw: ranges were not checked"
     furthest = ", ".join(f"{name} by {value:.3g}" for name, value in status.outside.items())
     held = f"{status.num_held:,} samples refused" + (
         f" (the last: {status.last_problem})" if status.last_problem else ""

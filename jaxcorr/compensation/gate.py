@@ -23,7 +23,6 @@ from numpy import ndarray
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from jaxcorr.data.ranges import Ranges, explained_way_mm
-from jaxcorr.errors import InputError
 from jaxcorr.printer import correction_curve
 
 WIDER = 2.0
@@ -65,21 +64,13 @@ class Gate(NamedTuple):
         return bool(is_plausible and np.sum(after**2) < np.sum(before**2))
 
 
-def make_gate(ranges: Ranges | None, targets_std_mm: Float[ndarray, " 2"]) -> Gate:
+def make_gate(ranges: Ranges, targets_std_mm: Float[ndarray, " 2"]) -> Gate:
     """The gate of a run.
 
     Args:
         ranges: of the training split, for the features x, y, vx, vy.
         targets_std_mm: standard deviation of the training split's lag.
-
-    Raises:
-        InputError: the run is too old to have ranges.
     """
-    if ranges is None or len(ranges.accel_mm_s2) != 2:
-        raise InputError(
-            "compensate: expected a run that keeps the ranges of its training data, got none. "
-            "Train it again."
-        )
     fastest = np.maximum(np.abs(ranges.low[2:]), np.abs(ranges.high[2:]))
     speed, accel = (WIDER * np.asarray(own, np.float64) for own in (fastest, ranges.accel_mm_s2))
     jump = MUCH_WIDER * np.asarray(ranges.jump_mm, np.float64) + ROUNDING_MM

@@ -77,19 +77,17 @@ def measure_ranges(
     return Ranges(*(tuple(values.tolist()) for values in (low, high, jump, accel)))
 
 
-def read_ranges(stats: Any, features: Sequence[str], where: str) -> Ranges | None:
-    """The ranges that a run's stats.json holds; None where the run is too old to have them.
+def read_ranges(stats: Any, features: Sequence[str], where: str) -> Ranges:
+    """The ranges that a run's stats.json holds.
 
     Raises:
         InputError: they are not what `measure_ranges` found for these features.
     """
-    if not isinstance(stats, dict) or "ranges" not in stats:
-        return None
-    num_axes, found = len(find_axes(features)), stats["ranges"]
+    num_axes = len(find_axes(features))
     sizes = {"low": len(features), "high": len(features), "jump_mm": num_axes}
     sizes["accel_mm_s2"] = num_axes
     try:
-        columns = {name: tuple(map(float, found[name])) for name in sizes}
+        columns = {name: tuple(map(float, stats["ranges"][name])) for name in sizes}
         is_good = all(
             len(columns[name]) == size and np.isfinite(columns[name]).all()
             for name, size in sizes.items()

@@ -10,9 +10,7 @@ Three answers: quiet (as in training, the common case, decided in about a micros
   - the way since the sample before differs from what the speeds at both ends explain by more than
     FAR times as much as it ever did in training, or the velocity changes FAR times as fast.
 
-Velocities share one largest value, and so do each axis's changes. Without training ranges (runs of
-before they were kept) only type and magnitude are judged. The module knows numbers and names of
-features; it knows no model, no run and no state.
+Velocities share one largest value, and so do each axis's changes.
 """
 
 import re
@@ -66,7 +64,7 @@ class Guard:
         self,
         features: Sequence[str],
         rate_hz: float,
-        ranges: Ranges | None,
+        ranges: Ranges,
         volume_mm: Sequence[float],
         sees_position: bool,
     ):
@@ -83,21 +81,10 @@ class Guard:
         self._names = tuple(features)
         self._period_s = 1.0 / rate_hz
         self._rate_hz = rate_hz
-        count = len(self._names)
-        self._axes: tuple[Bounds, ...] = ()
-        # Of them only what `is_quiet` needs: position, velocity, jump, change.
-        self._quiet_axes: tuple[tuple[int, int, float, float], ...] = ()
-        self._low = self._far_low = (-MOST,) * count
-        self._high = self._far_high = (MOST,) * count
-        if ranges is not None:
-            self._set_bounds(ranges, tuple(map(float, volume_mm)), sees_position)
-
-    def _set_bounds(
-        self, ranges: Ranges, volume_mm: tuple[float, ...], sees_position: bool
-    ) -> None:
-        bounds = [self._bounds_of(i, ranges, volume_mm, sees_position) for i in self._indices()]
+        sides = tuple(map(float, volume_mm))
+        bounds = [self._bounds_of(i, ranges, sides, sees_position) for i in self._indices()]
         self._low, self._high, self._far_low, self._far_high = zip(*bounds, strict=True)
-        axes = []
+        axes: list[Bounds] = []
         for i, axis in enumerate(find_axes(self._names)):
             jump = ranges.jump_mm[i] + ROUNDING[1]
             change = ranges.accel_mm_s2[i] * self._period_s + ROUNDING[1]
@@ -315,7 +302,7 @@ def as_before(sample: ndarray) -> tuple[float, ...] | None:
     return None if np.isnan(sample[0]) else tuple(sample.tolist())
 
 
-def guard_for(spec: Spec, ranges: Ranges | None, mode: str, volume_mm: Sequence[float]) -> Guard:
+def guard_for(spec: Spec, ranges: Ranges, mode: str, volume_mm: Sequence[float]) -> Guard:
     """The guard of a model, once what a caller chose is checked.
 
     Raises:

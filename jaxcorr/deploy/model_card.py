@@ -57,11 +57,8 @@ def write(run: Run, loaded: Loaded, manifest: Mapping[str, Any]) -> str:
 
 def _inputs(loaded: Loaded, facts: parameters.Facts) -> list[dict[str, str]]:
     """Name, unit and training range of each feature."""
-    known = loaded.ranges
-    spans = [UNKNOWN] * len(facts.features)
-    if known is not None:
-        bounds = zip(known.low, known.high, strict=True)
-        spans = [f"{low:.4g} to {high:.4g}" for low, high in bounds]
+    bounds = zip(loaded.ranges.low, loaded.ranges.high, strict=True)
+    spans = [f"{low:.4g} to {high:.4g}" for low, high in bounds]
     columns = zip(facts.features, facts.feature_units, spans, strict=True)
     return [{"name": name, "unit": unit, "range": span} for name, unit, span in columns]
 

@@ -43,8 +43,6 @@ class Status:
         last_problem: why the newest refused sample was refused.
         outside: furthest outside the training ranges, by feature or `jump_x`, `accel_x`, in mm,
             mm/s, mm/s2.
-        has_ranges: False for runs of before training ranges were kept: nothing is flagged then,
-            and only type and magnitude are judged.
     """
 
     num_steps: int = 0
@@ -53,17 +51,15 @@ class Status:
     num_restarts: int = 0
     last_problem: str | None = None
     outside: Mapping[str, float] = field(default_factory=dict)
-    has_ranges: bool = True
 
 
 class Tally:
     """Counts for `Status`."""
 
-    def __init__(self, has_ranges: bool):
+    def __init__(self) -> None:
         self.num_steps = self.num_held = self.num_flagged = self.num_restarts = 0
         self.last_problem: str | None = None
         self._outside: dict[str, float] = {}
-        self._has_ranges = has_ranges
 
     def flag(self, outside: Mapping[str, float]) -> None:
         """Counts a sample that was further out than training, if it was."""
@@ -80,7 +76,6 @@ class Tally:
             self.num_restarts,
             self.last_problem,
             dict(self._outside),
-            self._has_ranges,
         )
 
 
@@ -101,7 +96,7 @@ class Streams:
     ):
         self.spec = loaded.spec
         self._is_strict = mode == "strict"
-        self._tally = Tally(has_ranges=loaded.ranges is not None)
+        self._tally = Tally()
         self._guard = guard.guard_for(loaded.spec, loaded.ranges, mode, volume_mm)
         num_phases = count_phases(loaded.spec, rate_hz)
         self._compiled = PolyphaseStep(loaded.spec, loaded.weights, num_phases, num_streams)

@@ -135,11 +135,11 @@ def _refuse_changes(run: Run, known: dict[str, str], now: dict[str, str]) -> Non
 
 
 def with_recorded_devices(run: Run) -> Spec:
-    """A run's spec with train.num_devices as it began; 1 for a run from before there were more.
+    """A run's spec with train.num_devices as it began.
 
     Another number would change the rounding, and a resumed training would no longer be the same.
     """
-    spec, num_devices = run.spec(), run.resolved().get("num_devices", 1)
+    spec, num_devices = run.spec(), run.resolved()["num_devices"]
     train = spec.train.model_copy(update={"num_devices": num_devices})
     return spec.model_copy(update={"train": train})
 

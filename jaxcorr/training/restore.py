@@ -30,13 +30,13 @@ StepFn = Callable[[Weights, Carry, Array], tuple[Carry, Array]]
 
 
 class Loaded(NamedTuple):
-    """A run's best model so far; `ranges` is None for runs of before they were kept."""
+    """A run's best model so far, and the ranges of its training split."""
 
     spec: Spec
     weights: Weights
+    ranges: Ranges
     best_epoch: int = 0
     is_finished: bool = True
-    ranges: Ranges | None = None
 
 
 def load_weights(run: Run) -> Loaded:
@@ -58,7 +58,7 @@ def load_weights(run: Run) -> Loaded:
     known = ranges.read_ranges(
         run.read_json("stats.json"), spec.data.features, f"{run.path}/stats.json"
     )
-    return Loaded(spec, weights, progress["best_epoch"], is_finished, known)
+    return Loaded(spec, weights, known, progress["best_epoch"], is_finished)
 
 
 def make_step(spec: Spec) -> StepFn:

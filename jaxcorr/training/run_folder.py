@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 SPEC_FILE = "spec.toml"  # of a run, as it was given
-RESOLVED = {"spec", "split", "fingerprint", "num_inputs"}  # what a run needs of resolved.json
+RESOLVED = {"spec", "split", "fingerprint", "num_inputs", "num_devices"}  # of resolved.json
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy")
 
 

@@ -6,7 +6,6 @@ import pytest
 from jaxcorr.compensation import gate
 from jaxcorr.compensation.gate import Gate
 from jaxcorr.data.ranges import measure_ranges
-from jaxcorr.errors import InputError
 
 FEATURES = ("x_cmd", "y_cmd", "vx_cmd", "vy_cmd")
 RATE_HZ = 100.0
@@ -57,11 +56,6 @@ def test_believes_only_in_plausible_errors_that_shrink(trust):
     assert not trust.believes(error, 1.1 * error)
     assert not trust.believes(100.0 * error, error)
     assert not trust.believes(error, np.nan * error)
-
-
-def test_runs_without_ranges_are_refused():
-    with pytest.raises(InputError, match=r"^compensate: expected a run that keeps the ranges"):
-        gate.make_gate(None, np.ones(2))
 
 
 TRUST = Gate(np.full(2, 100.0), np.full(2, 2000.0), np.full(2, 0.5), np.full(2, 1.0))

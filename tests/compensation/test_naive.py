@@ -118,7 +118,7 @@ def test_command_gives_json(call):
     found = json.loads(out)
     assert code == 0
     assert found["loop"]["num_ticks"] == 100
-    assert found["status"]["has_ranges"]
+    assert found["status"]["num_held"] == 0
     assert set(found["subtraction"]["bands_um"]) == {"none", "network", "perfect"}
 
 

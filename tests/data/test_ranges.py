@@ -57,7 +57,6 @@ def test_ranges_survive_a_file():
     found = measure(moving(30, 5.0, 300.0))
     stats = json.loads(json.dumps({"ranges": found._asdict()}))
     assert ranges.read_ranges(stats, FEATURES, "stats.json") == found
-    assert ranges.read_ranges({}, FEATURES, "stats.json") is None
 
 
 @pytest.mark.parametrize(

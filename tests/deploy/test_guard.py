@@ -136,14 +136,6 @@ def test_other_coordinates_leave_as_much_room_as_the_bed_has(span, reach):
         assert "the printer's volume" in str(guard.examine(beyond, None).problem)
 
 
-def test_without_ranges_type_and_magnitude_are_judged():
-    blind = make(ranges=None)
-    assert blind.is_quiet((9e5, -9e5, 9e5, 0.0), GOOD)
-    for value in (2e6, float("nan"), "x"):
-        assert not blind.is_quiet((value, 0.0, 0.0, 0.0), None)
-        assert blind.examine((value, 0.0, 0.0, 0.0), None).problem
-
-
 numbers = st.floats(-450, 450) | st.floats()
 
 
@@ -186,7 +178,7 @@ def test_options_are_checked(options, said):
 
 
 def test_counts_keep_the_furthest():
-    tally = Tally(has_ranges=True)
+    tally = Tally()
     before = tally.status()
     for outside in ({"vx_ref": 3.0}, {}, {"vx_ref": 1.0, "jump_x": 0.5}):
         tally.flag(outside)

@@ -98,8 +98,6 @@ def test_inputs_data_and_files_have_their_tables(run, loaded, trained):
         ["`step.c`", "", "not compiled here", ""],
     ]
     assert "12,345 samples" in card
-    old = model_card.write(run, loaded._replace(ranges=None), MANIFEST)
-    assert table_rows(old, "| Input")[1] == ["`x_ref`", "mm", "not known"]
 
 
 def test_model_is_described_by_its_own_numbers(run, loaded):

@@ -69,7 +69,6 @@ def test_agrees_with_evaluation_over_a_whole_trace(loaded, predictor, rows, trai
 def test_loads_from_a_folder(trained, predictor, rows):
     other = Predictor.load(trained.run.path)
     np.testing.assert_array_equal(follow(other, rows[:NUM]), follow(predictor, rows[:NUM]))
-    assert other.status.has_ranges
     assert jaxcorr.InputError is InputError
     with pytest.raises(AttributeError, match="no attribute 'Predicter'"):
         _ = jaxcorr.Predicter
@@ -156,17 +155,6 @@ def test_beyond_training_is_predicted_and_flagged(make, rows):
     status = fresh.status
     assert status.num_flagged == 1
     assert 50 < status.outside["vx_ref"] < speed
-
-
-def test_an_older_run_works_and_says_that_ranges_are_not_checked(loaded, rows, shared):
-    old = Predictor(loaded._replace(ranges=None))
-    assert not old.status.has_ranges
-    assert shared.status.has_ranges
-    shared.reset()
-    np.testing.assert_array_equal(follow(old, rows[:NUM]), follow(shared, rows[:NUM]))
-    old.step(5e4, 0.0, 1e4, 0.0)
-    with pytest.raises(InputError, match="no printer comes near"):
-        old.step(5e6, 0.0, 0.0, 0.0)
 
 
 def test_carry_can_be_kept_and_assigned(predictor, rows):
