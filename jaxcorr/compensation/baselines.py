@@ -30,12 +30,6 @@ from jaxcorr.printer.plant import (
 Remedy = Callable[[Layer, PlantOptions], Command]
 
 
-def none(layer: Layer, plant: PlantOptions) -> Command:
-    """The reference itself."""
-    del plant
-    return layer.reference
-
-
 def shaped(kind: str) -> Remedy:
     """Each axis's reference through an input shaper of `shapers.KINDS`."""
 
@@ -188,17 +182,6 @@ def natural(axis: AxisPlant) -> tuple[float, float]:
     w = np.sqrt(axis.stiffness_n_m / axis.mass_kg)
     ratio = axis.damping_ns_m / (2.0 * np.sqrt(axis.stiffness_n_m * axis.mass_kg))
     return float(w / (2.0 * np.pi)), float(ratio)
-
-
-def residual(shaper: Shaper, frequency_hz: float, damping_ratio: float) -> float:
-    """V: vibration after the last impulse, as a fraction of what one impulse leaves.
-
-    Source: Singer and Seering, 1990, equation of the residual amplitude.
-    """
-    w = 2.0 * np.pi * frequency_hz
-    phase = w * np.sqrt(1.0 - damping_ratio**2) * shaper.times_s
-    left = shaper.amplitudes * np.exp(damping_ratio * w * (shaper.times_s - shaper.times_s[-1]))
-    return float(np.hypot(left @ np.cos(phase), left @ np.sin(phase)))
 
 
 def shape(

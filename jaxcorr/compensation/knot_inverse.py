@@ -69,7 +69,6 @@ class KnotInverse:
         inside = np.zeros(reach)
         for scale, row in zip(scales, ((1.0,), (2.0, -1.0), SMOOTH), strict=True):
             inside[: min(len(row), reach)] += scale**2 * np.array(row)[:reach]
-        self._smooth = smooth
         shape = num_knots - 1
         self._free = [_factor(band + effort * smooth, shape) for band in bands]
         self._penalty = [PENALTY * band[0] / inside[0] for band in bands]

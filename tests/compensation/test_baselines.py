@@ -84,12 +84,23 @@ def test_a_layer_too_short_to_correct():
 FREQUENCIES, RATIOS = st.floats(5.0, 80.0), st.floats(0.0, 0.6)
 
 
+def residual(shaper: baselines.Shaper, frequency_hz: float, damping_ratio: float) -> float:
+    """V: vibration after the last impulse, as a fraction of what one impulse leaves.
+
+    Source: Singer and Seering, 1990, equation of the residual amplitude.
+    """
+    w = 2.0 * np.pi * frequency_hz
+    phase = w * np.sqrt(1.0 - damping_ratio**2) * shaper.times_s
+    left = shaper.amplitudes * np.exp(damping_ratio * w * (shaper.times_s - shaper.times_s[-1]))
+    return float(np.hypot(left @ np.cos(phase), left @ np.sin(phase)))
+
+
 def insensitivity(kind, tolerance=0.05):
     """Width of the range of w / w_modelled, without damping, where V stays within a tolerance."""
     shaper = baselines.make(kind, 1.0, 0.0)
 
     def above(ratio):
-        return baselines.residual(shaper, ratio, 0.0) - tolerance - 1e-9
+        return residual(shaper, ratio, 0.0) - tolerance - 1e-9
 
     low: Any = brentq(above, 0.5, 0.999 if above(0.999) < 0 else 0.95)
     high: Any = brentq(above, 1.001 if above(1.001) < 0 else 1.05, 1.5)
@@ -107,9 +118,7 @@ def test_impulses_are_positive_and_sum_to_one(kind, frequency_hz, ratio):
 
 @given(st.sampled_from(["zv", "mzv"]), FREQUENCIES, RATIOS)
 def test_zv_and_mzv_leave_no_vibration(kind, frequency_hz, ratio):
-    assert (
-        baselines.residual(baselines.make(kind, frequency_hz, ratio), frequency_hz, ratio) < 1e-12
-    )
+    assert residual(baselines.make(kind, frequency_hz, ratio), frequency_hz, ratio) < 1e-12
 
 
 def test_impulses_as_the_literature_has_them():
@@ -125,10 +134,10 @@ def test_impulses_as_the_literature_has_them():
 
 def test_ei_leaves_its_tolerance_at_the_frequency_and_nothing_on_either_side():
     ei = baselines.make("ei", 1.0, 0.0)
-    assert baselines.residual(ei, 1.0, 0.0) == pytest.approx(baselines.EI_TOLERANCE)
+    assert residual(ei, 1.0, 0.0) == pytest.approx(baselines.EI_TOLERANCE)
     aside = np.arccos(-(1 - baselines.EI_TOLERANCE) / (1 + baselines.EI_TOLERANCE)) / np.pi
     for ratio in (aside, 2 - aside):
-        assert baselines.residual(ei, ratio, 0.0) < 1e-12
+        assert residual(ei, ratio, 0.0) < 1e-12
 
 
 def test_robustness_to_a_wrong_frequency_is_that_of_the_literature():
@@ -142,7 +151,7 @@ def test_robustness_to_a_wrong_frequency_is_that_of_the_literature():
 @pytest.mark.parametrize(("kind", "slope"), [("zv", np.pi / 2), ("mzv", 0.976)])
 def test_slopes_of_the_residual(kind, slope):
     shaper = baselines.make(kind, 1.0, 0.0)
-    assert baselines.residual(shaper, 1.0001, 0.0) / 1e-4 == pytest.approx(slope, rel=1e-3)
+    assert residual(shaper, 1.0001, 0.0) / 1e-4 == pytest.approx(slope, rel=1e-3)
 
 
 def test_the_axes_of_the_printer():
