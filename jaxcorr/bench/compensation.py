@@ -1,7 +1,4 @@
-"""How long compensation takes: a layer offline, and block by block as control code calls it.
-
-Both run on a planned layer in this process. The module measures; it prints and judges nothing.
-"""
+"""Latency of compensation: a layer offline, and block by block as control code calls it."""
 
 import time
 from typing import Any

@@ -1,8 +1,8 @@
-"""Time and memory that a data set takes by its size: made-up layers, each size in a fresh process.
+"""Time and memory of training by the size of the data: made-up layers, a fresh process each size.
 
 A process measures itself from its first trace to a validation, so that its peak is that of a
 training. Layers are few different files under many names: what is read, checked, hashed and kept is
-that of so many files, only the disk is spared. The module measures; it prints nothing.
+that of so many files, only the disk is spared.
 """
 
 import concurrent.futures

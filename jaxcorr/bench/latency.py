@@ -1,7 +1,7 @@
 """Latency of one prediction in every way there is to make it, in one process.
 
 Ways take turns (A B A B), so that a busy machine slows all of them alike. Weights are fresh: time
-does not depend on their values. The module measures; it prints nothing.
+does not depend on their values.
 """
 
 import contextlib

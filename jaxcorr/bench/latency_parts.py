@@ -1,7 +1,4 @@
-"""Where the microseconds of a prediction go, and whether a million of them stay the same.
-
-The module measures one predictor; it prints nothing and compares with nobody.
-"""
+"""Latency of a prediction by its parts, and endurance: drift and memory over a million of them."""
 
 import timeit
 from collections.abc import Callable

@@ -1,9 +1,8 @@
 """The reference document's network, training loop and streaming predictor, in PyTorch.
 
 They are what jaxcorr is measured against, so each takes the quicker way where the document leaves
-one open: windows are cut once, kept in memory and normalised, and a batch is one look-up. The
-module knows specs and samples, not the networks of jaxcorr. PyTorch is an extra, loaded only when
-called for.
+one open: windows are cut once, kept in memory and normalised, and a batch is one look-up. PyTorch
+is an extra, loaded only when called for.
 """
 
 import contextlib

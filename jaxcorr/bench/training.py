@@ -1,7 +1,7 @@
 """Training speed beside the reference document's PyTorch loop: same network, same data, in turns.
 
 Loops take turns within one process (A B A B), so that a busy machine slows all of them alike, and
-ratios are what counts. The module measures; it prints nothing. Latency is `bench_latency.py`'s.
+ratios are what counts.
 """
 
 import os

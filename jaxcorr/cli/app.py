@@ -1,4 +1,4 @@
-"""The command line: arguments in, run folders and printed results out; no logic of its own.
+"""The command line `jaxcorr`: its commands in order, and exit codes for what fails.
 
 Results go to stdout, progress to stderr. Exit codes: 0 done, 1 the run failed, 2 bad input, 130
 interrupted. Heavy modules load inside the commands that use them, after what is cheap to refuse, so

@@ -1,4 +1,7 @@
-"""The commands of `jaxcorr bench`: speed here, beside PyTorch, and memory by the size of data."""
+"""The commands of `jaxcorr bench`, and the tables of their figures.
+
+They measure speed on this machine, beside PyTorch, and memory by the size of the data.
+"""
 
 import json
 import tempfile
@@ -35,6 +38,19 @@ TorchOption = Annotated[bool, typer.Option(help="Compare with PyTorch.")]
 DEFAULT_SPEC = Path("specs/medium_hybrid.toml")
 MOST_DRIFT_MM = 1e-5
 DEFAULT_LAYERS = [40, 200, 2000]
+RECIPES = {"all": "jaxcorr, all steps", "last": "jaxcorr, last step", "torch": "PyTorch, last step"}
+WAYS = {
+    "predictor": "Predictor.step",
+    "predictor_100_hz": "Predictor.step at 100 Hz",
+    "predictor_100_hz_warm": "Predictor.step at 100 Hz after warm()",
+    "predictor_1000_hz": "Predictor.step at 1 kHz",
+    "predictor_1000_hz_warm": "Predictor.step at 1 kHz after warm()",
+    "functional": "functional step",
+    "onnxruntime": "onnxruntime, exported step",
+    "c_step": "generated C step, by ctypes",
+    "torch_eager": "PyTorch window, eager",
+    "torch_script": "PyTorch window, TorchScript",
+}
 
 
 @app.command()
@@ -71,7 +87,7 @@ def train(
             result["time_to_torch_mae"] = training.time_to_torch_mae(
                 checked, data, seconds, Run(Path(folder))
             )
-    _show(result, as_json, show_training)
+    _show(result, as_json, _show_training)
 
 
 @app.command()
@@ -96,7 +112,7 @@ def step(
     for size in chosen:
         console.err.print(f"timing {size}")
         result["latency"].append(latency.measure(checked, size, calls, torch))
-    _show(result, as_json, show_latency)
+    _show(result, as_json, _show_latency)
 
 
 @app.command()
@@ -115,7 +131,7 @@ def endurance(
     console.err.print(f"streaming {steps:,} samples")
     result: dict[str, Any] = {"machine": training.describe(False), "spec": str(spec)}
     result |= latency.endure(checked, steps)
-    _show(result, as_json, show_endurance)
+    _show(result, as_json, _show_endurance)
     if result["worst_mm"] > MOST_DRIFT_MM:
         raise typer.Exit(1)
 
@@ -139,7 +155,7 @@ def data(
     for count in layers:
         console.err.print(f"loading and training on {count:,} layers")
         result["sets"].append(data_size.measure(spec, overrides, count, samples, seconds))
-    _show(result, as_json, show_data)
+    _show(result, as_json, _show_data)
 
 
 @app.command()
@@ -217,22 +233,7 @@ def _show(result: dict[str, Any], as_json: bool, show_fn: Any) -> None:
         show_fn(result)
 
 
-RECIPES = {"all": "jaxcorr, all steps", "last": "jaxcorr, last step", "torch": "PyTorch, last step"}
-WAYS = {
-    "predictor": "Predictor.step",
-    "predictor_100_hz": "Predictor.step at 100 Hz",
-    "predictor_100_hz_warm": "Predictor.step at 100 Hz after warm()",
-    "predictor_1000_hz": "Predictor.step at 1 kHz",
-    "predictor_1000_hz_warm": "Predictor.step at 1 kHz after warm()",
-    "functional": "functional step",
-    "onnxruntime": "onnxruntime, exported step",
-    "c_step": "generated C step, by ctypes",
-    "torch_eager": "PyTorch window, eager",
-    "torch_script": "PyTorch window, TorchScript",
-}
-
-
-def show_machine(machine: dict[str, Any]) -> None:
+def _show_machine(machine: dict[str, Any]) -> None:
     """Prints what figures belong to."""
     from jaxcorr.cli import console
 
@@ -252,7 +253,7 @@ def show_compensation(result: dict[str, Any]) -> None:
     """Prints how long layers take offline and blocks take as they go."""
     from jaxcorr.cli import console
 
-    show_machine(result["machine"])
+    _show_machine(result["machine"])
     rows = []
     for layer in result["layers"]:
         offline, blocks = layer["offline"], layer["blocks"]
@@ -286,11 +287,11 @@ def show_compensation(result: dict[str, Any]) -> None:
     console.out.print(console.table("", columns, rows))
 
 
-def show_training(result: dict[str, Any]) -> None:
+def _show_training(result: dict[str, Any]) -> None:
     """Prints rates and ratios of every size, then the race to PyTorch's accuracy."""
     from jaxcorr.cli import console
 
-    show_machine(result["machine"])
+    _show_machine(result["machine"])
     rows = [_loop_row(entry, name) for entry in result["throughput"] for name in entry["loops"]]
     columns = (
         "training",
@@ -329,11 +330,11 @@ def _loop_row(entry: dict[str, Any], name: str) -> list[str]:
     ]
 
 
-def show_latency(result: dict[str, Any]) -> None:
+def _show_latency(result: dict[str, Any]) -> None:
     """Prints percentiles of every way to predict, a table a size."""
     from jaxcorr.cli import console
 
-    show_machine(result["machine"])
+    _show_machine(result["machine"])
     for entry in result["latency"]:
         rows = [
             [
@@ -361,11 +362,11 @@ def show_latency(result: dict[str, Any]) -> None:
         )
 
 
-def show_endurance(result: dict[str, Any]) -> None:
+def _show_endurance(result: dict[str, Any]) -> None:
     """Prints how far a long stream is from one unroll, and what memory it took."""
     from jaxcorr.cli import console
 
-    show_machine(result["machine"])
+    _show_machine(result["machine"])
     grown = result["grown_bytes"]
     memory = "unknown on this system" if grown is None else f"{grown / 2**20:+.1f} MiB"
     console.out.print(
@@ -374,11 +375,11 @@ def show_endurance(result: dict[str, Any]) -> None:
     )
 
 
-def show_data(result: dict[str, Any]) -> None:
+def _show_data(result: dict[str, Any]) -> None:
     """Prints a row for each set of layers: what a sample costs, and the peak of memory."""
     from jaxcorr.cli import console
 
-    show_machine(result["machine"])
+    _show_machine(result["machine"])
     rows = [
         [
             f"{found['layers']:,}",

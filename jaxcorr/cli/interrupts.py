@@ -1,8 +1,8 @@
-"""What Ctrl-C does while modules load. It knows nothing of what a command does.
+"""Ctrl-C while modules load: the process ends at once.
 
 An interrupt in the middle of an import is a traceback at best; in libraries of C++ it becomes an
-ImportError, or is lost, and the command goes on for an hour. Nothing is half-done there, so the
-process just ends. Anywhere else it is a KeyboardInterrupt as ever.
+ImportError, or is lost, and the command goes on for an hour. Nothing is half-done there. Anywhere
+else it is a KeyboardInterrupt as ever.
 """
 
 import os

@@ -1,7 +1,6 @@
 """The command `pipeline`: collect, train, evaluate, export; then what was made and where.
 
-Each stage keeps what it finished, so the same command goes on where it was stopped. Arguments in,
-results out; heavy modules load inside the functions that use them.
+Each stage keeps what it finished, so the same command goes on where it was stopped.
 """
 
 import contextlib
@@ -76,7 +75,7 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
     elif options and program and simulator != "twin":
         console.err.print(f"traces by {octave.version(program)}")
         counts = octave.make(program, options, files)
-        follow_files(counts, "simulating")
+        _follow_files(counts, "simulating")
     else:
         console.err.print("traces by the built-in simulator")
     # Checks every trace, and makes those that are missing.
@@ -135,7 +134,7 @@ def _show(run: Any, loaded: Any, as_json: bool) -> None:
         rows = [product._asdict() | {"path": str(product.path)} for product in made]
         print(json.dumps({"run": str(run.path), "made": rows}))
         return
-    show_products(made)
+    _show_products(made)
 
 
 @contextlib.contextmanager
@@ -183,7 +182,7 @@ def _signals_restored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def follow_files(counts: "Iterable[Counted]", title: str) -> None:
+def _follow_files(counts: "Iterable[Counted]", title: str) -> None:
     """Shows how many files of a collection are there, until all are."""
     from jaxcorr.cli import console
 
@@ -193,7 +192,7 @@ def follow_files(counts: "Iterable[Counted]", title: str) -> None:
             progress.update(task, completed=count.num_done, total=count.total)
 
 
-def show_products(made: "Iterable[Product]") -> None:
+def _show_products(made: "Iterable[Product]") -> None:
     """Prints a row for each."""
     from rich.markup import escape
 

@@ -98,7 +98,7 @@ def plan(
         print(json.dumps(result))
         return
     console.err.print(note, markup=False)
-    show_plan(result, first_layer=layer or 1)
+    _show_plan(result, first_layer=layer or 1)
 
 
 def simulate(
@@ -217,14 +217,14 @@ def _collect(
         rows = [file._asdict() | {"path": str(file.path)} for file in files]
         print(json.dumps({"files": rows, "seconds": seconds, "problems": problems}))
     else:
-        show_collection(files, seconds, problems)
+        _show_collection(files, seconds, problems)
         if plot is not None:
             console.out.print(f"drawn: {plot}", markup=False)
     if problems:
         raise typer.Exit(1)
 
 
-def show_plan(result: dict[str, Any], first_layer: int) -> None:
+def _show_plan(result: dict[str, Any], first_layer: int) -> None:
     """Prints the planned times: in all, and of each layer."""
     from rich.markup import escape
 
@@ -246,7 +246,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min {rest:02d} s"
 
 
-def show_collection(files: "Sequence[Collected]", seconds: float, problems: Sequence[str]) -> None:
+def _show_collection(files: "Sequence[Collected]", seconds: float, problems: Sequence[str]) -> None:
     """Prints a row a folder: layers, samples, RMS by source; then the verdict."""
     from rich.markup import escape
 

@@ -1,4 +1,4 @@
-"""The commands that train many runs: `sweep` and `table`. Arguments in, results out."""
+"""The commands that train many runs, `sweep` and `table`, and their tables."""
 
 import json
 import multiprocessing
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from jaxcorr.studies.loss_table import Cell, Figure
     from jaxcorr.studies.sweep_spec import Sweep, Value
     from jaxcorr.studies.trials import Trial
+
+RESULTS = ("val MAE um", "val R2", "best epoch", "epochs", "parameters", "s", "state", "run")
 
 
 def sweep(
@@ -92,12 +94,12 @@ def table(
     results = [loss_table.outcome(job, run) for job, run in zip(planned, done, strict=True)]
     cells = loss_table.summarize(results)
     verdict = loss_table.judge(cells)
-    write_comparison(cells, verdict, folder / "table.md")
+    _write_comparison(cells, verdict, folder / "table.md")
     if as_json:
         found = {"cells": cells, "runs": results, "verdict": verdict}
         print(json.dumps(plain(found)))
     else:
-        show_comparison(cells, verdict)
+        _show_comparison(cells, verdict)
 
 
 def _split(text: str) -> list[str]:
@@ -111,7 +113,7 @@ def _work(loaded: Any, folder: Path, should_stop: Callable[[], bool], num_worker
 
     follow = session.follow if num_workers == 1 else session.follow_quietly
     for trial in sweeps.work(loaded, folder, follow, should_stop, num_workers):
-        console.err.print(trial_line(loaded, trial))
+        console.err.print(_trial_line(loaded, trial))
 
 
 def _work_together(loaded: Any, folder: Path, num_workers: int, stop_requested: list[int]) -> int:
@@ -174,9 +176,6 @@ def _run_worker(loaded: Any, folder: Path, parent: int, num_workers: int) -> Non
         sys.exit(2)
 
 
-RESULTS = ("val MAE um", "val R2", "best epoch", "epochs", "parameters", "s", "state", "run")
-
-
 def write_sweep(sweep: "Sweep", trials: "Sequence[Trial]", folder: Path) -> list[Path]:
     """Writes the sweep's table and, once a trial has a result, its plot; returns the files."""
     import numpy as np
@@ -185,7 +184,7 @@ def write_sweep(sweep: "Sweep", trials: "Sequence[Trial]", folder: Path) -> list
 
     columns, rows = _sweep_rows(sweep, trials)
     path = folder / "table.md"
-    files.write_text(path, f"# {sweep.name}\n\n{markdown(columns, rows)}")
+    files.write_text(path, f"# {sweep.name}\n\n{_markdown(columns, rows)}")
     judged = [trial for trial in trials if trial.mae_mm is not None]
     if not judged:
         return [path]
@@ -223,7 +222,7 @@ def show_sweep(
         )
 
 
-def trial_line(sweep: "Sweep", trial: "Trial") -> str:
+def _trial_line(sweep: "Sweep", trial: "Trial") -> str:
     """One line on a trial that has ended."""
     head = f"trial {trial.number + 1}: {_choices(sweep, trial)}"
     if trial.mae_mm is None:
@@ -243,15 +242,15 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-def write_comparison(cells: "Sequence[Cell]", verdict: str, path: Path) -> None:
+def _write_comparison(cells: "Sequence[Cell]", verdict: str, path: Path) -> None:
     """Writes the table of losses and sizes, and what it says."""
     from jaxcorr import files
 
     columns, rows = _comparison_rows(cells)
-    files.write_text(path, f"{markdown(columns, rows)}\n{verdict}\n")
+    files.write_text(path, f"{_markdown(columns, rows)}\n{verdict}\n")
 
 
-def show_comparison(cells: "Sequence[Cell]", verdict: str) -> None:
+def _show_comparison(cells: "Sequence[Cell]", verdict: str) -> None:
     """Prints the table of losses and sizes, and what it says."""
     from jaxcorr.cli import console
 
@@ -286,7 +285,7 @@ def _figure(figure: "Figure", digits: int, scale: float) -> str:
     return mean if figure.spread is None else f"{mean} ± {scale * figure.spread:.{digits}f}"
 
 
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, first column left, the rest right."""
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -94,7 +94,7 @@ def inspect(
     if as_json:
         print(json.dumps([row._asdict() for row in rows]))
     else:
-        show_inspection(rows)
+        _show_inspection(rows)
     if any(row.problem for row in rows):
         raise typer.Exit(2)
 
@@ -107,10 +107,10 @@ def list_runs(runs: RunsOption = Path("runs"), as_json: JsonOption = False) -> N
     if as_json:
         print(json.dumps([row._asdict() for row in rows]))
     else:
-        show_runs(rows)
+        _show_runs(rows)
 
 
-def show_inspection(rows: "Sequence[inspection.Row]") -> None:
+def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
     """Prints a row a trace file, then the problems, then the verdict on all of them."""
     from rich.markup import escape
 
@@ -162,7 +162,7 @@ def _inspection_row(row: "inspection.Row") -> list[str]:
     ]
 
 
-def show_runs(rows: "Sequence[run_folder.Row]") -> None:
+def _show_runs(rows: "Sequence[run_folder.Row]") -> None:
     """Prints a row a run."""
     from rich.markup import escape
 

@@ -1,8 +1,7 @@
-"""Training state on disk, through orbax: each checkpoint holds the latest state and best weights.
+"""Checkpoints, through orbax: each holds the latest state and the best weights.
 
 A checkpoint appears under its step number only when complete. A damaged newest one is passed over
-for the one before; digests tell, since orbax alone does not notice a flipped bit in an array. The
-module knows pytrees and files; it does not know what they mean to training.
+for the one before; digests tell, since orbax alone does not notice a flipped bit in an array.
 """
 
 import hashlib

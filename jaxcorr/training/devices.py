@@ -1,7 +1,7 @@
-"""Which devices share a training, and how its state and batches get onto them.
+"""Data-parallel devices of a training: a jax mesh, and how state and batches get onto it.
 
 A mesh has one axis, over which the windows of a batch are dealt; everything else is the same on all
-devices. One device needs no mesh: None stands for it. The module knows no step and no file.
+devices. One device needs no mesh: None stands for it.
 """
 
 from typing import Any

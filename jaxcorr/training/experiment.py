@@ -1,7 +1,7 @@
-"""A run folder from a spec, and back: what `train` needs before its first step.
+"""An experiment: the run folder made from a spec before the first step, and reopened to go on.
 
 A folder holds everything that a run needs later: the spec as given, every default, versions, split,
-fingerprints, scales and the test samples. The module does not train.
+fingerprints, scales and the test samples.
 """
 
 import itertools

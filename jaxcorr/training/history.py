@@ -1,7 +1,7 @@
-"""Records of a training: history.jsonl, timings.jsonl and TensorBoard, appended epoch by epoch.
+"""The history of a run: checkpoints, history.jsonl, timings.jsonl and TensorBoard, epoch by epoch.
 
 History holds only what the seed determines, so two equal runs have equal histories; wall-clock
-times are in a file of their own. The module does not judge what it writes.
+times are in a file of their own. Of several processes one writes, and all learn of its failure.
 """
 
 import contextlib
@@ -28,6 +28,54 @@ from jaxcorr.training import checkpoint, hosts, run_folder
 from jaxcorr.training.run_folder import Run
 
 HISTOGRAM_BINS = 64
+
+
+class Keeper:
+    """Writes a run's checkpoints and records; a failure to do so stops all processes.
+
+    Args:
+        epoch, last: that the run goes on from: completed epochs, and the checkpoint's step or -1.
+        gradient_fn: the gradient by parameter, of a state and the first batch of a dispatch.
+    Raises:
+        InputError: (here and in each method) the disk refuses a file.
+    """
+
+    def __init__(self, spec: Spec, run: Run, epoch: int, last: int, gradient_fn: Any):
+        self._writer = self._recorder = None
+        with contextlib.ExitStack() as stack:
+            with hosts.together():
+                if hosts.is_writer():
+                    keep = spec.train.keep_checkpoints
+                    writer = checkpoint.Writer(run.checkpoints, keep, last)
+                    self._writer = stack.enter_context(writer)
+                    recorder = Recorder(spec, run, epoch, gradient_fn)
+                    self._recorder = stack.enter_context(recorder)
+            self._opened = stack.pop_all()
+
+    def __enter__(self) -> "Keeper":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def ask(self, is_asked_to_stop: bool = False) -> list[bool]:
+        """Whether any process is asked to stop, and whether a checkpoint is due."""
+        return hosts.any_of(is_asked_to_stop, self._writer is not None and self._writer.is_due)
+
+    def save(self, state: Any, best: Any, progress: dict[str, Any]) -> None:
+        """Writes a checkpoint; every device has the whole state, so one copy of it will do."""
+        with hosts.together():
+            if self._writer is not None:
+                state, best = jax.device_get((state, best))
+                self._writer.save(int(state.step), state, best, progress)
+
+    def record(
+        self, record: dict[str, Any], seconds: float, steps: int, state: Any, batches: Any
+    ) -> None:
+        """Appends an epoch to the records."""
+        with hosts.together():
+            if self._recorder is not None:
+                self._recorder.write(record, seconds, steps, state, batches)
 
 
 class Recorder:
@@ -141,51 +189,3 @@ def _refused(run: Run, error: OSError) -> InputError:
         f"{run.path}: expected to write the run's records, got '{error.strerror}'. Checkpoints are "
         "intact: make room or mend the permissions, then `just resume`."
     )
-
-
-class Keeper:
-    """Writes a run's checkpoints and records; a failure to do so stops all processes.
-
-    Args:
-        epoch, last: that the run goes on from: completed epochs, and the checkpoint's step or -1.
-        gradient_fn: as for `records.Recorder`.
-    Raises:
-        InputError: (here and in each method) the disk refuses a file.
-    """
-
-    def __init__(self, spec: Spec, run: Run, epoch: int, last: int, gradient_fn: Any):
-        self._writer = self._recorder = None
-        with contextlib.ExitStack() as stack:
-            with hosts.together():
-                if hosts.is_writer():
-                    keep = spec.train.keep_checkpoints
-                    writer = checkpoint.Writer(run.checkpoints, keep, last)
-                    self._writer = stack.enter_context(writer)
-                    recorder = Recorder(spec, run, epoch, gradient_fn)
-                    self._recorder = stack.enter_context(recorder)
-            self._opened = stack.pop_all()
-
-    def __enter__(self) -> "Keeper":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._opened.close()
-
-    def ask(self, is_asked_to_stop: bool = False) -> list[bool]:
-        """Whether any process is asked to stop, and whether a checkpoint is due."""
-        return hosts.any_of(is_asked_to_stop, self._writer is not None and self._writer.is_due)
-
-    def save(self, state: Any, best: Any, progress: dict[str, Any]) -> None:
-        """Writes a checkpoint; every device has the whole state, so one copy of it will do."""
-        with hosts.together():
-            if self._writer is not None:
-                state, best = jax.device_get((state, best))
-                self._writer.save(int(state.step), state, best, progress)
-
-    def record(
-        self, record: dict[str, Any], seconds: float, steps: int, state: Any, batches: Any
-    ) -> None:
-        """Appends an epoch to the records."""
-        with hosts.together():
-            if self._recorder is not None:
-                self._recorder.write(record, seconds, steps, state, batches)

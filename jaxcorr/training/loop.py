@@ -1,7 +1,7 @@
 """The training loop: epochs, validation, early stopping, checkpoints and history.
 
 `fit` is a generator of what happened; it prints nothing, so any caller can show progress in its own
-way. The test split is not its business, and neither is the command line.
+way.
 """
 
 import functools
@@ -181,7 +181,7 @@ def weights_of(state: TrainState, scales: Scales, path: Variables) -> Weights:
     """The model as it stands, in arrays of its own (the next step donates the state's).
 
     Args:
-        path: what a linear path adds to the parameters, see `remainder.fit_path`.
+        path: what a linear path adds to the parameters, see `path_first.fit_path`.
     """
     network = jax.tree.map(jnp.copy, state.network)
     return Weights(network | path, scales.inputs, scales.targets)

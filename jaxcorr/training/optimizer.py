@@ -1,7 +1,4 @@
-"""AdamW with clipping, accumulation and a learning-rate schedule, all from optax.
-
-The module knows numbers of steps; it does not know what is being optimised.
-"""
+"""AdamW with clipping, accumulation and a learning-rate schedule, all from optax."""
 
 import jax
 import optax

@@ -1,7 +1,6 @@
-"""A run's best model, loaded, and its functional step: state in, state and errors out.
+"""The best weights of a run, restored, and the jitted step: state in, state and errors out.
 
-Control code has `predictor.py` above this. The module reads a run folder and knows nothing of
-training data or metrics.
+Control code has `deploy/predictor.py` above this.
 """
 
 from collections.abc import Callable

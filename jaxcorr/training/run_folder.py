@@ -1,7 +1,4 @@
-"""Run folders: made, found, listed; their small files written whole or not at all.
-
-The module knows the layout `runs/<id>/...`; it does not know what training or evaluation put there.
-"""
+"""Run folders `runs/<id>/`: made, found by name, listed with their state, their JSON files read."""
 
 import dataclasses
 import datetime
@@ -101,6 +98,18 @@ class Run:
         return specs.from_table(self.resolved()["spec"], f"{self.path}/resolved.json")
 
 
+class Row(NamedTuple):
+    """A run in a list of runs; metrics are None until there are any."""
+
+    id: str
+    state: str  # running, interrupted, trained, evaluated, damaged
+    age_s: float | None
+    epochs: int
+    val_mae_mm: float | None
+    test_mae_mm: float | None
+    test_r2: float | None
+
+
 def create(folder: Path, name: str) -> Run:
     """Makes a new run folder `<folder>/<time>-<name>`; two at once get two folders.
 
@@ -179,56 +188,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def describe_machine() -> dict[str, Any]:
-    """Versions, commit and machine, for resolved.json."""
-    return {
-        "versions": {name: importlib.metadata.version(name) for name in ("jaxcorr", *PACKAGES)},
-        "python": platform.python_version(),
-        "git_commit": _git_commit(),
-        "machine": {
-            "system": platform.platform(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-        },
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _git_commit() -> str | None:
-    """The commit of the source tree, `+` where it has changes; None outside of git."""
-    root = Path(__file__).parent.parent.parent
-    try:
-        commit = _run_git(root, ("rev-parse", "HEAD"))
-        return commit + ("+" if _run_git(root, ("status", "--porcelain", "-uno")) else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _run_git(root: Path, arguments: Iterable[str]) -> str:
-    result = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-    )
-    return result.stdout.strip()
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    return names[0] if names else platform.processor()
-
-
-class Row(NamedTuple):
-    """One run; metrics are None until there are any."""
-
-    id: str
-    state: str  # running, interrupted, trained, evaluated, damaged
-    age_s: float | None
-    epochs: int
-    val_mae_mm: float | None
-    test_mae_mm: float | None
-    test_r2: float | None
-
-
 def list_runs(folder: Path) -> list[Row]:
     """All runs of a folder, oldest first."""
     return [_describe(run) for run in list_all(folder)]
@@ -267,3 +226,41 @@ def _state(
     waited = len(errors) - 1 - errors.index(min(errors)) if errors else 0
     is_done = len(history) >= train["epochs"] or 0 < train["patience"] <= waited
     return "trained" if is_done else "interrupted"
+
+
+def describe_machine() -> dict[str, Any]:
+    """Versions, commit and machine, for resolved.json."""
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in ("jaxcorr", *PACKAGES)},
+        "python": platform.python_version(),
+        "git_commit": _git_commit(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree, `+` where it has changes; None outside of git."""
+    root = Path(__file__).parent.parent.parent
+    try:
+        commit = _run_git(root, ("rev-parse", "HEAD"))
+        return commit + ("+" if _run_git(root, ("status", "--porcelain", "-uno")) else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _run_git(root: Path, arguments: Iterable[str]) -> str:
+    result = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    return names[0] if names else platform.processor()

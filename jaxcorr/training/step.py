@@ -1,8 +1,7 @@
-"""One training update: a pure function of state, batch and keys, jitted with the state donated.
+"""The training step: loss, augmentation, gradient and update, jitted with the state donated.
 
-Each window of a batch has a key of its own, whichever device it is on, so the number of devices
-changes no more than the rounding. It knows the network, the loss and the optimizer; where batches
-come from, when to stop and what to keep is `train.py`'s business.
+A step is a pure function of state, batch and keys. Each window of a batch has a key of its own,
+whichever device it is on, so the number of devices changes no more than the rounding.
 """
 
 from collections.abc import Callable
@@ -89,9 +88,42 @@ def make_loss_fn(spec: Spec, scales: Scales) -> LossFn:
         if spec.data.supervision == "last":
             outputs, targets = outputs[-1:], targets[-1:]
         mae_mm = jnp.mean(jnp.abs(outputs - targets) * scales.targets.std)
-        return compute(spec.loss, outputs, targets), mae_mm
+        return loss_of(spec.loss, outputs, targets), mae_mm
 
     return loss_fn
+
+
+def add_noise(
+    inputs: Float[Array, "t b d"], deviation: float, keys: Key[Array, " b"]
+) -> Float[Array, "t b d"]:
+    """Adds Gaussian noise of this deviation to normalised inputs."""
+    if not deviation:
+        return inputs
+    shape = (inputs.shape[0], inputs.shape[2])
+    noise = jax.vmap(lambda key: jax.random.normal(key, shape), out_axes=1)(keys)
+    return inputs + deviation * noise
+
+
+def scale_targets(
+    targets: Float[Array, "t b k"], most: float, keys: Key[Array, " b"]
+) -> Float[Array, "t b k"]:
+    """Scales each window's targets by its own factor, uniform within 1 +- most."""
+    if not most:
+        return targets
+    draw = jax.vmap(lambda key: jax.random.uniform(key, (1,), minval=-most, maxval=most))
+    return targets * (1 + draw(keys))
+
+
+def loss_of(
+    loss: Loss, predicted: Float[Array, "*n k"], true: Float[Array, "*n k"]
+) -> Float[Array, ""]:
+    """The loss over all entries: mae, mse, or mae_ratio * MAE + (1 - mae_ratio) * MSE.
+
+    The two parts are of one size only where the targets are normalised.
+    """
+    residual = predicted - true
+    ratio = {"mae": 1.0, "mse": 0.0, "hybrid": loss.mae_ratio}[loss.name]
+    return ratio * jnp.mean(jnp.abs(residual)) + (1.0 - ratio) * jnp.mean(residual**2)
 
 
 def make_train_step(
@@ -188,36 +220,3 @@ def window_keys(seed: int, step: Int[Array, ""], places: Int[Array, " b"]) -> Ke
     """A key for each window, from the seed, the step and the window's place in the whole batch."""
     key = jax.random.fold_in(jax.random.key(seed), step)
     return jax.vmap(jax.random.fold_in, (None, 0))(key, places)
-
-
-def add_noise(
-    inputs: Float[Array, "t b d"], deviation: float, keys: Key[Array, " b"]
-) -> Float[Array, "t b d"]:
-    """Adds Gaussian noise of this deviation to normalised inputs."""
-    if not deviation:
-        return inputs
-    shape = (inputs.shape[0], inputs.shape[2])
-    noise = jax.vmap(lambda key: jax.random.normal(key, shape), out_axes=1)(keys)
-    return inputs + deviation * noise
-
-
-def scale_targets(
-    targets: Float[Array, "t b k"], most: float, keys: Key[Array, " b"]
-) -> Float[Array, "t b k"]:
-    """Scales each window's targets by its own factor, uniform within 1 +- most."""
-    if not most:
-        return targets
-    draw = jax.vmap(lambda key: jax.random.uniform(key, (1,), minval=-most, maxval=most))
-    return targets * (1 + draw(keys))
-
-
-def compute(
-    loss: Loss, predicted: Float[Array, "*n k"], true: Float[Array, "*n k"]
-) -> Float[Array, ""]:
-    """The loss over all entries: mae, mse, or mae_ratio * MAE + (1 - mae_ratio) * MSE.
-
-    The two parts are of one size only where the targets are normalised.
-    """
-    residual = predicted - true
-    ratio = {"mae": 1.0, "mse": 0.0, "hybrid": loss.mae_ratio}[loss.name]
-    return ratio * jnp.mean(jnp.abs(residual)) + (1.0 - ratio) * jnp.mean(residual**2)
