@@ -1,7 +1,7 @@
 """Lock files: one process at a time works in a folder, and others read who it is.
 
-On one host a killed process lets go at once. On a folder that hosts share, a lock counts as free
-when its process has not renewed it for a minute.
+On one host a killed process lets go as soon as its parent has taken note of its end. On a folder
+that hosts share, a lock counts as free when its process has not renewed it for a minute.
 """
 
 import contextlib
