@@ -1,5 +1,7 @@
-"""Shape annotations checked at run time, shared compilations and runs, hypothesis profiles.
+"""Shape annotations checked at run time, shared compilations and runs, how thorough the tests are.
 
+With JAXCORR_THOROUGH=1, as continuous integration sets it, processes are killed and texts mutated
+more often.
 `--hypothesis-profile=thorough` runs 10,000 cases of every property.
 """
 
@@ -22,13 +24,20 @@ jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 
 # These take longest, the longest first: begun early, they leave no worker waiting for another.
 SLOW = (
-    "sweep", "loss_table", "survival", "matlab", "export", "compensate", "loop", "hosts",
-    "error_figures", "report_browser", "report", "leave_out", "evaluate",
-    "experiment", "training", "pipeline", "model_map", "compensator", "devices", "app",
-    "deployed", "naive",
+    "bench/test_training", "test_survival", "training/test_loop", "test_matlab",
+    "studies/test_sweep", "deploy/test_export", "models/test_network", "cli/test_compensate",
+    "training/test_hosts", "evaluation/test_error_figures",
+    "test_report_browser", "evaluation/test_report", "evaluation/test_evaluate",
+    "training/test_experiment", "cli/test_pipeline", "compensation/test_model_map",
+    "studies/test_loss_table", "compensation/test_compensator", "training/test_devices",
+    "cli/test_app", "test_deployed", "compensation/test_naive",
 )  # fmt: skip
 
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
+settings.register_profile("quick", max_examples=50, deadline=None)
+THOROUGH = os.environ.get("JAXCORR_THOROUGH") == "1"
+if not THOROUGH:
+    settings.load_profile("quick")
 
 # Some tests train on several devices; a toy's batch of 8 windows stays on one unless told.
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
@@ -44,8 +53,14 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 def pytest_collection_modifyitems(items):
     """Puts the slow files first; xdist keeps the order where it is told to."""
-    names = {f"test_{name}": place for place, name in enumerate(SLOW)}
-    items.sort(key=lambda item: names.get(item.path.stem, len(SLOW)))
+    places = {Path(__file__).parent / f"{name}.py": place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path, len(SLOW)))
+
+
+@pytest.fixture(scope="session")
+def is_thorough():
+    """True where many repetitions are asked for, false where a few have to do."""
+    return THOROUGH
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Mutated and random G-code: a clear refusal or a correct parse, no crash, no hang.
 
-Quick in the suite. The thorough run takes 10,000 cases, also of real files where they are named:
+Quick in the suite, with twice as many cases in continuous integration. The thorough profile
+takes 10,000, also of real files where they are named:
 
     JAXCORR_FUZZ_GCODE=big.gcode:other.gcode \\
         python -m pytest tests/test_gcode_fuzz.py --hypothesis-profile=thorough
@@ -24,7 +25,7 @@ from jaxcorr.printer.firmware import MAX_COORDINATE_MM
 from jaxcorr.printer.gcode import FEATURES, Program, parse, read
 
 CASES = settings(
-    max_examples=max(300, settings.default.max_examples if settings.default else 0),
+    max_examples=min(10_000, 3 * settings().max_examples),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
