@@ -72,13 +72,18 @@ def layers(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(layers, tmp_path_factory):
-    """A finished toy run with its data; a test that changes the folder takes a copy."""
+def fitted(layers, tmp_path_factory):
+    """A finished toy run with its data, and the events of its training."""
     import oscillator
 
     begun = oscillator.begin(layers, tmp_path_factory.mktemp("trained"))
-    oscillator.fit(begun)
-    return begun
+    return begun, oscillator.fit(begun)
+
+
+@pytest.fixture(scope="session")
+def trained(fitted):
+    """That run; a test that changes the folder takes a copy."""
+    return fitted[0]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from jaxcorr.models import lstm
 
 STEPS, BATCH, SIZE = 7, 3, 6
 
+run_plain = jax.jit(lstm.scan, static_argnums=0)
+
 
 @pytest.fixture
 def problem():
@@ -28,7 +30,7 @@ def score_fn(run, dtype):
         parts = [c, h, *outputs]
         return sum(jnp.sum(jnp.sin(i + part)) for i, part in enumerate(parts))
 
-    return jax.value_and_grad(score, argnums=(0, 1, 2))
+    return jax.jit(jax.value_and_grad(score, argnums=(0, 1, 2)))
 
 
 def largest_difference(tree, other):
@@ -46,16 +48,16 @@ def test_reverse_form_has_the_values_and_gradients_of_the_plain_one(problem, dty
 
 
 def test_bfloat16_rounds_the_matmul_but_not_the_state(problem):
-    exact = lstm.scan(jnp.float32, *problem)
-    rounded = lstm.scan(jnp.bfloat16, *problem)
+    exact = run_plain(jnp.float32, *problem)
+    rounded = run_plain(jnp.bfloat16, *problem)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(rounded))
     assert 1e-4 < largest_difference(exact, rounded) < 0.05
 
 
 def test_one_step_is_the_first_of_many(problem):
     projected, kernel, carry = problem
-    _, outputs = lstm.scan(jnp.float32, projected, kernel, carry)
-    (_, h), first = lstm.scan(jnp.float32, projected[:1], kernel, carry)
+    _, outputs = run_plain(jnp.float32, projected, kernel, carry)
+    (_, h), first = run_plain(jnp.float32, projected[:1], kernel, carry)
     np.testing.assert_allclose(first[0], outputs[0], atol=1e-6)
     np.testing.assert_array_equal(h, first[0])
 
@@ -68,13 +70,14 @@ def test_agrees_with_the_cell_of_flax(problem):
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)  # biases that count
     expected = []
     state = carry
+    run_cell = jax.jit(flax_cell.apply)
     for sample in inputs:
-        state, h = flax_cell.apply({"params": params}, state, sample)
+        state, h = run_cell({"params": params}, state, sample)
         expected.append(h)
     kernel, bias, recurrent_kernel = (
         jnp.concatenate([params[f"{side}{gate}"][name] for gate in "ifgo"], axis=-1)
         for side, name in (("i", "kernel"), ("h", "bias"), ("h", "kernel"))
     )
-    last, outputs = lstm.scan(jnp.float32, inputs @ kernel + bias, recurrent_kernel, carry)
+    last, outputs = run_plain(jnp.float32, inputs @ kernel + bias, recurrent_kernel, carry)
     np.testing.assert_allclose(outputs, jnp.stack(expected), atol=1e-6)
     assert largest_difference(last, state) < 1e-6

@@ -22,7 +22,8 @@ def lively(layers, tmp_path_factory):
     return begun
 
 
-def test_it_learns_and_tells_what_happens(trained, layers, tmp_path):
+def test_it_learns_and_tells_what_happens(fitted):
+    trained, events = fitted
     history = rows(trained)
     assert [row["epoch"] for row in history] == list(range(1, 13))
     residual_mm = trained.data.val.targets - trained.data.train.targets.mean(axis=0)
@@ -30,7 +31,6 @@ def test_it_learns_and_tells_what_happens(trained, layers, tmp_path):
     assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
     assert history[-1]["val_r2"] > 0.3
     assert history[-1]["step"] == 12 * history[0]["step"]
-    events = oscillator.fit(oscillator.begin(layers, tmp_path))
     assert isinstance(events[0], Begun)
     assert events[0].plan.steps_per_epoch == history[0]["step"] == 16
     kinds = [type(event) for event in events[1:-1]]
