@@ -1,8 +1,9 @@
-"""Kill -9 at random moments, twenty times: each run ends as if nothing had happened."""
+"""Kill -9 at random moments, again and again: each run ends as if nothing had happened."""
 
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import oscillator
 import pytest
@@ -12,13 +13,26 @@ from histories import assert_same
 
 from jaxcorr.training import experiment, run_folder
 
-LANES, KILLS_PER_LANE = 2, 10
-EPOCHS = 100  # so many that most kills fall into the training, not into its start
+# A checkpoint follows each dispatch, and by then one of the first epoch is whole.
+IN_TRAINING = {"every_s": 0.0, "after_text": "epoch   3/"}
+
+
+class Plan(NamedTuple):
+    """How much is killed; of many epochs most kills fall into the training, not into its start."""
+
+    num_lanes: int
+    kills_per_lane: int
+    epochs: int
 
 
 @pytest.fixture
-def servers(tmp_path):
-    servers = [ForkServer(tmp_path / f"log{lane}") for lane in range(LANES)]
+def plan(is_thorough):
+    return Plan(2, 10, 100) if is_thorough else Plan(1, 3, 30)
+
+
+@pytest.fixture
+def servers(plan, tmp_path):
+    servers = [ForkServer(tmp_path / f"log{lane}") for lane in range(plan.num_lanes)]
     yield servers
     for server in servers:
         server.close()
@@ -29,17 +43,22 @@ def newest(folder, finished):
     return next((run for run in run_folder.list_all(folder) if run.path not in finished), None)
 
 
-def kill_again_and_again(server, spec, folder, seed, duration_s):
-    """Trains, with kills and resumes, one run after the other; returns them, and the outputs."""
+def kill_again_and_again(server, spec, folder, seed, duration_s, num_kills):
+    """Trains, with kills and resumes, one run after the other; returns them, and the outputs.
+
+    The first kill waits until an epoch is over, whatever that takes; the others come at any time.
+    """
     rng = random.Random(seed)
     finished, logs, kills = [], [], 0
-    while kills < KILLS_PER_LANE or newest(folder, finished):
+    while kills < num_kills or newest(folder, finished):
         run = newest(folder, finished)
         argv = ["resume", run.path] if run else ["train", spec, "--runs", folder]
-        is_spared = kills == KILLS_PER_LANE
-        after_s = rng.uniform(0.2, 0.8) * duration_s
-        request = {} if is_spared else {"signal": "SIGKILL", "after_s": after_s}
-        status, log = server.run(*argv, every_s=0.05 * duration_s, **request)
+        is_spared = kills == num_kills
+        request = {"every_s": 0.05 * duration_s}
+        if not is_spared:
+            after_s = rng.uniform(0.2, 0.8) * duration_s
+            request |= {"signal": "SIGKILL"} | ({"after_s": after_s} if kills else IN_TRAINING)
+        status, log = server.run(*argv, **request)
         assert status in ((0,) if is_spared else (0, -9)), log
         logs.append(log)
         kills += status != 0
@@ -48,9 +67,12 @@ def kill_again_and_again(server, spec, folder, seed, duration_s):
     return finished, logs
 
 
-def test_killed_runs_end_with_the_parameters_of_an_uninterrupted_one(servers, layers, tmp_path):
+def test_killed_runs_end_with_the_parameters_of_an_uninterrupted_one(
+    servers, plan, layers, tmp_path
+):
     spec = tmp_path / "toy.toml"
-    table = oscillator.make_table(layers, train={"epochs": EPOCHS}, model={"dropout": 0.1})
+    training = {"epochs": plan.epochs}
+    table = oscillator.make_table(layers, train=training, model={"dropout": 0.1})
     spec.write_text(tomli_w.dumps(table), encoding="utf-8")
     assert servers[0].run("train", spec, "--runs", tmp_path / "whole")[0] == 0
     whole = experiment.reopen(run_folder.list_all(tmp_path / "whole")[0])
@@ -61,10 +83,11 @@ def test_killed_runs_end_with_the_parameters_of_an_uninterrupted_one(servers, la
         duration_s = time.monotonic() - began
         done = run_folder.list_all(folder)[0].path
         done.rename(tmp_path / f"timed{number}")
-        return kill_again_and_again(servers[number], spec, folder, number, duration_s)
+        server = servers[number]
+        return kill_again_and_again(server, spec, folder, number, duration_s, plan.kills_per_lane)
 
-    with ThreadPoolExecutor(LANES) as pool:
-        lanes = list(pool.map(lane, range(LANES)))
+    with ThreadPoolExecutor(plan.num_lanes) as pool:
+        lanes = list(pool.map(lane, range(plan.num_lanes)))
     for finished, logs in lanes:
         assert finished
         assert any("resuming after" in log for log in logs)
