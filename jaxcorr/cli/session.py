@@ -360,13 +360,13 @@ def _epoch_line(event: "EpochDone", epochs: int) -> str:
 
 def draw_curves(run: Run) -> None:
     """Draws a run's history, if it has one, into its folder."""
-    from jaxcorr import plotting
     from jaxcorr.cli import console
+    from jaxcorr.training import history
 
     rows = read_lines(run.history)
     try:
         if rows:
-            plotting.draw_history(rows, run.path / "curves.png", run.path / "curves.svg")
+            history.draw(rows, run.path / "curves.png", run.path / "curves.svg")
     except OSError as error:
         # The training is saved; a full disk should not turn it into a failure.
         console.err.print(f"{run.path}: no curves drawn, {error.strerror}", markup=False)

@@ -180,7 +180,8 @@ def write_sweep(sweep: "Sweep", trials: "Sequence[Trial]", folder: Path) -> list
     """Writes the sweep's table and, once a trial has a result, its plot; returns the files."""
     import numpy as np
 
-    from jaxcorr import files, plotting
+    from jaxcorr import files
+    from jaxcorr.studies import sweep as sweeps
 
     columns, rows = _sweep_rows(sweep, trials)
     path = folder / "table.md"
@@ -193,7 +194,7 @@ def write_sweep(sweep: "Sweep", trials: "Sequence[Trial]", folder: Path) -> list
     is_complete = np.array([trial.state == "complete" for trial in judged])
     plot_paths = [folder / "sweep.png", folder / "sweep.svg"]
     for plot_path in plot_paths:
-        plotting.draw_sweep(values, mae_um, is_complete, plot_path)
+        sweeps.draw(values, mae_um, is_complete, plot_path)
     return [path, *plot_paths]
 
 

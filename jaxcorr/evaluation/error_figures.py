@@ -15,6 +15,7 @@ from numpy import ndarray
 from jaxcorr import metrics, plotting
 from jaxcorr.evaluation.tracks import Track, short_name
 from jaxcorr.plotting import PALETTE
+from jaxcorr.training import history
 
 TRUE, PREDICTED, RESIDUAL = "#000000", PALETTE[1], PALETTE[3]
 AXES = (PALETTE[0], PALETTE[2], PALETTE[4], PALETTE[5])
@@ -181,7 +182,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> Drawing | None:
         f"Loss, MAE on training and validation traces and learning rate over {len(rows)} epochs; "
         f"circles mark the best.{words}",
         "Training loss, training and validation MAE, and learning rate against the epoch.",
-        plotting.history(rows),
+        history.curves(rows),
     )
 
 

@@ -1,20 +1,23 @@
-"""A sweep: runs of one base spec with some keys changed, made by any number of workers.
+"""Hyperparameter sweep: runs of one base spec with keys changed, by any number of workers.
 
 A trial is an ordinary run in the sweep's folder; one whose worker died goes on from its checkpoint.
-The module ties `study`, which chooses and remembers, to `train`; it prints nothing.
 """
 
 import os
 import platform
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import optuna
+from jaxtyping import Bool, Float
+from numpy import ndarray
 from optuna.trial import FrozenTrial, TrialState
 
+from jaxcorr import plotting
 from jaxcorr import spec as specs
 from jaxcorr.errors import InputError
 from jaxcorr.studies import trials
@@ -23,6 +26,8 @@ from jaxcorr.studies.trainings import Follow
 from jaxcorr.training import devices, experiment, locks, loop, run_folder
 from jaxcorr.training.experiment import Experiment
 from jaxcorr.training.run_folder import Run
+
+MOST_TICKS = 6  # a column with more different numbers gets an axis of numbers
 
 
 def work(
@@ -58,6 +63,41 @@ def work(
                 jax.clear_caches()
     except OSError as error:
         raise trials.refused_write(error, folder) from None
+
+
+def draw(
+    values: Mapping[str, Sequence[Any]],
+    mae_um: Float[ndarray, " trials"],
+    is_complete: Bool[ndarray, " trials"],
+    path: Path,
+) -> None:
+    """Draws the MAE of each trial against each swept key; pruned trials are hollow.
+
+    Args:
+        values: key -> its value in each trial. Numbers that span a decade get a logarithmic axis;
+            texts and few different numbers get an even one, with the median of each.
+        mae_um: best validation MAE of each trial.
+        is_complete: false where the trial was pruned.
+        path: .png, .svg or .pdf.
+    Raises:
+        InputError: the ending is none of these, or the folder is not there.
+    """
+    with plotting.style():
+        figure, axes = plotting.tall_figure(path, (7.0, 2.6 * len(values)), (1.0,) * len(values))
+        best = int(np.argmin(mae_um))
+        for axis, (key, column) in zip(np.atleast_1d(axes), values.items(), strict=True):
+            at = _place(axis, column)
+            for rows, face in ((is_complete, plotting.PALETTE[0]), (~is_complete, "none")):
+                axis.scatter(
+                    at[rows], mae_um[rows], s=22, facecolors=face, edgecolors=plotting.PALETTE[0]
+                )
+            for place in np.unique(at) if len(np.unique(at)) <= MOST_TICKS else ():
+                median = np.median(mae_um[at == place])
+                axis.plot(place, median, marker="_", ms=26, mew=2, color=plotting.PALETTE[1])
+            axis.plot(at[best], mae_um[best], marker="*", ms=15, color=plotting.PALETTE[1])
+            axis.set(xlabel=key, ylabel="validation MAE / µm", yscale="log")
+            plotting.label_decades(axis)
+        plotting.save(figure, path, dpi=plotting.SCREEN_DPI)
 
 
 def _run_trial(
@@ -165,3 +205,17 @@ def _summary(run: Run, done: loop.Finished) -> dict[str, Any]:
         "epochs": len(rows),
         "seconds": sum(seconds),
     }
+
+
+def _place(axis: Any, column: Sequence[Any]) -> Float[ndarray, " trials"]:
+    """Where each value stands on the axis, whose scale and ticks are set to suit."""
+    different = list(dict.fromkeys(column))
+    is_number = all(isinstance(value, int | float) for value in different)
+    if is_number and len(different) > MOST_TICKS:
+        numbers = np.array(column, np.float64)
+        axis.set_xscale("log" if numbers.min() > 0 and np.ptp(np.log10(numbers)) >= 1 else "linear")
+        return numbers
+    order = sorted(different) if is_number else sorted(different, key=str)
+    axis.set_xticks(range(len(order)), [str(value) for value in order])
+    axis.set_xlim(-0.5, len(order) - 0.5)
+    return np.array([order.index(value) for value in column], np.float64)

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tensorboardX.proto.event_pb2 import (  # protobuf makes the names at run ti
     SessionLog,  # pyright: ignore[reportAttributeAccessIssue]
 )
 
-from jaxcorr import files
+from jaxcorr import files, plotting
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec
 from jaxcorr.training import checkpoint, hosts, run_folder
@@ -189,3 +189,48 @@ def _refused(run: Run, error: OSError) -> InputError:
         f"{run.path}: expected to write the run's records, got '{error.strerror}'. Checkpoints are "
         "intact: make room or mend the permissions, then `just resume`."
     )
+
+
+def draw(rows: Sequence[Mapping[str, Any]], *paths: Path) -> None:
+    """Draws a training's curves into files: loss, MAE of training and validation, learning rate.
+
+    Args:
+        rows: of history.jsonl, one an epoch.
+        paths: .png, .svg or .pdf; one figure, laid out once, is saved to all of them.
+    Raises:
+        InputError: an ending is none of these, or a folder is not there.
+    """
+    plotting.check_paths(*paths)
+    with plotting.style():
+        plotting.save(curves(rows), *paths)
+
+
+def curves(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """The figure of a training's curves, one column wide; the best epochs are marked."""
+    figure, axes = plotting.new_figure(3, 1, 3.8, height_ratios=(1.0, 1.4, 0.7), sharex=True)
+    epochs = [row["epoch"] for row in rows]
+    axes[0].semilogy(
+        epochs, [row["train_loss"] for row in rows], color=plotting.PALETTE[0], marker="."
+    )
+    axes[0].set(ylabel="training loss")
+    plotting.label_decades(axes[0])
+    for name, label, colour in (
+        ("train_mae_mm", "training", plotting.PALETTE[0]),
+        ("val_mae_mm", "validation", plotting.PALETTE[1]),
+    ):
+        points = [(row["epoch"], 1e3 * row[name]) for row in rows if row.get(name) is not None]
+        if points:
+            best = min(points, key=lambda point: point[1])
+            text = f"{label}, best {best[1]:.2f} µm at {best[0]}"
+            axes[1].plot(*zip(*points, strict=True), color=colour, marker=".", label=text)
+            axes[1].plot(*best, "o", color=colour, fillstyle="none", ms=6)
+    axes[1].set(ylabel="MAE / µm", yscale="log")
+    plotting.label_decades(axes[1])
+    plotting.legend_above(axes[1], 1)
+    axes[2].plot(
+        epochs, [row["learning_rate"] for row in rows], color=plotting.PALETTE[2], marker="."
+    )
+    axes[2].set(ylabel="learning rate", xlabel="epoch", ylim=(0, None))
+    axes[2].set_xlim(0, epochs[-1] + 1)
+    axes[2].xaxis.get_major_locator().set_params(integer=True)
+    return figure

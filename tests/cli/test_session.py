@@ -10,10 +10,9 @@ import jax
 import oscillator
 import pytest
 
-from jaxcorr import plotting
 from jaxcorr.cli import session
 from jaxcorr.errors import InputError
-from jaxcorr.training import hosts, locks, loop, run_folder
+from jaxcorr.training import history, hosts, locks, loop, run_folder
 
 ROW = '{"epoch": 1, "train_loss": 1.0, "train_mae_mm": 0.1, "learning_rate": 0.1}\n'
 
@@ -72,7 +71,7 @@ def test_full_disk_costs_the_curves_alone(begun, monkeypatch, capsys):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(plotting, "draw_history", refuse)
+    monkeypatch.setattr(history, "draw", refuse)
     session.draw_curves(begun.run)
     assert "no curves drawn, No space left on device" in capsys.readouterr().err
 

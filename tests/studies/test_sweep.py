@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import oscillator
 import pytest
 import tomli_w
 
-from jaxcorr import files
+from jaxcorr import files, plotting
 from jaxcorr.cli import session
 from jaxcorr.cli import sweep as console_sweep
 from jaxcorr.errors import InputError
@@ -249,3 +250,36 @@ def test_table_lists_the_best_first(tmp_path, layers, capsys):
     shown = capsys.readouterr().out
     assert "6 of 6 trials have ended (" in shown
     assert "learning_rate 0.0001: 0.10 um" in shown
+
+
+@pytest.fixture
+def figures(monkeypatch) -> list[Any]:
+    """The figures drawn, in place of their files."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(plotting, "save", lambda figure, *_paths, **_options: drawn.append(figure))
+    return drawn
+
+
+def test_sweep_shows_each_trial_over_each_key(tmp_path, figures):
+    rates = [1e-4, 3e-4, 1e-3, 2e-3, 4e-3, 7e-3, 1e-2, 1e-2]
+    values = {"a.rate": rates, "b.size": [32, 8, 8, 32, 8, 32, 8, 32], "c.loss": ["b", "a"] * 4}
+    mae_um = np.array([9.0, 8.0, 7.0, 5.0, 6.0, 8.0, 9.0, 20.0])
+    is_complete = np.array([True] * 6 + [False] * 2)
+    sweep.draw(values, mae_um, is_complete, tmp_path / "sweep.png")
+    rate, size, loss = figures[0].axes
+    assert [axis.get_xlabel() for axis in figures[0].axes] == list(values)
+    assert rate.get_xscale() == "log"
+    points = np.concatenate([dots.get_offsets() for dots in rate.collections])
+    assert np.allclose(points, np.c_[rates, mae_um])
+    assert [len(dots.get_offsets()) for dots in rate.collections] == [6, 2]
+    assert len(rate.collections[1].get_facecolors()) == 0
+    for axis, labels in ((size, ["8", "32"]), (loss, ["a", "b"])):
+        assert [tick.get_text() for tick in axis.get_xticklabels()] == labels
+    # Sizes stand at 0 (8) and 1 (32); a median for each, then the star of the best.
+    medians = [tuple(line.get_xydata()[0]) for line in size.lines]
+    assert medians == [(0.0, 7.5), (1.0, 8.5), (1.0, 5.0)]
+
+
+def test_sweep_over_one_key_is_drawn(tmp_path):
+    sweep.draw({"a.x": [1, 2]}, np.array([1.0, 2.0]), np.full(2, True), tmp_path / "s.png")
+    assert Path(tmp_path / "s.png").stat().st_size > 1000

@@ -2,6 +2,7 @@
 
 import json
 import resource
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,12 +10,24 @@ import oscillator
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from jaxcorr import plotting
 from jaxcorr.data.batches import Batches
 from jaxcorr.errors import InputError
+from jaxcorr.training import history
 from jaxcorr.training.history import Recorder
 from jaxcorr.training.run_folder import Run
 
 BATCHES = Batches(np.zeros((4, 20, 8, 4)), np.zeros((4, 20, 8, 2)), np.zeros((4, 8), int))
+EPOCHS = [
+    {
+        "epoch": epoch,
+        "train_loss": 1.0 / epoch,
+        "train_mae_mm": 0.02 / epoch,
+        "val_mae_mm": 0.01 + 0.001 * abs(epoch - 4),
+        "learning_rate": 1e-3 * (6 - epoch),
+    }
+    for epoch in range(1, 7)
+]
 GRADIENT = {"head": {"kernel": jnp.arange(6.0)}}
 
 
@@ -82,3 +95,40 @@ def test_a_full_disk_is_one_line_and_leaves_whole_rows(run, has_board):
     epochs = [row["epoch"] for row in rows(run.history)]
     assert epochs == list(range(1, len(epochs) + 1))
     assert len(epochs) == (3 if has_board else 2)
+
+
+@pytest.fixture
+def figures(monkeypatch) -> list[Any]:
+    """The figures drawn, in place of their files."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(plotting, "save", lambda figure, *_paths, **_options: drawn.append(figure))
+    return drawn
+
+
+def test_history_shows_loss_mae_and_learning_rate(tmp_path, figures):
+    history.draw(EPOCHS, tmp_path / "curves.png")
+    loss, mae, rate = figures[0].axes
+    epochs = [1, 2, 3, 4, 5, 6]
+    assert np.array_equal(
+        loss.lines[0].get_xydata(), np.c_[epochs, [r["train_loss"] for r in EPOCHS]]
+    )
+    training, _, validation, best = mae.lines
+    val_um = [1e3 * row["val_mae_mm"] for row in EPOCHS]
+    assert np.allclose(training.get_ydata(), [1e3 * r["train_mae_mm"] for r in EPOCHS])
+    assert np.allclose(validation.get_ydata(), val_um)
+    assert validation.get_label() == "validation, best 10.00 µm at 4"
+    assert np.allclose(best.get_xydata(), [[4, 10.0]])
+    assert np.allclose(rate.lines[0].get_ydata(), [row["learning_rate"] for row in EPOCHS])
+    assert [axis.get_ylabel() for axis in (loss, mae, rate)] == [
+        "training loss",
+        "MAE / µm",
+        "learning rate",
+    ]
+
+
+def test_history_without_validation_and_of_one_epoch_is_drawn(tmp_path, figures):
+    row = {k: v for k, v in EPOCHS[0].items() if k != "val_mae_mm"}
+    history.draw([row], tmp_path / "curves.png")
+    line, circle = figures[0].axes[1].lines
+    assert line.get_label() == "training, best 20.00 µm at 1"
+    assert np.allclose(circle.get_xydata(), [[1, 20.0]])
