@@ -1,18 +1,37 @@
-"""Prediction metrics as pure functions of two arrays. They know no trace, model or unit but mm.
+"""Prediction metrics, and the types of an evaluation, which a run's metrics.json holds.
 
 All sums run in float64, whatever comes in.
 """
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
+
+from jaxcorr.errors import InputError
 
 PERCENTILES = (50, 90, 95, 99)
+FILE = "metrics.json"  # in a run folder, of its own test traces
+FILE_OF_OTHERS = "metrics_traces.json"  # in a run folder, of traces named with --traces
 
 
-class Metrics(NamedTuple):
+class Record(BaseModel):
+    """Results with names and types; no value is converted, and other keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Interval(NamedTuple):
+    """Bounds between which a figure lies with the confidence that is said beside it."""
+
+    low: float
+    high: float
+
+
+class Accuracy(Record):
     """Accuracy of one set of predictions; `r2` and `correlation` are None where undefined."""
 
     mae_mm: float
@@ -22,7 +41,247 @@ class Metrics(NamedTuple):
     max_mm: float
 
 
-def measure(true: Float[ndarray, "n *axes"], predicted: Float[ndarray, "n *axes"]) -> Metrics:
+class _ByAxis(Record):
+    """A record whose entries of `axes` are keys of its own in JSON: `x` stands beside `overall`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_axes(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "axes" in content:
+            return content
+        own = {key: value for key, value in content.items() if key in cls.model_fields}
+        return own | {"axes": {key: content[key] for key in content if key not in own}}
+
+    @model_serializer(mode="wrap")
+    def _spread_axes(self, serialize_fn: Any) -> dict[str, Any]:
+        content = serialize_fn(self)
+        return content | content.pop("axes")
+
+
+class AccuracyByAxis(_ByAxis):
+    """Accuracy over all axes together, and of each by its name, such as `x`."""
+
+    overall: Accuracy
+    axes: dict[str, Accuracy]
+
+
+class StreamedAccuracy(AccuracyByAxis):
+    """Accuracy of streamed predictions, how much they were of, and how large residuals are.
+
+    Attributes:
+        percentiles: of the absolute residual (mm) over all samples and axes, such as `p50_mm`.
+    """
+
+    num_traces: int
+    num_layers: int
+    num_samples: int
+    percentiles: dict[str, float]
+
+
+class Intervals(Record):
+    """Intervals of the figures over all axes, and how they were found; None where undefined."""
+
+    mae_mm: Interval | None
+    rmse_mm: Interval | None
+    r2: Interval | None
+    correlation: Interval | None
+    confidence: float
+    method: str
+    num_blocks: int
+
+
+class RatioIntervals(Record):
+    """Intervals of the figures of `AgainstBaseline`."""
+
+    rmse_ratio: Interval | None
+    mae_ratio: Interval | None
+    r2_difference: Interval | None
+
+
+class AgainstBaseline(Record):
+    """The network's figures in relation to a baseline's, and one sentence that says so."""
+
+    name: str
+    rmse_ratio: float | None
+    mae_ratio: float | None
+    r2_difference: float | None
+    intervals: RatioIntervals
+    sentence: str
+
+
+class IdentifiedMode(Record):
+    """One axis's oscillator as the baseline `physics` found it."""
+
+    frequency_hz: float  # undamped
+    damping_ratio: float
+    friction_velocity_mm_s: float
+
+
+class Ceiling(Record):
+    """The best that anyone can do on simulated traces, found from repetitions."""
+
+    repetitions: int
+    r2: float | None
+    rmse_mm: float
+    mae_mm: float
+
+
+class ReachedCeiling(Ceiling):
+    """A ceiling and how much of it a model reached; None where undefined.
+
+    Attributes:
+        explained_share: explained part of the variance that anyone can explain.
+        mae_share: the ceiling's MAE as part of the model's; 1 is as good as possible.
+    """
+
+    explained_share: float | None
+    mae_share: float | None
+
+
+class DynamicAccuracy(Record):
+    """Accuracy on the error without friction's offset: R2, its RMS, and the residual's."""
+
+    r2: float | None
+    rms_mm: float
+    rmse_mm: float
+
+
+class Dynamics(DynamicAccuracy, _ByAxis):
+    """The error without friction's offset, over all axes and for each.
+
+    Attributes:
+        offset: where the offset comes from.
+        share_of_variance: of the whole error, that is left without the offset.
+    """
+
+    offset: str
+    share_of_variance: float | None
+    axes: dict[str, DynamicAccuracy]
+
+
+class Group(Record):
+    """Accuracy on some of the samples."""
+
+    num_samples: int
+    mae_mm: float
+    rmse_mm: float
+    r2: float | None
+    true_rms_mm: float
+
+
+class Band(Group):
+    """Accuracy on samples of one kind of line, speed, and so on."""
+
+    label: str
+
+
+class TraceAccuracy(Group):
+    """Accuracy on one trace."""
+
+    name: str
+    part: str
+
+
+class Latency(Record):
+    """Times of single calls of the deployed predictor (us), beside what they have to keep to."""
+
+    p50_us: float
+    p90_us: float
+    p99_us: float
+    p99_9_us: float
+    max_us: float
+    mean_us: float
+    calls_per_s: float
+    num_calls: int
+    limit_us: float
+    period_us: float
+
+
+class Verdict(Record):
+    """A target of the spec and what was reached; None where that is undefined."""
+
+    goal: float
+    value: float | None
+    is_met: bool
+
+
+class Verdicts(Record):
+    """The targets of a spec; the time that counts is the 99th percentile."""
+
+    mae_mm: Verdict
+    r2: Verdict
+    inference_ms: Verdict
+
+
+class Evaluation(Record):
+    """How good a model is on traces, with all that it is compared with.
+
+    Attributes:
+        test: streamed from the first sample of each trace, as control code has it.
+        window: each prediction from a window run from zero, as the reference measures; None where
+            no trace is as long as a window.
+        horizon: samples from the newest one to the predicted error.
+        period_us: from sample to sample.
+        baselines: by name, on the same samples.
+        identified: by axis; empty where the baseline `physics` could not be fitted.
+        ceiling: None where traces are not simulated, or of others.
+        dynamic: None where friction's offset is in no trace and cannot be fitted.
+        breakdown: by kind (`speed`, ...); a kind of which nothing is known is not there.
+        best_epoch: whose weights they are, 0 before the first.
+        is_finished: whether the training had ended.
+    """
+
+    test: StreamedAccuracy
+    window: AccuracyByAxis | None
+    horizon: int
+    period_us: float
+    intervals: Intervals
+    baselines: dict[str, AccuracyByAxis]
+    best_baseline: str
+    against_best_baseline: AgainstBaseline
+    identified: dict[str, IdentifiedMode]
+    ceiling: ReachedCeiling | None
+    dynamic: Dynamics | None
+    per_trace: tuple[TraceAccuracy, ...]
+    breakdown: dict[str, tuple[Band, ...]]
+    latency: Latency
+    targets: Verdicts
+    meets_all_targets: bool
+    best_epoch: int
+    is_finished: bool
+
+
+def read(path: Path) -> Evaluation:
+    """The evaluation that a file such as metrics.json holds.
+
+    Raises:
+        InputError: the file cannot be read, or a key is missing, unknown or of another type.
+    """
+    try:
+        return Evaluation.model_validate_json(path.read_bytes())
+    except OSError as error:
+        rule, value = "a readable file", f"'{error.strerror}'"
+    except ValidationError as error:
+        rule, value = _explain(dict(error.errors()[0]))
+    raise InputError(f"{path}: expected {rule}, got {value}. Evaluate the run again.") from None
+
+
+def _explain(problem: dict[str, Any]) -> tuple[str, str]:
+    """What pydantic expected, and what it got."""
+    key = ".".join(str(part) for part in problem["loc"] if part != "axes")
+    rule = problem["msg"].removeprefix("Input should be ")
+    match problem["type"]:
+        case "json_invalid":
+            return "JSON", rule
+        case "missing":
+            return f"key '{key}'", "none"
+        case "extra_forbidden":
+            return "known keys", f"'{key}'"
+    what = f"'{key}' to be {rule}" if key else rule
+    return what, f"{problem['input']!r:.60}"
+
+
+def measure(true: Float[ndarray, "n *axes"], predicted: Float[ndarray, "n *axes"]) -> Accuracy:
     """Metrics over all entries of n samples; for several axes, over their pooled entries.
 
     R2 of several axes is 1 - (sum of squared residuals) / (sum of squared deviations from each
@@ -44,7 +303,7 @@ def measure(true: Float[ndarray, "n *axes"], predicted: Float[ndarray, "n *axes"
     product = np.sqrt(variance) * np.sqrt(power)
     r2 = float(1.0 - np.sum(residual**2) / variance) if variance else None
     correlation = float(np.sum(deviation * spread) / product) if product else None
-    return Metrics(
+    return Accuracy(
         mae_mm=float(np.mean(np.abs(residual))),
         rmse_mm=float(np.sqrt(np.mean(residual**2))),
         r2=r2,

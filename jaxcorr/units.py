@@ -1,4 +1,4 @@
-"""The unit of each field of a trace, by its name, the sign of an error, and the largest number."""
+"""Units of a trace's fields, the sign of an error, its largest number, horizons in words."""
 
 # Of mm and mm/s: no printer comes near, and float32 arithmetic beyond would overflow and spoil a
 # recurrent state for good.
@@ -17,3 +17,17 @@ def unit_of(name: str) -> str:
         return "1"
     is_derivative = name.endswith(("_ref", "_cmd", "_mag")) and name[0] in DERIVATIVES
     return DERIVATIVES[name[0]] if is_derivative else "mm"
+
+
+def horizon_text(horizon: int, sample_rate_hz: float) -> str:
+    """The instant that a prediction is for, in words."""
+    if horizon == 0:
+        return "at the newest sample"
+    size_ms = 1e3 * abs(horizon) / sample_rate_hz
+    side = "after" if horizon > 0 else "before"
+    return f"{count(abs(horizon), 'sample')} ({size_ms:g} ms) {side} the newest"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.data import dataset
+from jaxcorr.data.windows import Samples
 from jaxcorr.evaluation import evaluate
-from jaxcorr.models import bulk
-from jaxcorr.training import experiment, restore
+from jaxcorr.metrics import Evaluation
+from jaxcorr.training import experiment, restore, test_set
 from jaxcorr.training.experiment import Experiment
 from jaxcorr.training.run_folder import Run
 
-Judged = tuple[Any, ...]
+Judged = tuple[Run, Evaluation, Samples, ndarray]
 
 
 def change(
@@ -36,10 +38,10 @@ def change(
 
 
 def judge(trained: Experiment, path: Path) -> Judged:
-    """A copy, its figures, its test samples and predictions: what `report.build` takes."""
+    """A copy, its evaluation, its test samples and predictions: what `report.build` takes."""
     run = Run(shutil.copytree(trained.run.path, path))
     loaded, samples = restore.load_weights(run), trained.data.test
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
-        found = evaluate.assess(loaded, samples).found | {"best_epoch": loaded.best_epoch}
-    return run, found, samples, bulk.stream(loaded.spec, loaded.weights, samples)
+        done = evaluate.evaluate(loaded, samples, *test_set.load(run, samples))
+    return run, done.evaluation, samples, done.predicted

@@ -1,8 +1,11 @@
-"""Metrics: closed forms, numpy as the outside oracle, and what is undefined."""
+"""Metrics: closed forms, numpy as the outside oracle, what is undefined; an evaluation's file."""
 
+import copy
 import inspect
+import json
 import math
 
+import evaluations
 import numpy as np
 import pytest
 import sklearn.metrics as oracle
@@ -10,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from jaxcorr import metrics
+from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure, percentiles
 
 SIZES = st.integers(3, 40)
@@ -27,7 +32,9 @@ def test_three_samples_by_hand():
 
 def test_a_perfect_prediction_and_the_mean():
     true = np.random.default_rng(0).normal(size=(50, 2))
-    assert measure(true, true)[:4] == (0.0, 0.0, 1.0, pytest.approx(1.0))
+    exact = measure(true, true)
+    assert (exact.mae_mm, exact.rmse_mm, exact.r2, exact.max_mm) == (0.0, 0.0, 1.0, 0.0)
+    assert exact.correlation == pytest.approx(1.0)
     mean = np.broadcast_to(true.mean(axis=0), true.shape)
     assert measure(true, mean).r2 == pytest.approx(0.0, abs=1e-12)
     assert measure(true, mean).correlation is None
@@ -113,3 +120,50 @@ def test_agrees_with_scikit_learn(size, axes, seed):
     assert found.r2 == pytest.approx(pooled, rel=1e-9, abs=1e-9)
     worst = max(oracle.max_error(true[:, i], predicted[:, i]) for i in range(axes))
     assert found.max_mm == pytest.approx(worst)
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(FINITE, st.none() | FINITE, st.none() | st.tuples(FINITE, FINITE))
+def test_an_evaluation_is_the_same_after_a_file(value, r2, interval):
+    accuracy = evaluations.ACCURACY | {"mae_mm": value, "r2": r2}
+    made = evaluations.make(
+        window={"overall": accuracy, "x": accuracy, "some axis": accuracy},
+        intervals=evaluations.TABLE["intervals"] | {"mae_mm": interval},
+        ceiling=evaluations.CEILING,
+        dynamic=evaluations.DYNAMIC
+        | {"offset": "fitted", "share_of_variance": r2, "x": evaluations.DYNAMIC},
+    )
+    assert set(made.window.axes) == {"x", "some axis"}
+    text = json.dumps(made.model_dump(mode="json"))
+    assert metrics.Evaluation.model_validate_json(text) == made
+
+
+def test_keys_of_the_file_are_those_of_its_table():
+    assert evaluations.make().model_dump(mode="json") == evaluations.TABLE
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"metrics\.json: expected JSON, got .*\. Evaluate the run again\."),
+        ("[]", r"metrics\.json: expected an object, got \[\]\."),
+        ('{"test": {}}', r"expected key 'test\.overall', got none\."),
+        ("value", r"expected 'test\.x\.mae_mm' to be a valid number, got 'low'\."),
+        ("key", r"expected known keys, got 'horizon_ms'\."),
+        (None, r"expected a readable file, got 'No such file or directory'\."),
+    ],
+)
+def test_a_damaged_file_is_one_line_that_names_the_key(tmp_path, text, message):
+    path = tmp_path / "metrics.json"
+    table = copy.deepcopy(evaluations.TABLE)
+    if text == "value":
+        table["test"]["x"] = evaluations.ACCURACY | {"mae_mm": "low"}
+    elif text == "key":
+        table["horizon_ms"] = 1
+    if text is not None:
+        path.write_text(json.dumps(table) if text in ("value", "key") else text)
+    with pytest.raises(InputError, match=message) as refusal:
+        metrics.read(path)
+    assert "\n" not in str(refusal.value)

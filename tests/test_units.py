@@ -1,4 +1,4 @@
-"""Units follow from the names of a trace's fields."""
+"""Units follow from the names of a trace's fields; horizons and counts are told in words."""
 
 import pytest
 
@@ -27,3 +27,15 @@ from jaxcorr import units
 )
 def test_units_follow_from_names(name, unit):
     assert units.unit_of(name) == unit
+
+
+@pytest.mark.parametrize(
+    ("horizon", "text"),
+    [
+        (0, "at the newest sample"),
+        (1, "1 sample (10 ms) after the newest"),
+        (-1200, "1,200 samples (12000 ms) before the newest"),
+    ],
+)
+def test_the_horizon_is_told_in_time(horizon, text):
+    assert units.horizon_text(horizon, 100.0) == text

@@ -26,8 +26,10 @@ def export(
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
+    from jaxcorr import metrics
     from jaxcorr.cli import console
     from jaxcorr.deploy import export
+    from jaxcorr.evaluation import wording
     from jaxcorr.training import experiment, path_first, restore
 
     loaded = restore.load_weights(found)
@@ -35,7 +37,8 @@ def export(
         best = path_first.name_best(loaded.spec, loaded.best_epoch)
         console.err.print(f"training has not ended; using its best so far, {best}")
     samples = experiment.test_samples(found, loaded.spec, traces)
-    manifest = export.export(found, loaded, samples)
+    judgement = wording.for_card(found.path / metrics.FILE)
+    manifest = export.export(found, loaded, samples, judgement)
     if as_json:
         print(json.dumps(manifest | {"folder": str(found.export)}))
     else:

@@ -1,12 +1,12 @@
-"""The commands that judge models: `eval`, and what compares or trains several for a judgement.
+"""The commands `eval`, `compare`, `crossval` and `horizons`: arguments in, results printed.
 
-Arguments in, results out. Heavy modules load inside the commands that use them.
+Heavy modules load inside the commands that use them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,16 @@ from jaxcorr.cli.options import (
     SpecArgument,
     TracesOption,
 )
+
+if TYPE_CHECKING:
+    from jaxcorr.evaluation.compare import Comparison, Difference
+    from jaxcorr.evaluation.wording import Table
+    from jaxcorr.metrics import Accuracy, Evaluation, Interval
+    from jaxcorr.studies import horizons as horizon_plans
+    from jaxcorr.studies import leave_out
+
+MOST_LEFT_OUT = 3  # named; the JSON has them all
+MOST_TRACES = 12  # more would push the verdict off the screen; the JSON has them all
 
 EpochsOption = Annotated[
     int | None, typer.Option(min=1, help="In place of the spec's; fewer are quicker.")
@@ -37,28 +47,28 @@ def evaluate(
     """Judges a run on its test split, as streaming delivers it, with metrics.json and a report."""
     from jaxcorr.training import run_folder as run_folders
 
-    found = run_folders.find(run, runs)
+    chosen = run_folders.find(run, runs)
     from jaxcorr.cli import console
     from jaxcorr.evaluation import evaluate, tracks
     from jaxcorr.evaluation import report as reports
     from jaxcorr.training import path_first
 
-    done = evaluate.evaluate_run(found, traces)
+    done = evaluate.evaluate_run(chosen, traces)
     if not done.loaded.is_finished:
         best = path_first.name_best(done.loaded.spec, done.loaded.best_epoch)
         console.err.print(f"training has not ended; using its best so far, {best}")
     if as_json:
-        print(json.dumps(done.assessment.found))
+        print(json.dumps(done.evaluation.model_dump(mode="json")))
     else:
-        show_evaluation(done.assessment.found, found.id)
-    predicted, suffix = done.assessment.predicted, "_traces" if traces else ""
+        show_evaluation(done.evaluation, chosen.id)
+    suffix = "_traces" if traces else ""
     if save_predictions:
-        folder = found.path / f"predictions{suffix}"
-        tracks.save(folder, done.samples, predicted, done.loaded.spec, found.id)
+        folder = chosen.path / f"predictions{suffix}"
+        tracks.save(folder, done.samples, done.predicted, done.loaded.spec, chosen.id)
         console.err.print(f"predictions: {folder}", markup=False)
     if report:
         folder = reports.FOLDER + suffix
-        page = reports.build(found, done.assessment.found, done.samples, predicted, folder)
+        page = reports.build(chosen, done.evaluation, done.samples, done.predicted, folder)
         console.err.print(f"report: {page}", markup=False)
 
 
@@ -73,13 +83,13 @@ def compare(
     from jaxcorr.training import run_folder as run_folders
 
     a, b = (run_folders.find(text, runs) for text in (run_a, run_b))
-    from jaxcorr.evaluation import compare as versus
+    from jaxcorr.evaluation import compare as comparisons
 
-    found = versus.compare(a, b, traces)
+    comparison = comparisons.compare(a, b, traces)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(comparison.model_dump(mode="json")))
     else:
-        show_comparison(found)
+        show_comparison(comparison)
 
 
 def crossval(
@@ -98,17 +108,18 @@ def crossval(
     """
     loaded, changes = _load(spec, overrides, epochs)
     from jaxcorr.cli import session
-    from jaxcorr.studies import leave_out as crossvals
+    from jaxcorr.studies import leave_out
 
     session.prepare(loaded)
     name = loaded.train.name or spec.stem
-    folds = crossvals.plan_folds(loaded.data, by)
-    jobs = [[*changes, *crossvals.changes(fold, name)] for fold in folds]
+    folds = leave_out.plan_folds(loaded.data, by)
+    jobs = [[*changes, *leave_out.changes(fold, name)] for fold in folds]
     done = session.train_all(spec, jobs, runs / "crossval", True)
-    outcomes = [crossvals.outcome(fold, run) for fold, run in zip(folds, done, strict=True)]
-    mean = crossvals.average(outcomes)
+    outcomes = [leave_out.outcome(fold, run) for fold, run in zip(folds, done, strict=True)]
+    mean = leave_out.average(outcomes)
     if as_json:
-        print(json.dumps({"by": by, "folds": outcomes, "mean": mean}))
+        folds_json = [one.model_dump(mode="json") for one in outcomes]
+        print(json.dumps({"by": by, "folds": folds_json, "mean": mean.model_dump(mode="json")}))
     else:
         show_folds(outcomes, mean, by)
 
@@ -141,7 +152,8 @@ def horizons(
     paths = [folder / f"{name}{suffix}" for suffix in (".png", ".svg")]
     horizon_plans.draw(outcomes, 1e3 / loaded.data.sample_rate_hz, *paths)
     if as_json:
-        print(json.dumps({"horizons": outcomes, "files": [str(path) for path in paths]}))
+        rows = [one.model_dump(mode="json") for one in outcomes]
+        print(json.dumps({"horizons": rows, "files": list(map(str, paths))}))
     else:
         show_horizons(outcomes)
         console.out.print(f"drawn: {', '.join(map(str, paths))}", markup=False)
@@ -155,236 +167,96 @@ def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, li
     return specs.load(path, changes), changes
 
 
-COLUMNS = ("", "MAE um", "RMSE um", "R2", "corr.", "max um")
-GROUPS = {
-    "feature_type": "by kind of line",
-    "speed": "by speed",
-    "corner_distance": "by way since the last corner or stop",
-    "acceleration": "by acceleration",
-    "feedrate": "by feedrate",
-}
-TARGETS = {
-    "mae_mm": ("MAE", "<=", " mm"),
-    "r2": ("R2", ">=", ""),
-    "inference_ms": ("time of a prediction, p99,", "<=", " ms"),
-}
-MOST_LEFT_OUT = 3  # named; the JSON has them all
-MOST_TRACES = 12  # more would push the verdict off the screen; the JSON has them all
+def show_evaluation(evaluation: "Evaluation", run_id: str) -> None:
+    """Prints accuracy, baselines, breakdown, latency, and a verdict for each target."""
+    from rich.markup import escape
 
-Found = Mapping[str, Any]
+    from jaxcorr.cli import console
+    from jaxcorr.evaluation import wording
+    from jaxcorr.units import horizon_text
+
+    instant = horizon_text(evaluation.horizon, 1e6 / evaluation.period_us)
+    console.out.print(f"[bold]{escape(run_id)}[/bold] predicts the error {instant}")
+    _show_table(wording.accuracy_table(evaluation))
+    _show_sentences(
+        wording.interval_sentence(evaluation),
+        wording.percentile_sentence(evaluation),
+        wording.dynamic_sentence(evaluation),
+    )
+    _show_table(wording.baselines_table(evaluation))
+    _show_sentences(
+        wording.baselines_sentence(evaluation),
+        evaluation.against_best_baseline.sentence,
+        wording.ceiling_sentence(evaluation),
+    )
+    for table in wording.breakdown_tables(evaluation):
+        _show_table(table)
+    _show_table(wording.traces_table(evaluation), MOST_TRACES)
+    _show_table(wording.latency_table(evaluation))
+    _show_sentences(wording.latency_sentence(evaluation))
+    _show_table(wording.targets_table(evaluation))
+    console.out.print(f"[bold]{wording.verdict(evaluation)}[/bold]")
 
 
-def show_evaluation(found: Found, run_id: str) -> None:
-    """Prints accuracy, uncertainty, rivals, breakdown, latency, and a verdict for each target."""
+def _show_table(table: "Table", most: int | None = None) -> None:
+    """Prints a table of texts, or its first rows; verdicts get a colour."""
     from rich.markup import escape
 
     from jaxcorr.cli import console
 
-    test = found["test"]
-    console.out.print(
-        f"[bold]{escape(run_id)}[/bold]: judged on {test['num_traces']} traces of "
-        f"{test['num_layers']} layers, {test['num_samples']:,} samples; it predicts "
-        f"{_horizon(found['horizon'])}"
-    )
-    _show_accuracy(found)
-    _show_uncertainty(found)
-    _show_rivals(found)
-    _show_groups(found)
-    _show_latency(found["latency"])
-    _show_verdicts(found)
+    marks = {"met": "[green]met[/green]", "missed": "[red]missed[/red]"}
+    rows = [[marks.get(cell, escape(cell)) for cell in row] for row in table.rows[:most]]
+    left = len(table.rows) - len(rows)
+    caption = table.caption + (f"; {left} more with --json" if left else "")
+    console.out.print(console.table(caption, table.columns, rows))
 
 
-def _horizon(horizon: int) -> str:
-    if horizon == 0:
-        return "the error at the newest sample"
-    where = "after" if horizon > 0 else "before"
-    plural = "" if abs(horizon) == 1 else "s"
-    return f"the error {abs(horizon)} sample{plural} {where} the newest"
-
-
-def _show_accuracy(found: Found) -> None:
+def _show_sentences(*sentences: str) -> None:
     from jaxcorr.cli import console
 
-    test = found["test"]
-    names = [n for n, v in test.items() if isinstance(v, dict) and "mae_mm" in v]
-    rows = [metric_row(name, test[name]) for name in names]
-    if "window" in found:
-        rows.append(metric_row("overall, window from zero", found["window"]["overall"]))
-    console.out.print(console.table("accuracy, streamed sample by sample", COLUMNS, rows))
-    percentiles = "  ".join(
-        f"{key.removesuffix('_mm')} {um(value)}" for key, value in test["percentiles"].items()
-    )
-    console.out.print(f"absolute residual, um: {percentiles}")
+    for sentence in filter(None, sentences):
+        console.out.print(sentence, markup=False)
 
 
-def _show_uncertainty(found: Found) -> None:
-    from jaxcorr.cli import console
-
-    intervals = found["intervals"]
-    spelled = [
-        f"{heading} {'n/a' if bounds is None else f'{form(bounds[0])}..{form(bounds[1])}'}"
-        for heading, form, bounds in (
-            ("MAE", um, intervals["mae_mm"]),
-            ("RMSE", um, intervals["rmse_mm"]),
-            ("R2", ratio, intervals["r2"]),
-            ("corr.", ratio, intervals["correlation"]),
-        )
-    ]
-    console.out.print(f"95% intervals, um: {'  '.join(spelled)}")
-    console.out.print(f"  ({intervals['method']}, {intervals['num_blocks']} blocks)")
-    if moving := found["dynamic"]:
-        console.out.print(
-            f"dynamic part alone (less {moving['offset']}): {um(moving['rms_mm'])} um RMS, "
-            f"R2 {ratio(moving['r2'])}"
-        )
-
-
-def _show_rivals(found: Found) -> None:
-    """Network, baselines and ceiling on the same rows, best first."""
-    from jaxcorr.cli import console
-
-    rivals = {name: entry["overall"] for name, entry in found["baselines"].items()}
-    if rivals:
-        everyone = {"network": found["test"]["overall"], **rivals}
-        order = sorted(everyone, key=lambda name: everyone[name]["rmse_mm"])
-        rows = [metric_row(name, everyone[name]) for name in order]
-        if best := found["ceiling"]:
-            rows.insert(0, metric_row("noise ceiling", best))
-        console.out.print(console.table("on the same samples", COLUMNS, rows))
-        for axis, mode in found["identified"].items():
-            console.out.print(
-                f"physics, {axis}: {mode['frequency_hz']:.2f} Hz, damping ratio "
-                f"{mode['damping_ratio']:.3f}"
-            )
-        console.out.print(found["against_best_baseline"]["sentence"])
-    else:
-        console.out.print(
-            "no baselines: this run began before they were fitted; train it again for them"
-        )
-    if best := found["ceiling"]:
-        console.out.print(
-            f"noise ceiling: MAE {um(best['mae_mm'])} um, R2 {ratio(best['r2'])}; "
-            f"{share(best['explained_share'])} of the explainable variance is explained, the "
-            f"MAE is {console.number(1 / best['mae_share'] if best['mae_share'] else None, 2)} "
-            "times as large as it has to be"
-        )
-
-
-def _show_groups(found: Found) -> None:
-    from jaxcorr.cli import console
-
-    columns = ("", "samples", "true RMS um", "MAE um", "RMSE um", "R2")
-    for kind, entries in found["breakdown"].items():
-        rows = [_group_row(entry["label"], entry) for entry in entries]
-        console.out.print(console.table(GROUPS[kind], columns, rows))
-    traces = sorted(found["per_trace"], key=lambda entry: -entry["rmse_mm"])
-    rows = [_group_row(entry["name"], entry) for entry in traces[:MOST_TRACES]]
-    left = len(traces) - MOST_TRACES
-    title = "by trace, worst first" + (f"; {left} more with --json" if left > 0 else "")
-    console.out.print(console.table(title, columns, rows))
-
-
-def _group_row(name: str, entry: Found) -> list[str]:
-    from rich.markup import escape
-
-    lengths = (um(entry[key]) for key in ("true_rms_mm", "mae_mm", "rmse_mm"))
-    return [escape(name), f"{entry['num_samples']:,}", *lengths, ratio(entry["r2"])]
-
-
-def _show_latency(latency: Found) -> None:
-    from jaxcorr.cli import console
-
-    keys = ("p50_us", "p90_us", "p99_us", "p99_9_us", "max_us")
-    spelled = ", ".join(
-        f"{key.removesuffix('_us').replace('_', '.')} {latency[key]:.1f} us" for key in keys
-    )
-    console.out.print(
-        f"inference: {spelled}; {latency['num_calls']:,} calls, one sample at a time, "
-        f"{latency['calls_per_s']:,.0f} a second"
-    )
-    console.out.print(
-        f"  (limit {latency['limit_us']:g} us, a sample every {latency['period_us']:g} us)"
-    )
-
-
-def _show_verdicts(found: Found) -> None:
-    from jaxcorr.cli import console
-
-    for key, entry in found["targets"].items():
-        name, sign, unit = TARGETS[key]
-        value = f"{console.number(entry['value'], 4)}{unit}"
-        if key == "mae_mm":
-            value += f" ({um(entry['value'])} um)"
-        mark = "[green]met[/green]" if entry["is_met"] else "[red]missed[/red]"
-        console.out.print(f"target {name} {sign} {entry['goal']:g}{unit}: {value}, {mark}")
-    verdict = "meets all targets" if found["meets_all_targets"] else "misses a target"
-    console.out.print(f"[bold]the model {verdict}[/bold]")
-
-
-def metric_row(name: str, values: Found) -> list[str]:
-    """A name and the columns of COLUMNS; empty where a figure is not known."""
-    lengths = [um(values[key]) if key in values else "" for key in ("mae_mm", "rmse_mm")]
-    correlation = ratio(values["correlation"]) if "correlation" in values else ""
-    most = f"{1e3 * values['max_mm']:.1f}" if "max_mm" in values else ""
-    return [name, *lengths, ratio(values["r2"]), correlation, most]
-
-
-def um(value_mm: float | None) -> str:
-    """A length in um, with two decimals."""
-    from jaxcorr.cli import console
-
-    return console.number(None if value_mm is None else round(1e3 * value_mm, 2) + 0.0, 2)
-
-
-def ratio(value: float | None) -> str:
-    """R2 or a correlation, with four decimals."""
-    from jaxcorr.cli import console
-
-    # Adding zero keeps a rounded -0.00004 from showing as -0.0000.
-    return console.number(None if value is None else round(value, 4) + 0.0, 4)
-
-
-def share(value: float | None) -> str:
-    """A percentage, or `n/a`."""
-    return "n/a" if value is None else f"{100 * value:.2f}%"
-
-
-def show_comparison(found: Found) -> None:
+def show_comparison(comparison: "Comparison") -> None:
     """Prints two runs side by side, and whether they differ."""
     from rich.markup import escape
 
     from jaxcorr.cli import console
+    from jaxcorr.units import count, horizon_text
 
+    rate_hz = 1e6 / comparison.period_us
+    for letter, run_id, horizon in (
+        ("A", comparison.a, comparison.horizon_a),
+        ("B", comparison.b, comparison.horizon_b),
+    ):
+        instant = horizon_text(horizon, rate_hz)
+        console.out.print(f"{letter} = [bold]{escape(run_id)}[/bold], the error {instant}")
+    traces = count(comparison.num_traces, "trace")
     console.out.print(
-        f"A = [bold]{escape(found['a'])}[/bold], {_horizon(found['horizon_a'])}\n"
-        f"B = [bold]{escape(found['b'])}[/bold], {_horizon(found['horizon_b'])}\n"
-        f"{found['num_traces']} traces, {found['num_samples']:,} samples; "
-        f"{found['method']}, {found['num_blocks']} blocks"
+        f"{traces}, {count(comparison.num_samples, 'sample')}; {comparison.method}, "
+        f"{count(comparison.num_blocks, 'block')}"
     )
-    for entry in found["left_out"]:
-        traces, more = entry["traces"][:MOST_LEFT_OUT], len(entry["traces"]) - MOST_LEFT_OUT
+    for entry in comparison.left_out:
+        named, more = entry.traces[:MOST_LEFT_OUT], len(entry.traces) - MOST_LEFT_OUT
         rest = f" and {more} more" if more > 0 else ""
-        console.out.print(escape(f"left out, since {entry['reason']}: {', '.join(traces)}{rest}"))
+        console.out.print(escape(f"left out, since {entry.reason}: {', '.join(named)}{rest}"))
     columns = ("", "A", "B", "A - B", "95% interval", "")
-    rows = [_comparison_row(name, entry) for name, entry in found["metrics"].items()]
+    rows = [_comparison_row(key, one) for key, one in comparison.metrics.items()]
     console.out.print(console.table("", columns, rows))
-    console.out.print(
-        f"A has the lower RMSE on {found['a_better_on']} of {found['num_traces']} traces"
-    )
-    console.out.print(f"[bold]{found['sentence']}[/bold]")
+    console.out.print(f"A has the lower RMSE on {comparison.a_better_on} of {traces}")
+    console.out.print(f"[bold]{comparison.sentence}[/bold]")
 
 
-def _comparison_row(name: str, entry: Found) -> list[str]:
-    form = um if name.endswith("_mm") else ratio
-    label = name.replace("_mm", " um").replace("mae", "MAE").replace("r2", "R2")
-    bounds, differs = entry["interval"], entry["differs"]
-    values = (form(entry[key]) for key in ("a", "b", "difference"))
-    interval = "n/a" if bounds is None else f"{form(bounds[0])}..{form(bounds[1])}"
-    verdict = {True: "differs", False: "within chance", None: "cannot be told"}[differs]
-    return [label.replace("rmse", "RMSE"), *values, interval, verdict]
+def _comparison_row(key: str, one: "Difference") -> list[str]:
+    from jaxcorr.evaluation import wording
+
+    values = (wording.figure(value, key) for value in (one.a, one.b, one.difference))
+    verdict = {True: "differs", False: "within chance", None: "cannot be told"}[one.differs]
+    return [wording.METRICS[key], *values, wording.bounds(one.interval, key), verdict]
 
 
-def show_folds(outcomes: Sequence[Found], mean: Found, by: str) -> None:
+def show_folds(outcomes: "Sequence[leave_out.Outcome]", mean: "leave_out.Mean", by: str) -> None:
     """Prints a row a held-out part, acceleration or feedrate, and their mean."""
     from rich.markup import escape
 
@@ -396,47 +268,53 @@ def show_folds(outcomes: Sequence[Found], mean: Found, by: str) -> None:
     )  # fmt: skip
     rows = [
         [
-            escape(row["label"]),
-            str(row["num_traces"]),
-            f"{row['num_samples']:,}",
-            *_fold_figures(row),
-            row["best_baseline"] or "n/a",
-            console.number(row["rmse_ratio"], 2),
+            escape(one.label),
+            str(one.num_traces),
+            f"{one.num_samples:,}",
+            *_fold_figures(one, one.intervals.r2),
+            one.best_baseline,
+            console.number(one.rmse_ratio, 2),
         ]
-        for row in outcomes
+        for one in outcomes
     ]
-    averages = [*_fold_figures({**mean, "intervals": {"r2": None}}), ""]
-    rows.append(["mean", "", "", *averages, console.number(mean["rmse_ratio"], 2)])
+    averages = [*_fold_figures(mean, None), ""]
+    rows.append(["mean", "", "", *averages, console.number(mean.rmse_ratio, 2)])
     console.out.print(console.table("trained without, tested on", columns, rows))
 
 
-def _fold_figures(row: Found) -> list[str]:
-    bounds = row["intervals"]["r2"]
-    interval = "" if bounds is None else f"{ratio(bounds[0])}..{ratio(bounds[1])}"
-    lengths = (um(row["mae_mm"]), um(row["rmse_mm"]))
-    return [*lengths, ratio(row["r2"]), interval, share(row["explained_share"])]
+def _fold_figures(
+    one: "leave_out.Outcome | leave_out.Mean", r2_interval: "Interval | None"
+) -> list[str]:
+    from jaxcorr.evaluation.wording import bounds, percent, ratio, um
+
+    interval = bounds(r2_interval, "r2") if r2_interval else ""
+    return [um(one.mae_mm), um(one.rmse_mm), ratio(one.r2), interval, percent(one.explained_share)]
 
 
-def show_horizons(outcomes: Sequence[Found]) -> None:
+def show_horizons(outcomes: "Sequence[horizon_plans.Outcome]") -> None:
     """Prints a row a horizon: the network beside the better linear baseline and the oscillator."""
     from jaxcorr.cli import console
 
     columns = (
-        "horizon", "R2", "MAE um", "linear R2", "linear MAE um", "best linear", "physics R2",
-        "physics MAE um",
+        "horizon", "MAE um", "R2", "linear MAE um", "linear R2", "best linear", "physics MAE um",
+        "physics R2",
     )  # fmt: skip
     rows = [
         [
-            f"{row['horizon']:+d}" if row["horizon"] else "0",
-            *_pair(row["network"]),
-            *_pair(row["linear"]),
-            row["linear_name"] or "",
-            *_pair(row["physics"]),
+            f"{one.horizon:+d}" if one.horizon else "0",
+            *_pair(one.network),
+            *_pair(one.linear),
+            one.linear_name,
+            *_pair(one.physics),
         ]
-        for row in sorted(outcomes, key=lambda row: row["horizon"])
+        for one in sorted(outcomes, key=lambda one: one.horizon)
     ]
     console.out.print(console.table("horizon in samples, on the test split of each", columns, rows))
 
 
-def _pair(values: Found | None) -> tuple[str, str]:
-    return ("n/a", "n/a") if values is None else (ratio(values["r2"]), um(values["mae_mm"]))
+def _pair(accuracy: "Accuracy | None") -> tuple[str, str]:
+    from jaxcorr.evaluation.wording import UNDEFINED, ratio, um
+
+    if accuracy is None:
+        return UNDEFINED, UNDEFINED
+    return um(accuracy.mae_mm), ratio(accuracy.r2)

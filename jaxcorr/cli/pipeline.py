@@ -111,9 +111,9 @@ def _evaluate(run: Any, as_json: bool) -> None:
     if workflow.is_evaluated(run):
         console.err.print("evaluated already")
         return
-    found = workflow.evaluate(run)
+    evaluation = workflow.evaluate(run)
     if not as_json:
-        evaluate.show_evaluation(found, run.id)
+        evaluate.show_evaluation(evaluation, run.id)
 
 
 def _export(run: Any) -> None:

@@ -93,7 +93,7 @@ def table(
     done = session.train_all(spec, jobs, folder, with_ceiling=False)
     results = [loss_table.outcome(job, run) for job, run in zip(planned, done, strict=True)]
     cells = loss_table.summarize(results)
-    verdict = loss_table.judge(cells)
+    verdict = loss_table.compare_losses(cells)
     _write_comparison(cells, verdict, folder / "table.md")
     if as_json:
         found = {"cells": cells, "runs": results, "verdict": verdict}

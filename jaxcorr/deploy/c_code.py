@@ -43,7 +43,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
         features=_with_units(facts.features, facts.feature_units),
         targets=_with_units(facts.targets, facts.target_units),
         sign=SIGN,
-        horizon=parameters.horizon_text(facts.horizon),
+        horizon=units.horizon_text(facts.horizon, facts.sample_rate_hz),
         num_parameters=sum(values.size for values in arrays.values()),
         hidden=plain.layers[0].size,
         num_inputs=len(plain.inputs.mean),

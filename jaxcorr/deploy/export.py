@@ -22,6 +22,7 @@ from jaxcorr import files
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import c_code, matlab, model_card, onnx, onnx_graph, parameters, stablehlo
+from jaxcorr.deploy.model_card import Judgement
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk
 from jaxcorr.models.network import Weights
@@ -57,12 +58,15 @@ class Form(NamedTuple):
     time_fn: Callable[[Path, Samples], float] | None = None
 
 
-def export(run: Run, loaded: Loaded, samples: Samples) -> dict[str, Any]:
+def export(
+    run: Run, loaded: Loaded, samples: Samples, judgement: Judgement | None = None
+) -> dict[str, Any]:
     """Writes `export/` anew; returns what its manifest says.
 
     Args:
         run: gets the folder, and gives its id to the files.
         samples: traces over which every form must agree with the predictor.
+        judgement: of the run's evaluation, for the model card.
     Raises:
         InputError: a form does not agree, there is nothing to check it on, a compiler, Octave or
             the disk refuses; the export that was there stays.
@@ -73,7 +77,7 @@ def export(run: Run, loaded: Loaded, samples: Samples) -> dict[str, Any]:
         try:
             # On a GPU matmuls may round to fewer bits than the forms are to agree to.
             with jax.default_device(jax.local_devices(backend="cpu")[0]):
-                manifest = _fill(partial, run, loaded, samples)
+                manifest = _fill(partial, run, loaded, samples, judgement)
             _swap(partial, run.export)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -133,7 +137,9 @@ def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
     }
 
 
-def _fill(folder: Path, run: Run, loaded: Loaded, samples: Samples) -> dict[str, Any]:
+def _fill(
+    folder: Path, run: Run, loaded: Loaded, samples: Samples, judgement: Judgement | None
+) -> dict[str, Any]:
     """Writes and checks every form, then what describes them."""
     spec, weights = loaded.spec, loaded.weights
     streamed = bulk.stream(spec, weights, samples)
@@ -155,7 +161,7 @@ def _fill(folder: Path, run: Run, loaded: Loaded, samples: Samples) -> dict[str,
         "files": found,
     }
     card = folder / "model_card.md"
-    card.write_text(model_card.write(run, loaded, manifest), encoding="utf-8")
+    card.write_text(model_card.write(run, loaded, manifest, judgement), encoding="utf-8")
     manifest["files"][card.name] = _sign(card)
     files.write_json(folder / MANIFEST, manifest)
     return manifest

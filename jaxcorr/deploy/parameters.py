@@ -130,14 +130,6 @@ def facts(run_id: str, spec: Spec) -> Facts:
     )
 
 
-def horizon_text(horizon: int) -> str:
-    """What a horizon means, in words."""
-    if horizon == 0:
-        return "at the newest sample"
-    count = f"{abs(horizon)} sample{'s' if abs(horizon) > 1 else ''}"
-    return f"{count} {'after' if horizon > 0 else 'before'} the newest"
-
-
 def render(template: str, **values: Any) -> str:
     """Fills in a template of `jaxcorr/templates`; a name that it lacks is an error."""
     import jinja2

@@ -1,15 +1,12 @@
-"""What a report says of the run: what was trained, on what, with what, and how far to trust it.
-
-It knows specs and what a run wrote when it began; it reads no file and knows nothing of HTML.
-"""
+"""Words about a run for its report: what was trained, on what, on which machine, and its limits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxcorr.data.windows import printed_layer_of
-from jaxcorr.evaluation.wording import count
 from jaxcorr.spec import Spec
 from jaxcorr.training import path_first
+from jaxcorr.units import count, horizon_text
 
 FEW_LAYERS = 10  # below it, intervals over layers are rough
 
@@ -19,20 +16,18 @@ def training_rows(
     resolved: Mapping[str, Any],
     num_parameters: int,
     num_epochs: int,
-    best_epoch: int | None,
+    best_epoch: int,
 ) -> list[tuple[str, str]]:
     """What was trained, on what, with what: heading and text.
 
     Args:
         resolved: of the run.
         num_epochs: that have run so far.
-        best_epoch: whose weights are used, where known; 0 where no epoch's are.
+        best_epoch: whose weights are used; 0 where no epoch's are.
     """
     data, split = spec.data, resolved["split"]
-    counts = resolved.get("num_samples") or {}
     dealt = "; ".join(
-        f"{name} {count(len(names), 'trace')}"
-        + (f", {counts[name]:,} samples" if name in counts else "")
+        f"{name} {count(len(names), 'trace')}, {count(resolved['num_samples'][name], 'sample')}"
         for name, names in split.items()
     )
     network = (
@@ -41,9 +36,6 @@ def training_rows(
     )
     if spec.model.linear_path != "none":
         network += f", beside a linear path ({spec.model.linear_path})"
-    best = ""
-    if best_epoch is not None:
-        best = f"; the best is used: {path_first.name_best(spec, best_epoch)}"
     loss = spec.loss.name
     loss += f" ({spec.loss.mae_ratio:g} MAE)" if loss == "hybrid" else ""
     optimizer = spec.optimizer
@@ -51,13 +43,14 @@ def training_rows(
         ("Data", _data_text(spec, split)),
         ("Split", f"by {data.split.by}, seed {data.split.seed}: {dealt}"),
         ("Inputs, outputs", f"{', '.join(data.features)} → {', '.join(data.targets)}"),
-        ("Horizon", horizon_text(spec)),
+        ("Predicts", f"the error {horizon_text(data.horizon, data.sample_rate_hz)}"),
         ("Network", network),
         (
             "Training",
             f"loss {loss}, learning rate {optimizer.learning_rate:g} ({optimizer.schedule}), "
             f"batches of {data.batch_size} windows of {data.window} samples, "
-            f"{num_epochs} of at most {spec.train.epochs} epochs{best}",
+            f"{num_epochs} of at most {spec.train.epochs} epochs; the best is used: "
+            f"{path_first.name_best(spec, best_epoch)}",
         ),
         *machine_rows(resolved, "Begun"),
     ]
@@ -69,44 +62,30 @@ def _data_text(spec: Spec, split: Mapping[str, Sequence[str]]) -> str:
     return f"{kind}, {spec.data.sample_rate_hz:g} Hz: {', '.join(folders)}"
 
 
-def horizon_text(spec: Spec) -> str:
-    """What the horizon means: before, at or after the instant of the newest sample."""
-    horizon = spec.data.horizon
-    size_ms = abs(horizon) * 1e3 / spec.data.sample_rate_hz
-    if horizon == 0:
-        return "0 samples: the error at the instant of the newest sample"
-    if horizon > 0:
-        return f"{count(horizon, 'sample')}: the error {size_ms:g} ms after the newest sample"
-    return (
-        f"{horizon} samples: the error {size_ms:g} ms before the newest sample, whose plan is known"
-    )
-
-
 def machine_rows(described: Mapping[str, Any], verb: str) -> list[tuple[str, str]]:
-    """Commit, versions, machine and time, as `runs.describe_machine` gives them.
+    """Commit, versions, machine and time, as `run_folder.describe_machine` gives them.
 
     Args:
         verb: what was done at that time.
     """
-    machine = described.get("machine") or {}
-    versions = ", ".join(f"{name} {text}" for name, text in described.get("versions", {}).items())
-    commit = described.get("git_commit")
+    machine, commit = described["machine"], described["git_commit"]
+    versions = ", ".join(f"{name} {text}" for name, text in described["versions"].items())
     text = commit or "not a git checkout"
     if commit and commit.endswith("+"):
         text = f"{commit[:-1]}, with changes that were not committed"
-    where = (
-        f"{machine.get('processor', 'unknown')}, {machine.get('cores', '?')} cores, "
-        f"{machine.get('system', 'unknown system')}"
-    )
-    rows = [("Commit", text), ("Versions", f"Python {described.get('python', '?')}, {versions}")]
-    return [*rows, ("Machine", where), (verb, described.get("created", "unknown"))]
+    return [
+        ("Commit", text),
+        ("Versions", f"Python {described['python']}, {versions}"),
+        ("Machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"),
+        (verb, described["created"]),
+    ]
 
 
 def judged_on(names: Sequence[str], split: Mapping[str, Sequence[str]]) -> str:
     """What the traces of an evaluation are to the run: its test split, or others."""
-    if set(names) == set(split.get("test", ())):
+    if set(names) == set(split["test"]):
         return f"{count(len(names), 'test trace')} that it was not trained on"
-    seen = len(set(names) & {*split.get("train", ()), *split.get("val", ())})
+    seen = len(set(names) & {*split["train"], *split["val"]})
     text = count(len(names), "trace")
     return f"{text} ({seen} of them from its training and validation)" if seen else text
 
@@ -115,7 +94,7 @@ def limits(
     spec: Spec,
     names: Sequence[str],
     split: Mapping[str, Sequence[str]],
-    is_finished: bool = True,
+    is_finished: bool,
 ) -> list[str]:
     """What the figures do not say, as sentences.
 
@@ -125,31 +104,33 @@ def limits(
         is_finished: whether its training has ended.
     """
     data, num_layers = spec.data, len(set(map(printed_layer_of, names)))
-    told = []
+    sentences = []
     if not is_finished:
-        told.append(
+        sentences.append(
             "The training has not ended: these are the figures of its best epoch so far, and "
             "`just resume` goes on."
         )
     if data.simulate:
-        told.append(
+        sentences.append(
             "The errors are simulated: two elastic axes with friction, microsteps, timing jitter "
             "and noise. Coupling of the axes, frame, belt path, temperature and extruder are not "
             "in them, so what a real machine does beyond that is not measured here."
         )
-    if set(names) != set(split.get("test", ())):
-        told.append("These traces are not the run's own test split; they may differ from its data.")
+    if set(names) != set(split["test"]):
+        sentences.append(
+            "These traces are not the run's own test split; they may differ from its data."
+        )
     elif data.split.by == "trace":
-        told.append(
+        sentences.append(
             "No test trace was trained on, but other layers of the same parts were. How well it "
             "does on a part that it has never seen is another question: split by part to answer it."
         )
     if num_layers < FEW_LAYERS:
-        told.append(
+        sentences.append(
             f"The traces are of only {count(num_layers, 'layer')}, so other layers may give other "
             "figures than the intervals suggest."
         )
-    told += [
+    sentences += [
         "Figures hold for the printer parameters, accelerations and speeds that the traces cover.",
         f"The model works at {data.sample_rate_hz:g} Hz, the sampling rate of its traces, and "
         "whole multiples of it.",
@@ -158,4 +139,4 @@ def limits(
         "Times of a prediction are of the machine that made this report, in one run, with whatever "
         "else it did.",
     ]
-    return told
+    return sentences

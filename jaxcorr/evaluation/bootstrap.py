@@ -1,9 +1,9 @@
-"""How far figures of a test set may be off by chance: a bootstrap over blocks of samples.
+"""Confidence intervals of prediction metrics: a bootstrap over blocks of samples.
 
 Neighbouring samples are alike, and so are traces of one layer that differ in a perturbation or a
 speed only. So whole blocks are drawn: layers with all their traces, or pieces of them where layers
 are few. Each metric follows from sums over blocks, so thousands of resamples cost one product of
-matrices. The module knows arrays of truth and prediction; it knows no model.
+matrices.
 
 An interval is the figure plus and minus its standard error over the resamples times Student's t.
 Percentiles cannot leave the range of the blocks, so with four of them they hold 87% at best.
@@ -21,21 +21,24 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy import stats
 
+from jaxcorr.metrics import Interval
+
 NUM_RESAMPLES = 2_000
 CONFIDENCE = 0.95
 FEWEST_LAYERS = 3  # with fewer, blocks are pieces of layers
 WANTED_BLOCKS = 40
 SHORTEST_BLOCK = 100  # samples; a second at 100 Hz, by which every ringing has died away
 METRICS = ("mae_mm", "rmse_mm", "r2", "correlation")
-RANGE = {"mae_mm": (0.0, math.inf), "rmse_mm": (0.0, math.inf), "correlation": (-1.0, 1.0)}
-RANGE |= {"r2": (-math.inf, 1.0)}
+ANYWHERE = Interval(-math.inf, math.inf)
+FROM_ZERO = Interval(0.0, math.inf)
+RANGE = {"mae_mm": FROM_ZERO, "rmse_mm": FROM_ZERO, "correlation": Interval(-1.0, 1.0)}
+RANGE |= {"r2": Interval(-math.inf, 1.0)}
 
-Interval = tuple[float, float]
 Values = Float[ndarray, "rows k"]
 
 
 class Blocks(NamedTuple):
-    """Which block each row belongs to; -1 where it counts for nothing."""
+    """Which block each row belongs to; -1 where the row does not count."""
 
     of_row: Int[ndarray, " rows"]
     num_blocks: int
@@ -135,7 +138,7 @@ def interval(
     value: float,
     resampled: Float[ndarray, " resamples"],
     num_blocks: int,
-    within: Interval = (-math.inf, math.inf),
+    within: Interval = ANYWHERE,
 ) -> Interval | None:
     """The 95% interval of a figure from its resamples; None where it is undefined.
 
@@ -149,16 +152,16 @@ def interval(
         return None
     t = float(stats.t.ppf((1 + CONFIDENCE) / 2, num_blocks - 1))
     reach = t * math.sqrt(num_blocks / (num_blocks - 1)) * float(resampled.std())
-    return max(value - reach, within[0]), min(value + reach, within[1])
+    return Interval(max(value - reach, within.low), min(value + reach, within.high))
 
 
 def intervals(sums: Sums, seed: int = 0) -> dict[str, Interval | None]:
     """95% intervals of each metric."""
     num_blocks = len(sums.entries)
     whole = figures(sums, np.ones((1, num_blocks)))
-    found = figures(sums, weights(num_blocks, seed))
+    resampled = figures(sums, weights(num_blocks, seed))
     return {
-        name: interval(float(whole[name][0]), found[name], num_blocks, RANGE[name])
+        name: interval(float(whole[name][0]), resampled[name], num_blocks, RANGE[name])
         for name in METRICS
     }
 
@@ -179,23 +182,23 @@ def compare(a: Sums, b: Sums, seed: int = 0) -> Mapping[str, Paired]:
     drawn = weights(num_blocks, seed)
     once = np.ones((1, num_blocks))
     (ra, rb), (wa, wb) = ([figures(s, d) for s in (a, b)] for d in (drawn, once))
-    found = {
+    paired = {
         name: _paired(wa[name] - wb[name], ra[name] - rb[name], num_blocks) for name in METRICS
     }
     with np.errstate(divide="ignore", invalid="ignore"):
         for name in ("mae", "rmse"):
             key = f"{name}_mm"
             ratios = wa[key] / wb[key], ra[key] / rb[key]
-            found[f"{name}_ratio"] = _paired(*ratios, num_blocks, (0.0, math.inf))
-    return found
+            paired[f"{name}_ratio"] = _paired(*ratios, num_blocks, FROM_ZERO)
+    return paired
 
 
 def _paired(
-    whole: ndarray, resampled: ndarray, num_blocks: int, within: Interval = (-math.inf, math.inf)
+    whole: ndarray, resampled: ndarray, num_blocks: int, within: Interval = ANYWHERE
 ) -> Paired:
     value = float(whole[0])
-    found = interval(value, resampled, num_blocks, within)
-    return Paired(value if math.isfinite(value) else None, found)
+    bounds = interval(value, resampled, num_blocks, within)
+    return Paired(value if math.isfinite(value) else None, bounds)
 
 
 def _sum_by(ids: ndarray, values: ndarray, num_blocks: int) -> ndarray:
@@ -206,6 +209,6 @@ def _sum_by(ids: ndarray, values: ndarray, num_blocks: int) -> ndarray:
 def _without_gaps(of_row: ndarray) -> tuple[ndarray, int]:
     """Blocks numbered again without those that no row belongs to."""
     used, numbered = np.unique(of_row[of_row >= 0], return_inverse=True)
-    made = np.full_like(of_row, -1)
-    made[of_row >= 0] = numbered
-    return made, len(used)
+    renumbered = np.full_like(of_row, -1)
+    renumbered[of_row >= 0] = numbered
+    return renumbered, len(used)

@@ -1,11 +1,10 @@
-"""How well anyone could predict simulated traces: the same layers again, with other random numbers.
+"""The noise ceiling of simulated traces: the best accuracy that any predictor can reach on them.
 
-What differs between repetitions cannot be known from the reference, so the mean over repetitions is
-the best prediction there is. The module knows simulated data only; of foreign traces it says None.
+The layers are simulated again with other random numbers. What differs between repetitions cannot be
+known from the reference, so the mean over repetitions is the best prediction there is.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +15,7 @@ from jaxcorr.data import collect, parts, trace, windows
 from jaxcorr.data.trace import Trace
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
+from jaxcorr.metrics import Ceiling
 from jaxcorr.printer import gcode
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.simulate import Job, simulate_jobs
@@ -24,15 +24,15 @@ from jaxcorr.spec import Data, Simulate
 REPETITIONS = 6
 
 
-def noise_ceiling(data: Data, samples: Samples) -> dict[str, Any] | None:
+def noise_ceiling(data: Data, samples: Samples) -> Ceiling | None:
     """The best R2, RMSE and MAE (mm) that a predictor can reach on these simulated traces.
 
     Each trace is simulated REPETITIONS times with seeds of its own. A repetition differs from the
     mean of the other n - 1 by n / (n - 1) of the noise's variance, and is scaled back by that.
 
     Returns:
-        overall r2, rmse_mm, mae_mm, and the repetitions; None where a trace is not of
-        `data.simulate`, or the G-code that it was made from is not there.
+        over all axes; None where a trace is not of `data.simulate`, or the G-code that it was made
+        from is not there.
     """
     if data.simulate is None:
         return None
@@ -55,13 +55,8 @@ def noise_ceiling(data: Data, samples: Samples) -> dict[str, Any] | None:
         deviations.append(repeated.reshape(-1, repeated.shape[-1]))
     scale = np.sqrt((REPETITIONS - 1) / REPETITIONS)
     true = np.concatenate(deviations)
-    found = metrics.measure(true, true - scale * np.concatenate(residuals))
-    return {
-        "repetitions": REPETITIONS,
-        "r2": found.r2,
-        "rmse_mm": found.rmse_mm,
-        "mae_mm": found.mae_mm,
-    }
+    best = metrics.measure(true, true - scale * np.concatenate(residuals))
+    return Ceiling(repetitions=REPETITIONS, r2=best.r2, rmse_mm=best.rmse_mm, mae_mm=best.mae_mm)
 
 
 def _other_seeds(seed: int) -> list[int]:

@@ -1,38 +1,73 @@
-"""Whether two runs differ beyond chance on the same traces: a paired bootstrap.
+"""Comparison of two runs on the same traces: a paired bootstrap of their differences.
 
 Both answer for the very same instants, so what makes a stretch hard for both cancels. Chance here
-is which layers were drawn, not how a training was seeded. It prints nothing.
+is which layers were drawn, not how a training was seeded.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.data import windows
 from jaxcorr.data.windows import printed_layer_of
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import bootstrap
-from jaxcorr.evaluation import tracks as predictions
-from jaxcorr.evaluation.bootstrap import METRICS
-from jaxcorr.evaluation.tracks import Track
+from jaxcorr.evaluation.bootstrap import METRICS, Blocks, Paired
+from jaxcorr.evaluation.tracks import Track, align
+from jaxcorr.metrics import Interval, Record
 from jaxcorr.models import bulk
 from jaxcorr.spec import Data, axis_of
 from jaxcorr.training import experiment, restore
 from jaxcorr.training.run_folder import Run
 
 BETTER_IS_HIGHER = {"r2", "correlation"}
-JUDGED = ("mae_mm", "rmse_mm", "r2")
-CALLED = {"mae_mm": "MAE", "rmse_mm": "RMSE", "r2": "R2"}
+DECISIVE = {"mae_mm": "MAE", "rmse_mm": "RMSE", "r2": "R2"}  # of the verdict, and their names
+SAME_MM = 1e-6  # of true values; single precision keeps errors of a printer to 1e-8
 
 
-class LeftOut(NamedTuple):
+class LeftOut(Record):
     """Traces on which the two runs are not compared, and why."""
 
     reason: str
     traces: tuple[str, ...]
+
+
+class Difference(Record):
+    """A metric of both runs, a less b, and whether that is beyond chance; None where undefined."""
+
+    a: float | None
+    b: float | None
+    difference: float | None
+    interval: Interval | None
+    differs: bool | None
+
+
+class Comparison(Record):
+    """Two runs side by side.
+
+    Attributes:
+        a, b: their ids.
+        horizon_a, horizon_b: in samples.
+        period_us: from sample to sample.
+        a_better_on: traces on which a's RMSE is lower.
+        sentence: in which metrics a is better or worse than b beyond chance.
+    """
+
+    a: str
+    b: str
+    horizon_a: int
+    horizon_b: int
+    period_us: float
+    num_traces: int
+    num_samples: int
+    method: str
+    num_blocks: int
+    left_out: tuple[LeftOut, ...]
+    metrics: dict[str, Difference]
+    a_better_on: int
+    sentence: str
 
 
 class Common(NamedTuple):
@@ -55,52 +90,108 @@ class Common(NamedTuple):
     left_out: tuple[LeftOut, ...]
 
 
-def compare(a: Run, b: Run, patterns: Sequence[str] = ()) -> dict[str, Any]:
-    """Judges two runs on their common test traces, or on other traces.
+class _Side(NamedTuple):
+    """A run's answers by trace, its own test traces, and the layers that it has seen."""
+
+    data: Data
+    tracks: Mapping[str, Track]
+    test: frozenset[str]
+    seen: frozenset[str]
+
+
+def compare(a: Run, b: Run, patterns: Sequence[str] = ()) -> Comparison:
+    """Compares two runs on their common test traces, or on other traces.
 
     Args:
-        patterns: of `.mat` files to judge both on.
-    Returns:
-        a, b: ids; horizon_a, horizon_b; num_traces, num_samples, method, num_blocks; `left_out`: a
-        reason and its traces each; `metrics`: for each a, b, difference (a - b), interval of it,
-        and `differs` (None where it cannot be told); `a_better_on`: traces on which a's RMSE is
-        lower; `sentence`.
+        patterns: of `.mat` files to compare both on.
     Raises:
-        InputError: as `pairing.pair`.
+        InputError: as `pair`.
     """
     common = pair(a, b, patterns)
     counts = np.ones(len(common.true), np.bool_)
-    layers = list(map(windows.printed_layer_of, common.names))
+    layers = list(map(printed_layer_of, common.names))
     blocks = bootstrap.cut(common.first_row, common.num_rows, counts, layers)
-    sums = [bootstrap.summarize(common.true, p, blocks) for p in (common.a, common.b)]
+    differences = _differences(common, blocks)
+    ours, theirs = (run.spec().data for run in (a, b))
+    return Comparison(
+        a=a.id,
+        b=b.id,
+        horizon_a=ours.horizon,
+        horizon_b=theirs.horizon,
+        period_us=1e6 / ours.sample_rate_hz,
+        num_traces=len(common.names),
+        num_samples=len(common.true),
+        method=f"paired bootstrap, {bootstrap.NUM_RESAMPLES} resamples of {blocks.method}",
+        num_blocks=blocks.num_blocks,
+        left_out=common.left_out,
+        metrics=differences,
+        a_better_on=_count_wins(common),
+        sentence=say_differences(differences) + _caution(ours.horizon, theirs.horizon),
+    )
+
+
+def say_differences(differences: Mapping[str, Difference]) -> str:
+    """One sentence: in which metrics a is better or worse than b beyond chance."""
+    verdicts: dict[str, list[str]] = {"better": [], "worse": []}
+    for key, name in DECISIVE.items():
+        if differences[key].differs:
+            is_higher = (differences[key].difference or 0.0) > 0
+            verdicts["better" if is_higher == (key in BETTER_IS_HIGHER) else "worse"].append(name)
+    clauses = [f"{how} in {_listed(names)}" for how, names in verdicts.items() if names]
+    if clauses:
+        return f"Beyond chance (95%), A is {', and '.join(clauses)} on these traces."
+    if all(differences[key].differs is None for key in DECISIVE):
+        return "There are too few samples to tell a difference from chance."
+    return "A and B do not differ beyond chance (95%) on these traces."
+
+
+def pair(a: Run, b: Run, patterns: Sequence[str] = ()) -> Common:
+    """Lines up what two runs predict on their common test traces, or on traces of some patterns.
+
+    Raises:
+        InputError: a run is damaged, they answer for different axes or sampling rates, or no trace
+            is left to compare them on.
+    """
+    ours, theirs = (_answer(run, patterns) for run in (a, b))
+    _check_same(a, b, ours, theirs)
+    shared = [name for name in ours.tracks if name in theirs.tracks]
+    problems = {name: _problem(ours, theirs, name) for name in shared}
+    for side, other, letter in ((ours, theirs, "A"), (theirs, ours, "B")):
+        alone = [name for name in side.tracks if name not in other.tracks]
+        problems |= dict.fromkeys(alone, f"only {letter} tests on them")
+    left_out = _by_reason(problems)
+    names = [name for name in shared if problems[name] is None]
+    if not names:
+        raise InputError(
+            f"compare: expected traces on which both runs can be judged, got none of {a.id} and "
+            f"{b.id}: {_say_left_out(left_out)}. Name traces for both with --traces."
+        )
+    pieces = [_line_up(ours.tracks[name], theirs.tracks[name]) for name in names]
+    true, first, second = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
+    num_rows = np.array([len(piece[0]) for piece in pieces])
+    first_row = np.cumsum(num_rows) - num_rows
+    return Common(tuple(names), first_row, num_rows, true, first, second, left_out)
+
+
+def _differences(common: Common, blocks: Blocks) -> dict[str, Difference]:
+    """Each metric of both runs, and the interval of its difference."""
+    sums_a, sums_b = (bootstrap.summarize(common.true, p, blocks) for p in (common.a, common.b))
     once = np.ones((1, blocks.num_blocks))
-    whole = [bootstrap.figures(item, once) for item in sums]
-    paired = bootstrap.compare(sums[0], sums[1])
-    found = {
-        name: {
-            "a": _plain(whole[0][name]),
-            "b": _plain(whole[1][name]),
-            "difference": paired[name].value,
-            "interval": paired[name].interval,
-            "differs": _differs(paired[name].interval),
-        }
-        for name in METRICS
-    }
-    horizons = [run.spec().data.horizon for run in (a, b)]
-    return {
-        "a": a.id,
-        "b": b.id,
-        "horizon_a": horizons[0],
-        "horizon_b": horizons[1],
-        "num_traces": len(common.names),
-        "num_samples": len(common.true),
-        "method": f"paired bootstrap, {bootstrap.NUM_RESAMPLES} resamples of {blocks.method}",
-        "num_blocks": blocks.num_blocks,
-        "left_out": [entry._asdict() for entry in common.left_out],
-        "metrics": found,
-        "a_better_on": _count_wins(common),
-        "sentence": judge(found) + _caution(*horizons),
-    }
+    ours, theirs = bootstrap.figures(sums_a, once), bootstrap.figures(sums_b, once)
+    paired = bootstrap.compare(sums_a, sums_b)
+    return {key: _difference(ours[key], theirs[key], paired[key]) for key in METRICS}
+
+
+def _difference(ours: ndarray, theirs: ndarray, paired: Paired) -> Difference:
+    a, b = (float(values[0]) if np.isfinite(values[0]) else None for values in (ours, theirs))
+    bounds = paired.interval
+    return Difference(
+        a=a,
+        b=b,
+        difference=paired.value,
+        interval=bounds,
+        differs=None if bounds is None else not bounds.low <= 0 <= bounds.high,
+    )
 
 
 def _count_wins(common: Common) -> int:
@@ -123,92 +214,21 @@ def _caution(a: int, b: int) -> str:
     )
 
 
-def judge(found: dict[str, Any]) -> str:
-    """One sentence: in which metrics a is better or worse than b beyond chance."""
-    verdicts: dict[str, list[str]] = {"better": [], "worse": []}
-    for name in JUDGED:
-        entry = found[name]
-        if entry["differs"]:
-            is_higher = entry["difference"] > 0
-            verdicts["better" if is_higher == (name in BETTER_IS_HIGHER) else "worse"].append(name)
-    clauses = [
-        f"{how} in {_listed([CALLED[name] for name in names])}"
-        for how, names in verdicts.items()
-        if names
-    ]
-    if clauses:
-        return f"Beyond chance (95%), A is {', and '.join(clauses)} on these traces."
-    if all(found[name]["differs"] is None for name in JUDGED):
-        return "There are too few samples to tell a difference from chance."
-    return "A and B do not differ beyond chance (95%) on these traces."
-
-
 def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-
-
-def _differs(interval: bootstrap.Interval | None) -> bool | None:
-    return None if interval is None else not interval[0] <= 0 <= interval[1]
-
-
-def _plain(values: ndarray) -> float | None:
-    value = float(values[0])
-    return value if np.isfinite(value) else None
-
-
-SAME_MM = 1e-6  # of true values; single precision keeps errors of a printer to 1e-8
-
-
-class _Side(NamedTuple):
-    """A run's answers by trace, its own test traces, and the layers that it has seen."""
-
-    data: Data
-    tracks: Mapping[str, Track]
-    test: frozenset[str]
-    seen: frozenset[str]
-
-
-def pair(a: Run, b: Run, patterns: Sequence[str] = ()) -> Common:
-    """Lines up what two runs predict on their common test traces, or on traces of some patterns.
-
-    Raises:
-        InputError: a run is damaged, they answer for different axes or sampling rates, or no trace
-            is left to compare them on.
-    """
-    ours, theirs = (_answer(run, patterns) for run in (a, b))
-    _check_same(a, b, ours, theirs)
-    shared = [name for name in ours.tracks if name in theirs.tracks]
-    problems = {name: _problem(ours, theirs, name) for name in shared}
-    for side, other, letter in ((ours, theirs, "A"), (theirs, ours, "B")):
-        alone = [name for name in side.tracks if name not in other.tracks]
-        problems |= dict.fromkeys(alone, f"only {letter} tests on them")
-    left_out = _by_reason(problems)
-    kept = [name for name in shared if problems[name] is None]
-    if not kept:
-        raise InputError(
-            f"compare: expected traces on which both runs can be judged, got none of {a.id} and "
-            f"{b.id}: {_spell(left_out)}. Name traces for both with --traces."
-        )
-    pieces = [_line_up(ours.tracks[name], theirs.tracks[name]) for name in kept]
-    true, first, second = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
-    num_rows = np.array([len(piece[0]) for piece in pieces])
-    first_row = np.cumsum(num_rows) - num_rows
-    return Common(tuple(kept), first_row, num_rows, true, first, second, left_out)
 
 
 def _answer(run: Run, patterns: Sequence[str]) -> _Side:
     loaded = restore.load_weights(run)
     samples = experiment.test_samples(run, loaded.spec, list(patterns))
     predicted = bulk.stream(loaded.spec, loaded.weights, samples)
-    tracks = predictions.align(samples, predicted, loaded.spec)
+    tracks = align(samples, predicted, loaded.spec)
     split = run.resolved()["split"]
-    known = [name for part in ("train", "val") for name in split.get(part, ())]
-    own = frozenset(split.get("test", ()))
     return _Side(
         loaded.spec.data,
         {track.name: track for track in tracks},
-        own,
-        frozenset(map(printed_layer_of, known)),
+        test=frozenset(split["test"]),
+        seen=frozenset(map(printed_layer_of, [*split["train"], *split["val"]])),
     )
 
 
@@ -275,13 +295,13 @@ def _line_up(a: Track, b: Track) -> tuple[ndarray, ndarray, ndarray]:
 
 
 def _by_reason(problems: Mapping[str, str | None]) -> tuple[LeftOut, ...]:
-    found: dict[str, list[str]] = {}
+    traces: dict[str, list[str]] = {}
     for name, reason in problems.items():
         if reason is not None:
-            found.setdefault(reason, []).append(name)
-    return tuple(LeftOut(reason, tuple(sorted(names))) for reason, names in found.items())
+            traces.setdefault(reason, []).append(name)
+    return tuple(LeftOut(reason=why, traces=tuple(sorted(traces[why]))) for why in traces)
 
 
-def _spell(left_out: Sequence[LeftOut]) -> str:
-    listed = [f"{len(traces)} left out, since {reason}" for reason, traces in left_out]
+def _say_left_out(left_out: Sequence[LeftOut]) -> str:
+    listed = [f"{len(entry.traces)} left out, since {entry.reason}" for entry in left_out]
     return "; ".join(listed) or "neither has test traces"

@@ -1,7 +1,7 @@
-"""Figures of an evaluation that show how much: distributions, correlation, axes, training.
+"""Figures of the size of errors: distributions, correlation, each axis, training curves.
 
-Each function draws aligned tracks (`predictions.align`) one column wide and returns a `Drawing`, or
-None where the tracks lack what it shows. Colours mean the same in every figure: black the true
+Each function draws aligned tracks (`tracks.align`) one column wide and returns a `Drawing`, or None
+where the tracks lack what it shows. Colours mean the same in every figure: black the true
 error, vermilion the prediction, purple what is left over.
 """
 
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import metrics, plotting
+from jaxcorr.evaluation import wording
 from jaxcorr.evaluation.tracks import Track, short_name
 from jaxcorr.plotting import PALETTE
 from jaxcorr.training import history
@@ -66,9 +67,10 @@ def error_distribution(tracks: Sequence[Track]) -> Drawing:
     axes[1].yaxis.set_major_formatter("{x:g}")
     axes[1].xaxis.set_major_formatter("{x:g}")
     plotting.legend_above(axes[1], 2)
-    found = np.percentile(np.abs(residual), metrics.PERCENTILES)
+    sizes_um = np.percentile(np.abs(residual), metrics.PERCENTILES)
     parts = ", ".join(
-        f"{p} % within {value:.3g} µm" for p, value in zip(metrics.PERCENTILES, found, strict=True)
+        f"{p} % within {value:.3g} µm"
+        for p, value in zip(metrics.PERCENTILES, sizes_um, strict=True)
     )
     return Drawing(
         "error_distribution",
@@ -88,7 +90,7 @@ def error_correlation(tracks: Sequence[Track]) -> Drawing:
     low, high = _limits(true, predicted)
     words = []
     for i, (name, axis) in enumerate(zip(names, axes[0], strict=True)):
-        found = metrics.measure(true[:, i], predicted[:, i])
+        accuracy = metrics.measure(true[:, i], predicted[:, i])
         axis.hexbin(
             true[:, i],
             predicted[:, i],
@@ -103,8 +105,9 @@ def error_correlation(tracks: Sequence[Track]) -> Drawing:
         axis.plot((low, high), (low, high), color="#000000", lw=0.6, ls="--")
         axis.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel=f"true {name} / µm")
         axis.locator_params(nbins=5)
-        axis.set_title(f"{name}: R² {_ratio(found.r2)}", loc="left")
-        words.append(f"{name}: correlation {_ratio(found.correlation)}, R² {_ratio(found.r2)}")
+        r2, correlation = wording.ratio(accuracy.r2), wording.ratio(accuracy.correlation)
+        axis.set_title(f"{name}: R² {r2}", loc="left")
+        words.append(f"{name}: correlation {correlation}, R² {r2}")
     axes[0, 0].set_ylabel("predicted / µm")
     return Drawing(
         "error_correlation",
@@ -189,7 +192,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> Drawing | None:
 def typical_stretch(tracks: Sequence[Track], seconds: float) -> tuple[Track, slice]:
     """The stretch whose residual RMS is nearest to that of all samples."""
     overall = float(np.mean(join(tracks, "residual_mm") ** 2))
-    best, found = np.inf, (tracks[0], slice(0, len(tracks[0].time_s)))
+    best, stretch = np.inf, (tracks[0], slice(0, len(tracks[0].time_s)))
     for track in tracks:
         width = min(max(round(seconds * track.rate_hz), 2), len(track.time_s))
         total = np.cumsum(np.mean(track.residual_mm**2, axis=1))
@@ -197,8 +200,8 @@ def typical_stretch(tracks: Sequence[Track], seconds: float) -> tuple[Track, sli
         off = np.abs(power - overall)
         if off.min(initial=np.inf) < best:
             best, begin = off.min(), int(off.argmin())
-            found = (track, slice(begin, begin + width))
-    return found
+            stretch = (track, slice(begin, begin + width))
+    return stretch
 
 
 def join(tracks: Sequence[Track], attribute: str) -> Float[ndarray, "n k"]:
@@ -233,7 +236,3 @@ def _limits(*values: Float[ndarray, "n k"]) -> tuple[float, float]:
     low, high = min(v.min() for v in values), max(v.max() for v in values)
     margin = 0.03 * (high - low) or 1.0
     return float(low - margin), float(high + margin)
-
-
-def _ratio(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"

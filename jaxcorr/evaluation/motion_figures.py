@@ -1,7 +1,7 @@
-"""Figures of an evaluation that show at what frequency and at what speed.
+"""Figures of errors against frequency and against speed.
 
-Like `figures`, it draws aligned tracks one column wide, or returns None where they lack what a
-figure shows.
+Each function draws aligned tracks as those of `error_figures`, or returns None where they lack what
+a figure shows.
 """
 
 import itertools
@@ -65,12 +65,12 @@ def _mean_spectrum(
     tracks: Sequence[Track], attribute: str, column: int
 ) -> tuple[Float[ndarray, " f"], Float[ndarray, " f"]]:
     """Mean by power over tracks, weighted by length, on the frequencies of the shortest."""
-    found, weights = [], [len(track.time_s) for track in tracks]
+    spectra, weights = [], [len(track.time_s) for track in tracks]
     for track in tracks:
         values = 1e3 * getattr(track, attribute)[:, column]
-        found.append(plotting.amplitude_spectrum(values, track.rate_hz))
-    grid = min((frequency for frequency, _ in found), key=len)
-    power = [np.interp(grid, frequency, amplitude**2) for frequency, amplitude in found]
+        spectra.append(plotting.amplitude_spectrum(values, track.rate_hz))
+    grid = min((frequency for frequency, _ in spectra), key=len)
+    power = [np.interp(grid, frequency, amplitude**2) for frequency, amplitude in spectra]
     return grid, np.sqrt(np.average(power, axis=0, weights=weights))
 
 

@@ -1,7 +1,7 @@
-"""Figures of an evaluation that show where and when: the path, the part, the worst stretches.
+"""Figures of errors along the path, over the part, and at the worst moments.
 
-Like `figures`, it draws aligned tracks one column wide, or returns None where they lack what a
-figure shows.
+Each function draws aligned tracks as those of `error_figures`, or returns None where they lack what
+a figure shows.
 """
 
 import math
@@ -41,33 +41,33 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
     placed = on_path(tracks)
     if not placed:
         return None
-    found = max(placed, key=lambda one: float(np.hypot(*one.true.T).max()))
-    worst = int(np.hypot(*found.true.T).argmax())
-    reach = max(round(STRETCH_S * found.track.rate_hz), 2)
+    layer = max(placed, key=lambda one: float(np.hypot(*one.true.T).max()))
+    worst = int(np.hypot(*layer.true.T).argmax())
+    reach = max(round(STRETCH_S * layer.track.rate_hz), 2)
     rows = slice(max(worst - reach, 0), worst + reach + 1)
-    factor, low, high = _magnify(found, rows)
+    factor, low, high = _magnify(layer, rows)
     figure, axes = plotting.new_figure(2, 1, 5.0, height_ratios=(1.0, 1.15))
-    _draw_layer(axes[0], found, low, high)
+    _draw_layer(axes[0], layer, low, high)
     lines = (
-        (found.track.path, found.reference, {"color": REFERENCE, "lw": 2.5}),
-        ("actual", found.reference + factor * found.true, {"color": TRUE, "lw": 1.6}),
-        ("predicted", found.reference + factor * found.predicted, {"color": PREDICTED, "lw": 0.9}),
+        (layer.track.path, layer.reference, {"color": REFERENCE, "lw": 2.5}),
+        ("actual", layer.reference + factor * layer.true, {"color": TRUE, "lw": 1.6}),
+        ("predicted", layer.reference + factor * layer.predicted, {"color": PREDICTED, "lw": 0.9}),
     )
     for label, points, form in lines:
         axes[1].plot(*points[rows].T, label=label, **form)
-    axes[1].plot(*found.reference[rows][0], "o", color=REFERENCE, ms=5)
+    axes[1].plot(*layer.reference[rows][0], "o", color=REFERENCE, ms=5)
     axes[1].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes[1].set(xlabel="x / mm", ylabel="y / mm")
     plotting.legend_above(axes[1], 3)
-    peak_um = 1e3 * np.hypot(*found.true[worst])
-    left_um = 1e3 * np.hypot(*(found.predicted - found.true)[worst])
+    peak_um = 1e3 * np.hypot(*layer.true[worst])
+    left_um = 1e3 * np.hypot(*(layer.predicted - layer.true)[worst])
     return Drawing(
         "trajectory_comparison",
         "On the path",
-        f"Above: {short(found.track)}, all of it. Below: the framed stretch around its largest "
-        f"error ({peak_um:.3g} µm at {found.track.time_s[worst]:.2f} s, where the prediction is "
+        f"Above: {short(layer.track)}, all of it. Below: the framed stretch around its largest "
+        f"error ({peak_um:.3g} µm at {layer.track.time_s[worst]:.2f} s, where the prediction is "
         f"{left_um:.3g} µm off), errors magnified {factor:g} times; the dot is where it begins.",
-        f"{found.track.path.capitalize()}, actual and predicted path around a layer's largest "
+        f"{layer.track.path.capitalize()}, actual and predicted path around a layer's largest "
         "error, error magnified.",
         figure,
     )
@@ -90,14 +90,14 @@ def on_path(tracks: Sequence[Track]) -> list[OnPath]:
 
 
 def _magnify(
-    found: OnPath, rows: slice
+    layer: OnPath, rows: slice
 ) -> tuple[float, Float[ndarray, " 2"], Float[ndarray, " 2"]]:
     """A round factor that makes the error visible, and corners of a square that holds it all."""
-    points = found.reference[rows]
+    points = layer.reference[rows]
     side = max(float(np.ptp(points, axis=0).max()), 1.0)
-    largest = float(np.hypot(*found.true[rows].T).max())
+    largest = float(np.hypot(*layer.true[rows].T).max())
     factor = round_down(ON_PATH * side / largest) if largest else 1.0
-    ends = [points + factor * error[rows] for error in (found.true, found.predicted)]
+    ends = [points + factor * error[rows] for error in (layer.true, layer.predicted)]
     ends = np.concatenate([points, *ends])
     middle = (ends.min(axis=0) + ends.max(axis=0)) / 2
     half = 0.53 * max(float(np.ptp(ends, axis=0).max()), 1.0)
@@ -112,11 +112,11 @@ def round_down(value: float) -> float:
 
 
 def _draw_layer(
-    axis: Any, found: OnPath, low: Float[ndarray, " 2"], high: Float[ndarray, " 2"]
+    axis: Any, layer: OnPath, low: Float[ndarray, " 2"], high: Float[ndarray, " 2"]
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    axis.plot(*found.reference.T, color=REFERENCE, lw=0.4, rasterized=True)
+    axis.plot(*layer.reference.T, color=REFERENCE, lw=0.4, rasterized=True)
     axis.add_patch(Rectangle(tuple(low), *(high - low), fill=False, color=TRUE, lw=1.0))
     axis.set(aspect="equal", xlabel="x / mm", ylabel="y / mm")
     axis.margins(0.05)
@@ -232,7 +232,7 @@ def _brief(part: str) -> str:
 
 def find_worst(tracks: Sequence[Track], number: int) -> list[tuple[Track, int, int]]:
     """Track, row and column of the largest residuals, no two of a track within a stretch."""
-    found = []
+    moments = []
     for track in tracks:
         size = np.abs(track.residual_mm)
         peak = size.max(axis=1)
@@ -241,7 +241,7 @@ def find_worst(tracks: Sequence[Track], number: int) -> list[tuple[Track, int, i
             row = int(peak.argmax())
             if peak[row] < 0:
                 break
-            found.append((float(peak[row]), track, row, int(size[row].argmax())))
+            moments.append((float(peak[row]), track, row, int(size[row].argmax())))
             peak[max(row - apart + 1, 0) : row + apart] = -1.0
-    found.sort(key=lambda one: -one[0])
-    return [(track, row, column) for _, track, row, column in found[:number]]
+    moments.sort(key=lambda one: -one[0])
+    return [(track, row, column) for _, track, row, column in moments[:number]]

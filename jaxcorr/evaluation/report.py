@@ -1,7 +1,6 @@
 """The report of a run: one page that opens anywhere, with its figures beside it as files.
 
-It puts together what others computed, worded and drew. The folder appears whole or not at all; a
-report that was there before stays until then.
+The folder appears whole or not at all; a report that was there before stays until then.
 """
 
 import base64
@@ -20,9 +19,9 @@ from jaxcorr import plotting
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import about_run, error_figures, motion_figures, path_figures, wording
-from jaxcorr.evaluation import tracks as predictions
 from jaxcorr.evaluation.error_figures import Drawing
-from jaxcorr.evaluation.tracks import Track
+from jaxcorr.evaluation.tracks import Track, align
+from jaxcorr.metrics import Evaluation
 from jaxcorr.models import network
 from jaxcorr.training import run_folder
 from jaxcorr.training.run_folder import SPEC_FILE, Run
@@ -34,7 +33,7 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 def build(
     run: Run,
-    found: Mapping[str, Any],
+    evaluation: Evaluation,
     samples: Samples,
     predicted: Float32[ndarray, "rows k"],
     folder: str = FOLDER,
@@ -43,7 +42,7 @@ def build(
 
     Args:
         run: that was evaluated.
-        found: of `evaluate.evaluate`; a section whose keys are missing is left out.
+        evaluation: of the run.
         samples: that it was evaluated on.
         predicted: the streamed prediction of each row (mm).
         folder: name of the report's folder, which is replaced as a whole.
@@ -52,8 +51,8 @@ def build(
     Raises:
         InputError: the run is incomplete, or the folder cannot be written; an older report stays.
     """
-    content = _describe(run, found, samples)
-    tracks = predictions.align(samples, predicted, run.spec())
+    content = _describe(run, evaluation, samples)
+    tracks = align(samples, predicted, run.spec())
     with _replaced(run.path / folder) as partial:
         drawings = _draw(partial, tracks, run_folder.read_lines(run.history))
         page = _render({**content, "drawings": drawings})
@@ -61,13 +60,13 @@ def build(
     return run.path / folder / PAGE
 
 
-def _describe(run: Run, found: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
-    """What the template shows besides the figures."""
+def _describe(run: Run, evaluation: Evaluation, samples: Samples) -> dict[str, Any]:
+    """What the template shows besides the drawings."""
     spec, resolved = run.spec(), run.resolved()
     split = resolved["split"]
     return {
         "run_id": run.id,
-        "found": found,
+        "evaluation": evaluation,
         "judged_on": about_run.judged_on(samples.names, split),
         "text": wording,
         "training": about_run.training_rows(
@@ -75,12 +74,10 @@ def _describe(run: Run, found: Mapping[str, Any], samples: Samples) -> dict[str,
             resolved,
             _num_parameters(run),
             num_epochs=len(run_folder.read_lines(run.history)),
-            best_epoch=found.get("best_epoch"),
+            best_epoch=evaluation.best_epoch,
         ),
         "machine": about_run.machine_rows(run_folder.describe_machine(), "Evaluated"),
-        "limits": about_run.limits(
-            spec, samples.names, split, is_finished=found.get("is_finished", True)
-        ),
+        "limits": about_run.limits(spec, samples.names, split, evaluation.is_finished),
         "spec_text": _spec_text(run),
     }
 
@@ -138,6 +135,7 @@ def _render(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["typeset"] = wording.typeset
     return environment.get_template("report.html.j2").render(content)
 
 

@@ -1,7 +1,4 @@
-"""Predictions of whole traces, lined up with the instants that they speak of, and their files.
-
-It knows rows, horizons and file formats; it neither predicts nor judges.
-"""
+"""Predictions of whole traces, lined up with the instants that they speak of, and their files."""
 
 import re
 from collections.abc import Mapping

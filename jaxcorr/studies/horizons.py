@@ -1,21 +1,38 @@
-"""How far ahead a spec can predict: one training for each horizon, beside the baselines.
+"""Accuracy against the prediction horizon: one training for each, beside the baselines."""
 
-The module plans trainings and reads what they reached; it trains nothing and prints nothing.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import plotting
+from jaxcorr import metrics, plotting
 from jaxcorr.errors import InputError
-from jaxcorr.evaluation import evaluate
+from jaxcorr.metrics import Accuracy, Interval, Intervals, Record
 from jaxcorr.plotting import PALETTE
 from jaxcorr.studies.sweep_spec import override
 from jaxcorr.training.run_folder import Run
 
 LINEAR = ("linear_fir", "linear_binned")
 FURTHEST = 1000  # as data.horizon
+
+
+class Outcome(Record):
+    """What the training of one horizon reached, and the baselines on the same samples.
+
+    Attributes:
+        run: id of the training.
+        linear: the better of the two regressions, by RMSE, and its name.
+        physics: None where no oscillator could be fitted.
+        intervals: of the network.
+    """
+
+    horizon: int
+    run: str
+    num_samples: int
+    network: Accuracy
+    linear_name: str
+    linear: Accuracy
+    physics: Accuracy | None
+    intervals: Intervals
 
 
 def plan(first: int, last: int) -> list[int]:
@@ -46,42 +63,24 @@ def changes(horizon: int, name: str) -> list[str]:
     ]
 
 
-def outcome(run: Run) -> dict[str, Any]:
-    """What the training of one horizon reached, and the baselines on the same samples.
-
-    Returns:
-        horizon, run, num_samples, `network`, `linear` (the better of the two regressions, by RMSE)
-        and `physics`, each with r2, mae_mm and rmse_mm, or None where there is none; `linear_name`;
-        intervals of the network.
-    """
-    found = run.read_json(evaluate.METRICS)
-    rivals = {name: entry["overall"] for name, entry in found["baselines"].items()}
-    linear = min(
-        (name for name in LINEAR if name in rivals),
-        key=lambda name: rivals[name]["rmse_mm"],
-        default=None,
+def outcome(run: Run) -> Outcome:
+    """What the training of one horizon reached, from its metrics.json."""
+    evaluation = metrics.read(run.path / metrics.FILE)
+    baselines = {name: one.overall for name, one in evaluation.baselines.items()}
+    linear = min(LINEAR, key=lambda name: baselines[name].rmse_mm)
+    return Outcome(
+        horizon=evaluation.horizon,
+        run=run.id,
+        num_samples=evaluation.test.num_samples,
+        network=evaluation.test.overall,
+        linear_name=linear,
+        linear=baselines[linear],
+        physics=baselines.get("physics"),
+        intervals=evaluation.intervals,
     )
-    return {
-        "horizon": found["horizon"],
-        "run": run.id,
-        "num_samples": found["test"]["num_samples"],
-        "network": found["test"]["overall"],
-        "linear_name": linear,
-        "linear": rivals.get(linear or ""),
-        "physics": rivals.get("physics"),
-        "intervals": found["intervals"],
-    }
 
 
-# Who is drawn, how, and in which order.
-LINES = (
-    ("network", "network", PALETTE[1], "o-"),
-    ("linear", "best linear baseline", PALETTE[0], "s--"),
-    ("physics", "fitted oscillator", PALETTE[2], "^:"),
-)
-
-
-def draw(outcomes: Sequence[Mapping[str, Any]], period_ms: float, *paths: Path) -> None:
+def draw(outcomes: Sequence[Outcome], period_ms: float, *paths: Path) -> None:
     """Draws R2 and MAE against the horizon, with the network's 95% intervals.
 
     Args:
@@ -89,34 +88,40 @@ def draw(outcomes: Sequence[Mapping[str, Any]], period_ms: float, *paths: Path) 
         period_ms: from sample to sample.
         paths: files to write, .png or .svg.
     """
-    rows = sorted(outcomes, key=lambda row: row["horizon"])
+    rows = sorted(outcomes, key=lambda row: row.horizon)
+    lines = (
+        ("network", PALETTE[1], "o-", [row.network for row in rows]),
+        ("best linear baseline", PALETTE[0], "s--", [row.linear for row in rows]),
+        ("fitted oscillator", PALETTE[2], "^:", [row.physics for row in rows]),
+    )
+    at = [row.horizon for row in rows]
     with plotting.style():
         figure, axes = plotting.new_figure(2, 1, 4.4, sharex=True)
-        for key, label, colour, form in LINES:
-            known = [row for row in rows if row[key] is not None]
-            for axis, metric, factor in ((axes[0], "r2", 1.0), (axes[1], "mae_mm", 1e3)):
-                points = [(r["horizon"], r[key][metric]) for r in known]
-                points = [(h, factor * v) for h, v in points if v is not None]
+        for label, colour, form, accuracies in lines:
+            r2 = [one.r2 if one else None for one in accuracies]
+            mae_um = [1e3 * one.mae_mm if one else None for one in accuracies]
+            for axis, values in zip(axes, (r2, mae_um), strict=True):
+                points = [(h, v) for h, v in zip(at, values, strict=True) if v is not None]
                 if points:
                     axis.plot(*zip(*points, strict=True), form, color=colour, label=label, ms=3.5)
-        _draw_intervals(axes[0], rows, "r2", 1.0)
-        _draw_intervals(axes[1], rows, "mae_mm", 1e3)
+        _draw_intervals(axes[0], at, [row.intervals.r2 for row in rows], 1.0)
+        _draw_intervals(axes[1], at, [row.intervals.mae_mm for row in rows], 1e3)
         axes[0].set(ylabel="R²")
         axes[1].set(
             xlabel=f"horizon / samples of {period_ms:g} ms (negative: with preview)",
             ylabel="MAE / µm",
         )
         axes[1].set_ylim(bottom=0)
-        axes[1].set_xticks([row["horizon"] for row in rows])
-        plotting.legend_above(axes[0], len(LINES))
+        axes[1].set_xticks(at)
+        plotting.legend_above(axes[0], len(lines))
         plotting.save(figure, *paths)
 
 
-def _draw_intervals(axis: Any, rows: Sequence[Mapping[str, Any]], key: str, factor: float) -> None:
+def _draw_intervals(
+    axis: Any, horizons: Sequence[int], intervals: Sequence[Interval | None], factor: float
+) -> None:
     """The network's 95% intervals, as a band."""
-    known = [row for row in rows if row["intervals"][key] is not None]
+    known = [(h, one) for h, one in zip(horizons, intervals, strict=True) if one is not None]
     if known:
-        low, high = zip(*(row["intervals"][key] for row in known), strict=True)
-        at = [row["horizon"] for row in known]
-        bounds = [[factor * value for value in values] for values in (low, high)]
-        axis.fill_between(at, *bounds, color=PALETTE[1], alpha=0.2, lw=0)
+        low, high = ([factor * one[side] for _, one in known] for side in (0, 1))
+        axis.fill_between([h for h, _ in known], low, high, color=PALETTE[1], alpha=0.2, lw=0)

@@ -1,7 +1,6 @@
-"""How well a spec generalises: each part, acceleration or feedrate is left out once and tested on.
+"""Cross-validation of a spec: each part, acceleration or feedrate is left out once and tested on.
 
-The rest of the traces is dealt to training and validation by layer. The module plans trainings and
-sums up what they reached; it trains nothing and prints nothing.
+The rest of the traces is dealt to training and validation by layer.
 """
 
 import glob
@@ -12,16 +11,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from jaxcorr import metrics
 from jaxcorr.data import strata, trace
 from jaxcorr.errors import InputError
-from jaxcorr.evaluation import evaluate
+from jaxcorr.metrics import Accuracy, Intervals, Record
 from jaxcorr.spec import Data
 from jaxcorr.studies.sweep_spec import override
 from jaxcorr.training.run_folder import Run
 
 By = Literal["part", "acceleration", "feedrate"]
 SWEPT = {"acceleration": ("accel_mm_s2", "mm/s2"), "feedrate": ("velocity_mm_s", "mm/s")}
-AVERAGED = ("r2", "mae_mm", "rmse_mm", "correlation", "explained_share", "rmse_ratio")
 
 
 class Fold(NamedTuple):
@@ -29,6 +28,39 @@ class Fold(NamedTuple):
 
     label: str
     traces: tuple[str, ...]  # their names
+
+
+class Outcome(Accuracy):
+    """What one training reached on the traces that it did not see.
+
+    Attributes:
+        label: what was left out.
+        run: id of the training.
+        intervals: of the accuracy.
+        ceiling_r2, explained_share: None where there is no noise ceiling.
+        rmse_ratio: of the network to the best baseline.
+    """
+
+    label: str
+    run: str
+    num_traces: int
+    num_samples: int
+    intervals: Intervals
+    ceiling_r2: float | None
+    explained_share: float | None
+    best_baseline: str
+    rmse_ratio: float | None
+
+
+class Mean(Record):
+    """Means over folds, each fold counting the same; None where a fold has no such figure."""
+
+    r2: float | None
+    mae_mm: float | None
+    rmse_mm: float | None
+    correlation: float | None
+    explained_share: float | None
+    rmse_ratio: float | None
 
 
 def plan_folds(data: Data, by: By) -> list[Fold]:
@@ -42,7 +74,7 @@ def plan_folds(data: Data, by: By) -> list[Fold]:
         key = trace.part_of(path) if by == "part" else _swept(path, by)
         members.setdefault(key, []).append(trace.name_of(path))
     if len(members) < 2 or None in members:
-        found = ", ".join(_label(key, by) for key in members if key is not None) or "none"
+        keys = ", ".join(_label(key, by) for key in members if key is not None) or "none"
         hint = (
             "Add traces of other parts"
             if by == "part"
@@ -50,7 +82,7 @@ def plan_folds(data: Data, by: By) -> list[Fold]:
         )
         raise InputError(
             f"crossval --by {by}: expected traces of at least 2, each with a known {by}, got "
-            f"{found}. {hint}."
+            f"{keys}. {hint}."
         )
     return [Fold(_label(key, by), tuple(members[key])) for key in sorted(members)]
 
@@ -71,28 +103,34 @@ def changes(fold: Fold, name: str) -> list[str]:
     ]
 
 
-def outcome(fold: Fold, run: Run) -> dict[str, Any]:
-    """What one training reached on the traces that it did not see."""
-    found = run.read_json(evaluate.METRICS)
-    best = found["ceiling"] or {}
-    rival = found["against_best_baseline"] or {}
-    return {
-        "label": fold.label,
-        "run": run.id,
-        "num_traces": found["test"]["num_traces"],
-        "num_samples": found["test"]["num_samples"],
-        **found["test"]["overall"],
-        "intervals": found["intervals"],
-        "ceiling_r2": best.get("r2"),
-        "explained_share": best.get("explained_share"),
-        "best_baseline": found["best_baseline"],
-        "rmse_ratio": rival.get("rmse_ratio"),
-    }
+def outcome(fold: Fold, run: Run) -> Outcome:
+    """What one training reached, from its metrics.json."""
+    evaluation = metrics.read(run.path / metrics.FILE)
+    ceiling = evaluation.ceiling
+    return Outcome(
+        **evaluation.test.overall.model_dump(),
+        label=fold.label,
+        run=run.id,
+        num_traces=evaluation.test.num_traces,
+        num_samples=evaluation.test.num_samples,
+        intervals=evaluation.intervals,
+        ceiling_r2=ceiling.r2 if ceiling else None,
+        explained_share=ceiling.explained_share if ceiling else None,
+        best_baseline=evaluation.best_baseline,
+        rmse_ratio=evaluation.against_best_baseline.rmse_ratio,
+    )
 
 
-def average(outcomes: Sequence[dict[str, Any]]) -> dict[str, float | None]:
-    """Means over folds, each fold counting the same; None where a fold has no such figure."""
-    return {key: _mean(entry[key] for entry in outcomes) for key in AVERAGED}
+def average(outcomes: Sequence[Outcome]) -> Mean:
+    """Means over all folds."""
+    return Mean(
+        r2=_mean(one.r2 for one in outcomes),
+        mae_mm=_mean(one.mae_mm for one in outcomes),
+        rmse_mm=_mean(one.rmse_mm for one in outcomes),
+        correlation=_mean(one.correlation for one in outcomes),
+        explained_share=_mean(one.explained_share for one in outcomes),
+        rmse_ratio=_mean(one.rmse_ratio for one in outcomes),
+    )
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

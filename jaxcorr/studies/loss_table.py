@@ -1,13 +1,13 @@
-"""The reference's table from runs of our own: losses against sizes, with the spread over seeds.
+"""Table of losses against network sizes: each trained with several seeds, and how far these differ.
 
-Every cell is trained with every seed and evaluated on the test split. The module plans trainings
-and judges what they reached; it prints nothing.
+Every cell is trained with every seed and evaluated on the test split.
 """
 
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from jaxcorr import metrics
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.spec import SIZES
@@ -93,12 +93,12 @@ def changes(job: Job) -> list[str]:
 
 def outcome(job: Job, run: Run) -> Result:
     """What a training of the table reached on the test split."""
-    overall = run.read_json("metrics.json")["test"]["overall"]
+    overall = metrics.read(run.path / metrics.FILE).test.overall
     return Result(
         job=job,
-        r2=overall["r2"],
-        mae_mm=overall["mae_mm"],
-        correlation=overall["correlation"],
+        r2=overall.r2,
+        mae_mm=overall.mae_mm,
+        correlation=overall.correlation,
         num_parameters=network.count_parameters(restore.load_weights(run).weights.network),
         seconds=sum(row["seconds"] for row in run_folder.read_lines(run.timings)),
         run=run.id,
@@ -125,43 +125,43 @@ def summarize(results: Sequence[Result]) -> list[Cell]:
     ]
 
 
-def judge(cells: Sequence[Cell]) -> str:
+def compare_losses(cells: Sequence[Cell]) -> str:
     """One sentence: whether hybrid beats the other losses by more than seeds differ.
 
     A difference counts where mean ± standard deviation of the two do not overlap.
     """
-    rivals = [name for name in LOSSES if name != "hybrid" and any(c.loss == name for c in cells)]
-    if not rivals or not any(cell.loss == "hybrid" for cell in cells):
+    others = [name for name in LOSSES if name != "hybrid" and any(c.loss == name for c in cells)]
+    if not others or not any(cell.loss == "hybrid" for cell in cells):
         return "The table lacks hybrid, or a loss to compare it with, so it shows no gain or loss."
     if any(cell.num_seeds < 2 for cell in cells):
         return "One seed shows no spread, so no difference between losses can be told from chance."
     clauses, better, total = [], 0, 0
-    for rival in rivals:
+    for other in others:
         counts = []
         for field, label, sign in (("mae_mm", "MAE", -1), ("r2", "R2", 1)):
-            signs = [_compare(pair, field, sign) for pair in _pairs(cells, rival)]
+            signs = [_compare(pair, field, sign) for pair in _pairs(cells, other)]
             better, total = better + signs.count(1), total + len(signs)
             counts.append(f"{label} better in {signs.count(1)} and worse in {signs.count(-1)}")
-        num_sizes = len(_pairs(cells, rival))
-        clauses.append(f"against {rival}, {', '.join(counts)} of {num_sizes} sizes")
+        num_sizes = len(_pairs(cells, other))
+        clauses.append(f"against {other}, {', '.join(counts)} of {num_sizes} sizes")
     verdict = "beats" if better == total else "does not beat" if not better else "in part beats"
     return (
-        f"Hybrid {verdict} {' and '.join(rivals)} beyond the seed spread (mean ± standard "
+        f"Hybrid {verdict} {' and '.join(others)} beyond the seed spread (mean ± standard "
         f"deviation apart): {'; '.join(clauses)}."
     )
 
 
 def _figure(values: Sequence[float | None]) -> Figure:
-    found = [value for value in values if value is not None]
-    if len(found) < len(values):
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return Figure(None, None)
-    return Figure(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
+    return Figure(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None)
 
 
-def _pairs(cells: Sequence[Cell], rival: str) -> list[tuple[Cell, Cell]]:
-    """Hybrid and rival of each size that has both."""
+def _pairs(cells: Sequence[Cell], other: str) -> list[tuple[Cell, Cell]]:
+    """Hybrid and another loss, of each size that has both."""
     by_key = {(cell.size, cell.loss): cell for cell in cells}
-    pairs = [(by_key.get((s, "hybrid")), by_key.get((s, rival))) for s in SIZES]
+    pairs = [(by_key.get((s, "hybrid")), by_key.get((s, other))) for s in SIZES]
     return [(ours, theirs) for ours, theirs in pairs if ours and theirs]
 
 

@@ -1,7 +1,7 @@
 """A sweep spec: one TOML file in, one frozen `Sweep` out, or every mistake in it at once.
 
 It names a base spec and, for some of that spec's keys, the values to try. Each value is checked as
-the base spec's own would be. The module does not know how trials are chosen or run.
+the base spec's own would be.
 """
 
 import functools
@@ -154,13 +154,13 @@ def _check_range(where: str, entry: Mapping[str, Any], is_grid: bool) -> list[st
     if is_grid:
         return [f"{where}: expected a list of values with sampler 'grid', got a range. List them."]
     try:
-        found = Range.model_validate(entry)
+        tried = Range.model_validate(entry)
     except ValidationError as error:
         return specs.explain(error, where, Range)
-    if found.low >= found.high:
-        return [f"{where}: expected low < high, got {found.low:g} and {found.high:g}. Swap them."]
-    if found.log and found.low <= 0:
-        return [f"{where} low: expected a number > 0 with log, got {found.low:g}. Raise it."]
+    if tried.low >= tried.high:
+        return [f"{where}: expected low < high, got {tried.low:g} and {tried.high:g}. Swap them."]
+    if tried.log and tried.low <= 0:
+        return [f"{where} low: expected a number > 0 with log, got {tried.low:g}. Raise it."]
     return []
 
 

@@ -1,12 +1,13 @@
 """Several trainings of one spec, each with changes of its own, evaluated and never done twice.
 
 A run that is there already, of the very same spec on the very same data, is used again; one that
-was interrupted goes on. The module knows runs; what the changes mean is its callers' business.
+was interrupted goes on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from jaxcorr import metrics
 from jaxcorr import spec as specs
 from jaxcorr.evaluation import evaluate
 from jaxcorr.spec import Spec
@@ -44,7 +45,7 @@ def work(
         spec = specs.load(base, changes)
         known = known or experiment.fingerprint(spec.data)
         run = find(folder, spec, known, experiment.name_of(spec, base))
-        if run is None or not (run.path / evaluate.METRICS).exists():
+        if run is None or not (run.path / metrics.FILE).exists():
             run, is_finished = train_on(run, base, changes, folder, follow, should_stop)
             if not is_finished:
                 return

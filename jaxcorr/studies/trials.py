@@ -1,8 +1,7 @@
-"""The record of a sweep: which trials were tried, run or given up, in a journal that workers share.
+"""The trials of a sweep: chosen and remembered in Optuna's journal, which workers share.
 
-Workers on one machine or on several meet in one folder. The journal is Optuna's; locks say which
-workers live, and a trial whose worker is gone is queued again. The module chooses the values of a
-trial and keeps its results; it does not train.
+Workers on one machine or on several meet in one folder. Locks say which workers live, and a trial
+whose worker is gone is queued again.
 """
 
 import contextlib
@@ -68,20 +67,20 @@ def open_study(sweep: Sweep, folder: Path) -> optuna.Study:
 
 def list_trials(study: optuna.Study) -> list[Trial]:
     """All trials by number; a trial that was queued again is listed once."""
-    found = study.get_trials(deepcopy=False)
-    retried = _retried(found)
-    rows = [describe(trial) for trial in found if trial.number not in retried]
+    known = study.get_trials(deepcopy=False)
+    retried = _retried(known)
+    rows = [describe(trial) for trial in known if trial.number not in retried]
     return sorted(rows, key=lambda row: row.number)
 
 
 def describe(trial: FrozenTrial) -> Trial:
     """A trial as a row of the sweep's table."""
-    found = trial.user_attrs
+    attributes = trial.user_attrs
     return Trial(
         number=first_number(trial),
         state=_STATES[trial.state],
         values=dict(trial.params),
-        **{name: found.get(name) for name in Trial._fields[3:]},
+        **{name: attributes.get(name) for name in Trial._fields[3:]},
     )
 
 

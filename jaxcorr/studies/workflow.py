@@ -1,17 +1,18 @@
-"""The stages that follow a training in the complete workflow, and what there is at its end.
+"""The stages that follow a training in the complete workflow, and the list of what it made.
 
-A stage whose files are younger than the last line of the run's history is done, and is not done
-again. The module starts no training and prints nothing.
+A stage whose files are younger than the last line of the run's history is not done again.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from jaxcorr import metrics
 from jaxcorr.data import trace
 from jaxcorr.deploy import export
-from jaxcorr.evaluation import report, tracks
-from jaxcorr.evaluation.evaluate import METRICS, evaluate_run
+from jaxcorr.evaluation import report, tracks, wording
+from jaxcorr.evaluation.evaluate import evaluate_run
+from jaxcorr.metrics import Evaluation
 from jaxcorr.spec import Data
 from jaxcorr.training import experiment, path_first, restore, run_folder
 from jaxcorr.training.run_folder import Run
@@ -27,24 +28,23 @@ class Product(NamedTuple):
     num_bytes: int
 
 
-def evaluate(run: Run) -> dict[str, Any]:
-    """Judges a run, and writes metrics.json, the predictions of each test trace, and the report.
+def evaluate(run: Run) -> Evaluation:
+    """Evaluates a run, and writes metrics.json, the predictions of each test trace, and the report.
 
     Raises:
         InputError: the run is damaged.
         OSError: the run folder takes no files.
     """
     done = evaluate_run(run)
-    found, predicted = done.assessment.found, done.assessment.predicted
-    tracks.save(run.path / PREDICTIONS, done.samples, predicted, done.loaded.spec, run.id)
-    report.build(run, found, done.samples, predicted, report.FOLDER)
-    return found
+    tracks.save(run.path / PREDICTIONS, done.samples, done.predicted, done.loaded.spec, run.id)
+    report.build(run, done.evaluation, done.samples, done.predicted)
+    return done.evaluation
 
 
 def is_evaluated(run: Run) -> bool:
     """Whether `evaluate` has nothing to do."""
     saved = list((run.path / PREDICTIONS).glob("*.npz"))
-    files = [run.path / METRICS, run.path / report.FOLDER / report.PAGE, *saved]
+    files = [run.path / metrics.FILE, run.path / report.FOLDER / report.PAGE, *saved]
     return bool(saved) and all(_is_current(run, path) for path in files)
 
 
@@ -55,7 +55,8 @@ def export_model(run: Run) -> None:
         InputError: as `export.export`.
     """
     loaded = restore.load_weights(run)
-    export.export(run, loaded, experiment.test_samples(run, loaded.spec, []))
+    samples = experiment.test_samples(run, loaded.spec, [])
+    export.export(run, loaded, samples, wording.for_card(run.path / metrics.FILE))
 
 
 def is_exported(run: Run) -> bool:
@@ -77,13 +78,13 @@ def list_products(run: Run, data: Data) -> Iterator[Product]:
         maker = trace.read(files[0]).params.get("simulator", "")
         by = f" by {maker}" if isinstance(maker, str) and maker else ""
         yield Product(folder, f"{len(files)} traces{by}", sum(map(_size, files)))
-    metrics = run.read_json(METRICS)
-    overall, history = metrics["test"]["overall"], run_folder.read_lines(run.history)
-    best = path_first.name_best(run.spec(), metrics["best_epoch"])
+    path = run.path / metrics.FILE
+    evaluation, history = metrics.read(path), run_folder.read_lines(run.history)
+    best = path_first.name_best(run.spec(), evaluation.best_epoch)
     yield Product(run.path, f"{len(history)} epochs, best: {best}", _size(run.path))
-    r2 = "n/a" if overall["r2"] is None else f"{overall['r2']:.4f}"
-    path = run.path / METRICS
-    yield Product(path, f"R2 {r2}, MAE {1e3 * overall['mae_mm']:.2f} um", _size(path))
+    overall = evaluation.test.overall
+    accuracy = f"R2 {wording.ratio(overall.r2)}, MAE {wording.um(overall.mae_mm)} um"
+    yield Product(path, accuracy, _size(path))
     path = run.path / PREDICTIONS
     yield Product(path, f"{len(list(path.glob('*.npz')))} test traces", _size(path))
     path = run.path / report.FOLDER / report.PAGE

@@ -194,21 +194,23 @@ def list_runs(folder: Path) -> list[Row]:
 
 
 def _describe(run: Run) -> Row:
+    from jaxcorr import metrics  # names of runs, as the shell completes them, need no validation
+
     try:
         resolved = run.resolved()
         made = datetime.datetime.fromisoformat(resolved["created"])
-        metrics = run.read_json("metrics.json") if (run.path / "metrics.json").exists() else None
-        overall = metrics["test"]["overall"] if metrics else {}
+        path = run.path / metrics.FILE
+        overall = metrics.read(path).test.overall if path.exists() else None
         history = read_lines(run.history)
         errors = [row["val_mae_mm"] for row in history if row.get("val_mae_mm") is not None]
         return Row(
             id=run.id,
-            state=_state(run, resolved["spec"]["train"], history, metrics),
+            state=_state(run, resolved["spec"]["train"], history, overall is not None),
             age_s=(datetime.datetime.now(datetime.UTC) - made).total_seconds(),
             epochs=len(history),
             val_mae_mm=min(errors, default=None),
-            test_mae_mm=overall.get("mae_mm"),
-            test_r2=overall.get("r2"),
+            test_mae_mm=overall.mae_mm if overall else None,
+            test_r2=overall.r2 if overall else None,
         )
     # A file that was cut or edited must not hide the other runs.
     except (InputError, OSError, KeyError, ValueError, TypeError, AttributeError):
@@ -216,11 +218,11 @@ def _describe(run: Run) -> Row:
 
 
 def _state(
-    run: Run, train: dict[str, Any], history: list[dict[str, Any]], metrics: dict[str, Any] | None
+    run: Run, train: dict[str, Any], history: list[dict[str, Any]], is_evaluated: bool
 ) -> str:
     if locks.holder(run.path / locks.TRAINING):
         return "running"
-    if metrics:
+    if is_evaluated:
         return "evaluated"
     errors = [row.get("val_mae_mm", row["train_mae_mm"]) for row in history]
     waited = len(errors) - 1 - errors.index(min(errors)) if errors else 0

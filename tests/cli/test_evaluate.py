@@ -44,9 +44,9 @@ def test_eval_shows_rivals_uncertainty_and_breakdown(done):
     said = run("eval", done, "--no-report")
     assert said.exit_code == 0, said.output
     for text in (
-        "linear_binned", "physics, x: 1", "does not beat the best baseline (physics)",
-        "95% intervals, um: MAE", "dynamic part alone", "by speed",
-        "by way since the last corner", "by trace, worst first", "p99.9", "limit 1000 us",
+        "linear_binned", "identified (x 1", "does not beat the best baseline (physics)",
+        "95% interval", "um RMS of dynamics remain", "by speed", "predicts the error at the newest",
+        "by way since the last corner", "by trace, worst first", "p99.9", "the limit of 1 ms",
     ):  # fmt: skip
         assert text in said.stdout
     # The toy was neither simulated by us nor labelled.

@@ -97,7 +97,7 @@ def test_header_says_what_goes_in_and_out(made):
         assert f"{name} ({unit})" in header
     assert "error = actual - reference" in header
     assert "100 samples a second" in header
-    meaning = {0: "at the newest sample", 2: "2 samples after the newest"}
+    meaning = {0: "at the newest sample", 2: "2 samples (20 ms) after the newest"}
     assert meaning[facts.horizon] in header
 
 

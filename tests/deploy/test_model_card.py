@@ -6,11 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxcorr import files
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.deploy import model_card
-from jaxcorr.errors import InputError
-from jaxcorr.evaluation import evaluate
+from jaxcorr.deploy.model_card import Judgement
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.run_folder import Run
 
@@ -55,31 +53,19 @@ def test_before_an_evaluation_it_says_so(run, loaded):
     assert "R2" not in card
 
 
-def test_accuracy_and_latency_are_those_of_the_evaluation(run, loaded, trained, monkeypatch):
-    monkeypatch.setattr(evaluate, "NUM_TIMED_CALLS", 50)
-    metrics = evaluate.assess(loaded, trained.data.test).found
-    metrics["against_best_baseline"] = {"sentence": "The network beats the best baseline."}
-    metrics["ceiling"] = {"r2": 0.99951, "rmse_mm": 0.002, "mae_mm": 0.00159}
-    files.write_json(run.path / "metrics.json", metrics)
-    card = model_card.write(run, loaded, MANIFEST)
-    rows = {row[0]: row[1:] for row in table_rows(card, "| | overall | 95% interval | x | y |")}
-    test, bounds = metrics["test"], metrics["intervals"]["mae_mm"]
-    assert rows["MAE, um"][0] == f"{1e3 * test['overall']['mae_mm']:.2f}"
-    assert rows["MAE, um"][1] == f"{1e3 * bounds[0]:.2f} to {1e3 * bounds[1]:.2f}"
-    assert rows["R2"][2:] == [f"{test[axis]['r2']:.4f}" for axis in "xy"]
-    assert f"{metrics['latency']['p50_us']:.1f} us at the median" in card
-    assert "The network beats the best baseline." in card
-    assert "R2 0.9995, MAE 1.59 um, RMSE 2.00 um" in card
+def test_accuracy_and_latency_are_those_of_the_evaluation(run, loaded):
+    judgement = Judgement(
+        columns=("", "MAE um", "R2"),
+        rows=[["overall", "1.59", "0.9995"], ["x", "1.60", "n/a"]],
+        sentences=("The network beats the best baseline.", "Nobody could do better."),
+        latency="A prediction takes 50.0 us.",
+    )
+    card = model_card.write(run, loaded, MANIFEST, judgement)
+    rows = table_rows(card, "|  | MAE um | R2 |")
+    assert rows == [["---"] * 3, ["overall", "1.59", "0.9995"], ["x", "1.60", "n/a"]]
+    assert "The network beats the best baseline.\nNobody could do better.\n" in card
+    assert "\n## Latency\n\nA prediction takes 50.0 us.\n" in card
     assert "Not evaluated" not in card
-
-
-def test_metrics_of_older_runs_lack_intervals_and_rivals(run, loaded):
-    figures = {"mae_mm": 0.001, "rmse_mm": 0.002, "r2": None, "correlation": 0.5}
-    test = {"num_traces": 1, "num_samples": 9, "overall": figures, "x": figures, "y": figures}
-    files.write_json(run.path / "metrics.json", {"test": test})
-    rows = table_rows(model_card.write(run, loaded, MANIFEST), "| | overall")
-    assert rows[1] == ["MAE, um", "1.00", "not known", "1.00", "1.00"]
-    assert rows[3] == ["R2", "not known", "not known", "not known", "not known"]
 
 
 def test_inputs_data_and_files_have_their_tables(run, loaded, trained):
@@ -134,11 +120,3 @@ def test_calls_in_python_are_valid_code(run, loaded):
     assert "Simulated" not in card
     assert "```matlab" in card
     assert "```c\n" in card
-
-
-def test_damaged_metrics_are_named(run, loaded):
-    altered = {"{": "expected JSON", "[]": "what `just eval` wrote", '{"test": {}}': "'overall'"}
-    for text, said in altered.items():
-        (run.path / "metrics.json").write_text(text)
-        with pytest.raises(InputError, match=rf"metrics\.json: expected .*{said}|{said}"):
-            model_card.write(run, loaded, MANIFEST)

@@ -72,16 +72,23 @@ def test_a_wide_arc_has_no_corner_and_a_stop_is_one():
     assert stopped[-1] == pytest.approx(20 * 0.4)
 
 
+def blank(samples):
+    """Labels of traces that tell nothing."""
+    unknown = np.full(len(samples.num_rows), np.nan)
+    feature = np.full(len(samples.features), -1, np.int16)
+    return Labels(feature, np.full(samples.targets.shape, np.nan, np.float32), unknown, unknown)
+
+
 @pytest.mark.parametrize("horizon", [0, 3, -3])
 def test_bands_hold_every_row_that_counts_once(samples, predicted, horizon):
     data = DATA.model_copy(update={"horizon": horizon})
     counts = np.ones(len(samples.features), np.bool_)
     counts[:5] = False
-    found = breakdown.measure(samples, predicted, counts, data, None)
+    found = breakdown.by_kind(samples, predicted, counts, data, blank(samples))
     assert set(found) == {"speed", "corner_distance"}
     for bands in found.values():
-        assert sum(band["num_samples"] for band in bands) == counts.sum()
-        power = sum(band["num_samples"] * band["rmse_mm"] ** 2 for band in bands)
+        assert sum(band.num_samples for band in bands) == counts.sum()
+        power = sum(band.num_samples * band.rmse_mm**2 for band in bands)
         whole = metrics.measure(samples.targets[counts], predicted[counts])
         assert power / counts.sum() == pytest.approx(whole.rmse_mm**2, rel=1e-5)
 
@@ -91,8 +98,8 @@ def test_bands_are_those_of_the_instant_that_is_predicted(samples, predicted):
     sizes = {}
     for horizon in (0, 5):
         data = DATA.model_copy(update={"horizon": horizon})
-        found = breakdown.measure(samples, predicted, counts, data, None)["speed"]
-        sizes[horizon] = {band["label"]: band["num_samples"] for band in found}
+        found = breakdown.by_kind(samples, predicted, counts, data, blank(samples))["speed"]
+        sizes[horizon] = {band.label: band.num_samples for band in found}
     assert sizes[0]["40 to 60 mm/s"] == 100
     assert sizes[0]["10 to 20 mm/s"] == 60
     # Five samples ahead, five rows of the first leg speak of the second, and none of a third.
@@ -108,14 +115,14 @@ def test_labels_add_features_and_sweeps(samples, predicted):
     blank = np.full((rows, 2), np.nan, np.float32)
     labels = Labels(feature, blank, np.array([300.0, 500.0]), np.array([np.nan, np.nan]))
     counts = np.ones(rows, np.bool_)
-    found = breakdown.measure(samples, predicted, counts, DATA, labels)
-    kinds = {band["label"]: band["num_samples"] for band in found["feature_type"]}
+    found = breakdown.by_kind(samples, predicted, counts, DATA, labels)
+    kinds = {band.label: band.num_samples for band in found["feature_type"]}
     assert kinds == {"travel": 30, "infill": rows - 40}
-    points = {band["label"]: band["num_samples"] for band in found["acceleration"]}
+    points = {band.label: band.num_samples for band in found["acceleration"]}
     assert points == {"300 mm/s2": 160, "500 mm/s2": 100}
     assert "feedrate" not in found
     one = labels._replace(accel_mm_s2=np.array([500.0, 500.0]), feature=feature * 0 - 1)
-    assert set(breakdown.measure(samples, predicted, counts, DATA, one)) == {
+    assert set(breakdown.by_kind(samples, predicted, counts, DATA, one)) == {
         "speed", "corner_distance"
     }  # fmt: skip
 
@@ -123,10 +130,10 @@ def test_labels_add_features_and_sweeps(samples, predicted):
 def test_each_trace_has_its_own_figures(samples, predicted):
     counts = np.ones(len(samples.features), np.bool_)
     found = breakdown.per_trace(samples, predicted, counts)
-    assert [(one["name"], one["part"]) for one in found] == [("p/0", "a"), ("p/1", "b")]
+    assert [(one.name, one.part) for one in found] == [("p/0", "a"), ("p/1", "b")]
     expected = metrics.measure(samples.targets[160:], predicted[160:])
-    assert found[1]["rmse_mm"] == pytest.approx(expected.rmse_mm)
-    assert found[1]["r2"] == pytest.approx(expected.r2)
+    assert found[1].rmse_mm == pytest.approx(expected.rmse_mm)
+    assert found[1].r2 == pytest.approx(expected.r2)
     counts[160:] = False
     assert len(breakdown.per_trace(samples, predicted, counts)) == 1
 
@@ -135,7 +142,7 @@ def test_without_velocities_there_are_no_bands(samples, predicted):
     data = Data(traces=("none",), features=("x_ref", "y_ref"))
     positions = samples._replace(features=samples.features[:, :2])
     counts = np.ones(len(samples.features), np.bool_)
-    assert breakdown.measure(positions, predicted, counts, data, None) == {}
+    assert breakdown.by_kind(positions, predicted, counts, data, blank(samples)) == {}
 
 
 OFFSET_MM = 0.1
@@ -161,27 +168,26 @@ def labelled(steady):
 def test_a_prediction_of_the_offset_alone_explains_nothing_of_the_moving_part(there_and_back):
     samples, steady, moving = there_and_back
     counts = np.ones(len(steady), np.bool_)
-    found = breakdown.measure_dynamic(samples, steady, counts, DATA, labelled(steady))
+    found = breakdown.dynamics(samples, steady, counts, DATA, labelled(steady))
     assert found is not None
-    assert found["offset"] == breakdown.FROM_TRACES
-    assert found["r2"] == pytest.approx(0.0, abs=0.01)
-    assert found["rms_mm"] == pytest.approx(np.std(moving), rel=0.01)
-    half = breakdown.measure_dynamic(samples, steady + 0.5 * moving, counts, DATA, labelled(steady))
+    assert found.offset == breakdown.FROM_TRACES
+    assert found.r2 == pytest.approx(0.0, abs=0.01)
+    assert found.rms_mm == pytest.approx(np.std(moving), rel=0.01)
+    half = breakdown.dynamics(samples, steady + 0.5 * moving, counts, DATA, labelled(steady))
     assert half is not None
-    assert half["r2"] == pytest.approx(0.75, abs=0.01)
-    assert half["x"]["r2"] == pytest.approx(0.75, abs=0.02)
+    assert half.r2 == pytest.approx(0.75, abs=0.01)
+    assert half.axes["x"].r2 == pytest.approx(0.75, abs=0.02)
     whole = np.var(steady[:, 0]) + np.var(moving[:, 0]) + np.var(moving[:, 1])
-    assert half["share_of_variance"] == pytest.approx(np.var(moving, axis=0).sum() / whole, rel=0.1)
+    assert half.share_of_variance == pytest.approx(np.var(moving, axis=0).sum() / whole, rel=0.1)
 
 
 def test_the_offset_is_fitted_where_traces_do_not_tell_it(there_and_back):
     samples, steady, _ = there_and_back
     counts = np.ones(len(steady), np.bool_)
-    for labels in (None, labelled(np.full_like(steady, np.nan))):
-        found = breakdown.offset_of(samples, counts, DATA, labels)
-        assert found is not None
-        assert found[1] == breakdown.FITTED
-        np.testing.assert_allclose(found[0], steady, atol=0.002)
+    offset = breakdown.offset_of(samples, counts, DATA, blank(samples))
+    assert offset is not None
+    assert offset[1] == breakdown.FITTED
+    np.testing.assert_allclose(offset[0], steady, atol=0.002)
 
 
 def test_an_error_that_is_all_friction_leaves_no_r2(there_and_back):
@@ -189,10 +195,10 @@ def test_an_error_that_is_all_friction_leaves_no_r2(there_and_back):
     still = samples._replace(targets=steady.astype(np.float32))
     exact = still.targets.astype(np.float64)
     counts = np.ones(len(steady), np.bool_)
-    found = breakdown.measure_dynamic(still, exact, counts, DATA, labelled(steady))
+    found = breakdown.dynamics(still, exact, counts, DATA, labelled(steady))
     assert found is not None
-    assert found["r2"] is None
-    assert found["rms_mm"] == 0.0
+    assert found.r2 is None
+    assert found.rms_mm == 0.0
 
 
 def test_without_velocities_and_labels_it_is_not_known(there_and_back):
@@ -200,4 +206,4 @@ def test_without_velocities_and_labels_it_is_not_known(there_and_back):
     data = Data(traces=("none",), features=("x_ref", "y_ref"))
     positions = samples._replace(features=samples.features[:, :2])
     counts = np.ones(len(steady), np.bool_)
-    assert breakdown.measure_dynamic(positions, steady, counts, data, None) is None
+    assert breakdown.dynamics(positions, steady, counts, data, blank(samples)) is None

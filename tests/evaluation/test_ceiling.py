@@ -30,10 +30,10 @@ def test_ceiling_is_the_floor_noise(horizon):
     data = _data(horizon=horizon)
     found = ceiling.noise_ceiling(data, _samples(data))
     assert found is not None
-    assert found["rmse_mm"] == pytest.approx(2.0e-3, rel=0.03)
+    assert found.rmse_mm == pytest.approx(2.0e-3, rel=0.03)
     # The mean absolute value of a normal variable is sqrt(2 / pi) of its deviation.
-    assert found["mae_mm"] == pytest.approx(2.0e-3 * np.sqrt(2 / np.pi), rel=0.03)
-    assert 0.999 < found["r2"] < 1.0
+    assert found.mae_mm == pytest.approx(2.0e-3 * np.sqrt(2 / np.pi), rel=0.03)
+    assert 0.999 < found.r2 < 1.0
 
 
 def test_a_probe_is_known_and_lowers_no_ceiling():
@@ -45,7 +45,7 @@ def test_a_probe_is_known_and_lowers_no_ceiling():
     name = _samples(data).names[0].replace("_ender3v2", "_p80_ender3v2")
     found = ceiling.noise_ceiling(data, _samples(data, name))
     assert found is not None
-    assert found["rmse_mm"] == pytest.approx(2.0e-3, rel=0.03)
+    assert found.rmse_mm == pytest.approx(2.0e-3, rel=0.03)
 
 
 def test_foreign_traces_have_no_known_ceiling():

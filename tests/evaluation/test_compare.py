@@ -9,6 +9,7 @@ from jaxcorr import files
 from jaxcorr.data import trace
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import compare
+from jaxcorr.evaluation.compare import Difference, LeftOut
 from jaxcorr.models import bulk
 from jaxcorr.training import restore
 
@@ -25,15 +26,15 @@ def copy(trained, tmp_path):
 
 def test_a_run_does_not_differ_from_itself(trained, copy):
     found = compare.compare(trained.run, copy("twin"))
-    assert found["sentence"] == "A and B do not differ beyond chance (95%) on these traces."
-    for entry in found["metrics"].values():
-        assert (entry["difference"], entry["differs"]) == (0.0, False)
-        assert entry["a"] == entry["b"]
-    assert (found["num_traces"], found["num_samples"], found["a_better_on"]) == (1, 300, 0)
+    assert found.sentence == "A and B do not differ beyond chance (95%) on these traces."
+    for entry in found.metrics.values():
+        assert (entry.difference, entry.differs) == (0.0, False)
+        assert entry.a == entry.b
+    assert (found.num_traces, found.num_samples, found.a_better_on) == (1, 300, 0)
     loaded = restore.load_weights(trained.run)
     residual = bulk.stream(loaded.spec, loaded.weights, trained.data.test)
     residual = residual - trained.data.test.targets
-    assert found["metrics"]["mae_mm"]["a"] == pytest.approx(np.abs(residual).mean(), rel=1e-6)
+    assert found.metrics["mae_mm"].a == pytest.approx(np.abs(residual).mean(), rel=1e-6)
 
 
 def test_a_worse_run_is_told_from_a_better_one(layers, copy, monkeypatch):
@@ -49,14 +50,14 @@ def test_a_worse_run_is_told_from_a_better_one(layers, copy, monkeypatch):
     resolved["spec"]["train"]["name"] = "good"
     files.write_json(good.path / "resolved.json", resolved)
     found = compare.compare(good, bad, [layers])
-    assert found["num_traces"] == 6
-    assert found["a_better_on"] == 6
-    assert found["sentence"].startswith("Beyond chance (95%), A is better in MAE, RMSE and R2")
-    assert found["metrics"]["rmse_mm"]["interval"][1] < 0
+    assert found.num_traces == 6
+    assert found.a_better_on == 6
+    assert found.sentence.startswith("Beyond chance (95%), A is better in MAE, RMSE and R2")
+    assert found.metrics["rmse_mm"].interval[1] < 0
     turned = compare.compare(bad, good, [layers])
-    assert turned["sentence"].startswith("Beyond chance (95%), A is worse in MAE, RMSE and R2")
-    difference = found["metrics"]["r2"]["difference"]
-    assert turned["metrics"]["r2"]["difference"] == pytest.approx(-difference)
+    assert turned.sentence.startswith("Beyond chance (95%), A is worse in MAE, RMSE and R2")
+    difference = found.metrics["r2"].difference
+    assert turned.metrics["r2"].difference == pytest.approx(-difference)
 
 
 def test_horizons_may_differ_but_not_in_silence(trained, copy):
@@ -67,14 +68,14 @@ def test_horizons_may_differ_but_not_in_silence(trained, copy):
         "num_rows": samples.num_rows - 1,
     }
     found = compare.compare(trained.run, copy("later", {"horizon": 1}, **later))
-    assert (found["horizon_a"], found["horizon_b"], found["num_samples"]) == (0, 1, 299)
-    assert "They look ahead by 0 and 1 samples, and the further, the harder" in found["sentence"]
-    assert "look ahead" not in compare.compare(trained.run, trained.run)["sentence"]
+    assert (found.horizon_a, found.horizon_b, found.num_samples) == (0, 1, 299)
+    assert "They look ahead by 0 and 1 samples, and the further, the harder" in found.sentence
+    assert "look ahead" not in compare.compare(trained.run, trained.run).sentence
 
 
 def test_verdict_needs_blocks_to_judge_by():
-    entry = {"difference": 1.0, "differs": None}
-    assert "too few samples" in compare.judge(dict.fromkeys(compare.JUDGED, entry))
+    entry = Difference(a=2.0, b=1.0, difference=1.0, interval=None, differs=None)
+    assert "too few samples" in compare.say_differences(dict.fromkeys(compare.DECISIVE, entry))
 
 
 COMMANDS = {"features": ["x_cmd", "y_cmd", "vx_cmd", "vy_cmd"], "horizon": 1}
@@ -101,9 +102,10 @@ def test_a_lag_is_the_error_where_the_command_is_the_reference(copy, plain_and_p
     common = compare.pair(ours, theirs, [plain_and_probed])
     assert common.names == ("data_simulation_new_all/layer01",)
     assert common.left_out == (
-        (
-            "error_x, error_y and lag_y, lag_x differ there: the command is not the reference",
-            ("data_simulation_new_all/layer01_p30_toy",),
+        LeftOut(
+            reason="error_x, error_y and lag_y, lag_x differ there: the command is not the "
+            "reference",
+            traces=("data_simulation_new_all/layer01_p30_toy",),
         ),
     )
     file = trace.read(trace.find([plain_and_probed])[0])

@@ -23,7 +23,16 @@ FIGURES = [
     "worst_moments",
     "training_curves",
 ]
-SECTIONS = ["training", "accuracy", "figures", "breakdown", "realtime", "limits", "spec"]
+SECTIONS = [
+    "baselines",
+    "training",
+    "accuracy",
+    "figures",
+    "breakdown",
+    "realtime",
+    "limits",
+    "spec",
+]
 
 
 class Page(html.parser.HTMLParser):
@@ -87,12 +96,12 @@ def test_the_page_can_be_read_without_seeing_it(judged, built):
 
 
 def test_the_page_says_what_was_found(judged, built):
-    run, found, samples, _ = judged
+    run, evaluation, samples, _ = judged
     page = Page(built)
     assert [one["id"] for one in page.all("section")] == SECTIONS
     assert [one["id"] for one in page.all("figure")] == FIGURES
     text = " ".join(page.text.split())
-    assert f"R² {report.wording.ratio(found['test']['overall']['r2'])}" in text
+    assert f"R² {report.wording.ratio(evaluation.test.overall.r2)}" in text
     assert "1 test trace that it was not trained on" in text
     assert samples.names[0].rsplit("/")[-1] in text
     assert run.resolved()["git_commit"].rstrip("+") in text
@@ -101,10 +110,9 @@ def test_the_page_says_what_was_found(judged, built):
 
 
 @pytest.mark.usefixtures("quick")
-def test_an_older_run_gets_a_page_of_what_it_has(judged):
-    run, found, samples, predicted = judged
-    known = ("test", "latency", "targets", "meets_all_targets")
-    less = {key: found[key] for key in known}
+def test_a_run_without_velocities_or_history_gets_a_page_of_what_it_has(judged):
+    run, evaluation, samples, predicted = judged
+    less = evaluation.model_copy(update={"breakdown": {}, "dynamic": None, "window": None})
     history = run.history.read_text()
     try:
         run.history.unlink()
@@ -118,14 +126,13 @@ def test_an_older_run_gets_a_page_of_what_it_has(judged):
 
 
 @pytest.mark.usefixtures("quick")
-def test_rivals_have_a_section_of_their_own(judged):
-    run, found, samples, predicted = judged
-    rivals = {
-        "baselines": {"zero": {"overall": found["test"]["overall"]}},
-        "against_best_baseline": {"sentence": "Better than <nothing> & all."},
-    }
-    page = Page(report.build(run, found | rivals, samples, predicted, "rivals"))
-    assert page.all("section")[0]["id"] == "baselines"
+def test_a_sentence_is_no_markup(judged):
+    run, evaluation, samples, predicted = judged
+    against = evaluation.against_best_baseline.model_copy(
+        update={"sentence": "Better than <nothing> & all."}
+    )
+    other = evaluation.model_copy(update={"against_best_baseline": against})
+    page = Page(report.build(run, other, samples, predicted, "sentence"))
     assert "Better than <nothing> & all." in page.text
 
 

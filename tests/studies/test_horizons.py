@@ -1,23 +1,30 @@
 """Horizons: which are planned, what is read of each run, and the figure of them."""
 
+import evaluations
 import pytest
 
 from jaxcorr import files, spec
 from jaxcorr.errors import InputError
+from jaxcorr.metrics import Interval
 from jaxcorr.studies import horizons
+from jaxcorr.studies.horizons import Outcome
 from jaxcorr.training.run_folder import Run
 
 
-def outcome(horizon, r2=0.9, linear=0.8, has_intervals=True):
-    entry = {"r2": r2, "mae_mm": 0.01, "rmse_mm": 0.02}
-    bounds = [0.85, 0.95] if has_intervals else None
-    return {
-        "horizon": horizon,
-        "network": entry,
-        "linear": None if linear is None else entry | {"r2": linear},
-        "physics": None,
-        "intervals": {"r2": bounds, "mae_mm": None},
-    }
+def outcome(horizon, r2=0.9, physics=None, r2_interval=(0.85, 0.95)):
+    made = evaluations.make()
+    return Outcome(
+        horizon=horizon,
+        run="a run",
+        num_samples=7,
+        network=made.test.overall.model_copy(update={"r2": r2}),
+        linear_name="linear_fir",
+        linear=made.test.overall,
+        physics=physics,
+        intervals=made.intervals.model_copy(
+            update={"r2": r2_interval and Interval(*r2_interval), "mae_mm": None}
+        ),
+    )
 
 
 def test_all_horizons_between_two_are_planned():
@@ -36,27 +43,19 @@ def test_changes_are_a_spec_of_that_horizon(tmp_path):
 
 
 def test_the_better_linear_baseline_stands_beside_the_network(tmp_path):
-    baselines = {
-        name: {"overall": {"r2": 0.5, "mae_mm": 0.1, "rmse_mm": rmse}}
-        for name, rmse in (("zero", 0.01), ("linear_fir", 0.4), ("linear_binned", 0.3))
-    }
-    found = {
-        "horizon": 2, "baselines": baselines, "intervals": {},
-        "test": {"num_samples": 7, "overall": {"r2": 0.9}},
-    }  # fmt: skip
-    files.write_json(tmp_path / "metrics.json", found)
+    files.write_json(tmp_path / "metrics.json", evaluations.TABLE | {"horizon": 2})
     read = horizons.outcome(Run(tmp_path))
-    assert read["linear_name"] == "linear_binned"
-    assert read["linear"]["rmse_mm"] == 0.3
-    assert read["physics"] is None
-    files.write_json(tmp_path / "metrics.json", found | {"baselines": {}})
-    assert horizons.outcome(Run(tmp_path))["linear"] is None
+    assert read.horizon == 2
+    assert read.linear_name == "linear_binned"
+    assert read.linear.rmse_mm == 0.001
+    assert read.physics is None
 
 
 def test_figure_is_written_whatever_is_known(tmp_path):
     paths = [tmp_path / "h.png", tmp_path / "h.svg"]
+    physics = evaluations.make().test.overall
     rows = [
-        outcome(1, linear=None), outcome(-1), outcome(0, r2=None), outcome(2, has_intervals=False)
+        outcome(1), outcome(-1, physics=physics), outcome(0, r2=None), outcome(2, r2_interval=None)
     ]  # fmt: skip
     horizons.draw(rows, 10.0, *paths)
     assert paths[0].read_bytes().startswith(b"\x89PNG")

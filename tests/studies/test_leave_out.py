@@ -1,17 +1,18 @@
 """Leaving out parts and sweep points: folds that cover every trace once, and their means."""
 
-import numpy as np
+import evaluations
 import oscillator
 import pytest
 import tomli_w
 import toy
 
-from jaxcorr import spec
+from jaxcorr import files, spec
 from jaxcorr.data import trace, windows
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
 from jaxcorr.studies import leave_out
 from jaxcorr.studies.leave_out import Fold
+from jaxcorr.training.run_folder import Run
 
 
 @pytest.fixture
@@ -63,13 +64,14 @@ def test_brackets_in_names_are_no_patterns():
     assert change == 'data.split.test_traces=["p[[]1]/l"]'
 
 
-def test_means_count_each_fold_the_same():
-    rows = [{"r2": 0.9, "mae_mm": 0.01}, {"r2": 0.7, "mae_mm": 0.03}]
-    full = [dict.fromkeys(leave_out.AVERAGED, None) | row for row in rows]
-    mean = leave_out.average(full)
-    assert mean["r2"] == pytest.approx(0.8)
-    assert mean["mae_mm"] == pytest.approx(0.02)
-    assert mean["rmse_ratio"] is None
-    full[0]["r2"] = None
-    assert leave_out.average(full)["r2"] is None
-    assert not np.isnan(mean["r2"])
+def test_means_count_each_fold_the_same(tmp_path):
+    files.write_json(tmp_path / "metrics.json", evaluations.TABLE)
+    read = leave_out.outcome(Fold("boat", ("a", "b")), Run(tmp_path))
+    assert (read.label, read.num_samples, read.explained_share) == ("boat", 1234, None)
+    other = read.model_copy(update={"r2": 0.79, "mae_mm": 0.004})
+    mean = leave_out.average([read, other])
+    assert mean.r2 == pytest.approx(0.89)
+    assert mean.mae_mm == pytest.approx(0.003)
+    assert (mean.rmse_ratio, mean.explained_share) == (3.0, None)
+    undefined = read.model_copy(update={"r2": None})
+    assert leave_out.average([undefined, other]).r2 is None

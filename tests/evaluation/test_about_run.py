@@ -1,0 +1,79 @@
+"""Words about a run: what was trained, on what, and how far its figures can be trusted."""
+
+import oscillator
+import pytest
+
+from jaxcorr.evaluation import about_run
+
+RESOLVED = {
+    "split": {"train": ["a b/1", "a b/2"], "val": ["a b/3"], "test": []},
+    "num_samples": {"train": 2000, "val": 100, "test": 0},
+    "git_commit": "abc+",
+    "versions": {"jax": "1.2"},
+    "python": "3.11",
+    "machine": {"processor": "fast", "cores": 2, "system": "some"},
+    "created": "today",
+}
+
+
+def test_what_was_trained_is_told_with_counts_and_versions():
+    rows = dict(about_run.training_rows(oscillator.make_spec(), RESOLVED, 12_345, 7, 5))
+    assert rows["Split"].endswith(
+        "train 2 traces, 2,000 samples; val 1 trace, 100 samples; test 0 traces, 0 samples"
+    )
+    assert "12,345 parameters" in rows["Network"]
+    assert rows["Training"].endswith("7 of at most 12 epochs; the best is used: epoch 5")
+    assert rows["Commit"] == "abc, with changes that were not committed"
+    assert rows["Versions"] == "Python 3.11, jax 1.2"
+    assert rows["Data"].endswith("100 Hz: a b")
+    assert rows["Machine"] == "fast, 2 cores, some"
+    assert rows["Predicts"] == "the error at the newest sample"
+
+
+@pytest.mark.parametrize(
+    ("linear_path", "best_epoch", "end"),
+    [
+        ("binned", 0, " epochs; the best is used: the linear path alone"),
+        ("binned", 3, " epochs; the best is used: epoch 3"),
+        ("none", 0, " epochs; the best is used: the untrained network"),
+    ],
+)
+def test_a_linear_path_is_named_and_counts_as_epoch_zero(linear_path, best_epoch, end):
+    spec = oscillator.make_spec(model={"linear_path": linear_path})
+    rows = dict(about_run.training_rows(spec, RESOLVED, 1, 7, best_epoch))
+    assert rows["Training"].endswith(f"7 of at most 12{end}")
+    assert rows["Network"].endswith(", beside a linear path (binned)") == (linear_path != "none")
+
+
+SPLIT = {"train": ["p/1", "p/2"], "val": ["p/3"], "test": ["p/4"]}
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (("p/4",), "1 test trace that it was not trained on"),
+        (("p/4", "p/2"), "2 traces (1 of them from its training and validation)"),
+        (("q/1", "q/2"), "2 traces"),
+    ],
+)
+def test_only_unseen_traces_are_called_so(names, text):
+    assert about_run.judged_on(names, SPLIT) == text
+
+
+def test_limits_follow_from_data_and_split():
+    own = " ".join(about_run.limits(oscillator.make_spec(), ("p/4",), SPLIT, True))
+    assert "other layers of the same parts" in own
+    assert "of only 1 layer, so" in own
+    assert "simulated" not in own
+    by_part = oscillator.make_spec(data={"split": {"by": "part"}})
+    assert "same parts" not in " ".join(about_run.limits(by_part, ("p/4",), SPLIT, True))
+    variants = tuple(f"q/layer{i}{p}_ender3v2" for i in range(4) for p in ("", "_p30", "_p100"))
+    assert "of only 4 layers, so" in " ".join(about_run.limits(by_part, variants, SPLIT, True))
+    many = tuple(f"q/{i}" for i in range(20))
+    foreign = " ".join(about_run.limits(by_part, many, SPLIT, True))
+    assert "not the run's own test split" in foreign
+    assert "only" not in foreign.split("not the run's")[0]
+    simulated = oscillator.make_spec(data={"simulate": {"parts": ["boat"]}})
+    assert "errors are simulated" in about_run.limits(simulated, ("p/4",), SPLIT, True)[0]
+    assert "training has not ended" in about_run.limits(by_part, many, SPLIT, False)[0]
+    assert "ended" not in own
