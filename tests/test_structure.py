@@ -97,6 +97,15 @@ def test_only_the_command_line_prints_and_reads_arguments(name):
     assert not {"rich", "typer", "argparse"} & {m.split(".")[0] for m in imports(ast.walk(tree))}
 
 
+def test_programs_import_from_the_root():
+    from jaxcorr import Compensator, InputError, Predictor
+    from jaxcorr.compensator import Compensator as SameCompensator
+    from jaxcorr.deploy.predictor import Predictor as SamePredictor
+
+    assert (Compensator, Predictor) == (SameCompensator, SamePredictor)
+    assert issubclass(InputError, Exception)
+
+
 def test_help_and_reading_traces_load_neither_jax_nor_plots():
     code = (
         "import sys, jaxcorr, jaxcorr.cli.app, jaxcorr.data.inspection\n"

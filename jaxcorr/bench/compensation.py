@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr.compensation import gate, solver
+from jaxcorr.compensation import solver
 from jaxcorr.compensation.compensator import Compensator, Status
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.deploy import timing
 from jaxcorr.printer.planner import Plan, reference_rows
 from jaxcorr.training.restore import Loaded
 
-ROUNDS = 3  # of the offline solver, whose best is told
+ROUNDS = 3  # of the offline solver, whose best counts
 
 
 def measure(
@@ -29,21 +29,21 @@ def measure(
 
     Returns:
         num_samples; offline: seconds, first_seconds (with compilation), num_steps, outcome,
-        predicted RMS before and after in mm; blocks: as `latency.summarize`, with block_us,
+        predicted RMS before and after in mm; blocks: as `timing.summarize`, with block_us,
         p99_share of it, and the compensator's counts.
     """
     began = time.perf_counter()
-    learned = ModelMap(loaded.spec, loaded.weights)
-    reference = reference_rows(plan, learned.rate_hz)
-    offline = _measure_offline(learned, reference, began)
+    model = ModelMap(loaded)
+    reference = reference_rows(plan, model.rate_hz)
+    offline = _measure_offline(model, reference, began)
     blocks = _measure_blocks(loaded, reference, lookahead_ms, block_ms, num_layers)
     return {"num_samples": len(reference), "offline": offline, "blocks": blocks}
 
 
-def _measure_offline(learned: ModelMap, reference: ndarray, began: float) -> dict[str, Any]:
+def _measure_offline(model: ModelMap, reference: ndarray, began: float) -> dict[str, Any]:
     """The whole layer at once; `began` before anything was compiled."""
-    arguments = learned.error_fn(reference), learned.answer, len(reference), learned.rate_hz
-    found = solver.solve(*arguments)
+    arguments = model.error_fn(reference), model.response, len(reference), model.rate_hz
+    solution = solver.solve(*arguments)
     ends = [began, time.perf_counter()]
     for _ in range(ROUNDS):
         solver.solve(*arguments)
@@ -52,10 +52,10 @@ def _measure_offline(learned: ModelMap, reference: ndarray, began: float) -> dic
     return {
         "seconds": float(seconds[1:].min()),
         "first_seconds": float(seconds[0]),
-        "num_steps": len(found.rms_mm) - 1,
-        "outcome": found.outcome,
-        "before_mm": found.rms_mm[0],
-        "after_mm": found.rms_mm[-1],
+        "num_steps": len(solution.rms_mm) - 1,
+        "outcome": solution.outcome,
+        "before_mm": solution.rms_mm[0],
+        "after_mm": solution.rms_mm[-1],
     }
 
 
@@ -63,8 +63,7 @@ def _measure_blocks(
     loaded: Loaded, reference: ndarray, lookahead_ms: float, block_ms: float, num_layers: int
 ) -> dict[str, Any]:
     """Every block of the layer, back to back."""
-    trust = gate.make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std))
-    compensator = Compensator(loaded.spec, loaded.weights, trust, lookahead_ms, block_ms)
+    compensator = Compensator(loaded, lookahead_ms, block_ms)
     elapsed_us, counted = [], []
     for _ in range(num_layers):
         compensator.reset()

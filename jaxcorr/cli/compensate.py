@@ -1,6 +1,6 @@
-"""The commands that make prints better and judge by how much: `compensate`, `compensate-suite`.
+"""The commands `compensate` and `compensate-suite`: commands solved for, and judged.
 
-Arguments in, results out. Heavy modules load inside the commands that use them.
+Heavy modules load inside the commands that use them.
 """
 
 import json
@@ -44,7 +44,7 @@ def compensate(
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
-    """Finds better commands for layers and judges them, beside rivals, on the simulated printer."""
+    """Finds better commands for layers; judges them and baselines on the simulated printer."""
     from jaxcorr.errors import InputError
 
     if plot and out is None:
@@ -54,15 +54,15 @@ def compensate(
     from jaxcorr.compensation import closed_loop, methods
 
     cases = closed_loop.cases_of_part(start.found, part, layers, accel_mm_s2 or [None])
-    own = start.own | (methods.pieces(start.network, start.printer) if pieces else {})
-    aware = {methods.PLANT_SOLVED: methods.remedy(start.printer)}
+    own = start.methods | (methods.pieces(start.network, start.printer) if pieces else {})
+    plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)}
 
     def follow(case: Any, tried: Any) -> None:
         console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion", markup=False)
         if out is not None:
             _write_layer(out, case, tried, start.found.id, plot)
 
-    tried = closed_loop.run_cases(cases, start.printer, [closed_loop.NOMINAL], own, aware)
+    tried = closed_loop.run_cases(cases, start.printer, [closed_loop.NOMINAL], own, plant_methods)
     _finish(start, tried, follow, out, as_json, show_trials)
 
 
@@ -84,12 +84,12 @@ def compensate_suite(
 
     cases = closed_loop.cases_held_out(start.found, accel_mm_s2)
     names = closed_loop.check_printers(start.printer, printers)
-    aware = {methods.PLANT_SOLVED: methods.remedy(start.printer)} if bound else {}
+    plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)} if bound else {}
 
     def follow(case: Any, tried: Any) -> None:
         console.err.print(f"{case.file_stem}: {len(tried.rows)} trials", markup=False)
 
-    tried = closed_loop.run_cases(cases, start.printer, names, start.own, aware)
+    tried = closed_loop.run_cases(cases, start.printer, names, start.methods, plant_methods)
     _finish(start, tried, follow, out, as_json, show_suite)
 
 
@@ -98,7 +98,7 @@ class _Start(NamedTuple):
 
     found: Any
     network: Any
-    own: dict[str, Any]  # the run's own remedies
+    methods: dict[str, Any]  # the run's own
     printer: Any
 
 
@@ -111,12 +111,12 @@ def _start(run: str, runs: Path, out: Path | None, part: str | None = None) -> _
         parts.find_part(part)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
-    from jaxcorr.compensation import closed_loop, methods
+    from jaxcorr.compensation import closed_loop, gate, methods
     from jaxcorr.training import restore
 
     loaded = restore.load_weights(found)
-    network, trust = methods.load_map(loaded), methods.load_gate(loaded)
-    own = methods.remedies_of(network, trust) | methods.streaming(loaded, trust)
+    network, trust = methods.load_map(loaded), gate.gate_of(loaded)
+    own = methods.offline_methods(network, trust) | methods.streaming_methods(loaded)
     return _Start(found, network, own, closed_loop.printer_of(loaded.spec))
 
 
@@ -141,20 +141,19 @@ def _finish(
 ) -> None:
     from jaxcorr import files
     from jaxcorr.cli import console
-    from jaxcorr.compensation import goals as verdicts
-    from jaxcorr.compensation import methods
+    from jaxcorr.compensation import goals, methods
 
     rows, lags = [], []
     for case, tried in trials:
         follow_fn(case, tried)
         rows += tried.rows
         lags.append(methods.lags(start.network, tried))
-    goals = verdicts.judge_goals(rows, methods.SOLVED)
+    verdicts = goals.judge_goals(rows, methods.SOLVED)
     accuracies = methods.accuracies(lags)
     result = {
-        **verdicts.as_tables(rows),
+        **goals.as_tables(rows),
         "model": [one._asdict() for one in accuracies],
-        "goals": [one._asdict() for one in goals],
+        "goals": [one._asdict() for one in verdicts],
     }
     if out is not None:
         files.write_json(out / "results.json", result)
@@ -164,7 +163,7 @@ def _finish(
     show_fn(rows)
     show_accuracies(accuracies)
     show_searches(rows)
-    show_verdicts(goals)
+    show_verdicts(verdicts)
     if out is not None:
         console.out.print(f"written: {out}", markup=False)
 
@@ -189,12 +188,12 @@ def show_trials(rows: "Sequence[Row]") -> None:
 
 
 def show_accuracies(found: "Sequence[Accuracy]") -> None:
-    """Prints how well the network foresees what plain commands and its own ones do."""
+    """Prints how well the network predicts what plain commands and its own ones do."""
     from jaxcorr.cli import console
     from jaxcorr.compensation.closed_loop import NONE
 
     for one in found:
-        commands = "plain commands" if one.remedy == NONE else f"commands of '{one.remedy}'"
+        commands = "plain commands" if one.method == NONE else f"commands of '{one.method}'"
         console.out.print(f"network on {commands}: R2 {one.r2:.4f}, RMSE {one.rmse_um:.2f} um")
 
 
@@ -205,11 +204,11 @@ def show_searches(rows: "Sequence[Row]") -> None:
     from jaxcorr.compensation.goals import accel_text
 
     searches = [row for row in rows if row.note and row.printer == NOMINAL]
-    for remedy in dict.fromkeys(row.remedy for row in searches):
-        mine = [row for row in searches if row.remedy == remedy]
+    for method in dict.fromkeys(row.method for row in searches):
+        mine = [row for row in searches if row.method == method]
         seconds = sorted(row.solve_s for row in mine)
         # The first layer of all compiles; the median leaves it out.
-        text = f"{remedy}: {len(mine)} solved, median {seconds[len(seconds) // 2]:.1f} s a layer"
+        text = f"{method}: {len(mine)} solved, median {seconds[len(seconds) // 2]:.1f} s a layer"
         failed = [
             f"{row.layer} at {accel_text(row.accel_mm_s2)} {row.note}"
             for row in mine
@@ -246,15 +245,15 @@ def _show(title: str, summaries: "Sequence[Summary]") -> None:
 
 
 def _row(one: "Summary") -> Sequence[str]:
-    found: Judged = one.judged
+    judged: Judged = one.judged
     return (
-        one.remedy,
-        f"{found.rms_um:.1f}",
+        one.method,
+        f"{judged.rms_um:.1f}",
         f"{100 * one.reduction:.1f}",
-        f"{found.mean_um:.1f}",
-        f"{found.max_um:.0f}",
-        f"{found.contour_um:.1f}",
-        f"{found.contour_max_um:.0f}",
-        f"{found.vibration_um:.1f}",
-        f"{found.correction_um:.0f}",
+        f"{judged.mean_um:.1f}",
+        f"{judged.max_um:.0f}",
+        f"{judged.contour_um:.1f}",
+        f"{judged.contour_max_um:.0f}",
+        f"{judged.vibration_um:.1f}",
+        f"{judged.correction_um:.0f}",
     )

@@ -209,7 +209,7 @@ def _collect(
         console.err.print(note, markup=False)
         part = part_name(name)
         files += console.follow_collection(collect.collect(part, path, layers, options, out), part)
-    problems = collect.judge(files)
+    problems = collect.judge_files(files)
     seconds = time.perf_counter() - began
     if plot is not None:
         inspection.draw_trace(trace.read(files[0].path), plot)

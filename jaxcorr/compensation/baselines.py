@@ -1,8 +1,12 @@
-"""What can be done about the error of a layer: ways from its plan to the command of the motors.
+"""Baselines of compensation: input shapers, the linear inverse, and the command less the error.
 
-Those that need a model of the printer take a plant, the one that they are tuned to; the plant that
-they are judged on may be another. Corrections are `command - reference`: what takes an error away
-has the opposite sign. The module does not judge, and knows no network.
+Each maps a planned layer to a command of the motors. Shapers and the linear inverse are tuned to a
+plant; the plant that they are judged on may be another. Corrections are `command - reference`, so
+what takes an error away has the opposite sign.
+
+The linear inverse is the least-squares solution over the knots of a correction: as good as a model
+without friction gets. Sources for the shapers: Singer and Seering, 1990 (ZV); Singhose, Seering and
+Singer, 1994 (EI); MZV has three impulses at three quarters of ZV's spacing.
 """
 
 from collections.abc import Callable
@@ -27,108 +31,16 @@ from jaxcorr.printer.plant import (
     respond,
 )
 
-Remedy = Callable[[Layer, PlantOptions], Command]
-
-
-def shaped(kind: str) -> Remedy:
-    """Each axis's reference through an input shaper of `shapers.KINDS`."""
-
-    def remedy(layer: Layer, plant: PlantOptions) -> Command:
-        position, velocity = np.empty((2, len(layer.time_s), 2))
-        for i, axis in enumerate((plant.x, plant.y)):
-            total = shape(for_axis(kind, axis), layer.time_s, _motion(layer, i))
-            position[:, i], velocity[:, i] = total.T
-        return Command(position, velocity)
-
-    return remedy
-
-
-def _motion(layer: Layer, axis: int) -> Callable[[ndarray], Float[ndarray, "n 2"]]:
-    """Position and velocity of an axis of the plan at any instants."""
-
-    def motion(time_s: ndarray) -> ndarray:
-        at = sample_plan(layer.plan, time_s)
-        return np.stack([at.position_mm[:, axis], at.velocity_mm_s[:, axis]], axis=1)
-
-    return motion
-
-
-def inverted(layer: Layer, plant: PlantOptions) -> Command:
-    """The linear inverse: as good as a model without friction gets."""
-    return corrected(layer, invert(plant, layer))
-
-
-def subtracted(
-    layer: Layer, error_mm: Float[ndarray, "k 2"], rate_hz: float = KNOT_RATE_HZ
-) -> Command:
-    """The reference less an error, the naive way; errors are those at the layer's knots."""
-    return corrected(layer, -error_mm, rate_hz)
-
-
-# An axis rings for a second at most (exp(-21) of it is left); a much looser one is cut off there.
-ANSWER_S = 1.2
-EFFORT = 1e-8
-PAD = 20_000  # plant samples; commands are prolonged to a multiple, so that few lengths compile
-SPAN = 2  # knots; the curve of one knot begins so many knots before it (see correction.py)
-
-
-def answer(plant: PlantOptions, command: Command) -> Float[ndarray, "T 2"]:
-    """Where the head goes, in mm, with friction off; it starts on the command and as fast."""
-    count = len(command.position_mm)
-    edges = ((0, -(count - 1) % PAD), (0, 0))
-    position, velocity = (np.pad(values, edges, mode="edge") for values in command[:2])
-    mean_v = mean_velocity(position, plant.rate_hz)
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        start = initial_state(jax.numpy.asarray(velocity[0]))
-        states, _ = respond(discretize(plant), start, velocity, mean_v, 0.0)
-        error = np.concatenate([np.zeros((1, 2)), np.asarray(states.error_mm)])
-    return command.position_mm + error[:count]
-
-
-def invert(plant: PlantOptions, layer: Layer) -> Float[ndarray, "k 2"]:
-    """Knots in mm, at KNOT_RATE_HZ from the plan's first instant, that follow a layer's plan."""
-    wanted = layer.reference.position_mm - answer(plant, layer.reference)
-    return solve(plant, wanted[layer.at_knots.start :], layer.num_knots)
-
-
-def solve(
-    plant: PlantOptions, wanted_mm: Float[ndarray, "T 2"], num_knots: int
-) -> Float[ndarray, "k 2"]:
-    """Knots whose answer is nearest to a wanted motion.
-
-    Args:
-        plant: the true one; its friction is left out.
-        wanted_mm: what the correction should do, at the plant's rate from the first knot on; it
-            ends at rest.
-        num_knots: how many; the first SPAN stay at zero.
-    """
-    n = round(plant.rate_hz / KNOT_RATE_HZ)
-    single = single_answer(plant, n)
-    free, reach = num_knots - SPAN, -(-len(single) // n)
-    knots = np.zeros((num_knots, 2))
-    for axis in range(2 if free > 0 else 0):
-        h = single[:, axis]
-        auto = correlate(h, h, "full", "fft")[len(h) - 1 :: n]
-        bands = np.tile(auto[: min(reach, free), None], (1, free))
-        bands[0] += EFFORT * auto[0]
-        padded = np.zeros((free - 1) * n + len(h))
-        padded[: len(wanted_mm)] = wanted_mm[: len(padded), axis]
-        against = correlate(padded, h, "valid", "fft")[::n]
-        knots[SPAN:, axis] = solveh_banded(bands, against, lower=True)
-    return knots
-
-
-def single_answer(
-    plant: PlantOptions, per_knot: int, knot_rate_hz: float = KNOT_RATE_HZ
-) -> Float[ndarray, "h 2"]:
-    """The answer to one knot of 1 mm, at the plant's rate, from SPAN knots before it."""
-    knots = np.zeros((2 * SPAN + 1 + round(ANSWER_S * knot_rate_hz), 2))
-    knots[SPAN] = 1.0
-    return answer(plant, Command(*correction_curve.curve(knots, knot_rate_hz, per_knot)))
-
+Method = Callable[[Layer], Command]
+PlantMethod = Callable[[Layer, PlantOptions], Command]  # tuned to that plant
 
 EI_TOLERANCE = 0.05  # of vibration, the usual choice
 KINDS = ("zv", "mzv", "ei")
+# An axis rings for a second at most (exp(-21) of it is left); a much looser one is cut off there.
+RESPONSE_S = 1.2
+EFFORT = 1e-8
+PAD = 20_000  # plant samples; commands are prolonged to a multiple, so that few lengths compile
+SPAN = 2  # knots; the curve of one knot begins so many knots before it (see correction_curve.py)
 
 
 class Shaper(NamedTuple):
@@ -148,7 +60,32 @@ class Shaper(NamedTuple):
         return float(self.amplitudes @ self.times_s)
 
 
-def make(kind: str, frequency_hz: float, damping_ratio: float) -> Shaper:
+def shaped(kind: str) -> PlantMethod:
+    """Each axis's reference through an input shaper of KINDS."""
+
+    def method(layer: Layer, plant: PlantOptions) -> Command:
+        position, velocity = np.empty((2, len(layer.time_s), 2))
+        for i, axis in enumerate((plant.x, plant.y)):
+            total = shape(shaper_for(kind, axis), layer.time_s, _motion(layer, i))
+            position[:, i], velocity[:, i] = total.T
+        return Command(position, velocity)
+
+    return method
+
+
+def inverted(layer: Layer, plant: PlantOptions) -> Command:
+    """The linear inverse: as good as a model without friction gets."""
+    return corrected(layer, invert(plant, layer))
+
+
+def subtracted(
+    layer: Layer, error_mm: Float[ndarray, "k 2"], rate_hz: float = KNOT_RATE_HZ
+) -> Command:
+    """The reference less an error, the naive way; errors are those at the layer's knots."""
+    return corrected(layer, -error_mm, rate_hz)
+
+
+def make_shaper(kind: str, frequency_hz: float, damping_ratio: float) -> Shaper:
     """The impulses of a shaper of KINDS.
 
     Args:
@@ -172,9 +109,9 @@ def make(kind: str, frequency_hz: float, damping_ratio: float) -> Shaper:
     return Shaper(amplitudes / amplitudes.sum(), spacing * half_s * count)
 
 
-def for_axis(kind: str, axis: AxisPlant) -> Shaper:
+def shaper_for(kind: str, axis: AxisPlant) -> Shaper:
     """A shaper tuned to the true frequency and damping of an axis."""
-    return make(kind, *natural(axis))
+    return make_shaper(kind, *natural(axis))
 
 
 def natural(axis: AxisPlant) -> tuple[float, float]:
@@ -197,3 +134,68 @@ def shape(
     early = (time_s + shaper.lag_s - late_s for late_s in shaper.times_s)
     parts = zip(shaper.amplitudes, early, strict=True)
     return np.sum([amplitude * at_fn(time) for amplitude, time in parts], axis=0)
+
+
+def invert(plant: PlantOptions, layer: Layer) -> Float[ndarray, "k 2"]:
+    """Knots in mm, at KNOT_RATE_HZ from the plan's first instant, that follow a layer's plan."""
+    wanted = layer.reference.position_mm - linear_response(plant, layer.reference)
+    return solve(plant, wanted[layer.at_knots.start :], layer.num_knots)
+
+
+def solve(
+    plant: PlantOptions, wanted_mm: Float[ndarray, "T 2"], num_knots: int
+) -> Float[ndarray, "k 2"]:
+    """Knots whose response is nearest to a wanted motion.
+
+    Args:
+        plant: the true one; its friction is left out.
+        wanted_mm: what the correction should do, at the plant's rate from the first knot on; it
+            ends at rest.
+        num_knots: how many; the first SPAN stay at zero.
+    """
+    n = round(plant.rate_hz / KNOT_RATE_HZ)
+    response = knot_response(plant, n)
+    free, reach = num_knots - SPAN, -(-len(response) // n)
+    knots = np.zeros((num_knots, 2))
+    for axis in range(2 if free > 0 else 0):
+        h = response[:, axis]
+        auto = correlate(h, h, "full", "fft")[len(h) - 1 :: n]
+        bands = np.tile(auto[: min(reach, free), None], (1, free))
+        bands[0] += EFFORT * auto[0]
+        padded = np.zeros((free - 1) * n + len(h))
+        padded[: len(wanted_mm)] = wanted_mm[: len(padded), axis]
+        against = correlate(padded, h, "valid", "fft")[::n]
+        knots[SPAN:, axis] = solveh_banded(bands, against, lower=True)
+    return knots
+
+
+def linear_response(plant: PlantOptions, command: Command) -> Float[ndarray, "T 2"]:
+    """Where the head goes, in mm, with friction off; it starts on the command and as fast."""
+    count = len(command.position_mm)
+    edges = ((0, -(count - 1) % PAD), (0, 0))
+    position, velocity = (np.pad(values, edges, mode="edge") for values in command[:2])
+    mean_v = mean_velocity(position, plant.rate_hz)
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        start = initial_state(jax.numpy.asarray(velocity[0]))
+        states, _ = respond(discretize(plant), start, velocity, mean_v, 0.0)
+        error = np.concatenate([np.zeros((1, 2)), np.asarray(states.error_mm)])
+    return command.position_mm + error[:count]
+
+
+def knot_response(
+    plant: PlantOptions, per_knot: int, knot_rate_hz: float = KNOT_RATE_HZ
+) -> Float[ndarray, "h 2"]:
+    """The response to one knot of 1 mm, at the plant's rate, from SPAN knots before it."""
+    knots = np.zeros((2 * SPAN + 1 + round(RESPONSE_S * knot_rate_hz), 2))
+    knots[SPAN] = 1.0
+    return linear_response(plant, Command(*correction_curve.curve(knots, knot_rate_hz, per_knot)))
+
+
+def _motion(layer: Layer, axis: int) -> Callable[[ndarray], Float[ndarray, "n 2"]]:
+    """Position and velocity of an axis of the plan at any instants."""
+
+    def motion(time_s: ndarray) -> ndarray:
+        at = sample_plan(layer.plan, time_s)
+        return np.stack([at.position_mm[:, axis], at.velocity_mm_s[:, axis]], axis=1)
+
+    return motion

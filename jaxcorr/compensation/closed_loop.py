@@ -1,10 +1,9 @@
-"""Tries remedies against the error of planned layers, on printers that differ from the one assumed.
+"""Closed-loop test: methods on planned layers, on the simulated printer and on ones that differ.
 
 The plant is the judge, never a model: every command drives it at its own rate with all sources on.
-A remedy that needs a model of the printer gets the nominal plant; where the printer differs from
-it, remedies "tuned" get the printer itself, which nobody has in practice. A remedy that needs
-neither (a network's) is solved once and driven on every printer. The module does not know what a
-network is.
+A method that needs a model of the printer gets the nominal plant; where the printer differs from
+it, methods "tuned" get the printer itself, which nobody has in practice. A method that needs none
+(a network's) is solved once and driven on every printer.
 """
 
 import dataclasses
@@ -18,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxcorr.compensation import baselines
-from jaxcorr.compensation.baselines import Remedy
-from jaxcorr.compensation.judge import Judged, judge
+from jaxcorr.compensation.baselines import Method, PlantMethod
+from jaxcorr.compensation.judge import Judged, judge_layer
 from jaxcorr.data import collect, trace
 from jaxcorr.data.parts import BUNDLED, find_part, part_name, select_layers
 from jaxcorr.errors import InputError
@@ -34,145 +33,13 @@ from jaxcorr.training.run_folder import Run
 
 NOMINAL = "nominal"
 NONE, PERFECT = "none", "minus true error"
-TUNED = ", tuned"  # ends the name of a remedy that knows the printer it is judged on
+TUNED = ", tuned"  # ends the name of a method that is tuned to the printer it is judged on
 
-# Needing a model of the printer, by name.
-MODEL_BASED: dict[str, Remedy] = {
+# Methods that need a model of the printer, by name.
+MODEL_BASED: dict[str, PlantMethod] = {
     **{kind.upper(): baselines.shaped(kind) for kind in baselines.KINDS},
     "linear inverse": baselines.inverted,
 }
-
-LayerRemedy = Callable[[Layer], Command]
-
-
-class Row(NamedTuple):
-    """What one remedy made of one layer on one printer."""
-
-    layer: str
-    accel_mm_s2: float | None  # None: as in the file
-    printer: str
-    remedy: str
-    note: str  # how the search for the command ended, where there was one
-    solve_s: float  # that finding the command took
-    judged: Judged
-
-
-class Trial(NamedTuple):
-    """A layer's rows, and what drove it on the nominal printer, to be drawn or written."""
-
-    layer: Layer
-    rows: list[Row]
-    commands: dict[str, Command]
-    lanes: dict[str, int]
-    driven: Driven
-
-
-class Layout(NamedTuple):
-    """Which layer, and how its rows are called."""
-
-    name: str
-    accel_mm_s2: float | None
-    seed: int
-
-
-def printers(nominal: PlantOptions, names: Sequence[str] = ()) -> dict[str, PlantOptions]:
-    """The nominal plant and those that differ from it, by name; all where no names are given."""
-    made = {NOMINAL: nominal}
-    for percent in (10, -10, -20):
-        # Mass: what a loaded bed changes. The offset of friction, F / k, stays.
-        by = (1.0 + percent / 100.0) ** -2
-        made[f"frequency {percent:+d}%"] = _scaled(nominal, "mass_kg", by)
-    for name, field in (("damping", "damping_ns_m"), ("friction", "friction_n")):
-        for factor in (0.5, 2.0):
-            made[f"{name} x{factor:g}"] = _scaled(nominal, field, factor)
-    return {name: made[name] for name in names} if names else made
-
-
-def _scaled(plant: PlantOptions, field: str, factor: float) -> PlantOptions:
-    def axis(of: AxisPlant) -> AxisPlant:
-        return dataclasses.replace(of, **{field: factor * getattr(of, field)})
-
-    return dataclasses.replace(plant, x=axis(plant.x), y=axis(plant.y))
-
-
-class _Found(NamedTuple):
-    """A remedy's command, and how long finding it took."""
-
-    command: Command
-    seconds: float
-
-
-def _find(remedy: Callable[..., Command], *given: Any) -> _Found:
-    began = time.perf_counter()
-    return _Found(remedy(*given), time.perf_counter() - began)
-
-
-def run(
-    plan: Plan,
-    layout: Layout,
-    options: SimulateOptions,
-    plants: Mapping[str, PlantOptions],
-    learned: Mapping[str, LayerRemedy],
-    aware: Mapping[str, Remedy] = {},
-) -> Trial:
-    """Tries every remedy on one planned layer, on every printer.
-
-    Args:
-        plan: of the layer.
-        layout: its name and the seed of its random sources.
-        options: sources, and the nominal plant.
-        plants: the printers to judge on, the nominal one first.
-        learned: remedies that know neither, by name.
-        aware: remedies that are given a plant and know of its friction, by name.
-    """
-    layer = drive.make_layer(plan, options.plant.rate_hz)
-    plain = drive.drive(
-        layer, [layer.reference] * len(plants), list(plants.values()), options, layout.seed
-    )
-    fixed = {NONE: _Found(layer.reference, 0.0)}
-    fixed |= {name: _find(fn, layer) for name, fn in learned.items()}
-    given = MODEL_BASED | dict(aware)
-    fixed |= {name: _find(fn, layer, options.plant) for name, fn in given.items()}
-    found: dict[tuple[str, str], _Found] = {}
-    for i, (printer, plant) in enumerate(plants.items()):
-        own = fixed | {
-            PERFECT: _find(baselines.subtracted, layer, _error_at_knots(layer, plain, i))
-        }
-        for name, fn in _worth_tuning(plant, options.plant, aware).items():
-            own[name + TUNED] = _find(fn, layer, plant)
-        found |= {(printer, name): one for name, one in own.items()}
-    commands = [one.command for one in found.values()]
-    driven = drive.drive(layer, commands, [plants[p] for p, _ in found], options, layout.seed)
-    rows = [
-        Row(layout.name, layout.accel_mm_s2, *key, one.command.note, one.seconds, judged)
-        for (key, one), judged in zip(found.items(), judge(layer, driven, commands), strict=True)
-    ]
-    # Its lanes come first; what the other printers did is in the rows, and would fill the memory.
-    names = [name for printer, name in found if printer == next(iter(plants))]
-    nominal = driven.until(plan.total_s)
-    nominal = nominal._replace(actual_mm=nominal.actual_mm[:, : len(names)].copy())
-    lanes = {name: i for i, name in enumerate(names)}
-    return Trial(layer, rows, dict(zip(names, commands, strict=False)), lanes, nominal)
-
-
-def _worth_tuning(
-    plant: PlantOptions, nominal: PlantOptions, aware: Mapping[str, Remedy]
-) -> dict[str, Remedy]:
-    """Remedies that do otherwise on this plant; most of them know of no friction."""
-    if plant == nominal:
-        return {}
-    swings_otherwise = any(
-        dataclasses.replace(mine, friction_n=0.0) != dataclasses.replace(other, friction_n=0.0)
-        for mine, other in ((plant.x, nominal.x), (plant.y, nominal.y))
-    )
-    return (MODEL_BASED if swings_otherwise else {}) | dict(aware)
-
-
-def _error_at_knots(layer: Layer, driven: Driven, lane: int) -> np.ndarray:
-    every = round(drive.JUDGE_RATE_HZ / drive.KNOT_RATE_HZ)
-    return driven.error_mm[::every, lane][: layer.num_knots]
-
-
 # Not a seed of any training data: jitter and floor are met for the first time.
 SEED = 7_000_003
 
@@ -195,6 +62,36 @@ class Case(NamedTuple):
         """`3dbenchy_layer06_a3000`."""
         accel = "" if self.accel_mm_s2 is None else f"_a{self.accel_mm_s2:g}"
         return f"{self.part}_layer{self.layer:02d}{accel}"
+
+
+class Row(NamedTuple):
+    """What one method made of one layer on one printer."""
+
+    layer: str
+    accel_mm_s2: float | None  # None: as in the file
+    printer: str
+    method: str
+    note: str  # how the search for the command ended, where there was one
+    solve_s: float  # that finding the command took
+    judged: Judged
+
+
+class Trial(NamedTuple):
+    """A layer's rows, and what drove it on the nominal printer, to be drawn or written."""
+
+    layer: Layer
+    rows: list[Row]
+    commands: dict[str, Command]
+    columns: dict[str, int]  # of the commands in `driven`, by method
+    driven: Driven
+
+
+class Layout(NamedTuple):
+    """Which layer, and how its rows are called."""
+
+    name: str
+    accel_mm_s2: float | None
+    seed: int
 
 
 def held_out(run: Run) -> dict[str, list[int]]:
@@ -255,7 +152,7 @@ def cases_held_out(run: Run, accels: Sequence[float | None]) -> list[Case]:
 
 
 def check_printers(options: SimulateOptions, names: Sequence[str]) -> list[str]:
-    """The names of `trial.printers` in their order, all where none is given; nominal is among them.
+    """The names of `printers` in their order, all where none is given; nominal is among them.
 
     Raises:
         InputError: there is no printer of such a name.
@@ -269,29 +166,129 @@ def check_printers(options: SimulateOptions, names: Sequence[str]) -> list[str]:
     return [name for name in known if not names or name in names or name == NOMINAL]
 
 
-def _plan(part: str, program: Program, layers: Sequence[int], accel: float | None) -> list[Case]:
-    options = PlanOptions(accel_mm_s2=accel)
-    return [Case(part, n, accel, plan_layer(program, n - 1, options)) for n in layers]
+def printers(nominal: PlantOptions, names: Sequence[str] = ()) -> dict[str, PlantOptions]:
+    """The nominal plant and those that differ from it, by name; all where no names are given."""
+    made = {NOMINAL: nominal}
+    for percent in (10, -10, -20):
+        # Mass: what a loaded bed changes. The offset of friction, F / k, stays.
+        by = (1.0 + percent / 100.0) ** -2
+        made[f"frequency {percent:+d}%"] = _scaled(nominal, "mass_kg", by)
+    for name, field in (("damping", "damping_ns_m"), ("friction", "friction_n")):
+        for factor in (0.5, 2.0):
+            made[f"{name} x{factor:g}"] = _scaled(nominal, field, factor)
+    return {name: made[name] for name in names} if names else made
 
 
 def run_cases(
     cases: Sequence[Case],
     options: SimulateOptions,
     names: Sequence[str],
-    learned: Mapping[str, LayerRemedy],
-    aware: Mapping[str, Remedy],
+    methods: Mapping[str, Method],
+    plant_methods: Mapping[str, PlantMethod],
 ) -> Iterator[tuple[Case, Trial]]:
-    """Tries every remedy on every case.
+    """Tries every method on every case.
 
     Args:
         cases: to try, in this order.
         options: of the printer that the run learned from.
         names: of `printers`, the nominal one first.
-        learned: remedies of the run, by name.
-        aware: remedies that know all of a plant, by name.
+        methods: of the run, by name.
+        plant_methods: given a plant with its friction, by name.
     """
     plants = printers(options.plant, names)
     for case in cases:
         seed = SEED + zlib.crc32(case.file_stem.encode())
         layout = Layout(case.name, case.accel_mm_s2, seed)
-        yield case, run(case.plan, layout, options, plants, learned, aware)
+        yield case, run(case.plan, layout, options, plants, methods, plant_methods)
+
+
+def run(
+    plan: Plan,
+    layout: Layout,
+    options: SimulateOptions,
+    plants: Mapping[str, PlantOptions],
+    methods: Mapping[str, Method],
+    plant_methods: Mapping[str, PlantMethod] = {},
+) -> Trial:
+    """Tries every method on one planned layer, on every printer.
+
+    Args:
+        plan: of the layer.
+        layout: its name and the seed of its random sources.
+        options: sources, and the nominal plant.
+        plants: the printers to judge on, the nominal one first.
+        methods: that need no plant, by name.
+        plant_methods: given a plant with its friction, by name.
+    """
+    layer = drive.make_layer(plan, options.plant.rate_hz)
+    plain = drive.drive(
+        layer, [layer.reference] * len(plants), list(plants.values()), options, layout.seed
+    )
+    fixed = {NONE: _Timed(layer.reference, 0.0)}
+    fixed |= {name: _time(fn, layer) for name, fn in methods.items()}
+    given = MODEL_BASED | dict(plant_methods)
+    fixed |= {name: _time(fn, layer, options.plant) for name, fn in given.items()}
+    timed: dict[tuple[str, str], _Timed] = {}
+    for i, (printer, plant) in enumerate(plants.items()):
+        own = fixed | {
+            PERFECT: _time(baselines.subtracted, layer, _error_at_knots(layer, plain, i))
+        }
+        for name, fn in _worth_tuning(plant, options.plant, plant_methods).items():
+            own[name + TUNED] = _time(fn, layer, plant)
+        timed |= {(printer, name): one for name, one in own.items()}
+    commands = [one.command for one in timed.values()]
+    driven = drive.drive(layer, commands, [plants[p] for p, _ in timed], options, layout.seed)
+    rows = [
+        Row(layout.name, layout.accel_mm_s2, *key, one.command.note, one.seconds, judged)
+        for (key, one), judged in zip(
+            timed.items(), judge_layer(layer, driven, commands), strict=True
+        )
+    ]
+    # Its commands come first; what the other printers did is in the rows and would fill memory.
+    names = [name for printer, name in timed if printer == next(iter(plants))]
+    nominal = driven.until(plan.total_s)
+    nominal = nominal._replace(actual_mm=nominal.actual_mm[:, : len(names)].copy())
+    columns = {name: i for i, name in enumerate(names)}
+    return Trial(layer, rows, dict(zip(names, commands, strict=False)), columns, nominal)
+
+
+def _plan(part: str, program: Program, layers: Sequence[int], accel: float | None) -> list[Case]:
+    options = PlanOptions(accel_mm_s2=accel)
+    return [Case(part, n, accel, plan_layer(program, n - 1, options)) for n in layers]
+
+
+def _scaled(plant: PlantOptions, field: str, factor: float) -> PlantOptions:
+    def axis(of: AxisPlant) -> AxisPlant:
+        return dataclasses.replace(of, **{field: factor * getattr(of, field)})
+
+    return dataclasses.replace(plant, x=axis(plant.x), y=axis(plant.y))
+
+
+class _Timed(NamedTuple):
+    """A method's command, and how long finding it took."""
+
+    command: Command
+    seconds: float
+
+
+def _time(method: Callable[..., Command], *given: Any) -> _Timed:
+    began = time.perf_counter()
+    return _Timed(method(*given), time.perf_counter() - began)
+
+
+def _worth_tuning(
+    plant: PlantOptions, nominal: PlantOptions, plant_methods: Mapping[str, PlantMethod]
+) -> dict[str, PlantMethod]:
+    """Methods that do otherwise on this plant; most of them take no friction into account."""
+    if plant == nominal:
+        return {}
+    swings_otherwise = any(
+        dataclasses.replace(mine, friction_n=0.0) != dataclasses.replace(other, friction_n=0.0)
+        for mine, other in ((plant.x, nominal.x), (plant.y, nominal.y))
+    )
+    return (MODEL_BASED if swings_otherwise else {}) | dict(plant_methods)
+
+
+def _error_at_knots(layer: Layer, driven: Driven, column: int) -> np.ndarray:
+    every = round(drive.JUDGE_RATE_HZ / drive.KNOT_RATE_HZ)
+    return driven.error_mm[::every, column][: layer.num_knots]

@@ -2,7 +2,7 @@
 
 Columns, at a steady rate from the plan's first instant: time (s), x_ref y_ref (mm), vx_ref vy_ref
 (mm/s) of the reference; x_cmd y_cmd, vx_cmd vy_cmd of the command. correction = command -
-reference. The `.mat` file holds them in one struct `commands`. The module computes nothing.
+reference. The `.mat` file holds them in one struct `commands`.
 """
 
 from collections.abc import Mapping

@@ -1,12 +1,11 @@
-"""Compensation for control code: planned samples in ahead of time, corrected commands out by block.
+"""Receding-horizon compensation for control code: planned samples in, commands out by block.
 
 At each block the solver looks ahead over a window of the plan, from the model's state after the
 last command that was sent, and starts from what it found before (receding horizon). Its first
 samples are sent, the rest is found anew with the next block. Where most of a block's own duration
 is spent, the best knots so far go out if they take away half of the predicted error or more. A
 block that comes too late for that, is not converged or not trusted goes out uncompensated: what is
-left of the correction fades out within it. Nothing is compiled after loading. The module knows a
-run's model; it knows no plan beyond the samples it is fed.
+left of the correction fades out within it. Nothing is compiled after loading.
 
   knots    ... c  | c+1 ... c+B-1 | c+B | ...      c is fixed, since the speed of the command at
   sent     ... c-1| c   ... c+B-1                  c-1 depends on it; c+B becomes fixed with a block
@@ -23,16 +22,16 @@ from jaxtyping import Array, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr.compensation import gate, model_map
-from jaxcorr.compensation.gate import Gate
+from jaxcorr.compensation.gate import gate_of
 from jaxcorr.compensation.knot_inverse import KnotInverse
+from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.compensation.solver import Options, descend
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
-from jaxcorr.models.network import Carry, Weights
+from jaxcorr.models.network import Carry
 from jaxcorr.printer import correction_curve
-from jaxcorr.spec import Spec
 from jaxcorr.training import restore, run_folder
+from jaxcorr.training.restore import Loaded
 from jaxcorr.units import MOST
 
 SHARE = 0.7  # of a block's duration, after which no further step begins
@@ -68,8 +67,7 @@ class Compensator:
     of that is taken for going on straight, and not corrected.
 
     Args:
-        spec, weights: of the model; see `model_map.check`.
-        trust: which stretches are compensated.
+        loaded: the run; its model as `model_map.check` has it.
         lookahead_ms: how far the solver sees beyond the last command sent.
         block_ms: how much of that goes out at a time.
         options: of the solver.
@@ -81,27 +79,25 @@ class Compensator:
 
     def __init__(
         self,
-        spec: Spec,
-        weights: Weights,
-        trust: Gate,
+        loaded: Loaded,
         lookahead_ms: float = 300.0,
         block_ms: float = 100.0,
         options: Options = OPTIONS,
         clock: Callable[[], float] = time.perf_counter,
     ):
-        learned = model_map.ModelMap(spec, weights)
-        self.rate_hz = learned.rate_hz
+        model = ModelMap(loaded)
+        self.rate_hz = model.rate_hz
         self.block, self.lookahead = _lengths(block_ms, lookahead_ms, self.rate_hz)
-        self._trust, self._options, self._clock = trust, options, clock
+        self._gate, self._options, self._clock = gate_of(loaded), options, clock
         self._inverse = KnotInverse(
-            *learned.answer, self.lookahead, self.rate_hz, options.effort, options.bounds
+            *model.response, self.lookahead, self.rate_hz, options.effort, options.bounds
         )
-        self._start = network.carry_for(spec, 1)
+        self._start = network.carry_for(loaded.spec, 1)
         # Constants of the compiled functions, so that a call passes the state and the samples only.
-        frozen = jax.tree.map(np.asarray, weights)
+        frozen = jax.tree.map(np.asarray, loaded.weights)
 
         def ahead(carry: Carry, samples: Array) -> tuple[Carry, Array]:
-            after, lag = network.unroll(spec, frozen, carry, samples[:, None])
+            after, lag = network.unroll(loaded.spec, frozen, carry, samples[:, None])
             return after, lag[:, 0]
 
         self._ahead_fn = jax.jit(ahead)
@@ -123,10 +119,7 @@ class Compensator:
         Raises:
             InputError: no such run, or its model is no map from commands.
         """
-        loaded = restore.load_weights(run_folder.find(str(run)))
-        model_map.check(loaded.spec)
-        trust = gate.make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std))
-        return cls(loaded.spec, loaded.weights, trust, **options)
+        return cls(restore.load_weights(run_folder.find(str(run))), **options)
 
     def reset(self) -> None:
         """Back to before the first sample of a layer."""
@@ -210,21 +203,21 @@ class Compensator:
 
         faded = self._fade()
         before = error_fn(faded)
-        found = descend(error_fn, self._inverse, self._knots, self._options, has_time)
-        after = error_fn(found.knots)
+        solution = descend(error_fn, self._inverse, self._knots, self._options, has_time)
+        after = error_fn(solution.knots)
         # The end of a window is found anew in time; gain counts until there, since in a short rest
         # there is none, and inputs count where they are sent, and in what follows from that.
         far, near = (np.flatnonzero(counts[:n]) for n in (-UNSURE, self.block + UNSURE))
-        is_hurried = found.outcome == "out of time"
+        is_hurried = solution.outcome == "out of time"
         if is_hurried and np.sum(after[far] ** 2) > GOOD_ENOUGH**2 * np.sum(before[far] ** 2):
             return faded, ("late",)
-        if found.outcome not in ("converged", "at bounds", "out of time"):
+        if solution.outcome not in ("converged", "at bounds", "out of time"):
             return faded, ("unconverged",)
-        is_known = self._trust.trusts(self._command(window, found.knots)[near], self.rate_hz)
-        if not (is_known and self._trust.believes(before[far], after[far])):
+        is_within = self._gate.trusts(self._command(window, solution.knots)[near], self.rate_hz)
+        if not (is_within and self._gate.believes(before[far], after[far])):
             return faded, ("distrusted",)
         self._is_settled = self._is_finished and len(self._reference) <= self.lookahead
-        return found.knots, ("compensated", "hurried")[: 1 + is_hurried]
+        return solution.knots, ("compensated", "hurried")[: 1 + is_hurried]
 
     def _lag(self, window: ndarray, knots: ndarray) -> ndarray:
         samples = self._command(window, knots).astype(np.float32)
@@ -246,9 +239,9 @@ class Compensator:
         """Moves on by a block; what the solver could not judge well it starts on anew."""
         self._knot_before = knots[self.block - 1]
         sure = len(knots) if self._is_settled else max(len(knots) - UNSURE, self.block + 1)
-        kept = knots[self.block : sure]
-        missing = self.lookahead - len(kept)
-        self._knots = np.concatenate([kept, np.repeat(kept[-1:], missing, axis=0)])
+        carried_over = knots[self.block : sure]
+        missing = self.lookahead - len(carried_over)
+        self._knots = np.concatenate([carried_over, np.repeat(carried_over[-1:], missing, axis=0)])
         self._reference = self._reference[self.block :]
 
     def _count(self, reasons: tuple[str, ...], seconds: float) -> None:

@@ -43,7 +43,7 @@ def draw_paths(trial: Trial, methods: Sequence[str], path: Path) -> None:
         path: .png, .svg or .pdf, in a folder that exists.
     """
     names = [NONE, *(name for name in methods if name != NONE)]
-    errors = {name: trial.driven.error_mm[:, trial.lanes[name]] for name in names}
+    errors = {name: trial.driven.error_mm[:, trial.columns[name]] for name in names}
     with plotting.style():
         figure, axes = plotting.new_figure(2, len(names), 5.2, squeeze=False)
         figure.set_size_inches(plotting.COLUMN_IN * len(names) * 0.9, 5.4)

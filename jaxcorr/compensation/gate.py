@@ -1,18 +1,18 @@
-"""Decides from training data alone whether a correction of a stretch of path may be trusted.
+"""Gate of a correction: whether a stretch of it may be trusted, from training data alone.
 
-A model answers anything; what it has not seen it answers wrongly, and a correction built on that
+A model predicts anywhere; outside of its training data it is wrong, and a correction built on that
 harms. The gate opens where the command lies within what the training split spans and the model's
 own prediction is plausible. It closes where
 
-  - a velocity goes WIDER times beyond the fastest of training, or changes WIDER times as much from
-    sample to sample as it ever did there,
-  - a position leaves what the velocities at both ends explain MUCH_WIDER times as much as it ever
+  - a velocity goes SPEED_FACTOR times beyond the fastest of training, or changes SPEED_FACTOR times
+    as much from sample to sample as it ever did there,
+  - a position leaves what the velocities at both ends explain JUMP_FACTOR times as much as it ever
     did: knots of a correction turn more sharply than probes do, 2.3 times at 5000 mm/s2,
-  - the error predicted without a correction is larger than LARGEST standard deviations of
+  - the error predicted without a correction is larger than LARGEST_ERROR standard deviations of
     training's, or the one predicted with it is not smaller: then nothing is won.
 
-A printer that differs from the one in training cannot be told from commands. The module knows
-numbers; it knows no model and no plant.
+A printer that differs from the one in training cannot be told from commands. Blocks of a correction
+that are not trusted fade to none.
 """
 
 from typing import NamedTuple
@@ -24,11 +24,15 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from jaxcorr.data.ranges import Ranges, explained_way_mm
 from jaxcorr.printer import correction_curve
+from jaxcorr.training.restore import Loaded
 
-WIDER = 2.0
-MUCH_WIDER = 4.0
-LARGEST = 12.0
+SPEED_FACTOR = 2.0
+JUMP_FACTOR = 4.0
+LARGEST_ERROR = 12.0
 ROUNDING_MM = 1e-3  # of positions in float32, on top of the jumps of training
+BLOCK_S = 0.1
+# Gain is judged over this much before and after a block: in a short rest there is nothing to gain.
+AROUND_S = 0.5
 
 
 class Gate(NamedTuple):
@@ -64,22 +68,24 @@ class Gate(NamedTuple):
         return bool(is_plausible and np.sum(after**2) < np.sum(before**2))
 
 
+def gate_of(loaded: Loaded) -> Gate:
+    """The gate of a run."""
+    return make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std, np.float64))
+
+
 def make_gate(ranges: Ranges, targets_std_mm: Float[ndarray, " 2"]) -> Gate:
-    """The gate of a run.
+    """The gate from the training split alone.
 
     Args:
         ranges: of the training split, for the features x, y, vx, vy.
         targets_std_mm: standard deviation of the training split's lag.
     """
     fastest = np.maximum(np.abs(ranges.low[2:]), np.abs(ranges.high[2:]))
-    speed, accel = (WIDER * np.asarray(own, np.float64) for own in (fastest, ranges.accel_mm_s2))
-    jump = MUCH_WIDER * np.asarray(ranges.jump_mm, np.float64) + ROUNDING_MM
-    return Gate(speed, accel, jump, LARGEST * np.asarray(targets_std_mm, np.float64))
-
-
-BLOCK_S = 0.1
-# Gain is judged over this much before and after a block: in a short rest there is nothing to gain.
-AROUND_S = 0.5
+    speed, accel = (
+        SPEED_FACTOR * np.asarray(own, np.float64) for own in (fastest, ranges.accel_mm_s2)
+    )
+    jump = JUMP_FACTOR * np.asarray(ranges.jump_mm, np.float64) + ROUNDING_MM
+    return Gate(speed, accel, jump, LARGEST_ERROR * np.asarray(targets_std_mm, np.float64))
 
 
 def trusted_knots(
@@ -101,21 +107,21 @@ def trusted_knots(
     """
     commands = reference + np.hstack([knots, correction_curve.slopes(knots, rate_hz)])
     size, around = round(BLOCK_S * rate_hz), round(AROUND_S * rate_hz)
-    kept = np.zeros(len(knots), np.bool_)
+    is_trusted = np.zeros(len(knots), np.bool_)
     for first in range(0, len(knots), size):
         rows = slice(first, first + size)
         wide = slice(max(first - around, 0), first + size + around)
-        is_known = trust.trusts(commands[rows], rate_hz)
-        kept[rows] = is_known and trust.believes(before[wide], after[wide])
-    return kept
+        is_within = trust.trusts(commands[rows], rate_hz)
+        is_trusted[rows] = is_within and trust.believes(before[wide], after[wide])
+    return is_trusted
 
 
 def fade(
-    knots: Float[ndarray, "k 2"], kept: Bool[ndarray, " k"], rate_hz: float
+    knots: Float[ndarray, "k 2"], is_trusted: Bool[ndarray, " k"], rate_hz: float
 ) -> Float[ndarray, "k 2"]:
-    """Zero where knots are not kept, and a slope of a block's length on either side."""
+    """Zero where knots are not trusted, and a slope of a block's length on either side."""
     width = 2 * round(BLOCK_S * rate_hz / 2.0) + 1
-    inner = minimum_filter1d(kept.astype(np.float64), width, mode="nearest")
+    inner = minimum_filter1d(is_trusted.astype(np.float64), width, mode="nearest")
     # Running sums leave rounding behind, and zero has to be zero.
-    weight = np.where(kept, uniform_filter1d(inner, width, mode="nearest"), 0.0)
+    weight = np.where(is_trusted, uniform_filter1d(inner, width, mode="nearest"), 0.0)
     return knots * np.clip(weight, 0.0, 1.0)[:, None]

@@ -1,7 +1,7 @@
-"""Sums up trials: remedies over all layers, what they take off the error, whether goals hold.
+"""Goals of compensation, and methods summed up over all layers of a test.
 
-Goals are of one remedy, against none and against input shapers on the same layers and the same
-printer. The module knows rows of judged layers; it drives and solves nothing.
+Goals are of one method, against none and against input shapers on the same layers and the same
+printer.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ TIE = 1.001
 
 
 class Summary(NamedTuple):
-    """A remedy on one printer at one acceleration, all layers as one."""
+    """A method on one printer at one acceleration, all layers as one."""
 
     printer: str
     accel_mm_s2: float | None
-    remedy: str
+    method: str
     reduction: float  # of the RMS error against none; negative where it is worse
     judged: Judged
 
 
 class Verdict(NamedTuple):
-    """A goal, the worst that was found under it, and whether it holds."""
+    """A goal, the worst case of it in words, and whether it holds."""
 
     goal: str
     found: str
@@ -38,33 +38,33 @@ class Verdict(NamedTuple):
 
 
 def summarize(rows: Sequence[Row]) -> list[Summary]:
-    """One line for each printer, acceleration and remedy, in the order of the rows."""
+    """One line for each printer, acceleration and method, in the order of the rows."""
     cases: dict[tuple[str, float | None, str], list[Judged]] = {}
     for row in rows:
-        cases.setdefault((row.printer, row.accel_mm_s2, row.remedy), []).append(row.judged)
+        cases.setdefault((row.printer, row.accel_mm_s2, row.method), []).append(row.judged)
     pooled = {case: judge.pool(layers) for case, layers in cases.items()}
     return [
-        Summary(*case, 1.0 - found.rms_um / pooled[(*case[:2], NONE)].rms_um, found)
-        for case, found in pooled.items()
+        Summary(*case, 1.0 - judged.rms_um / pooled[(*case[:2], NONE)].rms_um, judged)
+        for case, judged in pooled.items()
     ]
 
 
-def judge_goals(rows: Sequence[Row], remedy: str) -> list[Verdict]:
-    """The goals of a remedy that the rows have the printers for."""
+def judge_goals(rows: Sequence[Row], method: str) -> list[Verdict]:
+    """The goals of a method that the rows have the printers for."""
     summaries = summarize(rows)
-    found = [
-        *_reductions(summaries, remedy, (NOMINAL,), NOMINAL_REDUCTION),
-        *_contours(summaries, remedy),
-        *_reductions(summaries, remedy, NEAR, NEAR_REDUCTION),
-        *_loaded(summaries, remedy),
+    verdicts = [
+        *_reductions(summaries, method, (NOMINAL,), NOMINAL_REDUCTION),
+        *_contours(summaries, method),
+        *_reductions(summaries, method, NEAR, NEAR_REDUCTION),
+        *_loaded(summaries, method),
     ]
-    return [*found, *_never_worse(rows, remedy)]
+    return [*verdicts, *_never_worse(rows, method)]
 
 
 def _reductions(
-    summaries: Sequence[Summary], remedy: str, printers: tuple[str, ...], least: float
+    summaries: Sequence[Summary], method: str, printers: tuple[str, ...], least: float
 ) -> list[Verdict]:
-    mine = [s for s in summaries if s.remedy == remedy and s.printer in printers]
+    mine = [s for s in summaries if s.method == method and s.printer in printers]
     if not mine:
         return []
     worst = min(mine, key=lambda s: s.reduction)
@@ -73,34 +73,34 @@ def _reductions(
     return [Verdict(goal, found, worst.reduction >= least)]
 
 
-def _contours(summaries: Sequence[Summary], remedy: str) -> list[Verdict]:
+def _contours(summaries: Sequence[Summary], method: str) -> list[Verdict]:
     goal = "contour error below that of ZV tuned to the printer: nominal, every acceleration"
-    return _against(summaries, remedy, (NOMINAL,), "ZV", "contour_um", goal, strictly=True)
+    return _against(summaries, method, (NOMINAL,), "ZV", "contour_um", goal, strictly=True)
 
 
-def _loaded(summaries: Sequence[Summary], remedy: str) -> list[Verdict]:
+def _loaded(summaries: Sequence[Summary], method: str) -> list[Verdict]:
     goal = "RMS at -20% of the frequency no more than that of MZV tuned to the nominal printer"
     tuned = "RMS at -20% of the frequency no more than that of MZV tuned to that very printer"
     return [
-        *_against(summaries, remedy, (LOADED,), "MZV", "rms_um", goal),
-        *_against(summaries, remedy, (LOADED,), "MZV" + TUNED, "rms_um", tuned),
+        *_against(summaries, method, (LOADED,), "MZV", "rms_um", goal),
+        *_against(summaries, method, (LOADED,), "MZV" + TUNED, "rms_um", tuned),
     ]
 
 
 def _against(
     summaries: Sequence[Summary],
-    remedy: str,
+    method: str,
     printers: tuple[str, ...],
-    rival: str,
+    baseline: str,
     field: str,
     goal: str,
     strictly: bool = False,
 ) -> list[Verdict]:
-    """One remedy's figure against another's, where it is closest or worst."""
+    """One method's figure against another's, where it is closest or worst."""
     pairs = []
-    for mine in (s for s in summaries if s.remedy == remedy and s.printer in printers):
+    for mine in (s for s in summaries if s.method == method and s.printer in printers):
         for theirs in summaries:
-            if theirs[:3] == (mine.printer, mine.accel_mm_s2, rival):
+            if theirs[:3] == (mine.printer, mine.accel_mm_s2, baseline):
                 pairs.append((getattr(mine.judged, field), getattr(theirs.judged, field), mine))
     if not pairs:
         return []
@@ -110,9 +110,9 @@ def _against(
     return [Verdict(goal, found, is_met)]
 
 
-def _never_worse(rows: Sequence[Row], remedy: str) -> list[Verdict]:
-    plain = {row[:3]: row.judged.rms_um for row in rows if row.remedy == NONE}
-    ratios = [(r.judged.rms_um / plain[r[:3]], r) for r in rows if r.remedy == remedy]
+def _never_worse(rows: Sequence[Row], method: str) -> list[Verdict]:
+    plain = {row[:3]: row.judged.rms_um for row in rows if row.method == NONE}
+    ratios = [(r.judged.rms_um / plain[r[:3]], r) for r in rows if r.method == method]
     if not ratios:
         return []
     ratio, worst = max(ratios, key=lambda pair: pair[0])

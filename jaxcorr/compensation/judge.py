@@ -1,17 +1,15 @@
-"""Judges what heads did along a planned layer: tracking, the printed line, what still rings.
+"""Measures of a driven layer: tracking error, contour error, vibration and size of the correction.
 
 Lengths are micrometres, over both axes together, at the rate of the judged samples:
 
   rms, mean, max     length of the error (actual less reference at the same instant); RMS over the
                      instants of the squared length
-  contour, contour_max   distance to the path as a curve (see contour.py): RMS and largest
+  contour, contour_max   distance to the path as a curve (`deviation`): RMS and largest
   vibration          RMS of the error's band of 15 to 35 Hz (Butterworth of second order, forward
                      and back) from 25 to 150 ms after a corner or a stop, less where the next one
                      comes sooner: what still swings once the corner itself is passed. The band
                      holds both axes' resonances from -20% to +10% and more
   correction         largest length of command less reference
-
-The module knows arrays of positions and a plan; it knows no plant and no method.
 """
 
 from collections.abc import Sequence
@@ -28,6 +26,12 @@ from jaxcorr.printer.planner import Plan
 VIBRATION_HZ = (15.0, 35.0)
 AFTER_CORNER_S = (0.025, 0.150)
 UM = 1000.0
+# No compensation, input shapers included, moves the head further along the path than this.
+WITHIN_S = 0.05
+# Below this a path is a curve cut into moves, above it a corner that starts the axes swinging.
+CORNER_DEG = 30.0
+CHUNK = 2048  # points whose candidates fit into the cache
+TINY_MM = 1e-9
 
 
 class Judged(NamedTuple):
@@ -44,8 +48,8 @@ class Judged(NamedTuple):
     correction_um: float
 
 
-def judge(layer: Layer, driven: Driven, commands: Sequence[Command]) -> list[Judged]:
-    """Judges every lane of a driven layer during its plan; `commands` are those that drove it."""
+def judge_layer(layer: Layer, driven: Driven, commands: Sequence[Command]) -> list[Judged]:
+    """Judges each command that drove a layer, during its plan."""
     driven = driven.until(layer.plan.total_s)
     aside = deviation(layer.plan, driven.time_s, driven.actual_mm)
     error, off_path = (np.linalg.norm(x, axis=-1) for x in (driven.error_mm, aside))
@@ -104,28 +108,16 @@ def after_corners(plan: Plan, time_s: Float[ndarray, " n"]) -> Bool[ndarray, " n
     return (since >= AFTER_CORNER_S[0]) & (since <= AFTER_CORNER_S[1])
 
 
-def band(values: Float[ndarray, "n *lanes"], rate_hz: float) -> Float[ndarray, "n *lanes"]:
+def band(values: Float[ndarray, "n *more"], rate_hz: float) -> Float[ndarray, "n *more"]:
     """The part of signals within VIBRATION_HZ, without a shift in time."""
     filters = butter(2, VIBRATION_HZ, "bandpass", fs=rate_hz, output="sos")
     padding = min(len(values) - 1, round(rate_hz / VIBRATION_HZ[0] * 3))
     return np.asarray(sosfiltfilt(filters, values, axis=0, padlen=padding))
 
 
-def _rms(values: ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2)))
-
-
-# No compensation, input shapers included, moves the head further along the path than this.
-WITHIN_S = 0.05
-# Below this a path is a curve cut into moves, above it a corner that starts the axes swinging.
-CORNER_DEG = 30.0
-CHUNK = 2048  # points whose candidates fit into the cache
-TINY_MM = 1e-9
-
-
 def deviation(
-    plan: Plan, time_s: Float[ndarray, " n"], points_mm: Float[ndarray, "n *lanes 2"]
-) -> Float[ndarray, "n *lanes 2"]:
+    plan: Plan, time_s: Float[ndarray, " n"], points_mm: Float[ndarray, "n *more 2"]
+) -> Float[ndarray, "n *more 2"]:
     """From the nearest point of the path to each point, in mm; its length is the contour error.
 
     Args:
@@ -160,6 +152,10 @@ def corner_times_s(plan: Plan, least_deg: float = CORNER_DEG) -> Float[ndarray, 
     turns = np.sum(u[1:] * u[:-1], axis=1) <= np.cos(np.radians(least_deg)) + 1e-12
     stops = plan.exit_v[moving[:-1]] == 0.0
     return np.append(end_s[:-1][turns | stops], end_s[-1])
+
+
+def _rms(values: ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def _segments(plan: Plan) -> tuple[ndarray, ndarray, ndarray, ndarray]:

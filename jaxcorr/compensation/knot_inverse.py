@@ -1,14 +1,13 @@
-"""The linear step of the solver: which change of the knots takes a tracking error away, in bounds.
+"""Bounded least-squares step of the solver: the change of knots that takes a tracking error away.
 
-An axis that slides answers a knot with taps h, the same for every knot, so that the change d of the
-knots q that does best against an error e solves a banded system with the autocorrelation of h:
+An axis that slides responds to a knot with taps h, the same for every knot, so that the change d of
+the knots q that does best against an error e solves a banded system with the autocorrelation of h:
 
   minimise over d   sum_t (e_t + (h * d)_t)^2 + effort sum_k (second difference of q + d)_k^2
 
 One factorisation serves a whole layer, a step costs two passes over a band. Where the solution
 would leave the bounds, alternating directions (Boyd et al., 2011) find the best one inside; what is
-returned is inside, whatever the iterations did. Axes are independent. The module knows numbers; it
-knows no model, no plant and no reference.
+returned is inside, whatever the iterations did. Axes are independent.
 """
 
 from typing import NamedTuple
@@ -40,8 +39,8 @@ class KnotInverse:
     """Steps towards the best knots of one length.
 
     Args:
-        answer: what one knot of 1 mm does to the head's position at the samples from `lead` before
-            it, mm; the same for every knot. Axes: taps, 2 = x, y.
+        taps: what one knot of 1 mm does to the head's position at the samples from `lead` before
+            it, mm; the same for every knot. Axes: samples, 2 = x, y.
         lead: taps before the knot.
         num_knots: of the correction; the first one stays as it is.
         rate_hz: of knots and samples.
@@ -51,7 +50,7 @@ class KnotInverse:
 
     def __init__(
         self,
-        answer: Float[ndarray, "taps 2"],
+        taps: Float[ndarray, "taps 2"],
         lead: int,
         num_knots: int,
         rate_hz: float,
@@ -59,12 +58,12 @@ class KnotInverse:
         bounds: Bounds,
     ):
         check_bounds(bounds)
-        self._answer, self._lead, self._effort = answer, lead, effort
+        self._taps, self._lead, self._effort = taps, lead, effort
         scales = np.array([1.0, rate_hz, rate_hz**2]) / (MARGIN * np.array(bounds))
         self._scales = scales
         self._limits = (np.array(bounds), rate_hz)
-        reach = min(max(len(answer), len(SMOOTH)), num_knots - 1)
-        bands = [_autocorrelation(answer[:, axis], reach) for axis in range(2)]
+        reach = min(max(len(taps), len(SMOOTH)), num_knots - 1)
+        bands = [_autocorrelation(taps[:, axis], reach) for axis in range(2)]
         smooth = np.pad(np.array(SMOOTH), (0, reach))[:reach]
         inside = np.zeros(reach)
         for scale, row in zip(scales, ((1.0,), (2.0, -1.0), SMOOTH), strict=True):
@@ -94,17 +93,16 @@ class KnotInverse:
 
     def _axis(self, axis: int, knots: ndarray, error: ndarray) -> ndarray:
         """The same for one axis."""
-        taps = len(self._answer)
-        padded = np.pad(error, (self._lead, taps - 1 - self._lead))
-        downhill = -correlate(padded, self._answer[:, axis], mode="valid")
+        padded = np.pad(error, (self._lead, len(self._taps) - 1 - self._lead))
+        downhill = -correlate(padded, self._taps[:, axis], mode="valid")
         downhill -= self._effort * _second_twice(knots)
         change = cho_solve_banded(self._free[axis], downhill[1:])
         wanted = knots.copy()
         wanted[1:] += change
         if self.violation(wanted) <= 1.0:
             return wanted
-        found = self._constrain(axis, knots, downhill)
-        return found / max(1.0, (1.0 + ROUNDING) * self.violation(found))
+        inside = self._constrain(axis, knots, downhill)
+        return inside / max(1.0, (1.0 + ROUNDING) * self.violation(inside))
 
     def _constrain(self, axis: int, knots: ndarray, downhill: ndarray) -> ndarray:
         """The best knots within the bounds, nearly."""

@@ -1,9 +1,10 @@
-"""What a trained network does about the error of a layer, and what limits it, piece by piece.
+"""Methods of compensation: the network inverted, streamed or subtracted, and the plant inverted.
 
-The network's prediction is subtracted, the naive way, or inverted by the solver, except where the
-gate does not trust it. To see what a missed goal is owed to, the plant takes the place of the
-network in the solver's two questions: what error do these knots leave, and how does the head answer
-a knot. The module drives and judges nothing.
+A method maps a planned layer to a command. With the network, the solver inverts the run's model,
+offline or block by block, except where the gate does not trust it; subtracting the prediction is
+the naive way beside that. With the plant in the network's place the same solver gives the bound of
+what a perfect model would reach, and, swapped piece by piece, what a missed goal is owed to. The
+accuracy of the network along the commands of both is measured at the end.
 """
 
 import dataclasses
@@ -15,12 +16,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr.compensation import baselines, gate, solver
-from jaxcorr.compensation.baselines import Remedy
-from jaxcorr.compensation.closed_loop import NONE, LayerRemedy, Trial
+from jaxcorr.compensation.baselines import Method, PlantMethod
+from jaxcorr.compensation.closed_loop import NONE, Trial
 from jaxcorr.compensation.compensator import Compensator
-from jaxcorr.compensation.gate import Gate, make_gate
+from jaxcorr.compensation.gate import Gate
 from jaxcorr.compensation.model_map import ModelMap
-from jaxcorr.compensation.solver import Answer, ErrorFn
+from jaxcorr.compensation.solver import ErrorFn, ImpulseResponse
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import JUDGE_RATE_HZ, KNOT_RATE_HZ, Command, Layer
@@ -29,7 +30,22 @@ from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.training.restore import Loaded
 
 SOLVED, STREAMED, NAIVE = "network, solved", "network, streamed", "minus prediction"
+PLANT_SOLVED = "plant, solved"
 FINE_RATE_HZ = 200.0
+RANDOM = ("jitter", "floor")
+TAPS_S = 0.8  # of a response, after its knot; an axis has rung out by then
+
+
+class Accuracy(NamedTuple):
+    """How well a network predicts actual - command along the commands of one method."""
+
+    method: str
+    r2: float
+    rmse_um: float
+
+
+# True and predicted actual - command in mm at the knots of a layer, by method.
+Lags = dict[str, tuple[Float[ndarray, "_ 2"], Float[ndarray, "_ 2"]]]
 
 
 def load_map(loaded: Loaded) -> ModelMap:
@@ -44,20 +60,11 @@ def load_map(loaded: Loaded) -> ModelMap:
             f"compensate: expected a run at a rate that divides {JUDGE_RATE_HZ:g} Hz, got "
             f"{rate_hz:g} Hz. Choose another run."
         )
-    return ModelMap(loaded.spec, loaded.weights)
+    return ModelMap(loaded)
 
 
-def load_gate(loaded: Loaded) -> Gate:
-    """What a run's training has seen.
-
-    Raises:
-        InputError: the run is too old to have kept it.
-    """
-    return make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std, np.float64))
-
-
-def remedies_of(network: ModelMap, trust: Gate) -> dict[str, LayerRemedy]:
-    """What a network can do, by name: what it is for, and the naive way beside it.
+def offline_methods(network: ModelMap, trust: Gate) -> dict[str, Method]:
+    """The network solved for, a layer at a time, and the naive way beside it, by name.
 
     Args:
         network: the run's map.
@@ -66,28 +73,29 @@ def remedies_of(network: ModelMap, trust: Gate) -> dict[str, LayerRemedy]:
     rate_hz = network.rate_hz
 
     def solved(layer: Layer) -> Command:
-        ask = predicted(network, layer)
-        found = solver.solve(ask, network.answer, layer.num_knots_at(rate_hz), rate_hz)
-        before, after = ask(np.zeros_like(found.knots)), ask(found.knots)
+        error_fn = predicted(network, layer)
+        num_knots = layer.num_knots_at(rate_hz)
+        solution = solver.solve(error_fn, network.response, num_knots, rate_hz)
+        before, after = error_fn(np.zeros_like(solution.knots)), error_fn(solution.knots)
         reference = reference_at(layer, rate_hz)
-        kept = gate.trusted_knots(trust, reference, found.knots, before, after, rate_hz)
-        left = "" if kept.all() else f", {100 * np.mean(~kept):.1f}% left as planned"
-        command = drive.corrected(layer, gate.fade(found.knots, kept, rate_hz), rate_hz)
-        return command._replace(note=found.outcome + left)
+        trusted = gate.trusted_knots(trust, reference, solution.knots, before, after, rate_hz)
+        left = "" if trusted.all() else f", {100 * np.mean(~trusted):.1f}% left as planned"
+        knots = gate.fade(solution.knots, trusted, rate_hz)
+        return drive.corrected(layer, knots, rate_hz)._replace(note=solution.outcome + left)
 
     def naive(layer: Layer) -> Command:
-        nothing = np.zeros((layer.num_knots_at(rate_hz), 2))
-        return baselines.subtracted(layer, predicted(network, layer)(nothing), rate_hz)
+        no_correction = np.zeros((layer.num_knots_at(rate_hz), 2))
+        return baselines.subtracted(layer, predicted(network, layer)(no_correction), rate_hz)
 
     return {SOLVED: solved, NAIVE: naive}
 
 
-def streaming(loaded: Loaded, trust: Gate) -> dict[str, LayerRemedy]:
+def streaming_methods(loaded: Loaded) -> dict[str, Method]:
     """The form for control code, by name: block by block, with what it sees ahead by default.
 
     Its clock stands still, so that a busy machine changes no result; being late is for the bench.
     """
-    compensator = Compensator(loaded.spec, loaded.weights, trust, clock=lambda: 0.0)
+    compensator = Compensator(loaded, clock=lambda: 0.0)
 
     def streamed(layer: Layer) -> Command:
         reference = reference_at(layer, compensator.rate_hz)
@@ -106,7 +114,16 @@ def streaming(loaded: Loaded, trust: Gate) -> dict[str, LayerRemedy]:
     return {STREAMED: streamed}
 
 
-def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, LayerRemedy]:
+def plant_solved(options: SimulateOptions) -> PlantMethod:
+    """The solver with a perfect map, the plant itself: the bound of what a network can reach."""
+
+    def solved(layer: Layer, plant: PlantOptions) -> Command:
+        return _solve(layer, true_error(layer, plant, options), response_of(plant), KNOT_RATE_HZ)
+
+    return solved
+
+
+def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, Method]:
     """The solver with the plant in place of parts of the network, and with less or more, by name.
 
     Args:
@@ -114,66 +131,28 @@ def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, LayerRemedy
         options: sources and plant of the printer.
     """
     plant, rate_hz = options.plant, network.rate_hz
-    own = answer_of(plant, rate_hz)
+    response = response_of(plant, rate_hz)
 
-    def steps(layer: Layer) -> Command:
-        return solve(layer, predicted(network, layer), own, rate_hz)
+    def plant_steps(layer: Layer) -> Command:
+        return _solve(layer, predicted(network, layer), response, rate_hz)
 
-    def errors(layer: Layer) -> Command:
-        ask = error_fn(layer, plant, options, rate_hz)
-        return solve(layer, ask, network.answer, rate_hz)
+    def network_steps(layer: Layer) -> Command:
+        return _solve(layer, true_error(layer, plant, options, rate_hz), network.response, rate_hz)
 
-    def coarse(layer: Layer) -> Command:
-        known = without(options, "microstep")
-        return solve(layer, error_fn(layer, plant, known, rate_hz), own, rate_hz)
+    def without_microsteps(layer: Layer) -> Command:
+        reduced = without(options, "microstep")
+        return _solve(layer, true_error(layer, plant, reduced, rate_hz), response, rate_hz)
 
-    def fine(layer: Layer) -> Command:
-        ask = error_fn(layer, plant, options, FINE_RATE_HZ)
-        return solve(layer, ask, answer_of(plant, FINE_RATE_HZ), FINE_RATE_HZ)
+    def finer_knots(layer: Layer) -> Command:
+        error_fn = true_error(layer, plant, options, FINE_RATE_HZ)
+        return _solve(layer, error_fn, response_of(plant, FINE_RATE_HZ), FINE_RATE_HZ)
 
     return {
-        "network, steps of the plant": steps,
-        "plant, steps of the network": errors,
-        "plant without microsteps": coarse,
-        f"plant, knots at {FINE_RATE_HZ:g} Hz": fine,
+        "network, steps of the plant": plant_steps,
+        "plant, steps of the network": network_steps,
+        "plant without microsteps": without_microsteps,
+        f"plant, knots at {FINE_RATE_HZ:g} Hz": finer_knots,
     }
-
-
-class Accuracy(NamedTuple):
-    """How well a network foresees actual - command along the commands of one remedy."""
-
-    remedy: str
-    r2: float
-    rmse_um: float
-
-
-# True and predicted actual - command in mm at the knots of a layer, by remedy.
-Lags = dict[str, tuple[Float[ndarray, "_ 2"], Float[ndarray, "_ 2"]]]
-
-
-def lags(network: ModelMap, tried: Trial) -> Lags:
-    """On the plain command and on the network's own, as the nominal plant has it."""
-    rows = tried.layer.samples_at(network.rate_hz)
-    every = round(JUDGE_RATE_HZ / network.rate_hz)
-    found = {}
-    for remedy in (NONE, SOLVED):
-        position, velocity = (values[rows] for values in tried.commands[remedy][:2])
-        actual = tried.driven.actual_mm[::every, tried.lanes[remedy]]
-        told = network.lag(np.hstack([position, velocity]))
-        found[remedy] = actual - position[: len(actual)], told[: len(actual)]
-    return found
-
-
-def accuracies(layers: Sequence[Lags]) -> list[Accuracy]:
-    """How well a network foresees plain commands and its own, over all layers."""
-    found = []
-    for remedy in (NONE, SOLVED):
-        true, told = (np.concatenate(x) for x in zip(*(one[remedy] for one in layers), strict=True))
-        left = np.sum((told - true) ** 2)
-        spread = np.sum((true - true.mean(axis=0)) ** 2)
-        rmse_um = 1e3 * float(np.sqrt(left / true.size))
-        found.append(Accuracy(remedy, float(1.0 - left / spread), rmse_um))
-    return found
 
 
 def predicted(network: ModelMap, layer: Layer) -> ErrorFn:
@@ -181,29 +160,7 @@ def predicted(network: ModelMap, layer: Layer) -> ErrorFn:
     return network.error_fn(reference_at(layer, network.rate_hz))
 
 
-def reference_at(layer: Layer, rate_hz: float) -> Float[ndarray, "k 4"]:
-    """x, y in mm and vx, vy in mm/s at the knots of a rate."""
-    return np.hstack([values[layer.samples_at(rate_hz)] for values in layer.reference[:2]])
-
-
-def solve(layer: Layer, ask: ErrorFn, answer: Answer, rate_hz: float) -> Command:
-    """The solver's command; its note says how it ended."""
-    found = solver.solve(ask, answer, layer.num_knots_at(rate_hz), rate_hz)
-    return drive.corrected(layer, found.knots, rate_hz)._replace(note=found.outcome)
-
-
-PLANT_SOLVED = "plant, solved"
-RANDOM = ("jitter", "floor")
-TAPS_S = 0.8  # of an answer, after its knot; an axis has rung out by then
-
-
-def without(options: SimulateOptions, *sources: str) -> SimulateOptions:
-    """Options with these sources off too."""
-    kept = tuple(source for source in options.sources if source not in sources)
-    return dataclasses.replace(options, sources=kept)
-
-
-def error_fn(
+def true_error(
     layer: Layer,
     plant: PlantOptions,
     options: SimulateOptions,
@@ -217,7 +174,7 @@ def error_fn(
         options: its sources; the random ones are left out.
         knot_rate_hz: of knots and errors; divides drive.JUDGE_RATE_HZ.
     """
-    quiet, every = without(options, *RANDOM), round(drive.JUDGE_RATE_HZ / knot_rate_hz)
+    quiet, every = without(options, *RANDOM), round(JUDGE_RATE_HZ / knot_rate_hz)
 
     def error(knots: Float[ndarray, "k 2"]) -> Float[ndarray, "k 2"]:
         command = drive.corrected(layer, knots, knot_rate_hz)
@@ -227,20 +184,52 @@ def error_fn(
     return error
 
 
-def answer_of(plant: PlantOptions, knot_rate_hz: float = KNOT_RATE_HZ) -> Answer:
-    """What a knot does to the head of an axis that slides."""
+def response_of(plant: PlantOptions, knot_rate_hz: float = KNOT_RATE_HZ) -> ImpulseResponse:
+    """Response of a sliding axis of a plant to a knot."""
     per_knot = round(plant.rate_hz / knot_rate_hz)
-    whole = baselines.single_answer(plant, per_knot, knot_rate_hz)
-    taps = baselines.SPAN + 1 + round(TAPS_S * knot_rate_hz)
-    return Answer(whole[::per_knot][:taps], baselines.SPAN)
+    whole = baselines.knot_response(plant, per_knot, knot_rate_hz)
+    num_taps = baselines.SPAN + 1 + round(TAPS_S * knot_rate_hz)
+    return ImpulseResponse(whole[::per_knot][:num_taps], baselines.SPAN)
 
 
-def remedy(options: SimulateOptions) -> Remedy:
-    """The solver with a perfect map of a plant, as a remedy that is told the plant."""
+def without(options: SimulateOptions, *sources: str) -> SimulateOptions:
+    """Options with these sources off too."""
+    left = tuple(source for source in options.sources if source not in sources)
+    return dataclasses.replace(options, sources=left)
 
-    def solved(layer: Layer, plant: PlantOptions) -> Command:
-        ask, count = error_fn(layer, plant, options), layer.num_knots
-        found = solver.solve(ask, answer_of(plant), count, KNOT_RATE_HZ)
-        return drive.corrected(layer, found.knots)._replace(note=found.outcome)
 
-    return solved
+def reference_at(layer: Layer, rate_hz: float) -> Float[ndarray, "k 4"]:
+    """x, y in mm and vx, vy in mm/s at the knots of a rate."""
+    return np.hstack([values[layer.samples_at(rate_hz)] for values in layer.reference[:2]])
+
+
+def lags(network: ModelMap, tried: Trial) -> Lags:
+    """On the plain command and on the network's own, as the nominal plant has it."""
+    rows = tried.layer.samples_at(network.rate_hz)
+    every = round(JUDGE_RATE_HZ / network.rate_hz)
+    by_method = {}
+    for method in (NONE, SOLVED):
+        position, velocity = (values[rows] for values in tried.commands[method][:2])
+        actual = tried.driven.actual_mm[::every, tried.columns[method]]
+        lag = network.lag(np.hstack([position, velocity]))
+        by_method[method] = actual - position[: len(actual)], lag[: len(actual)]
+    return by_method
+
+
+def accuracies(layers: Sequence[Lags]) -> list[Accuracy]:
+    """How well a network predicts plain commands and its own, over all layers."""
+    results = []
+    for method in (NONE, SOLVED):
+        pairs = zip(*(one[method] for one in layers), strict=True)
+        true, predicted_lag = (np.concatenate(parts) for parts in pairs)
+        left = np.sum((predicted_lag - true) ** 2)
+        spread = np.sum((true - true.mean(axis=0)) ** 2)
+        rmse_um = 1e3 * float(np.sqrt(left / true.size))
+        results.append(Accuracy(method, float(1.0 - left / spread), rmse_um))
+    return results
+
+
+def _solve(layer: Layer, error_fn: ErrorFn, response: ImpulseResponse, rate_hz: float) -> Command:
+    """The solver's command; its note says how it ended."""
+    solution = solver.solve(error_fn, response, layer.num_knots_at(rate_hz), rate_hz)
+    return drive.corrected(layer, solution.knots, rate_hz)._replace(note=solution.outcome)

@@ -1,8 +1,8 @@
-"""A run's model as the map that compensation inverts: commands in, where the head goes out.
+"""A run's model as the map that compensation inverts, from commands to the path of the head.
 
 The model sees the command, positions and velocities at the rate of its traces, and predicts how far
-behind it the head is. The module ties that to knots of a correction, and measures on the model
-itself how a sliding axis answers a knot. It knows neither the solver nor the plant.
+behind it the head is. Here that is tied to knots of a correction, and the impulse response of a
+sliding axis to a knot is measured on the model itself.
 """
 
 import functools
@@ -13,18 +13,19 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 from numpy import ndarray
 
-from jaxcorr.compensation.solver import Answer, ErrorFn
+from jaxcorr.compensation.solver import ErrorFn, ImpulseResponse
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.models.network import Carry, Weights
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.disturbance import MICROSTEP_PERIODS_MM as PERIODS_MM
 from jaxcorr.spec import Spec
+from jaxcorr.training.restore import Loaded
 
 CHUNK = 512  # samples per call, so that layers of all lengths share one compiled function
 INPUTS = (("x_cmd", "y_cmd", "vx_cmd", "vy_cmd"), ("x_ref", "y_ref", "vx_ref", "vy_ref"))
 OUTPUTS = (("lag_x", "lag_y"), ("error_x", "error_y"))
-# An axis that slides: its answer is the mean over many places, directions and speeds, which makes
+# An axis that slides: its response is the mean over many places, directions and speeds, which makes
 # the motors' own period in it vanish.
 NUM_SLIDES = 64
 WARM_UP = 60  # samples; a model of the default size has forgotten all but 0.001 um after them
@@ -58,14 +59,15 @@ class ModelMap:
 
     Attributes:
         rate_hz: of samples and knots.
-        answer: of an axis that slides, to a knot.
+        response: of an axis that slides, to a knot.
     """
 
-    def __init__(self, spec: Spec, weights: Weights):
+    def __init__(self, loaded: Loaded):
+        spec, weights = loaded.spec, loaded.weights
         check(spec)
         self.rate_hz = spec.data.sample_rate_hz
         self._spec, self._weights = spec, weights
-        self.answer = measure_answer(spec, weights)
+        self.response = measure_response(spec, weights)
 
     def lag(self, commands: Float[ndarray, "t 4"]) -> Float[ndarray, "t 2"]:
         """Where the head is, less where the command is, mm, along commands from rest."""
@@ -96,10 +98,10 @@ def _unroll(spec: Spec, weights: Weights, carry: Carry, samples: Array) -> tuple
     return network.unroll(spec, weights, carry, samples)
 
 
-def measure_answer(spec: Spec, weights: Weights) -> Answer:
-    """How a sliding axis of a model answers a knot: its Jacobian, averaged over many slides."""
+def measure_response(spec: Spec, weights: Weights) -> ImpulseResponse:
+    """Response of a sliding axis of a model to a knot: its Jacobian, averaged over many slides."""
     taps = _slide(spec, weights, _draw_slides(spec, weights))
-    return Answer(np.asarray(taps, np.float64), LEAD)
+    return ImpulseResponse(np.asarray(taps, np.float64), LEAD)
 
 
 def _draw_slides(spec: Spec, weights: Weights) -> Float32[ndarray, "t b 4"]:

@@ -1,15 +1,16 @@
-"""Finds the command that makes the predicted path the reference: knots of a correction, per layer.
+"""Solver for the correction that makes the predicted path the reference, one layer at a time.
 
-The map is any function from knots to the tracking error that they leave, a run's model or the plant
-itself; the solver asks it for values only. Each step takes the error away as an axis that slides
-would let it (knot_inverse.py). Friction answers less than that while an axis hardly moves, never
-more, so that the steps go downhill there too, only in more of them. Newton's method with the exact
-Jacobian, friction included, was measured first: it jumps to and fro across the bends of friction
-and still has a third of the error after 12 steps, where these steps have a fiftieth.
+The unknowns are knots of the correction. The map is any function from them to the tracking error
+that they leave, a run's model or the plant itself; the solver asks it for values only. Each step
+takes the error away as an axis that slides would let it (knot_inverse.py). Under friction the head
+follows less than that while an axis hardly moves, never more, so that the steps go downhill there
+too, only in more of them. Newton's method with the exact Jacobian, friction included, was measured
+first: it jumps to and fro across the bends of friction and still has a third of the error after 12
+steps, where these steps have a fiftieth.
 
   q_{n+1} = q_n + argmin_d |e(q_n) + h * d|^2 + effort |second differences of q_n + d|^2
 
-The module knows neither networks nor printers. Source: Bristow, Tharayil and Alleyne, "A survey of
+Source: Bristow, Tharayil and Alleyne, "A survey of
 iterative learning control", 2006, for steps by the inverse of a nominal plant.
 """
 
@@ -27,8 +28,8 @@ NEGLIGIBLE_MM = 1e-6  # a nanometre
 Outcome = Literal["converged", "at bounds", "too few steps", "out of time", "not finite", "no gain"]
 
 
-class Answer(NamedTuple):
-    """What one knot of 1 mm does to the head that slides, at the samples around it.
+class ImpulseResponse(NamedTuple):
+    """Response of a sliding head to one knot of 1 mm, at the samples around it.
 
     Attributes:
         taps: mm, x and y; the same for every knot.
@@ -73,18 +74,22 @@ class Solution(NamedTuple):
 
 
 def solve(
-    error_fn: ErrorFn, answer: Answer, num_knots: int, rate_hz: float, options: Options = DEFAULT
+    error_fn: ErrorFn,
+    response: ImpulseResponse,
+    num_knots: int,
+    rate_hz: float,
+    options: Options = DEFAULT,
 ) -> Solution:
     """Knots that take away the error of a path as far as the map can tell.
 
     Args:
         error_fn: from knots (mm) to actual - reference (mm) at the samples where the knots are.
-        answer: of an axis that slides, see `Answer`.
+        response: of an axis that slides.
         num_knots: samples of the reference.
         rate_hz: of both.
         options: see `Options`.
     """
-    inverse = KnotInverse(*answer, num_knots, rate_hz, options.effort, options.bounds)
+    inverse = KnotInverse(*response, num_knots, rate_hz, options.effort, options.bounds)
     knots = np.zeros((num_knots, 2))
     return descend(error_fn, inverse, knots, options)
 
@@ -107,11 +112,11 @@ def descend(
     for _ in range(options.most_steps):
         if not has_time_fn():
             return Solution(knots, "out of time", tuple(rms))
-        found = _improve(error_fn, inverse, knots, error, best, options)
-        if found is None:
+        point = _improve(error_fn, inverse, knots, error, best, options)
+        if point is None:
             return Solution(knots, _why_stuck(error, inverse, knots, len(rms)), tuple(rms))
-        gained = 1.0 - found.cost / best
-        knots, error, best = found
+        gained = 1.0 - point.cost / best
+        knots, error, best = point
         rms.append(_rms(error))
         if gained < options.gain or rms[-1] < NEGLIGIBLE_MM:
             return Solution(knots, _name(inverse, knots), tuple(rms))

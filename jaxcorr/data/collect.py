@@ -106,7 +106,7 @@ def file_name(job: Job, options: SimulateOptions) -> str:
     return f"layer{job.layer:02d}{point}_ender3v2.mat"
 
 
-def judge(files: Sequence[Collected]) -> list[str]:
+def judge_files(files: Sequence[Collected]) -> list[str]:
     """What is wrong with a collection, a line per problem; none where it is fit to train on."""
     problems = [] if files else ["no layers"]
     low, high = PLAUSIBLE_RMS_UM

@@ -121,8 +121,8 @@ class PolyphaseStep:
         carry: Any = self.state.reshape(-1, self._start.size)
         errors = []
         for rows in padded.reshape(num_blocks, BLOCK, len(carry), self._num_features):
-            carry, found = self._block_fn(carry, rows)
-            errors.append(np.asarray(found))
+            carry, block_errors = self._block_fn(carry, rows)
+            errors.append(np.asarray(block_errors))
         joined = np.concatenate(errors).reshape(len(padded), *self._side, self._num_targets)
         return joined[: len(samples)]
 
@@ -145,14 +145,14 @@ class PolyphaseStep:
     @state.setter
     def state(self, value: Any) -> None:
         shape = (*(self.num_phases,)[: self.num_phases > 1], *self._side, self._start.size)
-        found = np.asarray(value)
-        if found.shape != shape or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+        states = np.asarray(value)
+        if states.shape != shape or states.dtype.kind not in "fiu" or not np.isfinite(states).all():
             raise InputError(
-                f"carry: expected finite values of shape {shape}, got {found.dtype} of shape "
-                f"{found.shape}. Assign a value read from this predictor's carry."
+                f"carry: expected finite values of shape {shape}, got {states.dtype} of shape "
+                f"{states.shape}. Assign a value read from this predictor's carry."
             )
         self.phase = 0
-        for joined, state in zip(self._joined, found.reshape(self.num_phases, -1), strict=True):
+        for joined, state in zip(self._joined, states.reshape(self.num_phases, -1), strict=True):
             joined[..., : self._start.size] = state.reshape(*self._side, -1)
 
 

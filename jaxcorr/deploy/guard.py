@@ -1,6 +1,6 @@
-"""Judges samples before they reach the model: type, range, and whether the speed explains the way.
+"""Input validation of a deployed predictor: type and range of samples, and jumps between them.
 
-Three answers: quiet (as in training, the common case, decided in about a microsecond), flagged
+Three outcomes: quiet (as in training, the common case, decided in about a microsecond), flagged
 (further out than training went; the prediction is worth less), refused. A sample is refused where
 
   - a value is no real number, or not finite,
@@ -240,20 +240,20 @@ class Guard:
             InputError: they are something else; whether they are good is not asked.
         """
         try:
-            found = np.asarray(samples)
+            table = np.asarray(samples)
         except ValueError:
-            found = np.zeros(0, object)
-        fits = len(shape) == found.ndim and all(
+            table = np.zeros(0, object)
+        fits = len(shape) == table.ndim and all(
             have == want or (want is None and have)
-            for have, want in zip(found.shape, shape, strict=False)
+            for have, want in zip(table.shape, shape, strict=False)
         )
-        if not fits or found.dtype.kind not in "fiu":
+        if not fits or table.dtype.kind not in "fiu":
             wanted = ", ".join("t" if side is None else str(side) for side in shape)
             raise InputError(
-                f"samples: expected real numbers of shape ({wanted}), got {found.dtype} of shape "
-                f"{found.shape}. Give one row of {', '.join(self._names)} for each sample."
+                f"samples: expected real numbers of shape ({wanted}), got {table.dtype} of shape "
+                f"{table.shape}. Give one row of {', '.join(self._names)} for each sample."
             )
-        return found.astype(np.float64)
+        return table.astype(np.float64)
 
     def check_ahead(self, samples: ndarray, before: ndarray) -> None:
         """Checks a block of samples that is planned.
@@ -271,11 +271,11 @@ class Guard:
             return
         row, *stream = map(int, bad[0])
         where = (row, *stream)
-        found = self.examine(tuple(samples[where].tolist()), as_before(earlier[where]))
+        finding = self.examine(tuple(samples[where].tolist()), as_before(earlier[where]))
         place = f"row {row}" + "".join(f", stream {i}" for i in stream)
         raise InputError(
-            f"predict_ahead: {place}: {found.problem} Nothing was predicted; plan within what the "
-            "printer can do."
+            f"predict_ahead: {place}: {finding.problem} Nothing was predicted; plan within what "
+            "the printer can do."
         )
 
     def move_on(self, sample: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -47,11 +47,11 @@ def test_prints_and_writes_before_and_after(run, done, part, tmp_path):
     assert "square/layer01, 1000 mm/s2" in text
     assert "never worse than nothing" in text
     result = json.loads((out / "results.json").read_text())
-    remedies = {row["remedy"] for row in result["layers"]}
-    assert remedies >= {"none", "network, solved", "network, streamed", "ZV", "plant, solved"}
-    assert {row["note"] for row in result["layers"] if "solved" in row["remedy"]} != {""}
+    methods = {row["method"] for row in result["layers"]}
+    assert methods >= {"none", "network, solved", "network, streamed", "ZV", "plant, solved"}
+    assert {row["note"] for row in result["layers"] if "solved" in row["method"]} != {""}
     best = min(result["all"], key=lambda row: row["rms_um"])
-    assert best["remedy"] in ("plant, solved", "plant, knots at 200 Hz")
+    assert best["method"] in ("plant, solved", "plant, knots at 200 Hz")
     assert {row["accel_mm_s2"] for row in result["all"]} == {1000.0, 3000.0}
     assert not list(out.glob(".*"))
     _check_commands(out / "square_layer01_a1000")
@@ -81,7 +81,7 @@ def test_json(run, done, part):
     assert code == 0
     result = json.loads(text)
     assert {"layers", "all", "model", "goals"} == result.keys()
-    assert [one["remedy"] for one in result["model"]] == ["none", "network, solved"]
+    assert [one["method"] for one in result["model"]] == ["none", "network, solved"]
     assert result["layers"][0]["accel_mm_s2"] is None
 
 

@@ -1,4 +1,4 @@
-"""The linear inverse undoes what the linear plant does."""
+"""Shapers as the literature has them; the linear inverse undoes what the linear plant does."""
 
 import dataclasses
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from jaxcorr.compensation import baselines
-from jaxcorr.compensation.baselines import answer
+from jaxcorr.compensation.baselines import linear_response
 from jaxcorr.data import parts
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.drive import Command
@@ -36,7 +36,7 @@ def test_recovers_a_known_command_exactly(layer):
     knots[:2] = knots[-50:] = 0.0  # the last of them has rung out where the layer ends
     command = drive.corrected(layer, knots)
     begin = layer.at_knots.start
-    wanted = baselines.answer(PLANT, command) - baselines.answer(PLANT, layer.reference)
+    wanted = linear_response(PLANT, command) - linear_response(PLANT, layer.reference)
     found = baselines.solve(PLANT, wanted[begin:], layer.num_knots)
     np.testing.assert_allclose(found, knots, atol=2e-4)
 
@@ -46,13 +46,13 @@ def test_follows_a_plan_on_the_linear_plant(layer):
     assert knots.shape == (layer.num_knots, 2)
     plan = (layer.time_s >= 0) & (layer.time_s <= layer.plan.total_s)
     errors = [
-        rms((baselines.answer(PLANT, c) - layer.reference.position_mm)[plan])
+        rms((linear_response(PLANT, c) - layer.reference.position_mm)[plan])
         for c in (layer.reference, drive.corrected(layer, knots))
     ]
     assert errors[1] < 0.1 * errors[0]
     # No knots nearby are better: the gradient of the square is zero there.
     for scale in (0.99, 1.01):
-        other = baselines.answer(PLANT, drive.corrected(layer, scale * knots))
+        other = linear_response(PLANT, drive.corrected(layer, scale * knots))
         assert rms((other - layer.reference.position_mm)[plan]) > errors[1]
 
 
@@ -67,12 +67,12 @@ def test_friction_does_not_enter(layer):
     np.testing.assert_array_equal(baselines.invert(PLANT, layer), baselines.invert(slippery, layer))
 
 
-def test_the_answer_in_closed_form():
+def test_the_linear_response_in_closed_form():
     """Constant acceleration a leaves an error of -a / w^2, here on x."""
     time_s = np.arange(0, 1.5, 1 / RATE_HZ)
     motion = np.stack([250.0 * time_s**2, 0 * time_s], axis=1)
     speed = np.stack([500.0 * time_s, 0 * time_s], axis=1)
-    found = baselines.answer(PLANT, drive.Command(motion, speed)) - motion
+    found = linear_response(PLANT, drive.Command(motion, speed)) - motion
     np.testing.assert_allclose(found[-1], [-500.0 / (8000.0 / 0.35), 0.0], atol=1e-9)
 
 
@@ -84,20 +84,20 @@ def test_a_layer_too_short_to_correct():
 FREQUENCIES, RATIOS = st.floats(5.0, 80.0), st.floats(0.0, 0.6)
 
 
-def residual(shaper: baselines.Shaper, frequency_hz: float, damping_ratio: float) -> float:
+def residual(shaper, frequency_hz, ratio):
     """V: vibration after the last impulse, as a fraction of what one impulse leaves.
 
     Source: Singer and Seering, 1990, equation of the residual amplitude.
     """
     w = 2.0 * np.pi * frequency_hz
-    phase = w * np.sqrt(1.0 - damping_ratio**2) * shaper.times_s
-    left = shaper.amplitudes * np.exp(damping_ratio * w * (shaper.times_s - shaper.times_s[-1]))
+    phase = w * np.sqrt(1.0 - ratio**2) * shaper.times_s
+    left = shaper.amplitudes * np.exp(ratio * w * (shaper.times_s - shaper.times_s[-1]))
     return float(np.hypot(left @ np.cos(phase), left @ np.sin(phase)))
 
 
 def insensitivity(kind, tolerance=0.05):
     """Width of the range of w / w_modelled, without damping, where V stays within a tolerance."""
-    shaper = baselines.make(kind, 1.0, 0.0)
+    shaper = baselines.make_shaper(kind, 1.0, 0.0)
 
     def above(ratio):
         return residual(shaper, ratio, 0.0) - tolerance - 1e-9
@@ -109,7 +109,7 @@ def insensitivity(kind, tolerance=0.05):
 
 @given(st.sampled_from(baselines.KINDS), FREQUENCIES, RATIOS)
 def test_impulses_are_positive_and_sum_to_one(kind, frequency_hz, ratio):
-    shaper = baselines.make(kind, frequency_hz, ratio)
+    shaper = baselines.make_shaper(kind, frequency_hz, ratio)
     assert np.all(shaper.amplitudes > 0)
     assert np.all(np.diff(shaper.times_s) > 0)
     assert shaper.times_s[0] == 0.0
@@ -118,22 +118,22 @@ def test_impulses_are_positive_and_sum_to_one(kind, frequency_hz, ratio):
 
 @given(st.sampled_from(["zv", "mzv"]), FREQUENCIES, RATIOS)
 def test_zv_and_mzv_leave_no_vibration(kind, frequency_hz, ratio):
-    assert residual(baselines.make(kind, frequency_hz, ratio), frequency_hz, ratio) < 1e-12
+    assert residual(baselines.make_shaper(kind, frequency_hz, ratio), frequency_hz, ratio) < 1e-12
 
 
 def test_impulses_as_the_literature_has_them():
-    zv, ei = baselines.make("zv", 10.0, 0.0), baselines.make("ei", 10.0, 0.0)
+    zv, ei = baselines.make_shaper("zv", 10.0, 0.0), baselines.make_shaper("ei", 10.0, 0.0)
     np.testing.assert_allclose(zv.amplitudes, [0.5, 0.5])
     np.testing.assert_allclose(zv.times_s, [0.0, 0.05])
     np.testing.assert_allclose(ei.amplitudes, [0.2625, 0.475, 0.2625])
     np.testing.assert_allclose(ei.times_s, [0.0, 0.05, 0.1])
-    mzv = baselines.make("mzv", 10.0, 0.0)
+    mzv = baselines.make_shaper("mzv", 10.0, 0.0)
     np.testing.assert_allclose(mzv.amplitudes, [1 - 0.5**0.5, 2**0.5 - 1, 1 - 0.5**0.5])
     np.testing.assert_allclose(mzv.times_s, [0.0, 0.0375, 0.075])
 
 
 def test_ei_leaves_its_tolerance_at_the_frequency_and_nothing_on_either_side():
-    ei = baselines.make("ei", 1.0, 0.0)
+    ei = baselines.make_shaper("ei", 1.0, 0.0)
     assert residual(ei, 1.0, 0.0) == pytest.approx(baselines.EI_TOLERANCE)
     aside = np.arccos(-(1 - baselines.EI_TOLERANCE) / (1 + baselines.EI_TOLERANCE)) / np.pi
     for ratio in (aside, 2 - aside):
@@ -150,7 +150,7 @@ def test_robustness_to_a_wrong_frequency_is_that_of_the_literature():
 
 @pytest.mark.parametrize(("kind", "slope"), [("zv", np.pi / 2), ("mzv", 0.976)])
 def test_slopes_of_the_residual(kind, slope):
-    shaper = baselines.make(kind, 1.0, 0.0)
+    shaper = baselines.make_shaper(kind, 1.0, 0.0)
     assert residual(shaper, 1.0001, 0.0) / 1e-4 == pytest.approx(slope, rel=1e-3)
 
 
@@ -160,7 +160,7 @@ def test_the_axes_of_the_printer():
 
 
 def test_constant_speed_has_no_lag():
-    shaper = baselines.make("ei", 20.0, 0.1)
+    shaper = baselines.make_shaper("ei", 20.0, 0.1)
     time_s = np.linspace(0, 1, 11)
     np.testing.assert_allclose(baselines.shape(shaper, time_s, lambda t: 3.0 * t), 3.0 * time_s)
 
@@ -179,14 +179,14 @@ def test_the_plant_rests_after_a_shaped_move(kind):
         rising, falling = np.clip(t, 0, 0.1), np.clip(t - 0.7, 0, 0.1)
         return 250 * rising**2 + 50 * np.clip(t - 0.1, 0, 0.6) + 50 * falling - 250 * falling**2
 
-    axes = [baselines.for_axis(kind, axis) for axis in (plant.x, plant.y)]
+    axes = [baselines.shaper_for(kind, axis) for axis in (plant.x, plant.y)]
     shaped, plain = (
         Command(*(np.stack([f(axis, fn) for axis in axes], axis=1) for fn in (position, velocity)))
         for f in (lambda axis, fn: baselines.shape(axis, time_s, fn), lambda _, fn: fn(time_s))
     )
     after = time_s > 0.8 + max(axis.times_s[-1] - axis.lag_s for axis in axes) + 1e-3
-    left = np.abs(answer(plant, shaped) - shaped.position_mm)[after].max(axis=0)
-    rings = np.abs(answer(plant, plain) - plain.position_mm)[after].max(axis=0)
+    left = np.abs(linear_response(plant, shaped) - shaped.position_mm)[after].max(axis=0)
+    rings = np.abs(linear_response(plant, plain) - plain.position_mm)[after].max(axis=0)
     allowed = 0.07 if kind == "ei" else 1e-3
     assert np.all(rings > 1e-3)
     assert np.all(left < allowed * rings)

@@ -1,4 +1,4 @@
-"""Remedies on a short layer, on the printer they know and on others."""
+"""Methods on a short layer, on the printer that they are tuned to and on others."""
 
 import dataclasses
 
@@ -21,24 +21,24 @@ def plan(tmp_path_factory):
 def tried(plan):
     layout = closed_loop.Layout("part/layer01", 3000.0, 3)
     plants = closed_loop.printers(PlantOptions(), ["nominal", "frequency -20%", "friction x2"])
-    learned = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
-    return closed_loop.run(plan, layout, FRICTIONLESS, plants, learned)
+    methods = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
+    return closed_loop.run(plan, layout, FRICTIONLESS, plants, methods)
 
 
-def rms(tried, remedy, printer="nominal"):
-    found = [r.judged for r in tried.rows if (r.remedy, r.printer) == (remedy, printer)]
+def rms(tried, method, printer="nominal"):
+    found = [r.judged for r in tried.rows if (r.method, r.printer) == (method, printer)]
     assert len(found) == 1
     return found[0].rms_um
 
 
-def test_every_remedy_on_every_printer(tried):
+def test_every_method_on_every_printer(tried):
     always = {"none", "minus true error", "ZV", "MZV", "EI", "linear inverse", "flat"}
     tuned = {f"{name}, tuned" for name in closed_loop.MODEL_BASED}
     by_printer = {}
     for row in tried.rows:
         assert row[:2] == ("part/layer01", 3000.0)
-        by_printer.setdefault(row.printer, set()).add(row.remedy)
-    # Nothing to tune where only friction differs: no remedy here knows of friction.
+        by_printer.setdefault(row.printer, set()).add(row.method)
+    # Nothing to tune where only friction differs: no method here takes friction into account.
     assert by_printer == {
         "nominal": always,
         "frequency -20%": always | tuned,
@@ -56,7 +56,7 @@ def test_without_friction_the_linear_inverse_is_best(tried):
 
 
 def test_shapers_calm_the_corners(tried):
-    ringing = {r.remedy: r.judged.vibration_um for r in tried.rows if r.printer == "nominal"}
+    ringing = {r.method: r.judged.vibration_um for r in tried.rows if r.printer == "nominal"}
     assert ringing["ZV"] < 0.5 * ringing["none"]
     assert ringing["minus true error"] > ringing["none"]
 
@@ -69,9 +69,9 @@ def test_where_friction_is_off_its_factor_changes_nothing(tried):
     assert rms(tried, "none", "friction x2") == pytest.approx(rms(tried, "none"))
 
 
-def test_commands_and_lanes_are_those_of_the_nominal_printer(tried):
-    for name, lane in tried.lanes.items():
-        error = tried.driven.error_mm[:, lane]
+def test_commands_and_columns_are_those_of_the_nominal_printer(tried):
+    for name, column in tried.columns.items():
+        error = tried.driven.error_mm[:, column]
         expected = 1e3 * np.sqrt(np.mean(np.sum(error**2, axis=-1)))
         assert rms(tried, name) == pytest.approx(expected)
     flat = tried.commands["flat"].position_mm - tried.layer.reference.position_mm

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from oscillator import RATE_HZ, reference, true_error
 
-from jaxcorr.compensation import gate, solver
+from jaxcorr.compensation import solver
 from jaxcorr.compensation.compensator import OPTIONS, Compensator, Status
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.errors import InputError
@@ -19,8 +19,7 @@ def loaded(trained):
 
 
 def make(loaded, **changes):
-    trust = gate.make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std))
-    return Compensator(loaded.spec, loaded.weights, trust, **{**NO_HURRY, **changes})
+    return Compensator(loaded, **{**NO_HURRY, **changes})
 
 
 def layer(num_samples, seed=5):
@@ -56,9 +55,9 @@ def test_streaming_equals_offline_where_the_window_covers_the_layer(loaded):
     covering = make(loaded, lookahead_ms=800.0, block_ms=100.0)
     commands = run(covering, path, 70)
     rest = np.tile(path[-1] * [1, 1, 0, 0], (10, 1))
-    learned = ModelMap(loaded.spec, loaded.weights)
+    model = ModelMap(loaded)
     whole = np.concatenate([path, rest])
-    offline = solver.solve(learned.error_fn(whole), learned.answer, 80, RATE_HZ, OPTIONS)
+    offline = solver.solve(model.error_fn(whole), model.response, 80, RATE_HZ, OPTIONS)
     assert commands.shape == path.shape
     np.testing.assert_allclose(commands[:, :2] - path[:, :2], offline.knots[:70], atol=1e-6)
     assert np.abs(offline.knots).max() > 0.01
@@ -70,10 +69,10 @@ def test_a_long_layer_is_nearly_as_good_by_block_as_offline(loaded, compensator)
     commands = run(compensator, path, 30)
     assert commands.shape == path.shape
     knots = commands[:, :2] - path[:, :2]
-    learned = ModelMap(loaded.spec, loaded.weights)
-    offline = solver.solve(learned.error_fn(path), learned.answer, 300, RATE_HZ, OPTIONS)
+    model = ModelMap(loaded)
+    offline = solver.solve(model.error_fn(path), model.response, 300, RATE_HZ, OPTIONS)
     left = [
-        np.sqrt(np.mean(learned.error_fn(path)(k) ** 2))
+        np.sqrt(np.mean(model.error_fn(path)(k) ** 2))
         for k in (np.zeros((300, 2)), knots, offline.knots)
     ]
     assert left[1] < 0.35 * left[0]

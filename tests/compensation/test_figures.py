@@ -33,7 +33,7 @@ def axes(tried, tmp_path, monkeypatch):
 
 def test_titles_give_the_rms_of_what_was_driven(tried, axes):
     for axis, name in zip(axes[:2], [closed_loop.NONE, "flat"], strict=True):
-        error_um = 1e3 * np.hypot(*tried.driven.error_mm[:, tried.lanes[name]].T)
+        error_um = 1e3 * np.hypot(*tried.driven.error_mm[:, tried.columns[name]].T)
         assert axis.get_title() == f"{name}: RMS {np.sqrt(np.mean(error_um**2)):.1f} µm"
         assert np.allclose(axis.collections[0].get_array(), error_um)
 
@@ -45,5 +45,5 @@ def test_both_stretches_hold_the_largest_error_to_one_scale(tried, axes):
     assert np.ptp(left.get_xlim()) == pytest.approx(np.ptp(left.get_ylim()))
     factor = float(left.get_title().split("×")[1])
     reference, path = (line.get_xydata() for line in left.lines)
-    largest = np.hypot(*tried.driven.error_mm[:, tried.lanes[closed_loop.NONE]].T).max()
+    largest = np.hypot(*tried.driven.error_mm[:, tried.columns[closed_loop.NONE]].T).max()
     assert np.hypot(*(path - reference).T).max() == pytest.approx(factor * largest)

@@ -9,9 +9,9 @@ from jaxcorr.compensation.judge import Judged
 OURS = "ours"
 
 
-def row(rms_um, remedy=OURS, printer="nominal", layer="a/layer01", accel=500.0, contour_um=10.0):
+def row(rms_um, method=OURS, printer="nominal", layer="a/layer01", accel=500.0, contour_um=10.0):
     judged = Judged(1000, rms_um, rms_um, rms_um, contour_um, contour_um, 10, 5.0, 90.0)
-    return Row(layer, accel, printer, remedy, "", 0.1, judged)
+    return Row(layer, accel, printer, method, "", 0.1, judged)
 
 
 def goals(*rows):

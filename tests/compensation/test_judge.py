@@ -21,13 +21,13 @@ def corner(tmp_path):
 
 
 def judged(layer, error_fn, command_mm=(0.0, 0.0)):
-    """Judges one lane that errs by `error_fn(time)` -> (n, 2) mm."""
+    """Judges one command that errs by `error_fn(time)` -> (n, 2) mm."""
     kept = (layer.time_s >= 0) & (layer.time_s <= layer.plan.total_s)
     time_s, reference = layer.time_s[kept][::2], layer.reference.position_mm[kept][::2]
     driven = drive.Driven(time_s, reference, (reference + error_fn(time_s))[:, None])
     moved = layer.reference.position_mm + np.asarray(command_mm)
     command = layer.reference._replace(position_mm=moved)
-    return judge.judge(layer, driven, [command])[0]
+    return judge.judge_layer(layer, driven, [command])[0]
 
 
 def test_no_error(corner):
@@ -178,13 +178,13 @@ def test_never_longer_than_the_error_at_the_same_time(tmp_path_factory, dx, dy):
     assert np.linalg.norm(found, axis=1).max() <= np.hypot(dx, dy) + 1e-9
 
 
-def test_lanes_are_judged_alike(turn):
+def test_commands_are_judged_alike(turn):
     time_s = np.arange(0, turn.total_s, 0.01)
     points = sample_plan(turn, time_s).position_mm[:, None, :2] + np.array([[0.1, 0.0], [0, 0.2]])
     both = judge.deviation(turn, time_s, points)
-    for lane in range(2):
-        alone = judge.deviation(turn, time_s, points[:, lane])
-        np.testing.assert_array_equal(both[:, lane], alone)
+    for i in range(2):
+        alone = judge.deviation(turn, time_s, points[:, i])
+        np.testing.assert_array_equal(both[:, i], alone)
 
 
 def test_corners_are_turns_and_stops(tmp_path):

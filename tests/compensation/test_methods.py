@@ -1,4 +1,4 @@
-"""The plant as the solver's map: its bound, its answer, and what it does not foresee."""
+"""Methods on the plant and on the network: the bound, impulse responses and accuracy."""
 
 import dataclasses
 
@@ -30,35 +30,37 @@ def rms_um(layer, command, options):
 def test_errors_are_those_of_the_driven_layer(layer):
     knots = 0.02 * np.random.default_rng(0).standard_normal((layer.num_knots, 2))
     options = SimulateOptions()
-    found = methods.error_fn(layer, PLANT, options)(knots)
+    found = methods.true_error(layer, PLANT, options)(knots)
     quiet = methods.without(options, *methods.RANDOM)
     driven = drive.drive(layer, [drive.corrected(layer, knots)], [PLANT], quiet, 99)
     np.testing.assert_allclose(found, driven.error_mm[::10, 0], atol=1e-12)
     assert len(found) == layer.num_knots
 
 
-def test_the_answer_adds_up_to_a_constant_correction():
-    answer = methods.answer_of(PLANT)
+def test_the_response_adds_up_to_a_constant_correction():
+    response = methods.response_of(PLANT)
     # A correction of 1 mm everywhere moves the head by 1 mm.
-    np.testing.assert_allclose(answer.taps.sum(axis=0), 1.0, atol=1e-3)
-    assert np.abs(answer.taps[: answer.lead - 1]).max() < 1e-9
+    np.testing.assert_allclose(response.taps.sum(axis=0), 1.0, atol=1e-3)
+    assert np.abs(response.taps[: response.lead - 1]).max() < 1e-9
 
 
-def test_the_answer_predicts_the_linear_plant(layer):
-    ask = methods.error_fn(layer, PLANT, FRICTIONLESS)
+def test_the_response_predicts_the_linear_plant(layer):
+    ask = methods.true_error(layer, PLANT, FRICTIONLESS)
     knots = np.zeros((layer.num_knots, 2))
     at = layer.num_knots // 2
     knots[at] = 0.1
     change = ask(knots) - ask(np.zeros_like(knots))
-    answer = methods.answer_of(PLANT)
-    begin = at - answer.lead
-    count = min(len(answer.taps), layer.num_knots - begin)
-    np.testing.assert_allclose(change[begin : begin + count], 0.1 * answer.taps[:count], atol=1e-6)
+    response = methods.response_of(PLANT)
+    begin = at - response.lead
+    count = min(len(response.taps), layer.num_knots - begin)
+    np.testing.assert_allclose(
+        change[begin : begin + count], 0.1 * response.taps[:count], atol=1e-6
+    )
 
 
 def test_solving_on_the_plant_beats_the_linear_inverse(layer):
     options = SimulateOptions()
-    solved = methods.remedy(options)(layer, PLANT)
+    solved = methods.plant_solved(options)(layer, PLANT)
     inverse = drive.corrected(layer, baselines.invert(PLANT, layer))
     assert solved.note == "converged"
     nothing = rms_um(layer, layer.reference, options)
@@ -67,7 +69,7 @@ def test_solving_on_the_plant_beats_the_linear_inverse(layer):
 
 
 def test_on_the_linear_plant_both_agree(layer):
-    solved = methods.remedy(FRICTIONLESS)(layer, PLANT)
+    solved = methods.plant_solved(FRICTIONLESS)(layer, PLANT)
     inverse = drive.corrected(layer, baselines.invert(PLANT, layer))
     assert rms_um(layer, solved, FRICTIONLESS) == pytest.approx(
         rms_um(layer, inverse, FRICTIONLESS), abs=3.0
@@ -86,10 +88,10 @@ class Perfect(ModelMap):
     """A network that is the plant; the pieces of it must all be the bound then."""
 
     rate_hz = 100.0
-    answer = methods.answer_of(PLANT)
+    response = methods.response_of(PLANT)
 
     def __init__(self, layer, options):
-        self.asked, self._plant_fn = [], methods.error_fn(layer, PLANT, options)
+        self.asked, self._plant_fn = [], methods.true_error(layer, PLANT, options)
 
     def error_fn(self, reference):
         self.asked.append(reference)
@@ -99,8 +101,8 @@ class Perfect(ModelMap):
 def test_a_perfect_network_is_as_good_as_the_plant(layer):
     options = dataclasses.replace(SimulateOptions(), floor_um=0.0)
     network = Perfect(layer, options)
-    own = methods.remedies_of(network, OPEN)
-    bound = methods.remedy(options)(layer, PLANT)
+    own = methods.offline_methods(network, OPEN)
+    bound = methods.plant_solved(options)(layer, PLANT)
     solved = own[methods.SOLVED](layer)
     np.testing.assert_array_equal(solved.position_mm, bound.position_mm)
     pieces = {name: fn(layer) for name, fn in methods.pieces(network, options).items()}
@@ -110,7 +112,7 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
     assert errors["plant, knots at 200 Hz"] < rms_um(layer, bound, options)
     assert errors["plant without microsteps"] > rms_um(layer, bound, options)
     naive = own[methods.NAIVE](layer)
-    error = methods.error_fn(layer, PLANT, options)(np.zeros((layer.num_knots, 2)))
+    error = methods.true_error(layer, PLANT, options)(np.zeros((layer.num_knots, 2)))
     added = (naive.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, -error, atol=1e-12)
 
@@ -118,7 +120,7 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
 def test_a_closed_gate_leaves_the_plan_as_it_is(layer):
     options = SimulateOptions()
     network, closed = Perfect(layer, options), Gate(*(np.zeros(2),) * 4)
-    command = methods.remedies_of(network, closed)[methods.SOLVED](layer)
+    command = methods.offline_methods(network, closed)[methods.SOLVED](layer)
     np.testing.assert_array_equal(command.position_mm, layer.reference.position_mm)
     assert command.note == "converged, 100.0% left as planned"
 
@@ -130,11 +132,11 @@ def test_accuracy_is_that_of_the_lag(layer, offset_um):
     network = Perfect(layer, options)
     layout = closed_loop.Layout("part/layer01", None, 0)
     tried = closed_loop.run(
-        layer.plan, layout, options, {"nominal": PLANT}, methods.remedies_of(network, OPEN)
+        layer.plan, layout, options, {"nominal": PLANT}, methods.offline_methods(network, OPEN)
     )
     lags = {}
-    for name, lane in tried.lanes.items():
-        actual = tried.driven.actual_mm[::10, lane]
+    for name, column in tried.columns.items():
+        actual = tried.driven.actual_mm[::10, column]
         at = tried.commands[name].position_mm[layer.at_knots]
         lags[at.tobytes()] = actual - at[: len(actual)]
     shift = np.array([offset_um / 1e3, 0.0])

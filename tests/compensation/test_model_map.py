@@ -1,4 +1,4 @@
-"""A run's model as a map: what it says of commands, its answer to a knot, and its gradient."""
+"""A run's model as a map: predictions for commands, its impulse response, and its gradient."""
 
 import jax
 import jax.numpy as jnp
@@ -21,40 +21,38 @@ def loaded(trained):
 
 
 @pytest.fixture(scope="module")
-def learned(loaded):
-    return ModelMap(loaded.spec, loaded.weights)
+def model(loaded):
+    return ModelMap(loaded)
 
 
-def test_without_a_correction_the_error_is_the_prediction(trained, loaded, learned):
+def test_without_a_correction_the_error_is_the_prediction(trained, loaded, model):
     samples = dataset.load_all(loaded.spec.data, trained.spec.data.traces)
     predicted = bulk.stream(loaded.spec, loaded.weights, samples)
     first, rows = int(samples.first_row[1]), int(samples.num_rows[1])
     path = np.asarray(samples.features[first : first + rows], np.float64)
-    error = learned.error_fn(path)(np.zeros((rows, 2)))
+    error = model.error_fn(path)(np.zeros((rows, 2)))
     np.testing.assert_allclose(error, predicted[first : first + rows], atol=1e-6)
 
 
-def test_layers_longer_than_a_call_are_carried_on(loaded, learned):
+def test_layers_longer_than_a_call_are_carried_on(loaded, model):
     path = reference(2 * model_map.CHUNK + 77)
     whole = network.unroll(
         loaded.spec, loaded.weights, network.carry_for(loaded.spec, 1), jnp.asarray(path)[:, None]
     )
-    np.testing.assert_allclose(learned.lag(path), whole[1][:, 0], atol=1e-6)
+    np.testing.assert_allclose(model.lag(path), whole[1][:, 0], atol=1e-6)
 
 
-def test_a_knot_moves_position_and_velocity_of_the_command(learned):
+def test_a_knot_moves_position_and_velocity_of_the_command(model):
     path, knots = reference(60), np.zeros((60, 2))
     knots[20] = [0.1, -0.2]
     command = path.copy()
     command[20, :2] += knots[20]
     command[19, 2:] += knots[20] * RATE_HZ / 2
     command[21, 2:] -= knots[20] * RATE_HZ / 2
-    np.testing.assert_allclose(
-        learned.error_fn(path)(knots), knots + learned.lag(command), atol=1e-9
-    )
+    np.testing.assert_allclose(model.error_fn(path)(knots), knots + model.lag(command), atol=1e-9)
 
 
-def test_the_answer_is_the_mean_change_by_a_small_knot(loaded, learned):
+def test_the_response_is_the_mean_change_by_a_small_knot(loaded, model):
     lines = model_map._draw_slides(loaded.spec, loaded.weights).astype(np.float64)
     length = lines.shape[0]
     at_knot = model_map.WARM_UP + model_map.LEAD
@@ -63,10 +61,10 @@ def test_the_answer_is_the_mean_change_by_a_small_knot(loaded, learned):
         knots[at_knot, axis] = 0.02
         changes = []
         for slide in range(lines.shape[1]):
-            error_fn = learned.error_fn(lines[:, slide])
+            error_fn = model.error_fn(lines[:, slide])
             changes.append((error_fn(knots) - error_fn(-knots))[model_map.WARM_UP :, axis] / 0.04)
         np.testing.assert_allclose(
-            np.mean(changes, axis=0), learned.answer.taps[:, axis], atol=0.03
+            np.mean(changes, axis=0), model.response.taps[:, axis], atol=0.03
         )
 
 
@@ -89,11 +87,11 @@ def test_the_gradient_by_the_knots_agrees_with_finite_differences(loaded):
     assert float(by_gradient) == pytest.approx(float(by_difference), rel=0.02)
 
 
-def test_a_learned_map_is_inverted_and_the_toy_printer_follows_better(learned):
+def test_a_learned_map_is_inverted_and_the_toy_printer_follows_better(model):
     """The toy printer is known in closed form; its model has seen no corrections, only paths."""
     path = reference(300)
-    error_fn = learned.error_fn(path)
-    found = solver.solve(error_fn, learned.answer, 300, RATE_HZ)
+    error_fn = model.error_fn(path)
+    found = solver.solve(error_fn, model.response, 300, RATE_HZ)
     assert found.rms_mm[-1] < 0.5 * found.rms_mm[0]
     assert found.outcome in ("converged", "too few steps")
     assert true_error(path, found.knots) < 0.8 * true_error(path, np.zeros((300, 2)))

@@ -7,11 +7,11 @@ from knots import LEAD, RATE_HZ, TAPS, respond, smooth_knots
 
 from jaxcorr.compensation import solver
 from jaxcorr.compensation.knot_inverse import Bounds
-from jaxcorr.compensation.solver import Answer, Options, solve
+from jaxcorr.compensation.solver import ImpulseResponse, Options, solve
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.plant import AxisPlant, PlantOptions, track
 
-ANSWER = Answer(TAPS, LEAD)
+RESPONSE = ImpulseResponse(TAPS, LEAD)
 SLIPPERY = PlantOptions(AxisPlant(friction_n=0.0), AxisPlant(mass_kg=0.45, friction_n=0.0))
 EVERY = 20
 
@@ -25,12 +25,12 @@ def plant_error(options, reference, knots):
     return (lag + moved[0])[::EVERY]
 
 
-def plant_answer(options):
+def plant_response(options):
     """Of a lone knot, from rest."""
     knots = np.zeros((90, 2))
     knots[4] = 1.0
     still = np.zeros((89 * EVERY + 1, 2))
-    return Answer(plant_error(options, (still, still), knots)[2:], 2)
+    return ImpulseResponse(plant_error(options, (still, still), knots)[2:], 2)
 
 
 def corners():
@@ -51,7 +51,7 @@ def rms(error):
 
 def test_recovers_a_known_command_exactly_on_a_linear_map():
     wanted = smooth_knots(300)
-    found = solve(lambda q: respond(q - wanted), ANSWER, 300, RATE_HZ, Options(effort=0.0))
+    found = solve(lambda q: respond(q - wanted), RESPONSE, 300, RATE_HZ, Options(effort=0.0))
     np.testing.assert_allclose(found.knots, wanted, atol=1e-6)
     assert found.outcome == "converged"
     assert found.rms_mm[-1] < 1e-5 * found.rms_mm[0]
@@ -68,7 +68,7 @@ def test_recovers_a_known_command_exactly_on_a_linear_plant():
         return plant_error(SLIPPERY, (still, still), knots) - path
 
     options = Options(effort=0.0, most_steps=30, gain=1e-6, bounds=Bounds(1e3, 1e6, 1e9))
-    found = solve(error_fn, plant_answer(SLIPPERY), 200, RATE_HZ, options)
+    found = solve(error_fn, plant_response(SLIPPERY), 200, RATE_HZ, options)
     # What the last knots do comes after the end, where nobody looks.
     np.testing.assert_allclose(found.knots[:-20], wanted[:-20], atol=1e-6)
 
@@ -79,7 +79,7 @@ def test_takes_the_error_of_the_plant_away_with_and_without_friction(options, le
     num_knots = (len(reference[0]) - 1) // EVERY + 1
     before = rms(plant_error(options, reference, np.zeros((num_knots, 2))))
     found = solve(
-        lambda q: plant_error(options, reference, q), plant_answer(SLIPPERY), num_knots, RATE_HZ
+        lambda q: plant_error(options, reference, q), plant_response(SLIPPERY), num_knots, RATE_HZ
     )
     after = rms(plant_error(options, reference, found.knots))
     assert found.outcome == "converged"
@@ -95,7 +95,7 @@ def test_bounds_hold_and_are_named():
     bounds = Bounds(0.03, 2.0, 400.0)
     found = solve(
         lambda q: plant_error(PlantOptions(), reference, q),
-        plant_answer(SLIPPERY),
+        plant_response(SLIPPERY),
         (len(reference[0]) - 1) // EVERY + 1,
         RATE_HZ,
         Options(bounds=bounds),
@@ -110,23 +110,23 @@ def test_bounds_hold_and_are_named():
 def test_every_step_lowers_the_cost_even_where_the_axis_answers_otherwise():
     """An axis that answers twice as strongly as it is told to: full steps would never settle."""
     wanted = smooth_knots(120)
-    found = solve(lambda q: respond(2.5 * (q - wanted)), ANSWER, 120, RATE_HZ)
+    found = solve(lambda q: respond(2.5 * (q - wanted)), RESPONSE, 120, RATE_HZ)
     assert all(b < a for a, b in zip(found.rms_mm, found.rms_mm[1:], strict=False))
     assert found.rms_mm[-1] < 0.2 * found.rms_mm[0]
 
 
 def test_says_why_not():
     wanted = smooth_knots(60)
-    assert solve(lambda q: 0.0 * q + 0.1, ANSWER, 60, RATE_HZ).outcome == "no gain"
-    broken = solve(lambda q: q * np.nan, ANSWER, 60, RATE_HZ)
+    assert solve(lambda q: 0.0 * q + 0.1, RESPONSE, 60, RATE_HZ).outcome == "no gain"
+    broken = solve(lambda q: q * np.nan, RESPONSE, 60, RATE_HZ)
     assert broken.outcome == "not finite"
     np.testing.assert_array_equal(broken.knots, 0.0)
     hurried = Options(most_steps=1)
-    assert solve(lambda q: respond(q - wanted), ANSWER, 60, RATE_HZ, hurried).outcome == (
+    assert solve(lambda q: respond(q - wanted), RESPONSE, 60, RATE_HZ, hurried).outcome == (
         "too few steps"
     )
     # Nothing to do is done.
-    idle = solve(lambda q: respond(q), ANSWER, 60, RATE_HZ)
+    idle = solve(lambda q: respond(q), RESPONSE, 60, RATE_HZ)
     np.testing.assert_array_equal(idle.knots, 0.0)
     assert idle.outcome == "converged"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxcorr.data import trace, windows
-from jaxcorr.data.collect import collect, file_name, judge
+from jaxcorr.data.collect import collect, file_name, judge_files
 from jaxcorr.errors import InputError
 from jaxcorr.printer.planner import PlanOptions
 from jaxcorr.printer.plant import PlantOptions
@@ -46,7 +46,7 @@ def test_files_hold_what_was_simulated_and_how(tmp_path, wedge):
     error = made.columns(("error_x", "error_y"))
     rms = 1000.0 * np.sqrt(np.mean(np.sum(error**2, axis=1)))
     assert files[1].rms_um["total"] == pytest.approx(rms)
-    assert judge(files) == []
+    assert judge_files(files) == []
 
 
 def test_finished_files_are_kept_and_missing_ones_are_made_the_same(tmp_path, wedge):
@@ -123,7 +123,7 @@ def test_probes_have_files_of_their_own_beside_the_plain_one(tmp_path, wedge):
 def test_judge_names_what_is_implausible(tmp_path, wedge):
     off = SimulateOptions(sources=("floor",), floor_um=0.1)
     files = list(collect("wedge", wedge, 1, off, tmp_path))
-    assert [line.split(": ", 1)[1][:4] for line in judge(files)] == ["RMS "]
+    assert [line.split(": ", 1)[1][:4] for line in judge_files(files)] == ["RMS "]
     short = files[0]._replace(num_samples=12)
-    assert "12 samples, fewer than 200" in judge([short])[0]
-    assert judge([]) == ["no layers"]
+    assert "12 samples, fewer than 200" in judge_files([short])[0]
+    assert judge_files([]) == ["no layers"]

@@ -70,15 +70,15 @@ def test_outside_of_the_plan_nothing_moves(layer):
     np.testing.assert_array_equal(command.position_mm[0], layer.reference.position_mm[0] + 1.0)
 
 
-def test_lanes_do_not_touch_each_other(layer):
+def test_commands_do_not_touch_each_other(layer):
     rng = np.random.default_rng(2)
     knots = [nothing(layer), 0.1 * rng.standard_normal((layer.num_knots, 2))]
     soft = PlantOptions.of_axes((0.5, 0.6), (8000.0, 7000.0), (15.0, 10.0), (0.8, 0.4))
     plants = [PlantOptions(), soft]
     both = run(layer, *knots, plants=plants, options=SimulateOptions())
-    for lane in range(2):
-        alone = run(layer, knots[lane], plants=plants[lane : lane + 1], options=SimulateOptions())
-        np.testing.assert_allclose(alone.actual_mm[:, 0], both.actual_mm[:, lane], atol=1e-12)
+    for i in range(2):
+        alone = run(layer, knots[i], plants=plants[i : i + 1], options=SimulateOptions())
+        np.testing.assert_allclose(alone.actual_mm[:, 0], both.actual_mm[:, i], atol=1e-12)
 
 
 @pytest.mark.parametrize("source", ["friction", "microstep", "jitter", "floor"])
