@@ -104,7 +104,13 @@ def test_missing_and_damaged_files_are_refused(tmp_path):
 
 def test_a_run_keeps_every_default_as_it_was(tmp_path):
     given_spec = spec.from_table({"data": {"traces": ["a"]}, "train": {"epochs": 3}}, "here")
-    table = {"spec": spec.to_table(given_spec), "split": {}, "fingerprint": {}, "num_inputs": 6}
+    table = {
+        "spec": spec.to_table(given_spec),
+        "split": {},
+        "fingerprint": {},
+        "num_inputs": 6,
+        "num_devices": 1,
+    }
     files.write_json(tmp_path / "resolved.json", table)
     assert Run(tmp_path).spec() == given_spec
 
@@ -138,7 +144,13 @@ METRICS = evaluations.TABLE
 
 def make(folder, name, maes, metrics=None, **changes):
     made = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=2)
-    resolved = {"spec": spec.to_table(SPEC), "split": {}, "fingerprint": {}, "num_inputs": 6}
+    resolved = {
+        "spec": spec.to_table(SPEC),
+        "split": {},
+        "fingerprint": {},
+        "num_inputs": 6,
+        "num_devices": 1,
+    }
     path = folder / name
     path.mkdir()
     content = resolved | {"created": made.isoformat()} | changes
@@ -198,7 +210,8 @@ def test_a_run_that_a_process_trains_is_running(tmp_path):
         ("resolved.json", "[]"),
         (
             "resolved.json",
-            '{"spec": 5, "split": {}, "fingerprint": {}, "num_inputs": 6, "created": "2026-01-01"}',
+            '{"spec": 5, "split": {}, "fingerprint": {}, "num_inputs": 6, "num_devices": 1, '
+            '"created": "2026-01-01"}',
         ),
         ("metrics.json", '{"test": {}}'),
         ("metrics.json", '{"test": 5}'),
