@@ -3,7 +3,8 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,50 @@ def write_whole(path: Path) -> Iterator[Path]:
         # Whatever went wrong with the folder is the block's own error, not this one's.
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """Lends an empty folder beside `folder`; it takes its place if the block succeeds.
+
+    Until then, and if anything fails, an earlier `folder` stays as it was.
+    """
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        partial.mkdir()
+        yield partial
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(old)
+        partial.rename(folder)
+    finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        for path in (partial, old):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def render(
+    template: str, filters: Mapping[str, Callable[..., Any]] | None = None, **values: Any
+) -> str:
+    """Fills in a template of `jaxcorr/templates`; a name that it lacks is an error.
+
+    Args:
+        template: its name; values are escaped in one for a page (.html.j2).
+        filters: functions that it applies, by name.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=template.endswith(".html.j2"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= filters or {}
+    return environment.get_template(template).render(**values)
 
 
 def check_folder(folder: Path) -> None:

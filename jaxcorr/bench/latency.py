@@ -117,7 +117,7 @@ def other_calls(ready: Ready, folder: Path) -> dict[str, Call]:
     """The functional step, and the exported ones; C only where there is a compiler."""
     spec, weights = ready.spec, ready.weights
     plain, facts = parameters.plain(spec, weights), parameters.facts("benchmark", spec)
-    onnx.write_step(folder / "step.onnx", spec, plain, facts)
+    onnx.write_step(folder / "step.onnx", spec, weights, facts)
     calls = {
         "functional": functional_call(spec, weights),
         "onnxruntime": onnx_call(folder / "step.onnx"),

@@ -1,4 +1,4 @@
-"""`step.c`, one file of plain C99 for a microcontroller or a host, and an example that uses it.
+"""The predictor in C: `step.c`, one file of C99 for a microcontroller or a host, and an example.
 
 Both are filled-in templates; weights are printed so that they read back to the same float32. The
 module also builds and runs them where there is a C compiler. It knows no run folder.
@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import units
+from jaxcorr import files, units
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import parameters
 from jaxcorr.deploy.parameters import Facts, Plain
@@ -35,7 +35,7 @@ LINE_WIDTH = 8  # numbers a line
 def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
     """Writes the step: jaxcorr_reset(state) and jaxcorr_step(state, sample, error)."""
     arrays = _arrays(options, plain)
-    text = parameters.render(
+    text = files.render(
         "step.c.j2",
         facts=facts,
         plain=plain,
@@ -61,7 +61,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
 
 def write_example(path: Path, facts: Facts) -> None:
     """Writes a program that streams CSV through step.c beside it, or times its step."""
-    text = parameters.render("stream_csv.c.j2", facts=facts, most=units.MOST)
+    text = files.render("stream_csv.c.j2", facts=facts, most=units.MOST)
     path.write_text(text, encoding="utf-8")
 
 

@@ -2,13 +2,11 @@
 
 All is written into a folder beside it, which takes the name only when every check has passed, so a
 failure leaves an earlier export whole. The module knows which forms there are and how far they may
-be off; how each is written and run is the business of the `export_*` modules.
+be off; how each is written and run is the business of the modules beside it.
 """
 
 import hashlib
 import importlib.metadata
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +19,7 @@ from numpy import ndarray
 from jaxcorr import files
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import c_code, matlab, model_card, onnx, onnx_graph, parameters, stablehlo
+from jaxcorr.deploy import c_code, matlab, model_card, onnx, parameters, stablehlo
 from jaxcorr.deploy.model_card import Judgement
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk
@@ -73,14 +71,12 @@ def export(
     """
     _refuse_too_few(run, loaded.spec, samples)
     try:
-        partial = Path(tempfile.mkdtemp(prefix=".export-", dir=run.path))
-        try:
-            # On a GPU matmuls may round to fewer bits than the forms are to agree to.
-            with jax.default_device(jax.local_devices(backend="cpu")[0]):
-                manifest = _fill(partial, run, loaded, samples, judgement)
-            _swap(partial, run.export)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        # On a GPU matmuls may round to fewer bits than the forms are to agree to.
+        with (
+            files.replace_folder(run.export) as partial,
+            jax.default_device(jax.local_devices(backend="cpu")[0]),
+        ):
+            manifest = _fill(partial, run, loaded, samples, judgement)
     except OSError as error:
         raise InputError(
             f"{run.export}: expected to write the export, got '{error.strerror or error}'. Make "
@@ -97,13 +93,13 @@ def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
     compiler, program = c_code.find_compiler(), octave.find()
     return {
         "step.onnx": Form(
-            lambda path: onnx.write_step(path, spec, plain, facts),
+            lambda path: onnx.write_step(path, spec, weights, facts),
             onnx.stream_step,
             onnxruntime,
             time_fn=onnx.time_step,
         ),
         "window.onnx": Form(
-            lambda path: onnx.write_window(path, spec, plain, facts),
+            lambda path: onnx.write_window(path, spec, weights, facts),
             lambda path, samples: onnx.run_windows(path, samples, spec.data.window),
             onnxruntime,
             is_windowed=True,
@@ -155,7 +151,7 @@ def _fill(
         "run": run.id,
         "num_traces": len(samples.num_rows),
         "num_samples": len(streamed),
-        "opset": onnx_graph.OPSET,
+        "opset": onnx.OPSET,
         "platforms": list(stablehlo.PLATFORMS),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "files": found,
@@ -210,18 +206,3 @@ def _refuse_too_few(run: Run, spec: Spec, samples: Samples) -> None:
             f"{run.path}: expected test traces of at least {spec.data.window} samples to check the "
             f"export on, got {got}. Give some with --traces, or train with data.split.test > 0."
         )
-
-
-def _swap(partial: Path, target: Path) -> None:
-    """Puts a finished folder in another's place; the old one is whole until then."""
-    old = partial.with_name(f"{partial.name}-old")
-    partial.chmod(0o755)  # mkdtemp's is for its owner alone
-    if target.exists():
-        target.rename(old)
-    try:
-        partial.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""`weights.mat` for matlab/predict_error.m: everything that the stream needs, as doubles.
+"""The predictor in MATLAB: `weights.mat`, all that matlab/predict_error.m needs, as doubles.
 
 Values are the model's float32 ones. The module also runs the stream where there is GNU Octave; it
 knows no run folder.

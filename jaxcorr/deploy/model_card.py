@@ -6,6 +6,7 @@ Everything in it comes from the run's own files and from the export's checks.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from jaxcorr import files
 from jaxcorr.deploy import onnx, parameters
 from jaxcorr.models import network
 from jaxcorr.spec import Data, Spec
@@ -39,7 +40,7 @@ def write(
     """
     spec, facts = loaded.spec, parameters.facts(run.id, loaded.spec)
     resolved = run.resolved()
-    return parameters.render(
+    return files.render(
         "model_card.md.j2",
         facts=facts,
         sign=SIGN,

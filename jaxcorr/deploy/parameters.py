@@ -1,10 +1,9 @@
-"""What every exported form is made from: plain arrays of a trained model, and facts to label them.
+"""A trained model's parameters as plain arrays, and the facts that label its exported files.
 
-Forms written by hand (the ONNX window, C, MATLAB) read their numbers here and nowhere else, so the
+Forms written by hand (C, MATLAB) read their numbers here and nowhere else, so the
 layout of the network's parameters is spelled out once. The module writes no files.
 """
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,20 +127,6 @@ def facts(run_id: str, spec: Spec) -> Facts:
         sample_rate_hz=data.sample_rate_hz,
         window=data.window,
     )
-
-
-def render(template: str, **values: Any) -> str:
-    """Fills in a template of `jaxcorr/templates`; a name that it lacks is an error."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(**values)
 
 
 def side_by_side(samples: Samples) -> Float32[ndarray, "t b f"]:

@@ -1,4 +1,4 @@
-"""StableHLO for JAX without our code: `step` and `unroll` with the weights inside.
+"""The model as StableHLO, for JAX without this package: `step` and `unroll`, weights inside.
 
 Serialised by `jax.export` for the CPU and for CUDA; any number of streams, any number of samples.
 The module knows the model and no run folder.

@@ -4,9 +4,6 @@ The folder appears whole or not at all; a report that was there before stays unt
 """
 
 import base64
-import contextlib
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ import jax
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import plotting
+from jaxcorr import files, plotting
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import about_run, error_figures, motion_figures, path_figures, wording
@@ -28,7 +25,6 @@ from jaxcorr.training.run_folder import SPEC_FILE, Run
 
 FOLDER = "report"
 PAGE = "index.html"
-TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 def build(
@@ -53,11 +49,19 @@ def build(
     """
     content = _describe(run, evaluation, samples)
     tracks = align(samples, predicted, run.spec())
-    with _replaced(run.path / folder) as partial:
-        drawings = _draw(partial, tracks, run_folder.read_lines(run.history))
-        page = _render({**content, "drawings": drawings})
-        (partial / PAGE).write_text(page, encoding="utf-8")
-    return run.path / folder / PAGE
+    target = run.path / folder
+    filters = {"typeset": wording.typeset}
+    try:
+        with files.replace_folder(target) as partial:
+            drawings = _draw(partial, tracks, run_folder.read_lines(run.history))
+            page = files.render("report.html.j2", filters, drawings=drawings, **content)
+            (partial / PAGE).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{target}: expected to write the report there, got '{error.strerror}'. Make room, or "
+            "mend its permissions."
+        ) from None
+    return target / PAGE
 
 
 def _describe(run: Run, evaluation: Evaluation, samples: Samples) -> dict[str, Any]:
@@ -123,44 +127,3 @@ def _drawings(
     yield path_figures.error_heatmap(tracks)
     yield path_figures.worst_moments(tracks)
     yield error_figures.training_curves(history)
-
-
-def _render(content: Mapping[str, Any]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["typeset"] = wording.typeset
-    return environment.get_template("report.html.j2").render(content)
-
-
-@contextlib.contextmanager
-def _replaced(folder: Path) -> Iterator[Path]:
-    """Lends an empty folder that takes the place of `folder` if the block succeeds.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    try:
-        partial.mkdir()
-        yield partial
-        with contextlib.suppress(FileNotFoundError):
-            folder.rename(old)
-        partial.rename(folder)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: expected to write the report there, got '{error.strerror}'. Make room, or "
-            "mend its permissions."
-        ) from None
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        for path in (partial, old):
-            shutil.rmtree(path, ignore_errors=True)

@@ -12,6 +12,7 @@ rounding decides nothing, and every deployed form finds the same bin.
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
@@ -110,18 +111,29 @@ def advance(
         before: of the sample before the first one; zero where there is none.
     """
     steps, streams = velocities.shape[:2]
-    regressors = derive_regressors(velocities, jnp.concatenate([before[None], velocities[:-1]]))
+    regressors = derive_regressors(velocities, sample_before(velocities, before))
     num_targets = path["offset"].size
     said = regressors @ jnp.asarray(path["response"]).reshape(NUM_REGRESSORS, -1)
     if steps == 1:  # streaming: one sum
         total = jnp.pad(pending, ((0, 0), (0, num_targets))) + said[0]
         return total[:, num_targets:], total[None, :, :num_targets] + path["offset"]
-    total = jnp.pad(pending.reshape(streams, -1, num_targets), ((0, 0), (0, steps), (0, 0)))
-    total = total.swapaxes(0, 1)
+    earlier = pending.reshape(streams, -1, num_targets).swapaxes(0, 1)
+    total = jax.lax.concatenate([earlier, jnp.zeros((steps, streams, num_targets))], 0)
     for lag, share in enumerate(jnp.split(said, NUM_LAGS, axis=-1)):
         total += jnp.pad(share, ((lag, NUM_LAGS - 1 - lag), (0, 0), (0, 0)))
-    after = total[steps:].swapaxes(0, 1).reshape(streams, -1)
-    return after, total[:steps] + path["offset"]
+    after = jax.lax.slice_in_dim(total, steps, None).swapaxes(0, 1).reshape(streams, -1)
+    return after, jax.lax.slice_in_dim(total, 0, steps) + path["offset"]
+
+
+def sample_before(
+    samples: Float[Array, "t b f"], before: Float[Array, "b f"]
+) -> Float[Array, "t b f"]:
+    """The sample before each of t samples; `before` is the one before the first."""
+    first = jnp.expand_dims(before, 0)
+    if samples.shape[0] == 1:
+        return first
+    # lax's: an export may not know t, and jax2onnx takes numpy's result for as long as `first`.
+    return jax.lax.concatenate([first, samples[:-1]], 0)
 
 
 def derive_regressors(

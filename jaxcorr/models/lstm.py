@@ -1,14 +1,15 @@
-"""The LSTM recurrence over time, written for speed: one scan, with everything else outside of it.
+"""One LSTM layer's recurrence over time, written for speed: a scan, with all else outside of it.
 
 Input projections come in ready-made, and the weight gradient is one matmul over all steps instead
 of a sum kept inside the backward scan (a fifth more targets/s on two CPU cores at 96 units). The
-module knows one layer's recurrence; encoders, stacks and parameters are `model.py`'s.
+module knows one layer's recurrence; encoders, stacks and parameters are `network.py`'s.
 
 Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997, with the forget gate of Gers et
 al., 2000. Gate order i, f, g, o, as in PyTorch and Flax.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,6 +18,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 LayerCarry = tuple[Float[Array, "b h"], Float[Array, "b h"]]
+# (inputs (t, b, d), input kernel (d, g), bias (g,), recurrent kernel (h, g), carry) to what `scan`
+# returns: a whole layer.
+LayerFn = Callable[..., tuple[LayerCarry, Array]]
 
 
 def cell(gates: Float[Array, "b g"], c: Float[Array, "b h"]) -> LayerCarry:

@@ -1,4 +1,4 @@
-"""The network: encoder, LSTM stack, linear head; one set of parameters, run by step or by unroll.
+"""The recurrent error model: encoder, LSTM stack, linear head, run sample by sample or unrolled.
 
 `ErrorModel` works on normalised numbers; `step` and `unroll` at the end are the outside contract,
 raw millimetres in and millimetres out. The module knows nothing of data files, training or runs.
@@ -84,21 +84,29 @@ def derive_inputs(
     if options.inputs == "raw":
         return jnp.concatenate([samples, *phases], axis=-1)
     # At the very first sample the difference is to itself, so it is zero.
-    before = jnp.where(is_started > 0, previous, samples[0])
-    differences = samples - jnp.concatenate([before[None], samples[:-1]])
+    previous = jnp.where(is_started > 0, previous, samples[0])
+    differences = samples - linear_path.sample_before(samples, previous)
     return jnp.concatenate([velocities, differences, *phases], axis=-1)
 
 
 class LSTMLayer(nn.Module):
-    """One LSTM layer; the input projection of all steps is one matmul outside the recurrence."""
+    """One LSTM layer; the input projection of all steps is one matmul outside the recurrence.
+
+    With a layer_fn, that function has the whole layer to itself.
+    """
 
     hidden_size: int
     dtype: Any
+    layer_fn: lstm.LayerFn | None = None
 
     @nn.compact
     def __call__(
         self, inputs: Float[Array, "t b d"], carry: lstm.LayerCarry, is_training: bool
     ) -> tuple[lstm.LayerCarry, Float[Array, "t b h"]]:
+        if self.layer_fn is not None:
+            weights = self.variables["params"]
+            kernel, bias = weights["input"]["kernel"], weights["input"]["bias"]
+            return self.layer_fn(inputs, kernel, bias, weights["recurrent_kernel"], carry)
         projected = nn.Dense(
             4 * self.hidden_size, dtype=self.dtype, bias_init=_forget_bias, name="input"
         )(inputs)
@@ -119,6 +127,7 @@ class ErrorModel(nn.Module):
     num_targets: int
     dropout: float
     dtype: Any = jnp.float32
+    layer_fn: lstm.LayerFn | None = None
 
     @nn.compact
     def __call__(
@@ -138,7 +147,7 @@ class ErrorModel(nn.Module):
             x = drop_out(x, self.dropout, dropout_keys)
         after = []
         for i, carry in enumerate(layers):
-            layer = LSTMLayer(self.hidden_size, self.dtype, name=f"lstm_{i}")
+            layer = LSTMLayer(self.hidden_size, self.dtype, self.layer_fn, name=f"lstm_{i}")
             carry, x = layer(x, carry, dropout_keys is not None)
             after.append(carry)
         return tuple(after), nn.Dense(self.num_targets, name="head")(x)
@@ -222,15 +231,23 @@ def drop_out(x: Float[Array, "t b e"], rate: float, keys: Key[Array, " b"]) -> A
 
 
 def unroll(
-    spec: Spec, weights: Weights, carry: Carry, samples: Float[Array, "t b f"]
+    spec: Spec,
+    weights: Weights,
+    carry: Carry,
+    samples: Float[Array, "t b f"],
+    layer_fn: lstm.LayerFn | None = None,
 ) -> tuple[Carry, Float[Array, "t b k"]]:
     """Predicted errors (mm) for t raw samples of b streams, and the carry after them.
 
     Equal to t calls of `step`, in values and in gradients. In float32, whatever precision the
     training computes in: every deployed form has the same numbers.
+
+    Args:
+        layer_fn: runs each LSTM layer in place of `lstm.scan`, where a file format has an operator
+            of its own for it.
     """
     inputs = derive_inputs(spec.model, samples, carry.previous, carry.is_started)
-    network_model = from_spec(spec).clone(dtype=jnp.float32)
+    network_model = from_spec(spec).clone(dtype=jnp.float32, layer_fn=layer_fn)
     layers, outputs = run_network(
         network_model, weights.network, carry.layers, normalize.apply(weights.inputs, inputs)
     )
@@ -241,20 +258,27 @@ def unroll(
             path, pending, samples[..., columns], carry.previous[..., columns]
         )
         errors += linear
-    return Carry(layers, samples[-1], jnp.ones_like(carry.is_started), pending), errors
+    # One, in the shape that the carry has.
+    is_started = jnp.maximum(carry.is_started, 1.0)
+    return Carry(layers, samples[-1], is_started, pending), errors
 
 
 def step(
-    spec: Spec, weights: Weights, carry: Carry, sample: Float[Array, "b f"]
+    spec: Spec,
+    weights: Weights,
+    carry: Carry,
+    sample: Float[Array, "b f"],
+    layer_fn: lstm.LayerFn | None = None,
 ) -> tuple[Carry, Float[Array, "b k"]]:
     """Predicted error (mm) at the newest raw sample of b streams, and the carry after it."""
-    carry, errors = unroll(spec, weights, carry, sample[None])
+    carry, errors = unroll(spec, weights, carry, jnp.expand_dims(sample, 0), layer_fn)
     return carry, errors[0]
 
 
 def _phase(positions: Float[Array, "t b p"], period_mm: float) -> Float[Array, "t b q"]:
-    # The remainder first: a turn is lost in float32 after some thousand radians.
-    angle = (2 * jnp.pi / period_mm) * jnp.mod(positions, period_mm)
+    # The remainder first: a turn is lost in float32 after some thousand radians. It has the sign of
+    # the position, which is all the same to sine and cosine.
+    angle = (2 * jnp.pi / period_mm) * jnp.fmod(positions, period_mm)
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
 
 

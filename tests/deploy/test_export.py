@@ -5,20 +5,24 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-import jax
 import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from onnxruntime.quantization import quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers import float16
 
 from jaxcorr.data import octave
 from jaxcorr.deploy import c_code, export
 from jaxcorr.deploy import onnx as export_onnx
 from jaxcorr.errors import InputError
-from jaxcorr.models import bulk, network
+from jaxcorr.models import bulk
 from jaxcorr.training import restore
 from jaxcorr.training.run_folder import Run
+from jaxcorr.units import SIGN
 
 FILES = {
     "step.onnx",
@@ -33,6 +37,7 @@ FILES = {
 # Runs where jaxcorr cannot be imported; prints the errors of the samples that it is given.
 WITHOUT_JAXCORR = """
 import sys
+from pathlib import Path
 sys.modules["jaxcorr"] = None
 import jax, numpy as np
 from jax import export
@@ -118,11 +123,12 @@ def test_onnx_tensors_are_named_and_explained(made):
         assert facts["run"] == run.id
         assert facts["features"] == "x_ref, y_ref, vx_ref, vy_ref"
         assert facts["feature_units"] == "mm, mm, mm/s, mm/s"
-        assert facts["sign"] == "error = actual - reference"
+        assert facts["sign"] == SIGN
         assert facts["sample_rate_hz"] == "100"
         assert facts["horizon_samples"] == "0"
         operators = [node.op_type for node in proto.graph.node]
         assert not set(operators) & {"Loop", "Scan", "If"}
+        assert "LayerNormalization" in operators
         assert operators.count("LSTM") == 2
         assert proto.opset_import[0].version == manifest["opset"]
         assert helper.find_min_ir_version_for(proto.opset_import) <= proto.ir_version
@@ -136,7 +142,7 @@ def test_window_takes_any_batch_and_length(made, loaded, trained, batch, window)
     )
     rows = np.arange(batch)[:, None] * 5 + np.arange(window)
     blocks = trained.data.test.features[rows]
-    session = export_onnx.onnx_graph.load(run.export / "window.onnx")
+    session = export_onnx.load(run.export / "window.onnx")
     (errors,) = session.run(None, {"samples": blocks})
     expected = bulk.from_windows(spec, loaded.weights, trained.data.test)[rows[:, -1]]
     np.testing.assert_allclose(errors, expected, rtol=0, atol=export.TOLERANCE_MM)
@@ -157,12 +163,14 @@ def test_stablehlo_needs_no_jaxcorr(made, loaded, trained, tmp_path):
 def test_a_form_that_fails_leaves_the_old_export_whole(made, loaded, trained, monkeypatch):
     run, _ = made
     before = {path.name: path.read_bytes() for path in run.export.iterdir()}
-    real = export_onnx.derive_inputs
-
-    def wrong(graph, options, samples, now, count):
-        return real(graph, options, now, samples, count)
-
-    monkeypatch.setattr(export_onnx, "derive_inputs", wrong)
+    real = export_onnx.network.step
+    monkeypatch.setattr(
+        export_onnx.network,
+        "step",
+        lambda spec, weights, carry, sample, *layer: real(
+            spec, weights, carry, 1.01 * sample, *layer
+        ),
+    )
     with pytest.raises(InputError, match=r"step.onnx: expected agreement .* Nothing was exported"):
         export.export(run, loaded, trained.data.test)
     assert {path.name: path.read_bytes() for path in run.export.iterdir()} == before
@@ -245,27 +253,36 @@ def test_command_finds_runs_and_prints_a_table_or_json(run, trained, tmp_path):
     assert "expected one run, got none" in err
 
 
-def test_an_independent_converter_agrees(loaded, trained, tmp_path):
-    """jax2onnx converts the model's own step; both files then stream the same trace."""
-    jax2onnx = pytest.importorskip("jax2onnx")
-    spec, samples = loaded.spec, trained.data.test
-    leaves, structure = jax.tree.flatten(network.carry_for(spec, 1))
-    frozen = jax.tree.map(np.asarray, loaded.weights)
+@pytest.mark.parametrize("name", ["step.onnx", "window.onnx"])
+def test_onnxruntimes_tools_take_the_files(made, tmp_path, name):
+    """Dynamic quantisation, its preparation, and conversion to float16."""
+    path = made[0].export / name
+    ready, small = (str(tmp_path / file) for file in ("ready.onnx", "small.onnx"))
+    quant_pre_process(path, ready)
+    quantize_dynamic(ready, small)
+    half = float16.convert_float_to_float16(onnx.load(path), keep_io_types=True)
+    onnx.save(half, tmp_path / "half.onnx")
+    for file in (ready, small, str(tmp_path / "half.onnx")):
+        errors = run_onnx(file)
+        np.testing.assert_allclose(errors, run_onnx(str(path)), rtol=0, atol=0.02)
+        assert np.isfinite(errors).all()
 
-    def step(sample, *state):
-        after, error = network.step(spec, frozen, jax.tree.unflatten(structure, state), sample)
-        return (error, *jax.tree.leaves(after))
 
-    names = export_onnx.carry_names(spec.model.num_layers, has_path=False)
-    shapes = [(1, samples.features.shape[1]), *(leaf.shape for leaf in leaves)]
-    proto = jax2onnx.to_onnx(
-        step,
-        [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes],
-        opset=18,
-        input_names=["sample", *names],
-        output_names=["error", *(f"next_{name}" for name in names)],
-    )
-    onnx.save(proto, tmp_path / "converted.onnx")
-    converted = export_onnx.stream_step(tmp_path / "converted.onnx", samples)
-    expected = bulk.stream(spec, loaded.weights, samples)
-    np.testing.assert_allclose(converted, expected, rtol=0, atol=1e-6)
+def run_onnx(path):
+    session = export_onnx.load(Path(path))
+    rng = np.random.default_rng(0)
+    sizes = {"batch": 2, "window": 30}
+    shapes = {
+        item.name: [sizes.get(size, size) for size in item.shape] for item in session.get_inputs()
+    }
+    draw = {name: rng.uniform(0, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    return session.run(["error"], draw)[0]
+
+
+def test_every_tensor_and_operator_has_a_name(made):
+    for name in ("step.onnx", "window.onnx"):
+        graph = onnx.load(made[0].export / name).graph
+        assert all(output for node in graph.node for output in node.output)
+        names = [node.name for node in graph.node]
+        assert all(names)
+        assert len(set(names)) == len(names)

@@ -1,0 +1,238 @@
+"""How operations of the model become operators of ONNX, beside what jax2onnx knows of itself.
+
+Two primitives of ours stand for what JAX writes at length and ONNX in one operator: a whole LSTM
+layer, and the last of a number of steps that only the run knows. A few of JAX's own get a form that
+needs no sizes at run time, where jax2onnx's asks for them or has none. jax2onnx loads only here,
+and only when a file is written. The module knows operations and no network.
+"""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jaxtyping import Array, ArrayLike, Float
+from numpy import ndarray
+
+from jaxcorr.models.lstm import LayerCarry
+
+TIME, DIRECTION = 0, 1  # axes: of steps everywhere, of directions in what an LSTM operator returns
+# Of jax2onnx's plugins, those of what the model is written with. The others take 20 s to load, as
+# they build models of other libraries for their own tests.
+PLUGINS = (
+    "jax.core",
+    "jax.lax",
+    "jax.nn",
+    "jax.numpy",
+    "flax.linen.dense",
+    "flax.linen.layer_norm",
+)
+
+Lower = Callable[[Any, Any], bool]
+
+_lstm = Primitive("jaxcorr_lstm")
+_lstm.multiple_results = True
+_last = Primitive("jaxcorr_last")
+
+
+@_lstm.def_abstract_eval
+def _(inputs: Any, kernel: Any, bias: Any, recurrent: Any, c: Any, h: Any) -> list[ShapedArray]:
+    del kernel, bias, recurrent
+    steps = ShapedArray((*inputs.shape[:2], h.shape[1]), inputs.dtype)
+    return [steps, ShapedArray(c.shape, c.dtype), ShapedArray(h.shape, h.dtype)]
+
+
+@_last.def_abstract_eval
+def _(steps: Any) -> ShapedArray:
+    return ShapedArray(steps.shape[1:], steps.dtype)
+
+
+def lstm_layer(
+    inputs: Float[Array, "t b d"],
+    kernel: Float[ArrayLike, "d g"],
+    bias: Float[ArrayLike, " g"],
+    recurrent: Float[ArrayLike, "h g"],
+    carry: LayerCarry,
+) -> tuple[LayerCarry, Float[Array, "t b h"]]:
+    """A `lstm.LayerFn` that becomes ONNX's LSTM; it can be traced and not be run."""
+    steps, c, h = _lstm.bind(inputs, *map(jnp.asarray, (kernel, bias, recurrent)), *carry)
+    return (c, h), steps
+
+
+def last(steps: Float[Array, "t ..."]) -> Float[Array, "..."]:
+    """The last along the first axis; it can be traced and not be run."""
+    return _last.bind(steps)
+
+
+@functools.cache
+def register() -> None:
+    """Makes jax2onnx know the operations that the model is written with."""
+    from jax2onnx.plugins import plugin_system
+
+    for name in PLUGINS:
+        found = importlib.import_module(f"{plugin_system.__package__}.{name}")
+        for module in pkgutil.iter_modules(getattr(found, "__path__", ())):
+            importlib.import_module(f"{found.__name__}.{module.name}")
+    plugin_system._already_imported_plugins = True  # or `to_onnx` loads the others
+    forms: dict[str, Lower] = {
+        _lstm.name: _lower_lstm,
+        _last.name: _lower_last,
+        "linen.dense": _lower_dense,
+        "dot_general": _lower_product,
+        "broadcast_in_dim": _lower_broadcast,
+        "rem": _lower_remainder,
+        "jax.numpy.maximum": _lower_larger,
+        "jax.numpy.sum": _lower_sum,
+    }
+    for name, lower in forms.items():
+        _register(name, lower)
+
+
+def _register(name: str, lower_fn: Lower) -> None:
+    """Puts a form before jax2onnx's own, which remains for what the form leaves alone."""
+    from jax2onnx.plugins import plugin_system
+
+    known = plugin_system.PLUGIN_REGISTRY.get(name)
+    base: Any = type(known) if known else plugin_system.PrimitiveLeafPlugin
+
+    class Plugin(base):
+        def lower(self, ctx: Any, eqn: Any) -> None:
+            if not lower_fn(ctx, eqn):
+                super().lower(ctx, eqn)
+
+    plugin_system.register_primitive(jaxpr_primitive=name)(Plugin)
+
+
+def _lower_lstm(ctx: Any, eqn: Any) -> bool:
+    inputs, kernel, bias, recurrent, c, h = map(ctx.get_value_for_var, eqn.invars)
+    first, second = (_constant(ctx, _by_gate(values).T[None]) for values in (kernel, recurrent))
+    biases = _by_gate(bias)  # of inputs and of h: the model has one, so the other is zero
+    third = _constant(ctx, np.concatenate([biases, np.zeros_like(biases)])[None])
+    time, direction = _integers(ctx, TIME), _integers(ctx, DIRECTION)
+    all_steps, state = eqn.outvars[0].aval, eqn.outvars[1].aval
+    kept = ShapedArray((1, *state.shape), state.dtype)
+    before = [
+        None if _is_zero(value) else _add(ctx, kept, "Unsqueeze", value, time) for value in (h, c)
+    ]
+    size = state.shape[-1]
+    steps, after_h, after_c = ctx.builder.LSTM(
+        *(inputs, first, second, third, None, *before), hidden_size=size, _outputs=_names(ctx, 3)
+    )
+    num_steps, *rest = all_steps.shape
+    _describe(steps, ShapedArray((num_steps, 1, *rest), all_steps.dtype))
+    for var, value, axis in zip(
+        eqn.outvars, (steps, after_c, after_h), (direction, time, time), strict=True
+    ):
+        _bind(ctx, var, "Squeeze", value if value is steps else _describe(value, kept), axis)
+    return True
+
+
+def _is_zero(value: Any) -> bool:
+    """Whether it is a zero, spread over an array; to an LSTM operator that is no state at all."""
+    node = value.producer()
+    spread = node.inputs[0].const_value if node and node.op_type == "Expand" else None
+    return spread is not None and not np.any(spread.numpy())
+
+
+def _by_gate(values: Any) -> ndarray:
+    """A layer's weights, gates from i, f, g, o (PyTorch, Flax) to i, o, f, g (ONNX: i, o, f, c)."""
+    i, f, g, o = np.split(values.const_value.numpy(), 4, axis=-1)
+    return np.concatenate([i, o, f, g], axis=-1)
+
+
+def _lower_last(ctx: Any, eqn: Any) -> bool:
+    index = _constant(ctx, np.array(-1, np.int64))
+    _bind(ctx, eqn.outvars[0], "Gather", ctx.get_value_for_var(eqn.invars[0]), index, axis=TIME)
+    return True
+
+
+def _lower_dense(ctx: Any, eqn: Any) -> bool:
+    inputs, kernel, bias = map(ctx.get_value_for_var, eqn.invars)
+    product = _add(ctx, eqn.outvars[0].aval, "MatMul", inputs, kernel)
+    _bind(ctx, eqn.outvars[0], "Add", product, bias)
+    return True
+
+
+def _lower_product(ctx: Any, eqn: Any) -> bool:
+    """Rows times a matrix, however many axes the rows have."""
+    (contracted, batched), rank = eqn.params["dimension_numbers"], eqn.invars[0].aval.ndim
+    is_plain = contracted == ((rank - 1,), (0,)) and batched == ((), ())
+    if not is_plain or eqn.invars[1].aval.ndim != 2:
+        return False
+    _bind(ctx, eqn.outvars[0], "MatMul", *map(ctx.get_value_for_var, eqn.invars))
+    return True
+
+
+def _lower_broadcast(ctx: Any, eqn: Any) -> bool:
+    """New axes of length one."""
+    shape, kept = eqn.params["shape"], eqn.params["broadcast_dimensions"]
+    old = eqn.invars[0].aval.shape
+    new = [axis for axis in range(len(shape)) if axis not in kept]
+    if not old or tuple(shape[axis] for axis in kept) != old or any(shape[a] != 1 for a in new):
+        return False
+    value = ctx.get_value_for_var(eqn.invars[0])
+    _bind(ctx, eqn.outvars[0], "Unsqueeze", value, _integers(ctx, *new))
+    return True
+
+
+def _lower_remainder(ctx: Any, eqn: Any) -> bool:
+    values = map(ctx.get_value_for_var, eqn.invars)
+    _bind(ctx, eqn.outvars[0], "Mod", *values, fmod=1)
+    return True
+
+
+def _lower_larger(ctx: Any, eqn: Any) -> bool:
+    """A choice: onnxruntime's converter to float16 leaves out Max, and its runtime then fails."""
+    first, second = map(ctx.get_value_for_var, eqn.invars)
+    aval = eqn.outvars[0].aval
+    is_less = _add(ctx, ShapedArray(aval.shape, np.dtype(bool)), "Less", first, second)
+    _bind(ctx, eqn.outvars[0], "Where", is_less, second, first)
+    return True
+
+
+def _lower_sum(ctx: Any, eqn: Any) -> bool:
+    """Not of squares in one operator, whose shape onnxruntime's quantisers cannot find."""
+    axes = eqn.params["axes"]
+    if not axes or eqn.params["dtype"] is not None:
+        return False
+    value = ctx.get_value_for_var(eqn.invars[0])
+    keeps = int(eqn.params["keepdims"])
+    _bind(ctx, eqn.outvars[0], "ReduceSum", value, _integers(ctx, *axes), keepdims=keeps)
+    return True
+
+
+def _bind(ctx: Any, var: Any, operator: str, *inputs: Any, **attributes: Any) -> None:
+    """Appends an operator whose one result is a variable of JAX's."""
+    ctx.bind_value_for_var(var, _add(ctx, var.aval, operator, *inputs, **attributes))
+
+
+def _add(ctx: Any, result: ShapedArray, operator: str, *inputs: Any, **attributes: Any) -> Any:
+    """Appends an operator with one result of this type and shape."""
+    value = getattr(ctx.builder, operator)(*inputs, **attributes, _outputs=_names(ctx, 1))
+    return _describe(value, result)
+
+
+def _describe(value: Any, result: ShapedArray) -> Any:
+    import onnx_ir as ir
+
+    value.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(result.dtype)))
+    value.shape = ir.Shape([n if isinstance(n, int) else str(n) for n in result.shape])
+    return value
+
+
+def _names(ctx: Any, count: int) -> list[str]:
+    # Every result has one, unused ones too: tools that go by names take two without for a cycle.
+    return [ctx.fresh_name("value") for _ in range(count)]
+
+
+def _constant(ctx: Any, values: ndarray) -> Any:
+    return ctx.builder.add_initializer_from_array(ctx.fresh_name("constant"), values)
+
+
+def _integers(ctx: Any, *values: int) -> Any:
+    return _constant(ctx, np.array(values, np.int64))
