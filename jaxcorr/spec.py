@@ -1,38 +1,38 @@
-"""An experiment spec: one TOML file in, one frozen `Spec` out, or every mistake in it at once.
+"""An experiment's spec: one TOML file in, one frozen `Spec` out, or every mistake in it at once.
 
-This is the only place where defaults live. It does not know how any of the values is used, whether
-a trace exists, or what a run folder looks like.
+This is the only place where defaults live, a printer's among them.
 """
 
-import difflib
-import types
 import typing
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from jaxcorr.errors import InputError
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
+from jaxcorr.schema import (
+    Count,
+    Fraction,
+    Names,
+    NonNegative,
+    Positive,
+    Rate,
+    Section,
+    Seed,
+    check,
+)
 
 # The reference's networks: hidden_size, num_layers.
 SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}
 NUM_LAGS = 20  # samples that the linear regressions look back on, the newest included
-
-
-class Section(BaseModel):
-    """A table of a TOML file: unknown keys are refused, and no value is converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+# Where a trace's error comes from; see printer/simulate.py.
+Source = Literal["junction_deviation", "resonance", "friction", "microstep", "jitter", "floor"]
+SOURCES: tuple[str, ...] = typing.get_args(Source)
+# Above this, friction held over a step of the plant overshoots its own sign (2 is the end of
+# stability).
+MAX_FRICTION_STEP = 1.5
 
 
 class Split(Section):
@@ -72,24 +72,103 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-class Simulate(Section):
-    """How to make the traces with the built-in simulator where there are none."""
+class Printer(Section):
+    """What is known of a printer; pairs are of x and y.
+
+    The spec, the options of the commands, the call of GNU Octave and the `params` of a trace follow
+    from these fields, so that a parameter is declared here and in MATLAB's simulate_options alone.
+    The serialization alias is its name as an option and in MATLAB where that differs.
+    """
+
+    mass_kg: tuple[Positive, Positive] = Field(
+        default=(0.35, 0.45), description="Moving mass, x and y."
+    )
+    stiffness_n_m: tuple[Positive, Positive] = Field(
+        default=(8000.0, 8000.0), description="Belt stiffness, x and y."
+    )
+    damping_ns_m: tuple[NonNegative, NonNegative] = Field(
+        default=(15.0, 15.0), description="Damping, x and y."
+    )
+    friction_n: tuple[NonNegative, NonNegative] = Field(
+        default=(0.8, 0.8), description="Friction force, x and y."
+    )
+    friction_velocity_mm_s: Positive = Field(
+        default=2.0, description="Speed at which friction has three quarters of its force."
+    )
+    damping: Literal["relative", "ground"] = Field(
+        default="relative", description="Damping of the head against its motor or the frame."
+    )
+    sources_off: tuple[Source, ...] = Field(
+        default=(),
+        description="Switch a source of error off; repeat the option.",
+        serialization_alias="off",
+    )
+    microstep_um: NonNegative = Field(default=4.0, description="Amplitude of each period.")
+    jitter_cycles: NonNegative = Field(
+        default=50.0, description="Half range of a step pulse's lateness, 72 MHz cycles."
+    )
+    floor_um: NonNegative = Field(default=2.0, description="RMS of the disturbance per axis.")
+    floor_hz: Positive = Field(default=30.0, description="Bandwidth of the disturbance.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources of error that are on."""
+        return tuple(source for source in SOURCES if source not in self.sources_off)
+
+    @property
+    def microstep_mm(self) -> float:
+        """Amplitude of each period; zero where the source is off."""
+        return self.microstep_um / 1000.0 if "microstep" in self.sources else 0.0
+
+
+class Simulation(Printer):
+    """A printer, and how its layers are simulated."""
+
+    rate_hz: Positive = Field(default=100.0, description="Rate of the traces.")
+    plant_rate_hz: Positive = Field(default=2000.0, description="Rate of the integration.")
+    seed: Seed = Field(default=0, description="Of the random sources.")
+    accel_mm_s2: tuple[Positive, ...] = Field(
+        default=(),
+        description="Each layer once per acceleration; repeat the option.",
+        serialization_alias="sweep_accel_mm_s2",
+    )
+    velocity_mm_s: tuple[Positive, ...] = Field(
+        default=(),
+        description="Each layer once per feedrate; repeat the option.",
+        serialization_alias="sweep_velocity_mm_s",
+    )
+    # No correction comes near a millimetre.
+    probe_um: tuple[Annotated[float, Field(gt=0.0, le=1000.0)], ...] = Field(
+        default=(),
+        description="Each layer once more per value: RMS of a random change of the command.",
+    )
+
+    @property
+    def every(self) -> int:
+        """Samples of the integration per sample of the trace."""
+        return round(self.plant_rate_hz / self.rate_hz)
+
+    @model_validator(mode="after")
+    def _rates_suit_the_printer(self) -> "Simulation":
+        if self.plant_rate_hz % self.rate_hz:
+            rule = f"rate_hz to divide plant_rate_hz = {self.plant_rate_hz:g}"
+            raise ValueError(f"{rule}|{self.rate_hz:g}")
+        if self.floor_hz >= self.plant_rate_hz / 2:
+            raise ValueError(f"floor_hz < {self.plant_rate_hz / 2:g}|{self.floor_hz:g}")
+        forces = zip(self.friction_n, self.mass_kg, strict=True)
+        slope = max(1000.0 * force / mass for force, mass in forces) / self.friction_velocity_mm_s
+        lowest = slope / MAX_FRICTION_STEP
+        if not self.plant_rate_hz >= lowest:
+            rule = f"plant_rate_hz >= {lowest:.0f} for this friction"
+            raise ValueError(f"{rule}|{self.plant_rate_hz:g}")
+        return self
+
+
+class Simulate(Simulation):
+    """How to make the traces with the simulator where there are none."""
 
     parts: Names  # bundled parts, or G-code files
     layers: Annotated[str, BeforeValidator(_number_as_text)] = "sampled:5"
-    seed: Seed = 0
-    accel_mm_s2: tuple[Positive, ...] = ()  # each layer once per value; empty: as in the G-code
-    velocity_mm_s: tuple[Positive, ...] = ()
-    probe_um: tuple[Positive, ...] = ()  # each layer once more per value: random RMS of the command
-    mass_kg: tuple[Positive, Positive] = (0.35, 0.45)  # x and y
-    stiffness_n_m: tuple[Positive, Positive] = (8000.0, 8000.0)
-    damping_ns_m: tuple[NonNegative, NonNegative] = (15.0, 15.0)
-    friction_n: tuple[NonNegative, NonNegative] = (0.8, 0.8)
-    damping: Literal["relative", "ground"] = "relative"  # of the head, against motor or frame
-    sources_off: tuple[str, ...] = ()
-    microstep_um: NonNegative = 4.0
-    jitter_cycles: NonNegative = 50.0
-    floor_um: NonNegative = 2.0
 
 
 class Data(Section):
@@ -272,45 +351,7 @@ def from_table(table: Mapping[str, Any], where: str) -> Spec:
     Raises:
         InputError: with one line for each mistake.
     """
-    content, problems = _tuples(table), []
-    dropped: set[tuple[str, ...]] = set()
-    spec = None
-    while spec is None:
-        try:
-            spec = Spec.model_validate(content)
-        except ValidationError as error:
-            problems += explain(error, where, ignored=dropped)
-            # Rules across keys are checked only where each key is right: look again without them.
-            wrong = {_names(problem["loc"]) for problem in error.errors()} - dropped
-            dropped |= {path for path in wrong if _drop(content, path)}
-            if not wrong & dropped:
-                break
-    if spec is None or problems:
-        raise InputError("\n".join(dict.fromkeys(problems)))
-    return spec
-
-
-def explain(
-    error: ValidationError,
-    where: str,
-    root: type[BaseModel] = Spec,
-    ignored: Container[tuple[str, ...]] = (),
-) -> list[str]:
-    """All problems in the house's form, a line each.
-
-    Args:
-        where: opens each line.
-        root: what was checked.
-        ignored: paths of keys whose absence is no problem.
-    """
-    lines = [
-        _explain(dict(problem), where, root)
-        for problem in error.errors()
-        # A list whose entries are all wrong counts as empty too; its entries have their lines.
-        if (problem["type"] != "too_short" or not problem["input"])
-        and (problem["type"] != "missing" or _names(problem["loc"]) not in ignored)
-    ]
-    return list(dict.fromkeys(lines))
+    return check(Spec, table, where)
 
 
 def to_table(spec: Spec) -> dict[str, Any]:
@@ -338,23 +379,6 @@ def own_velocities(data: Data) -> tuple[int, ...] | None:
     return tuple(found)
 
 
-def _names(location: tuple[int | str, ...]) -> tuple[str, ...]:
-    return tuple(part for part in location if isinstance(part, str))
-
-
-def _drop(table: Any, path: tuple[str, ...]) -> bool:
-    """Takes a key out of a nested table; False where there is none."""
-    for key in path[:-1]:
-        table = table.get(key) if isinstance(table, dict) else None
-    return isinstance(table, dict) and bool(path) and table.pop(path[-1], table) is not table
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
 def _override(table: dict[str, Any], text: str) -> None:
     path, equals, raw = text.partition("=")
     keys = [key.strip() for key in path.split(".")]
@@ -376,87 +400,3 @@ def _override(table: dict[str, Any], text: str) -> None:
     if isinstance(value, str) and isinstance(table.get(keys[-1]), list):
         value = [value]
     table[keys[-1]] = value
-
-
-def _explain(problem: dict[str, Any], where: str, root: type[BaseModel]) -> str:
-    """One pydantic problem in the house's form: place, rule, value, and what to do."""
-    location = _names(problem["loc"])
-    section, key = _section_label(location[:-1]), location[-1] if location else ""
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1], root)
-        hint = _nearest_key(key, location[:-1], known, root)
-        return f"{where}{section}: unknown key {key!r}{hint or '.'} Known keys: {', '.join(known)}."
-    if kind == "missing":
-        return f"{where}{section}: expected key '{key}', got none. Add it."
-    if kind == "value_error":
-        rule, _, got = str(context["error"]).partition("|")
-        return f"{where}{_section_label(location)}: expected {rule}, got {got}. Change one of them."
-    rule = _rule(problem)
-    got = repr(list(problem["input"]) if isinstance(problem["input"], tuple) else problem["input"])
-    return f"{where}{section} {key}: expected {rule}, got {got}. Change the value."
-
-
-def _nearest_key(
-    key: str, section: Sequence[str], known: Sequence[str], root: type[BaseModel]
-) -> str:
-    """Looks in the section first, by spelling and by initials (lr), then in every other section."""
-    candidates = {name: "" for name in known}
-    for name, field in root.model_fields.items():
-        inner = field.annotation
-        if (name,) == tuple(section) or not isinstance(inner, type):
-            continue
-        if issubclass(inner, BaseModel):
-            for other in inner.model_fields:
-                candidates.setdefault(other, f" in [{name}]")
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    initials = [name for name in candidates if "".join(w[0] for w in name.split("_")) == key]
-    elsewhere = difflib.get_close_matches(key, list(candidates), n=1, cutoff=0.6)
-    for name in (*close, *initials, *elsewhere):
-        return f"; did you mean '{name}'{candidates[name]}?"
-    return ""
-
-
-_TYPE_NAMES = {
-    "int": "an integer",
-    "float": "a number",
-    "string": "a string",
-    "bool": "true or false",
-    "tuple": "a list",
-    "model": "a section",
-    "finite_number": "a finite number",
-}
-_BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-
-
-def _rule(problem: dict[str, Any]) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "literal_error":
-        return "one of " + context["expected"].replace(" or ", ", ")
-    if kind == "too_short":
-        return "a list with at least one entry"
-    for name, sign in _BOUNDS.items():
-        if name in context:
-            noun = "an integer" if isinstance(context[name], int) else "a number"
-            return f"{noun} {sign} {context[name]:.10g}"
-    for name, text in _TYPE_NAMES.items():
-        if kind.startswith(name):
-            return text
-    return problem["msg"]
-
-
-def _section_label(path: Sequence[str]) -> str:
-    return f" [{'.'.join(path)}]" if path else ""
-
-
-def _known_keys(path: Sequence[str], root: type[BaseModel]) -> list[str]:
-    model = root
-    for name in path:
-        annotation = model.model_fields[name].annotation
-        options = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
-        model = next(item for item in options if isinstance(item, type))
-    return list(model.model_fields)
-
-
-def _is_union(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)

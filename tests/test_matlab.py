@@ -18,10 +18,9 @@ from jaxcorr.data.collect import collect
 from jaxcorr.data.parts import find_part
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
-from jaxcorr.printer.disturbance import SOURCES
 from jaxcorr.printer.planner import PlanOptions, plan_program
-from jaxcorr.printer.plant import PlantOptions
-from jaxcorr.printer.simulate import SimulateOptions, rms_by_source, simulate_jobs
+from jaxcorr.printer.simulate import make_jobs, rms_by_source, simulate_jobs
+from jaxcorr.spec import SOURCES, Simulation
 
 ROOT = Path(__file__).parent.parent
 GCODE = Path(__file__).parent / "data" / "gcode"
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 # A layer of each bundled part, short, but long enough for the RMS of noise to be within 5%.
 LAYERS = {"3dbenchy": 41, "bearing5": 28, "nautilus": 35, "boat": 11}
 RANDOM = ("jitter", "floor")
-STEADY = SimulateOptions(sources=tuple(s for s in SOURCES if s not in RANDOM))
+STEADY = Simulation(sources_off=RANDOM)
 TOLERANCE = 1e-6
 
 SAVE_PROGRAMS = """
@@ -67,9 +66,9 @@ def octave(code: str, folder: Path, *, fails: bool = False) -> str:
     return done.stdout + done.stderr
 
 
-def twin(part: str, layer: int, options: SimulateOptions):
+def twin(part: str, layer: int, options: Simulation):
     program = gcode.read(find_part(part)[0])
-    return next(simulate_jobs(program, options.jobs([layer]), options, part))
+    return next(simulate_jobs(program, make_jobs(options, [layer]), options, part))
 
 
 def assert_same(octaves: trace.Trace, twins: dict[str, np.ndarray]) -> None:
@@ -107,7 +106,7 @@ def test_unit_tests_pass(tmp_path):
 def test_standard_trajectory_has_its_verdict(tmp_path):
     said = octave("test_firmware_effects_simple", tmp_path)
     total = float(re.search(r"total +([\d.]+) um", said)[1])
-    expected = rms_by_source(twin("standard_trajectory", 1, SimulateOptions()).fields)
+    expected = rms_by_source(twin("standard_trajectory", 1, Simulation()).fields)
     assert "PASS" in said
     assert total == pytest.approx(expected["total"], rel=0.01)
     said = octave("test_firmware_effects_simple('friction_n', 0)", tmp_path, fails=True)
@@ -128,7 +127,7 @@ def test_every_field_agrees_without_random_sources(collected, part):
 @pytest.mark.parametrize("part", LAYERS)
 def test_rms_of_each_source_agrees_with_random_sources(collected, part):
     octaves = rms_by_source(octaves_trace(collected / "noisy", part).fields)
-    twins = rms_by_source(twin(part, LAYERS[part], SimulateOptions(seed=3)).fields)
+    twins = rms_by_source(twin(part, LAYERS[part], Simulation(seed=3)).fields)
     assert set(octaves) == {"total", *SOURCES}
     for name, value in twins.items():
         assert octaves[name] == pytest.approx(value, rel=0.1), name
@@ -142,18 +141,18 @@ def test_options_mean_the_same(tmp_path):
         "'probe_um', [50 120])",
         tmp_path,
     )
-    options = SimulateOptions(
-        plan=PlanOptions(junction_deviation_mm=0.02),
-        plant=PlantOptions(damping="ground", rate_hz=4000.0),
-        sources=STEADY.sources,
+    options = Simulation(
+        damping="ground",
+        plant_rate_hz=4000.0,
+        sources_off=RANDOM,
         microstep_um=6.0,
         rate_hz=200.0,
-        sweep_accel_mm_s2=(400.0, 2000.0),
-        sweep_velocity_mm_s=(150.0,),
+        accel_mm_s2=(400.0, 2000.0),
+        velocity_mm_s=(150.0,),
         probe_um=(50.0, 120.0),
     )
-    path = find_part("boat")[0]
-    twins = list(collect("boat", path, 48, options, tmp_path / "twin"))
+    path, plan = find_part("boat")[0], PlanOptions(junction_deviation_mm=0.02)
+    twins = list(collect("boat", path, 48, options, tmp_path / "twin", plan))
     assert len(twins) == 6
     for made in twins:
         octaves = trace.read(tmp_path / made.path.relative_to(tmp_path / "twin"))

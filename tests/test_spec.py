@@ -93,6 +93,34 @@ BAD = [
         "[train]\nlr = 1e-3",
         "[train]: unknown key 'lr'; did you mean 'learning_rate' in [optimizer]? Known keys: name",
     ),
+    (
+        "[data.simulate]\nparts = ['boat']\nmass_kg = [0.0, 1.0]",
+        "[data.simulate] mass_kg: expected a number > 0, got 0.0.",
+    ),
+    (
+        "[data.simulate]\nparts = ['boat']\nmass_kg = [0.4]",
+        "[data.simulate] mass_kg: expected a list with more than 1 entries, got [0.4].",
+    ),
+    (
+        "[data.simulate]\nparts = ['boat']\nprobe_um = [2000.0]",
+        "[data.simulate] probe_um: expected a number <= 1000, got 2000.0.",
+    ),
+    (
+        "[data.simulate]\nparts = ['boat']\nsources_off = ['wobble']",
+        "[data.simulate] sources_off: expected one of 'junction_deviation', 'resonance', ",
+    ),
+    (
+        "[data.simulate]\nparts = ['boat']\nrate_hz = 300.0",
+        "[data.simulate]: expected rate_hz to divide plant_rate_hz = 2000, got 300.",
+    ),
+    (
+        "[data.simulate]\nparts = ['boat']\nfloor_hz = 1500.0",
+        "[data.simulate]: expected floor_hz < 1000, got 1500.",
+    ),
+    (
+        "[data.simulate]\nparts = ['boat']\nplant_rate_hz = 100.0",
+        "[data.simulate]: expected plant_rate_hz >= 762 for this friction, got 100.",
+    ),
     ("[trian]\nepochs = 5", ": unknown key 'trian'; did you mean 'train'? Known keys: data, model"),
     ("[foo]", ": unknown key 'foo'. Known keys: data, model, loss, optimizer, train, targets."),
     ("[data.split]\ntrain = 0.9", "[data.split]: expected train + val + test to be 1, got 1.1."),

@@ -25,6 +25,7 @@ from jaxcorr.cli import (
 )
 from jaxcorr.cli.interrupts import INTERRUPTED
 from jaxcorr.cli.options import make_app
+from jaxcorr.cli.printer_options import SimulationCommand
 from jaxcorr.errors import InputError
 
 app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts and corrects it.")
@@ -45,7 +46,7 @@ app.command()(compensate.compensate_suite)
 app.command()(sweep.sweep)
 app.command()(sweep.table)
 app.command()(train.inspect)
-app.command()(simulate.simulate)
+app.command(cls=SimulationCommand)(simulate.simulate)
 app.command()(simulate.plan)
 app.add_typer(bench.app)
 

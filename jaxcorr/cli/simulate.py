@@ -1,4 +1,4 @@
-"""The commands that make and explain motion: `plan` and `simulate`. Arguments in, results out."""
+"""The commands that plan and simulate G-code: `plan` and `simulate`."""
 
 import json
 import math
@@ -10,33 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxcorr.cli.options import JsonOption, PartArgument, complete_part
+from jaxcorr.cli.printer_options import given_simulation
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected
-
-
-class _Default:
-    """A default that only spec.py knows, looked up when it is used or shown.
-
-    Importing spec.py takes longer than all of the help.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self) -> Any:
-        from jaxcorr.spec import Simulate
-
-        return Simulate.model_fields[self._name].default
-
-    def __str__(self) -> str:
-        value = self()
-        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _default(name: str) -> Any:
-    """As the value that it becomes, for the type of the option."""
-    return _Default(name)
+    from jaxcorr.printer.planner import PlanOptions
+    from jaxcorr.spec import Simulation
 
 
 Accel = Annotated[
@@ -102,6 +81,7 @@ def plan(
 
 
 def simulate(
+    context: typer.Context,
     parts: Annotated[
         list[str],
         typer.Argument(help="G-code files, or bundled parts.", autocompletion=complete_part),
@@ -115,46 +95,6 @@ def simulate(
     classic_jerk_mm_s: ClassicJerk = None,
     accel_mm_s2: Accel = None,
     velocity_mm_s: Velocity = None,
-    sweep_accel_mm_s2: Annotated[
-        list[float], typer.Option(help="Each layer once per value; repeat the option.")
-    ] = [],
-    sweep_velocity_mm_s: Annotated[
-        list[float], typer.Option(help="Each layer once per value; repeat the option.")
-    ] = [],
-    probe_um: Annotated[
-        list[float],
-        typer.Option(help="Each layer once more per value: RMS of a random change of the command."),
-    ] = [],
-    mass_kg: Annotated[
-        tuple[float, float], typer.Option(help="Moving mass, x and y.", metavar="X Y")
-    ] = _default("mass_kg"),
-    stiffness_n_m: Annotated[
-        tuple[float, float], typer.Option(help="Belt stiffness, x and y.", metavar="X Y")
-    ] = _default("stiffness_n_m"),
-    damping_ns_m: Annotated[
-        tuple[float, float], typer.Option(help="Damping, x and y.", metavar="X Y")
-    ] = _default("damping_ns_m"),
-    friction_n: Annotated[
-        tuple[float, float], typer.Option(help="Friction force, x and y.", metavar="X Y")
-    ] = _default("friction_n"),
-    damping: Annotated[
-        str, typer.Option(help="Damping of head against: relative | ground.")
-    ] = _default("damping"),
-    off: Annotated[
-        list[str], typer.Option(help="Switch a source of error off; repeat the option.")
-    ] = [],
-    microstep_um: Annotated[float, typer.Option(help="Amplitude of each period.")] = _default(
-        "microstep_um"
-    ),
-    jitter_cycles: Annotated[float, typer.Option(help="Half range, 72 MHz cycles.")] = _default(
-        "jitter_cycles"
-    ),
-    floor_um: Annotated[float, typer.Option(help="RMS of the disturbance per axis.")] = _default(
-        "floor_um"
-    ),
-    rate_hz: Annotated[float, typer.Option(help="Rate of the traces.")] = 100.0,
-    plant_rate_hz: Annotated[float, typer.Option(help="Rate of the integration.")] = 2000.0,
-    seed: Annotated[int, typer.Option(help="Of the random sources.")] = _default("seed"),
     plot: Annotated[Path | None, typer.Option(help="Draw the first layer into this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -163,38 +103,24 @@ def simulate(
 
     for name in parts:
         find_part(name)
+    options = given_simulation(context)
     from jaxcorr.printer.planner import PlanOptions
-    from jaxcorr.printer.plant import PlantOptions
-    from jaxcorr.printer.simulate import SimulateOptions, sources_without
 
-    options = SimulateOptions(
-        plan=PlanOptions(
-            junction_deviation_mm,
-            square_corner_velocity_mm_s,
-            classic_jerk_mm_s,
-            accel_mm_s2,
-            velocity_mm_s,
-        ),
-        plant=PlantOptions.of_axes(
-            mass_kg, stiffness_n_m, damping_ns_m, friction_n, damping=damping, rate_hz=plant_rate_hz
-        ),
-        sources=sources_without(off),
-        microstep_um=microstep_um,
-        jitter_cycles=jitter_cycles,
-        floor_um=floor_um,
-        rate_hz=rate_hz,
-        seed=seed,
-        sweep_accel_mm_s2=tuple(sweep_accel_mm_s2),
-        sweep_velocity_mm_s=tuple(sweep_velocity_mm_s),
-        probe_um=tuple(probe_um),
+    plan_options = PlanOptions(
+        junction_deviation_mm,
+        square_corner_velocity_mm_s,
+        classic_jerk_mm_s,
+        accel_mm_s2,
+        velocity_mm_s,
     )
-    _collect(parts, layers, options, out, plot, as_json)
+    _collect(parts, layers, options, plan_options, out, plot, as_json)
 
 
 def _collect(
     parts: list[str],
     layers: str,
-    options: Any,
+    options: "Simulation",
+    plan_options: "PlanOptions",
     out: Path,
     plot: Path | None,
     as_json: bool,
@@ -208,7 +134,8 @@ def _collect(
         path, note = find_part(name)
         console.err.print(note, markup=False)
         part = part_name(name)
-        files += console.follow_collection(collect.collect(part, path, layers, options, out), part)
+        made = collect.collect(part, path, layers, options, out, plan_options)
+        files += console.follow_collection(made, part)
     problems = collect.judge_files(files)
     seconds = time.perf_counter() - began
     if plot is not None:

@@ -22,17 +22,11 @@ from scipy.signal import correlate
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer, corrected
 from jaxcorr.printer.planner import sample_plan
-from jaxcorr.printer.plant import (
-    AxisPlant,
-    PlantOptions,
-    discretize,
-    initial_state,
-    mean_velocity,
-    respond,
-)
+from jaxcorr.printer.plant import discretize, initial_state, mean_velocity, respond
+from jaxcorr.spec import Printer, Simulation
 
 Method = Callable[[Layer], Command]
-PlantMethod = Callable[[Layer, PlantOptions], Command]  # tuned to that plant
+PlantMethod = Callable[[Layer, Simulation], Command]  # tuned to that plant
 
 EI_TOLERANCE = 0.05  # of vibration, the usual choice
 KINDS = ("zv", "mzv", "ei")
@@ -63,17 +57,17 @@ class Shaper(NamedTuple):
 def shaped(kind: str) -> PlantMethod:
     """Each axis's reference through an input shaper of KINDS."""
 
-    def method(layer: Layer, plant: PlantOptions) -> Command:
+    def method(layer: Layer, plant: Simulation) -> Command:
         position, velocity = np.empty((2, len(layer.time_s), 2))
-        for i, axis in enumerate((plant.x, plant.y)):
-            total = shape(shaper_for(kind, axis), layer.time_s, _motion(layer, i))
+        for i in (0, 1):
+            total = shape(shaper_for(kind, plant, i), layer.time_s, _motion(layer, i))
             position[:, i], velocity[:, i] = total.T
         return Command(position, velocity)
 
     return method
 
 
-def inverted(layer: Layer, plant: PlantOptions) -> Command:
+def inverted(layer: Layer, plant: Simulation) -> Command:
     """The linear inverse: as good as a model without friction gets."""
     return corrected(layer, invert(plant, layer))
 
@@ -109,15 +103,16 @@ def make_shaper(kind: str, frequency_hz: float, damping_ratio: float) -> Shaper:
     return Shaper(amplitudes / amplitudes.sum(), spacing * half_s * count)
 
 
-def shaper_for(kind: str, axis: AxisPlant) -> Shaper:
-    """A shaper tuned to the true frequency and damping of an axis."""
-    return make_shaper(kind, *natural(axis))
+def shaper_for(kind: str, printer: Printer, axis: int) -> Shaper:
+    """A shaper tuned to the true frequency and damping of an axis, 0 for x and 1 for y."""
+    return make_shaper(kind, *natural(printer, axis))
 
 
-def natural(axis: AxisPlant) -> tuple[float, float]:
-    """Undamped frequency in Hz and damping ratio of an axis."""
-    w = np.sqrt(axis.stiffness_n_m / axis.mass_kg)
-    ratio = axis.damping_ns_m / (2.0 * np.sqrt(axis.stiffness_n_m * axis.mass_kg))
+def natural(printer: Printer, axis: int) -> tuple[float, float]:
+    """Undamped frequency in Hz and damping ratio of an axis, 0 for x and 1 for y."""
+    mass, stiffness = printer.mass_kg[axis], printer.stiffness_n_m[axis]
+    w = np.sqrt(stiffness / mass)
+    ratio = printer.damping_ns_m[axis] / (2.0 * np.sqrt(stiffness * mass))
     return float(w / (2.0 * np.pi)), float(ratio)
 
 
@@ -136,14 +131,14 @@ def shape(
     return np.sum([amplitude * at_fn(time) for amplitude, time in parts], axis=0)
 
 
-def invert(plant: PlantOptions, layer: Layer) -> Float[ndarray, "k 2"]:
+def invert(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
     """Knots in mm, at KNOT_RATE_HZ from the plan's first instant, that follow a layer's plan."""
     wanted = layer.reference.position_mm - linear_response(plant, layer.reference)
     return solve(plant, wanted[layer.at_knots.start :], layer.num_knots)
 
 
 def solve(
-    plant: PlantOptions, wanted_mm: Float[ndarray, "T 2"], num_knots: int
+    plant: Simulation, wanted_mm: Float[ndarray, "T 2"], num_knots: int
 ) -> Float[ndarray, "k 2"]:
     """Knots whose response is nearest to a wanted motion.
 
@@ -153,7 +148,7 @@ def solve(
             ends at rest.
         num_knots: how many; the first SPAN stay at zero.
     """
-    n = round(plant.rate_hz / KNOT_RATE_HZ)
+    n = round(plant.plant_rate_hz / KNOT_RATE_HZ)
     response = knot_response(plant, n)
     free, reach = num_knots - SPAN, -(-len(response) // n)
     knots = np.zeros((num_knots, 2))
@@ -169,21 +164,21 @@ def solve(
     return knots
 
 
-def linear_response(plant: PlantOptions, command: Command) -> Float[ndarray, "T 2"]:
+def linear_response(plant: Simulation, command: Command) -> Float[ndarray, "T 2"]:
     """Where the head goes, in mm, with friction off; it starts on the command and as fast."""
     count = len(command.position_mm)
     edges = ((0, -(count - 1) % PAD), (0, 0))
     position, velocity = (np.pad(values, edges, mode="edge") for values in command[:2])
-    mean_v = mean_velocity(position, plant.rate_hz)
+    mean_v = mean_velocity(position, plant.plant_rate_hz)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         start = initial_state(jax.numpy.asarray(velocity[0]))
-        states, _ = respond(discretize(plant), start, velocity, mean_v, 0.0)
+        states, _ = respond(discretize(plant, plant.plant_rate_hz), start, velocity, mean_v, 0.0)
         error = np.concatenate([np.zeros((1, 2)), np.asarray(states.error_mm)])
     return command.position_mm + error[:count]
 
 
 def knot_response(
-    plant: PlantOptions, per_knot: int, knot_rate_hz: float = KNOT_RATE_HZ
+    plant: Simulation, per_knot: int, knot_rate_hz: float = KNOT_RATE_HZ
 ) -> Float[ndarray, "h 2"]:
     """The response to one knot of 1 mm, at the plant's rate, from SPAN knots before it."""
     knots = np.zeros((2 * SPAN + 1 + round(RESPONSE_S * knot_rate_hz), 2))

@@ -6,7 +6,6 @@ it, methods "tuned" get the printer itself, which nobody has in practice. A meth
 (a network's) is solved once and driven on every printer.
 """
 
-import dataclasses
 import re
 import time
 import zlib
@@ -19,16 +18,15 @@ import numpy as np
 from jaxcorr.compensation import baselines
 from jaxcorr.compensation.baselines import Method, PlantMethod
 from jaxcorr.compensation.judge import Judged, judge_layer
-from jaxcorr.data import collect, trace
+from jaxcorr.data import trace
 from jaxcorr.data.parts import BUNDLED, find_part, part_name, select_layers
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.drive import Command, Driven, Layer
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.planner import Plan, PlanOptions, plan_layer
-from jaxcorr.printer.plant import AxisPlant, PlantOptions
-from jaxcorr.printer.simulate import SimulateOptions
-from jaxcorr.spec import Spec
+from jaxcorr.schema import check
+from jaxcorr.spec import Simulation, Spec
 from jaxcorr.training.run_folder import Run
 
 NOMINAL = "nominal"
@@ -104,10 +102,10 @@ def held_out(run: Run) -> dict[str, list[int]]:
     return {part: sorted(numbers) for part, numbers in layers.items()}
 
 
-def printer_of(spec: Spec) -> SimulateOptions:
+def printer_of(spec: Spec) -> Simulation:
     """The simulated printer that made a run's traces; the default one for foreign traces."""
     options = spec.data.simulate
-    return SimulateOptions() if options is None else collect.simulate_options(options)
+    return options or Simulation()
 
 
 def cases_of_part(
@@ -151,13 +149,13 @@ def cases_held_out(run: Run, accels: Sequence[float | None]) -> list[Case]:
     return [case for part in parts for case in cases_of_part(run, part, None, accels)]
 
 
-def check_printers(options: SimulateOptions, names: Sequence[str]) -> list[str]:
+def check_printers(options: Simulation, names: Sequence[str]) -> list[str]:
     """The names of `printers` in their order, all where none is given; nominal is among them.
 
     Raises:
         InputError: there is no printer of such a name.
     """
-    known = list(printers(options.plant))
+    known = list(printers(options))
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise InputError(
@@ -166,7 +164,7 @@ def check_printers(options: SimulateOptions, names: Sequence[str]) -> list[str]:
     return [name for name in known if not names or name in names or name == NOMINAL]
 
 
-def printers(nominal: PlantOptions, names: Sequence[str] = ()) -> dict[str, PlantOptions]:
+def printers(nominal: Simulation, names: Sequence[str] = ()) -> dict[str, Simulation]:
     """The nominal plant and those that differ from it, by name; all where no names are given."""
     made = {NOMINAL: nominal}
     for percent in (10, -10, -20):
@@ -181,7 +179,7 @@ def printers(nominal: PlantOptions, names: Sequence[str] = ()) -> dict[str, Plan
 
 def run_cases(
     cases: Sequence[Case],
-    options: SimulateOptions,
+    options: Simulation,
     names: Sequence[str],
     methods: Mapping[str, Method],
     plant_methods: Mapping[str, PlantMethod],
@@ -195,7 +193,7 @@ def run_cases(
         methods: of the run, by name.
         plant_methods: given a plant with its friction, by name.
     """
-    plants = printers(options.plant, names)
+    plants = printers(options, names)
     for case in cases:
         seed = SEED + zlib.crc32(case.file_stem.encode())
         layout = Layout(case.name, case.accel_mm_s2, seed)
@@ -205,8 +203,8 @@ def run_cases(
 def run(
     plan: Plan,
     layout: Layout,
-    options: SimulateOptions,
-    plants: Mapping[str, PlantOptions],
+    options: Simulation,
+    plants: Mapping[str, Simulation],
     methods: Mapping[str, Method],
     plant_methods: Mapping[str, PlantMethod] = {},
 ) -> Trial:
@@ -215,25 +213,25 @@ def run(
     Args:
         plan: of the layer.
         layout: its name and the seed of its random sources.
-        options: sources, and the nominal plant.
+        options: the nominal printer, with its sources.
         plants: the printers to judge on, the nominal one first.
         methods: that need no plant, by name.
         plant_methods: given a plant with its friction, by name.
     """
-    layer = drive.make_layer(plan, options.plant.rate_hz)
+    layer = drive.make_layer(plan, options.plant_rate_hz)
     plain = drive.drive(
         layer, [layer.reference] * len(plants), list(plants.values()), options, layout.seed
     )
     fixed = {NONE: _Timed(layer.reference, 0.0)}
     fixed |= {name: _time(fn, layer) for name, fn in methods.items()}
     given = MODEL_BASED | dict(plant_methods)
-    fixed |= {name: _time(fn, layer, options.plant) for name, fn in given.items()}
+    fixed |= {name: _time(fn, layer, options) for name, fn in given.items()}
     timed: dict[tuple[str, str], _Timed] = {}
     for i, (printer, plant) in enumerate(plants.items()):
         own = fixed | {
             PERFECT: _time(baselines.subtracted, layer, _error_at_knots(layer, plain, i))
         }
-        for name, fn in _worth_tuning(plant, options.plant, plant_methods).items():
+        for name, fn in _worth_tuning(plant, options, plant_methods).items():
             own[name + TUNED] = _time(fn, layer, plant)
         timed |= {(printer, name): one for name, one in own.items()}
     commands = [one.command for one in timed.values()]
@@ -257,11 +255,10 @@ def _plan(part: str, program: Program, layers: Sequence[int], accel: float | Non
     return [Case(part, n, accel, plan_layer(program, n - 1, options)) for n in layers]
 
 
-def _scaled(plant: PlantOptions, field: str, factor: float) -> PlantOptions:
-    def axis(of: AxisPlant) -> AxisPlant:
-        return dataclasses.replace(of, **{field: factor * getattr(of, field)})
-
-    return dataclasses.replace(plant, x=axis(plant.x), y=axis(plant.y))
+def _scaled(plant: Simulation, field: str, factor: float) -> Simulation:
+    values = dict(plant)
+    values[field] = tuple(factor * value for value in values[field])
+    return check(type(plant), values, f"printer with {factor:.4g} times its {field}")
 
 
 class _Timed(NamedTuple):
@@ -277,15 +274,13 @@ def _time(method: Callable[..., Command], *given: Any) -> _Timed:
 
 
 def _worth_tuning(
-    plant: PlantOptions, nominal: PlantOptions, plant_methods: Mapping[str, PlantMethod]
+    plant: Simulation, nominal: Simulation, plant_methods: Mapping[str, PlantMethod]
 ) -> dict[str, PlantMethod]:
     """Methods that do otherwise on this plant; most of them take no friction into account."""
     if plant == nominal:
         return {}
-    swings_otherwise = any(
-        dataclasses.replace(mine, friction_n=0.0) != dataclasses.replace(other, friction_n=0.0)
-        for mine, other in ((plant.x, nominal.x), (plant.y, nominal.y))
-    )
+    same_friction = plant.model_copy(update={"friction_n": nominal.friction_n})
+    swings_otherwise = same_friction != nominal
     return (MODEL_BASED if swings_otherwise else {}) | dict(plant_methods)
 
 

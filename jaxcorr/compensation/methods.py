@@ -7,7 +7,6 @@ what a perfect model would reach, and, swapped piece by piece, what a missed goa
 accuracy of the network along the commands of both is measured at the end.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,8 +24,7 @@ from jaxcorr.compensation.solver import ErrorFn, ImpulseResponse
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import JUDGE_RATE_HZ, KNOT_RATE_HZ, Command, Layer
-from jaxcorr.printer.plant import PlantOptions
-from jaxcorr.printer.simulate import SimulateOptions
+from jaxcorr.spec import Simulation
 from jaxcorr.training.restore import Loaded
 
 SOLVED, STREAMED, NAIVE = "network, solved", "network, streamed", "minus prediction"
@@ -114,23 +112,23 @@ def streaming_methods(loaded: Loaded) -> dict[str, Method]:
     return {STREAMED: streamed}
 
 
-def plant_solved(options: SimulateOptions) -> PlantMethod:
+def plant_solved(options: Simulation) -> PlantMethod:
     """The solver with a perfect map, the plant itself: the bound of what a network can reach."""
 
-    def solved(layer: Layer, plant: PlantOptions) -> Command:
+    def solved(layer: Layer, plant: Simulation) -> Command:
         return _solve(layer, true_error(layer, plant, options), response_of(plant), KNOT_RATE_HZ)
 
     return solved
 
 
-def pieces(network: ModelMap, options: SimulateOptions) -> dict[str, Method]:
+def pieces(network: ModelMap, options: Simulation) -> dict[str, Method]:
     """The solver with the plant in place of parts of the network, and with less or more, by name.
 
     Args:
         network: in whose place.
         options: sources and plant of the printer.
     """
-    plant, rate_hz = options.plant, network.rate_hz
+    plant, rate_hz = options, network.rate_hz
     response = response_of(plant, rate_hz)
 
     def plant_steps(layer: Layer) -> Command:
@@ -162,8 +160,8 @@ def predicted(network: ModelMap, layer: Layer) -> ErrorFn:
 
 def true_error(
     layer: Layer,
-    plant: PlantOptions,
-    options: SimulateOptions,
+    plant: Simulation,
+    options: Simulation,
     knot_rate_hz: float = KNOT_RATE_HZ,
 ) -> ErrorFn:
     """True actual - reference in mm at the knots, from the knots.
@@ -184,18 +182,17 @@ def true_error(
     return error
 
 
-def response_of(plant: PlantOptions, knot_rate_hz: float = KNOT_RATE_HZ) -> ImpulseResponse:
+def response_of(plant: Simulation, knot_rate_hz: float = KNOT_RATE_HZ) -> ImpulseResponse:
     """Response of a sliding axis of a plant to a knot."""
-    per_knot = round(plant.rate_hz / knot_rate_hz)
+    per_knot = round(plant.plant_rate_hz / knot_rate_hz)
     whole = baselines.knot_response(plant, per_knot, knot_rate_hz)
     num_taps = baselines.SPAN + 1 + round(TAPS_S * knot_rate_hz)
     return ImpulseResponse(whole[::per_knot][:num_taps], baselines.SPAN)
 
 
-def without(options: SimulateOptions, *sources: str) -> SimulateOptions:
+def without(options: Simulation, *sources: str) -> Simulation:
     """Options with these sources off too."""
-    left = tuple(source for source in options.sources if source not in sources)
-    return dataclasses.replace(options, sources=left)
+    return options.model_copy(update={"sources_off": (*options.sources_off, *sources)})
 
 
 def reference_at(layer: Layer, rate_hz: float) -> Float[ndarray, "k 4"]:

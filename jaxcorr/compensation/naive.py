@@ -19,7 +19,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import Layer
 from jaxcorr.printer.planner import Plan
-from jaxcorr.printer.simulate import SimulateOptions
+from jaxcorr.spec import Simulation
 
 # Edges of the bands; the axes resonate at 24.06 and 21.22 Hz, and 0.71 of that is 17 and 15 Hz.
 BANDS_HZ = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)
@@ -43,9 +43,7 @@ def check_model(predictor: Predictor) -> None:
         )
 
 
-def subtract(
-    predictor: Predictor, plan: Plan, options: SimulateOptions, seed: int
-) -> dict[str, Any]:
+def subtract(predictor: Predictor, plan: Plan, options: Simulation, seed: int) -> dict[str, Any]:
     """What subtracting a prediction from the command does, in the simulated printer.
 
     The network predicts for the whole planned layer at its own rate, from the reference; the
@@ -58,15 +56,15 @@ def subtract(
     Returns:
         `total_um` and `bands_um` (see `band_rms`) by kind (none, network, perfect), and `edges_hz`.
     """
-    layer = drive.make_layer(plan, options.plant.rate_hz)
-    plain = drive.drive(layer, [layer.reference], [options.plant], options, seed)
+    layer = drive.make_layer(plan, options.plant_rate_hz)
+    plain = drive.drive(layer, [layer.reference], [options], options, seed)
     every = round(drive.JUDGE_RATE_HZ / drive.KNOT_RATE_HZ)
     errors = {
         NETWORK: predicted_error(predictor, layer),
         PERFECT: plain.error_mm[::every, 0][: layer.num_knots],
     }
     commands = [layer.reference, *(drive.corrected(layer, -error) for error in errors.values())]
-    driven = drive.drive(layer, commands, [options.plant] * len(commands), options, seed)
+    driven = drive.drive(layer, commands, [options] * len(commands), options, seed)
     by_kind = dict(zip((NONE, *errors), np.moveaxis(driven.error_mm, 1, 0), strict=True))
     bands = {kind: band_rms(error, drive.JUDGE_RATE_HZ) for kind, error in by_kind.items()}
     return {

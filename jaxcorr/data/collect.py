@@ -1,11 +1,10 @@
-"""Makes a folder of trace files of a part, and says what is in it and whether it is plausible.
+"""Folders of traces: made from G-code by the simulator, completed, and found plausible or not.
 
-It knows files and options; what happens in a layer is `simulate.py`'s business. A finished file is
-kept when it was made in the same way, so that an interrupted run goes on where it stopped.
+A finished file is kept when it was made in the same way, by whichever simulator, so that an
+interrupted collection goes on where it stopped.
 """
 
 import fnmatch
-import hashlib
 import math
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,16 +15,16 @@ from jaxcorr.data import parts, trace
 from jaxcorr.data.parts import Layers, folder_name, select_layers
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
-from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.printer.planner import PlanOptions
 from jaxcorr.printer.simulate import (
+    AS_IN_FILE,
     Job,
-    SimulateOptions,
+    make_jobs,
     params_of,
     rms_by_source,
     simulate_jobs,
-    sources_without,
 )
-from jaxcorr.spec import Data, Simulate
+from jaxcorr.spec import Data, Simulate, Simulation
 
 # What a printer of this class shows with its disturbances on; outside of it look at the options.
 PLAUSIBLE_RMS_UM = (20.0, 500.0)
@@ -43,8 +42,46 @@ class Collected(NamedTuple):
     total: int  # how many files the whole collection has
 
 
+def traces_to_make(data: Data) -> Simulate | None:
+    """How to make the traces first; None where the pattern means files of another origin.
+
+    A set that an interrupted simulation left incomplete is completed: `simulate_part` skips what
+    is there.
+    """
+    options = data.simulate
+    if options is None:
+        return None
+    for name in options.parts:
+        parts.find_part(name)
+    names = map(parts.part_name, options.parts)
+    folders = [Path(folder_name(name, options.layers)) for name in names]
+    found = {path.parent.absolute() for path in trace.match(data.traces)}
+    would_match = any(
+        fnmatch.fnmatch(str(folder / "layer01_ender3v2.mat"), pattern)
+        for folder in folders
+        for pattern in data.traces
+    )
+    is_own = would_match and found <= {folder.absolute() for folder in folders}
+    return options if is_own else None
+
+
+def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
+    """Makes a part's traces in the working folder, one after the other.
+
+    Raises:
+        InputError: the part is unknown, or files are there that were made in another way.
+    """
+    path, _ = parts.find_part(name)
+    yield from collect(parts.part_name(name), path, options.layers, options, Path())
+
+
 def collect(
-    part: str, path: Path, selection: Layers, options: SimulateOptions, out: Path
+    part: str,
+    path: Path,
+    selection: Layers,
+    options: Simulation,
+    out: Path,
+    plan: PlanOptions = AS_IN_FILE,
 ) -> Iterator[Collected]:
     """Simulates the chosen layers of a part into `out/data_simulation_<part>_<layers>/`.
 
@@ -52,8 +89,9 @@ def collect(
         part: the part's name, for the folder, the random numbers and the files' `params`.
         path: its G-code, from `parts.find_part`.
         selection: see `parts.select_layers`.
-        options: see `SimulateOptions`; sweeps and probes give several files per layer.
+        options: the printer, sources and rates; sweeps and probes give several files per layer.
         out: where the folder goes.
+        plan: what the firmware's plan takes in place of the G-code's.
 
     Yields:
         Every file, those that were there first, then each new one as soon as it is complete.
@@ -63,45 +101,45 @@ def collect(
             another way.
     """
     program = gcode.read(path)
-    files = files_of(program, part, selection, options, out)
-    jobs = list(files)
-    content = path.read_bytes()
-    source = hashlib.sha256(content).hexdigest()
-    origin = {"gcode": path.name, "gcode_checksum": float(zlib.adler32(content))}
-    marks = {job: _fingerprint(part, source, job, options) for job in jobs}
-
-    done = [job for job in jobs if files[job].exists()]
-    for job in done:
-        there = trace.read(files[job])
-        params = params_of(job, options, part, program.slicer)
-        if not _is_made_so(there, params | origin, marks[job]):
+    files = files_of(program, part, selection, options, out, plan)
+    origin = {"gcode": path.name, "gcode_checksum": float(zlib.adler32(path.read_bytes()))}
+    missing = []
+    for job, file in files.items():
+        if not file.exists():
+            missing.append(job)
+            continue
+        there = trace.read(file)
+        if not _is_made_so(there, params_of(job, options, part, program.slicer) | origin):
             raise InputError(
-                f"{files[job]}: expected a file made with these options and this G-code, got one "
+                f"{file}: expected a file made with these options and this G-code, got one "
                 "made otherwise. Delete the folder, or choose another."
             )
-        yield _collected(there, job, False, len(jobs), options)
-    missing = [job for job in jobs if job not in set(done)]
+        yield _collected(there, job, False, len(files), options)
     for result in simulate_jobs(program, missing, options, part):
-        file = files[result.job]
-        params = result.params | {"gcode": path.name, "fingerprint": marks[result.job]}
+        file, params = files[result.job], result.params | origin
         trace.write(file, result.fields, params)
         made = trace.Trace(file, part, result.fields, params)
-        yield _collected(made, result.job, True, len(jobs), options)
+        yield _collected(made, result.job, True, len(files), options)
 
 
 def files_of(
-    program: gcode.Program, part: str, selection: Layers, options: SimulateOptions, out: Path
+    program: gcode.Program,
+    part: str,
+    selection: Layers,
+    options: Simulation,
+    out: Path,
+    plan: PlanOptions = AS_IN_FILE,
 ) -> dict[Job, Path]:
     """Where each trace of the chosen layers goes, in the order in which they are made."""
     folder = out / folder_name(part, selection)
-    jobs = options.jobs(select_layers(selection, program.num_layers))
+    jobs = make_jobs(options, select_layers(selection, program.num_layers), plan)
     return {job: folder / file_name(job, options) for job in jobs}
 
 
-def file_name(job: Job, options: SimulateOptions) -> str:
+def file_name(job: Job, options: Simulation) -> str:
     """`layer07_ender3v2.mat`; in a sweep, with a probe, `layer07_a300_v100_p50_ender3v2.mat`."""
-    point = f"_a{job.plan.accel_mm_s2:g}" if options.sweep_accel_mm_s2 else ""
-    point += f"_v{job.plan.velocity_mm_s:g}" if options.sweep_velocity_mm_s else ""
+    point = f"_a{job.plan.accel_mm_s2:g}" if options.accel_mm_s2 else ""
+    point += f"_v{job.plan.velocity_mm_s:g}" if options.velocity_mm_s else ""
     point += f"_p{job.probe_um:g}" if job.probe_um else ""
     return f"layer{job.layer:02d}{point}_ender3v2.mat"
 
@@ -122,19 +160,17 @@ def judge_files(files: Sequence[Collected]) -> list[str]:
 
 
 def _collected(
-    made: trace.Trace, job: Job, is_new: bool, total: int, options: SimulateOptions
+    made: trace.Trace, job: Job, is_new: bool, total: int, options: Simulation
 ) -> Collected:
     trace.check(made, options.rate_hz)
     rms = rms_by_source(made.fields)
     return Collected(made.path, job.layer, made.num_samples, rms, is_new, total)
 
 
-def _is_made_so(there: trace.Trace, params: dict[str, Any], mark: str) -> bool:
-    """Whether a file has this fingerprint; or, of another simulator, params as these."""
-    if "fingerprint" in there.params:
-        return there.params["fingerprint"] == mark
-    both = params.keys() & there.params.keys() - {"simulator"}
-    return all(_is_same(params[name], there.params[name]) for name in both)
+def _is_made_so(there: trace.Trace, params: dict[str, Any]) -> bool:
+    """Whether a file was made as these params say, by whichever simulator."""
+    wanted = {name: value for name, value in params.items() if name != "simulator"}
+    return _is_same(wanted, {name: there.params.get(name) for name in wanted})
 
 
 def _is_same(ours: Any, theirs: Any) -> bool:
@@ -142,73 +178,3 @@ def _is_same(ours: Any, theirs: Any) -> bool:
         return isinstance(theirs, dict) and all(_is_same(ours[k], theirs.get(k)) for k in ours)
     is_nan = isinstance(ours, float) and math.isnan(ours)
     return isinstance(theirs, float) and math.isnan(theirs) if is_nan else bool(ours == theirs)
-
-
-def _fingerprint(part: str, source: str, job: Job, options: SimulateOptions) -> str:
-    """Sixteen digits that change with anything that changes the numbers in the file."""
-    own: dict[str, Any] = dict(vars(options))
-    for name in ("plan", "sweep_accel_mm_s2", "sweep_velocity_mm_s", "probe_um"):
-        del own[name]
-    # Without a probe the same as before there were probes, so that older files stay good.
-    plain = f"Job(layer={job.layer}, plan={job.plan}, seed={job.seed})"
-    probed = f", probe_um={job.probe_um}" if job.probe_um else ""
-    text = f"({part!r}, {source!r}, {plain}{probed}, {sorted(own.items())})"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def traces_to_make(data: Data) -> Simulate | None:
-    """How to make the traces first; None where the pattern means files of another origin.
-
-    A set that an interrupted simulation left incomplete is completed: `simulate_part` skips what
-    is there.
-    """
-    options = data.simulate
-    if options is None:
-        return None
-    for name in options.parts:
-        parts.find_part(name)
-    folders = [Path(_folder(name, options)) for name in options.parts]
-    found = {path.parent.absolute() for path in trace.match(data.traces)}
-    would_match = any(
-        fnmatch.fnmatch(str(folder / "layer01_ender3v2.mat"), pattern)
-        for folder in folders
-        for pattern in data.traces
-    )
-    is_own = would_match and found <= {folder.absolute() for folder in folders}
-    return options if is_own else None
-
-
-def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
-    """Makes a part's traces in the working folder, one after the other.
-
-    Raises:
-        InputError: the part is unknown, or files are there that were made in another way.
-    """
-    path, _ = parts.find_part(name)
-    how = simulate_options(options)
-    yield from collect(parts.part_name(name), path, options.layers, how, Path())
-
-
-def simulate_options(options: Simulate) -> SimulateOptions:
-    """A spec's [data.simulate] as the simulator takes it."""
-    return SimulateOptions(
-        plant=PlantOptions.of_axes(
-            options.mass_kg,
-            options.stiffness_n_m,
-            options.damping_ns_m,
-            options.friction_n,
-            damping=options.damping,
-        ),
-        sources=sources_without(options.sources_off),
-        microstep_um=options.microstep_um,
-        jitter_cycles=options.jitter_cycles,
-        floor_um=options.floor_um,
-        seed=options.seed,
-        sweep_accel_mm_s2=options.accel_mm_s2,
-        sweep_velocity_mm_s=options.velocity_mm_s,
-        probe_um=options.probe_um,
-    )
-
-
-def _folder(name: str, options: Simulate) -> str:
-    return parts.folder_name(parts.part_name(name), options.layers)

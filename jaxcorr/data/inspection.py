@@ -14,7 +14,7 @@ from jaxcorr import plotting
 from jaxcorr.data import trace
 from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
-from jaxcorr.printer import disturbance
+from jaxcorr.spec import SOURCES
 
 
 class Row(NamedTuple):
@@ -100,24 +100,24 @@ def _rms_um(values: Float[ndarray, " n"] | None) -> float | None:
     return float(1e3 * np.sqrt(np.mean(finite**2))) if len(finite) else None
 
 
-def draw_trace(trace: Trace, path: Path) -> None:
+def draw_trace(made: Trace, path: Path) -> None:
     """Draws a simulated layer: path coloured by error, error over time by source, spectrum.
 
     Args:
-        trace: with x_ref, y_ref, error_x, error_y; sources are drawn where it has them.
+        made: with x_ref, y_ref, error_x, error_y; sources are drawn where it has them.
         path: .png, .svg or .pdf.
     Raises:
         InputError: the ending is none of these, or the folder is not there.
     """
     with plotting.style():
         figure, axes = plotting.tall_figure(path, (7.0, 8.5), (2.2, 1.0, 1.0))
-        fields = trace.fields
+        fields = made.fields
         size_um = 1e3 * np.hypot(fields["error_x"], fields["error_y"])
         dots = axes[0].scatter(fields["x_ref"], fields["y_ref"], c=size_um, s=4, cmap="viridis")
-        axes[0].set(xlabel="x / mm", ylabel="y / mm", aspect="equal", title=trace.name)
+        axes[0].set(xlabel="x / mm", ylabel="y / mm", aspect="equal", title=made.name)
         figure.colorbar(dots, ax=axes[0], label="size of the error / µm")
-        _draw_sources(axes[1], trace)
-        rate_hz = trace.sample_rate_hz
+        _draw_sources(axes[1], made)
+        rate_hz = made.sample_rate_hz
         for name, colour in zip(("error_x", "error_y"), plotting.PALETTE, strict=False):
             frequency_hz, amplitude_um = plotting.amplitude_spectrum(1e3 * fields[name], rate_hz)
             axes[2].semilogy(frequency_hz, amplitude_um, color=colour, label=name[-1])
@@ -127,13 +127,13 @@ def draw_trace(trace: Trace, path: Path) -> None:
         plotting.save(figure, path, dpi=plotting.SCREEN_DPI)
 
 
-def _draw_sources(axis: Any, trace: Trace) -> None:
+def _draw_sources(axis: Any, made: Trace) -> None:
     """RMS over a sliding fifth of a second, total and per source, in a logarithmic scale."""
-    time = trace.fields["time"]
-    window = max(round(trace.sample_rate_hz / 5), 1)
-    pairs = [("total", "error"), *((s, s) for s in disturbance.SOURCES if f"{s}_x" in trace.fields)]
+    time = made.fields["time"]
+    window = max(round(made.sample_rate_hz / 5), 1)
+    pairs = [("total", "error"), *((s, s) for s in SOURCES if f"{s}_x" in made.fields)]
     for (label, prefix), colour in zip(pairs, ("#000000", *plotting.PALETTE), strict=False):
-        power = trace.fields[f"{prefix}_x"] ** 2 + trace.fields[f"{prefix}_y"] ** 2
+        power = made.fields[f"{prefix}_x"] ** 2 + made.fields[f"{prefix}_y"] ** 2
         mean = np.convolve(power, np.full(window, 1 / window), mode="same")
         axis.semilogy(
             time,

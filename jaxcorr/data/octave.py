@@ -1,6 +1,7 @@
-"""GNU Octave and the functions of matlab/: whether both are there, and how to have them run code.
+"""Traces made with matlab/ under GNU Octave, a process a core.
 
-The module knows no function of matlab/ and starts nothing for long.
+Fields, files and params are the built-in simulator's, to 1e-6 mm; only jitter and floor are drawn
+from other random numbers.
 """
 
 import contextlib
@@ -17,41 +18,9 @@ from typing import IO, Any, NamedTuple
 from jaxcorr.data import collect, parts
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
-from jaxcorr.spec import Simulate
+from jaxcorr.spec import Simulate, Simulation
 
-SOURCES = Path(__file__).parent.parent.parent / "matlab"  # there in a checkout, not in a wheel
-
-
-def find() -> str | None:
-    """GNU Octave, where it and the .m files are there."""
-    program = shutil.which("octave-cli") or shutil.which("octave")
-    return program if (SOURCES / "collect_data.m").is_file() else None
-
-
-def version(program: str) -> str:
-    """The first line of what Octave says of itself."""
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return (done.stdout or program).splitlines()[0]
-
-
-def command(program: str, code: str) -> list[str]:
-    """The command that runs code with matlab/ on the path."""
-    return [program, "--norc", "--no-gui", "--path", str(SOURCES), "--eval", code]
-
-
-def quote(text: str) -> str:
-    """A text as a literal of MATLAB and Octave."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def said(stderr: str) -> str:
-    """The reason that Octave gave before it ended, on one line."""
-    # As it leaves, some builds of Octave complain of themselves; that is not the reason.
-    lines = [line for line in stderr.splitlines() if line and "preparing to exit" not in line]
-    found = next((line for line in lines if line.startswith("error: ")), "\n".join(lines[-1:]))
-    return found.removeprefix("error: ")[:300]
-
-
+MATLAB = Path(__file__).parent.parent.parent / "matlab"  # there in a checkout, not in a wheel
 POLL_S = 0.5
 END_S = 10.0  # that a process which was asked to end may take
 
@@ -68,17 +37,47 @@ class _Worker(NamedTuple):
     errors: IO[bytes]
 
 
+def find() -> str | None:
+    """GNU Octave, where it and the .m files are there."""
+    program = shutil.which("octave-cli") or shutil.which("octave")
+    return program if (MATLAB / "collect_data.m").is_file() else None
+
+
+def version(program: str) -> str:
+    """The first line of what Octave says of itself."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return (done.stdout or program).splitlines()[0]
+
+
+def command(program: str, code: str) -> list[str]:
+    """The command that runs code with matlab/ on the path."""
+    return [program, "--norc", "--no-gui", "--path", str(MATLAB), "--eval", code]
+
+
+def quote(text: str) -> str:
+    """A text as a literal of MATLAB and Octave."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def said(stderr: str) -> str:
+    """The reason that Octave gave before it ended, on one line."""
+    # As it leaves, some builds of Octave complain of themselves; that is not the reason.
+    lines = [line for line in stderr.splitlines() if line and "preparing to exit" not in line]
+    found = next((line for line in lines if line.startswith("error: ")), "\n".join(lines[-1:]))
+    return found.removeprefix("error: ")[:300]
+
+
 def files_by_part(options: Simulate) -> dict[str, list[Path]]:
     """Every trace of [data.simulate], by the name of its part, there or not.
 
     Raises:
         InputError: a part is unknown, its G-code is refused, or it has no such layers.
     """
-    how, files = collect.simulate_options(options), {}
+    files = {}
     for name in options.parts:
         program = gcode.read(parts.find_part(name)[0])
         part = parts.part_name(name)
-        made = collect.files_of(program, part, options.layers, how, Path())
+        made = collect.files_of(program, part, options.layers, options, Path())
         files[name] = list(made.values())
     return files
 
@@ -142,22 +141,8 @@ def _failed(worker: _Worker) -> InputError:
 
 def _code(names: Sequence[str], options: Simulate) -> str:
     """Calls of collect_data for these parts, one after the other."""
-    fields = {
-        "mass_kg": options.mass_kg,
-        "stiffness_n_m": options.stiffness_n_m,
-        "damping_ns_m": options.damping_ns_m,
-        "friction_n": options.friction_n,
-        "damping": options.damping,
-        "off": options.sources_off,
-        "microstep_um": options.microstep_um,
-        "jitter_cycles": options.jitter_cycles,
-        "floor_um": options.floor_um,
-        "seed": options.seed,
-        "sweep_accel_mm_s2": options.accel_mm_s2,
-        "sweep_velocity_mm_s": options.velocity_mm_s,
-        "probe_um": options.probe_um,
-    }
-    pairs = ", ".join(f"{quote(name)}, {_literal(v)}" for name, v in fields.items())
+    given = options.model_dump(include=set(Simulation.model_fields), by_alias=True)
+    pairs = ", ".join(f"{quote(name)}, {_literal(value)}" for name, value in given.items())
     layers = quote(options.layers)
     return " ".join(f"collect_data({quote(name)}, {layers}, {pairs});" for name in names)
 

@@ -18,7 +18,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.metrics import Ceiling
 from jaxcorr.printer import gcode
 from jaxcorr.printer.gcode import Program
-from jaxcorr.printer.simulate import Job, simulate_jobs
+from jaxcorr.printer.simulate import Job, make_jobs, simulate_jobs
 from jaxcorr.spec import Data, Simulate
 
 REPETITIONS = 6
@@ -43,7 +43,7 @@ def noise_ceiling(data: Data, samples: Samples) -> Ceiling | None:
         return None
     if not set(samples.names) <= jobs.keys():
         return None
-    options = collect.simulate_options(data.simulate)
+    options = data.simulate
     residuals, deviations = [], []
     for name in samples.names:
         part, program, job = jobs[name]
@@ -67,13 +67,12 @@ def _other_seeds(seed: int) -> list[int]:
 def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
     """Trace name -> part, program and layer, for every trace that the options make."""
     jobs = {}
-    how = collect.simulate_options(options)
     for name in options.parts:
         part, program = parts.part_name(name), gcode.read(parts.find_part(name)[0])
         folder = parts.folder_name(part, options.layers)
         for layer in parts.select_layers(options.layers, program.num_layers):
-            for job in how.jobs([layer]):
-                stem = Path(collect.file_name(job, how)).stem
+            for job in make_jobs(options, [layer]):
+                stem = Path(collect.file_name(job, options)).stem
                 jobs[f"{folder}/{stem}"] = (part, program, job)
     return jobs
 

@@ -17,14 +17,14 @@ from jaxcorr.printer import correction_curve
 from jaxcorr.printer.disturbance import microstep
 from jaxcorr.printer.planner import Plan, sample_plan
 from jaxcorr.printer.plant import (
-    PlantOptions,
     StepMatrices,
     discretize,
     initial_state,
     mean_velocity,
     respond,
 )
-from jaxcorr.printer.simulate import SimulateOptions, draw_noise
+from jaxcorr.printer.simulate import draw_noise
+from jaxcorr.spec import Printer, Simulation
 
 REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
 KNOT_RATE_HZ = 100.0
@@ -121,23 +121,23 @@ def corrected(
 def drive(
     layer: Layer,
     commands: Sequence[Command],
-    plants: Sequence[PlantOptions],
-    options: SimulateOptions,
+    printers: Sequence[Printer],
+    options: Simulation,
     seed: int,
 ) -> Driven:
-    """Drives printers along commands, one plant for each command.
+    """Drives printers along commands, one printer for each command.
 
     Args:
         layer: whose plan the commands are for.
         commands: as long as the layer's own reference.
-        plants: one for each command; all run at the layer's rate.
-        options: which sources are on, and how large; its own plant is not used.
+        printers: one for each command, of which the axes count; all run at the layer's rate.
+        options: which sources are on, and how large; its own axes are not used.
         seed: of jitter and floor.
     """
     every = round(layer.rate_hz / JUDGE_RATE_HZ)
     late_s, floor_mm = draw_noise(seed, len(layer.time_s), options, layer.rate_hz)
     scale = float("friction" in options.sources)
-    matrices = _stack_matrices(plants)
+    matrices = _stack_matrices(printers, layer.rate_hz)
     actual = []
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         state = initial_state(jax.numpy.zeros((len(commands), 2)))
@@ -153,14 +153,14 @@ def drive(
     return Driven(time_s[kept], reference[kept], np.concatenate(actual)[: len(time_s)][kept])
 
 
-def _stack_matrices(plants: Sequence[PlantOptions]) -> StepMatrices:
-    """One plant's matrices for each command, along an axis before that of x and y."""
-    each = [discretize(plant) for plant in plants]
+def _stack_matrices(printers: Sequence[Printer], rate_hz: float) -> StepMatrices:
+    """One printer's matrices for each command, along an axis before that of x and y."""
+    each = [discretize(printer, rate_hz) for printer in printers]
     return each[0]._replace(
         a=np.stack([one.a for one in each], axis=-2),
         b=np.stack([one.b for one in each], axis=-2),
         g=np.stack([one.g for one in each], axis=-2),
-        friction_velocity_mm_s=np.array([[plant.friction_velocity_mm_s] for plant in plants]),
+        friction_velocity_mm_s=np.array([[one.friction_velocity_mm_s] for one in printers]),
     )
 
 

@@ -1,7 +1,7 @@
-"""Follows any command with the two elastic axes of the printer: what the head does in truth.
+"""The plant: two elastic axes with friction, which follow any command.
 
-It knows nothing of G-code, of plans or of where an error comes from; a command is positions and
-velocities at a steady rate, of the reference or of a corrected one, and gradients pass through it.
+A command is positions and velocities at a steady rate, of the reference or of a corrected one, and
+gradients pass through it.
 
 Per axis, in mm, mm/s and s; u(t) motor side, v = u', x(t) head, e = x - u, w = x':
 
@@ -20,10 +20,8 @@ f = (f0 + f1)/2. At the start e = 0 and w = v(0). At 2000 Hz this is 0.09 um RMS
 from 32 kHz on a path of 300 corners, at 1000 Hz 0.46 um, at 8000 Hz 0.005 um, of 138 um.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,66 +31,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 from scipy.linalg import expm
 
-from jaxcorr.errors import InputError
-
-# Above this, friction held over a step overshoots its own sign (2 is the end of stability).
-MAX_FRICTION_STEP = 1.5
-
-
-@dataclass(frozen=True)
-class AxisPlant:
-    """One axis as a mass on its belt; the defaults are the Ender-3 V2's X axis."""
-
-    mass_kg: float = 0.35
-    stiffness_n_m: float = 8000.0
-    damping_ns_m: float = 15.0
-    friction_n: float = 0.8  # 0 switches it off
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            is_spring = name in ("mass_kg", "stiffness_n_m")
-            if not np.isfinite(value) or value < 0.0 or (is_spring and value == 0.0):
-                rule = "> 0" if is_spring else ">= 0"
-                raise InputError(f"plant: expected {name} {rule}, got {value:g}. Check its unit.")
-
-
-@dataclass(frozen=True)
-class PlantOptions:
-    """Both axes, and how they are integrated."""
-
-    x: AxisPlant = AxisPlant()
-    y: AxisPlant = field(default_factory=lambda: AxisPlant(mass_kg=0.45))
-    friction_velocity_mm_s: float = 2.0  # v_s, where friction has three quarters of its force
-    damping: str = "relative"  # of head against motor; or "ground"
-    rate_hz: float = 2000.0
-
-    @classmethod
-    def of_axes(
-        cls,
-        mass_kg: Sequence[float],
-        stiffness_n_m: Sequence[float],
-        damping_ns_m: Sequence[float],
-        friction_n: Sequence[float],
-        **options: Any,
-    ) -> "PlantOptions":
-        """Both axes from pairs of values, x before y; `options` are the other fields."""
-        pairs = zip(mass_kg, stiffness_n_m, damping_ns_m, friction_n, strict=True)
-        x, y = (AxisPlant(*values) for values in pairs)
-        return cls(x, y, **options)
-
-    def __post_init__(self) -> None:
-        if self.damping not in ("relative", "ground"):
-            raise InputError(
-                f"plant: expected damping 'relative' or 'ground', got {self.damping!r}. "
-                "Choose one of them."
-            )
-        for axis in (self.x, self.y):
-            slope = 1000.0 * axis.friction_n / axis.mass_kg / self.friction_velocity_mm_s
-            if not slope / self.rate_hz <= MAX_FRICTION_STEP:
-                raise InputError(
-                    f"plant: expected rate_hz >= {slope / MAX_FRICTION_STEP:.0f} for this "
-                    f"friction, got {self.rate_hz:g}. Raise rate_hz or friction_velocity_mm_s."
-                )
+from jaxcorr.spec import Printer
 
 
 class StepMatrices(NamedTuple):
@@ -111,11 +50,11 @@ class PlantState(NamedTuple):
     velocity_mm_s: Array  # w, of the head
 
 
-def discretize(options: PlantOptions) -> StepMatrices:
-    """Turns the plant into one step of 1/rate_hz, in float64 on the host; A = 2, x and y."""
-    steps = [_axis_step(axis, options) for axis in (options.x, options.y)]
+def discretize(printer: Printer, rate_hz: float) -> StepMatrices:
+    """Turns the axes into one step of 1/rate_hz, in float64 on the host; A = 2, x and y."""
+    steps = [_axis_step(printer, axis, rate_hz) for axis in (0, 1)]
     a, b, g = (np.stack(parts, axis=-1) for parts in zip(*steps, strict=True))
-    return StepMatrices(a, b, g, np.float64(options.friction_velocity_mm_s))
+    return StepMatrices(a, b, g, np.float64(printer.friction_velocity_mm_s))
 
 
 def mean_velocity(position_mm: ArrayLike, rate_hz: float) -> ArrayLike:
@@ -211,9 +150,10 @@ def respond(
 
 
 def track(
-    options: PlantOptions,
+    printer: Printer,
     position_mm: Float[ArrayLike, "T *lanes A"],
     velocity_mm_s: Float[ArrayLike, "T *lanes A"],
+    rate_hz: float,
 ) -> PlantState:
     """Follows a command from its first sample to its last; A = 2, x and y.
 
@@ -223,22 +163,25 @@ def track(
     Returns:
         Error (actual minus command) and velocity of the head at every sample, (T, ..., A).
     """
-    mean_v = mean_velocity(position_mm, options.rate_hz)
+    mean_v = mean_velocity(position_mm, rate_hz)
     velocity = jnp.asarray(velocity_mm_s)
     start = initial_state(velocity[0])
-    states, _ = respond(discretize(options), start, velocity, jnp.asarray(mean_v, velocity.dtype))
+    matrices = discretize(printer, rate_hz)
+    states, _ = respond(matrices, start, velocity, jnp.asarray(mean_v, velocity.dtype))
     return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, states)
 
 
-def _axis_step(axis: AxisPlant, options: PlantOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _axis_step(
+    printer: Printer, axis: int, rate_hz: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A (2, 2), B (2, 3) and G (2,) of one axis."""
-    h = 1.0 / options.rate_hz
-    k, c = axis.stiffness_n_m / axis.mass_kg, axis.damping_ns_m / axis.mass_kg
+    h, mass = 1.0 / rate_hz, printer.mass_kg[axis]
+    k, c = printer.stiffness_n_m[axis] / mass, printer.damping_ns_m[axis] / mass
     rates = np.zeros((6, 6))  # of e, w, v, h v', h^2 v'', f
     rates[0, 1], rates[0, 2] = 1.0, -1.0
     rates[1, :2] = -k, -c
-    rates[1, 2] = c if options.damping == "relative" else 0.0
-    rates[1, 5] = -1000.0 * axis.friction_n / axis.mass_kg
+    rates[1, 2] = c if printer.damping == "relative" else 0.0
+    rates[1, 5] = -1000.0 * printer.friction_n[axis] / mass
     rates[2, 3] = rates[3, 4] = 1.0 / h
     exact = expm(rates * h)[:2]
     shape = np.array([[1.0, 0.0, 0.0], [-4.0, -2.0, 6.0], [6.0, 6.0, -12.0]])  # v, q1, 2 q2

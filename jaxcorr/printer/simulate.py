@@ -1,7 +1,7 @@
-"""Simulates layers of a program: plan, reference, plant, disturbances, and the error by source.
+"""The simulated printer: layers of a program planned and driven, with the error by source.
 
-The built-in twin of `matlab/`. It knows nothing of networks, files or the command line: results
-come as arrays, one layer at a time, and memory does not grow with their number.
+The built-in twin of `matlab/`. Results come as arrays, one layer at a time, and memory does not
+grow with their number.
 
 Errors are differences between runs that have one source more, so that they add up to the total:
 
@@ -18,14 +18,13 @@ its random numbers come from seed, part, layer, acceleration and speed, not from
 simulated.
 
 A probed trace follows a command that is not the reference: r above is then the command, reference
-plus the curve of probe.py through its knots, and the trace has it as x_cmd, y_cmd, vx_cmd, vy_cmd.
-The sources add up to actual - command; error stays actual - reference.
+plus the curve of correction_curve.py through the probe's knots, and the trace has it as x_cmd,
+y_cmd, vx_cmd, vy_cmd. The sources add up to actual - command; error stays actual - reference.
 """
 
 import dataclasses
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -34,10 +33,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.errors import InputError
 from jaxcorr.printer import disturbance
 from jaxcorr.printer.correction_curve import curve
-from jaxcorr.printer.disturbance import SOURCES, floor_noise, microstep, timer_lateness
+from jaxcorr.printer.disturbance import floor_noise, microstep, timer_lateness
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.planner import (
     Plan,
@@ -46,84 +44,16 @@ from jaxcorr.printer.planner import (
     sample_plan,
     sample_velocity_steps,
 )
-from jaxcorr.printer.plant import PlantOptions, discretize, initial_state, mean_velocity, respond
+from jaxcorr.printer.plant import discretize, initial_state, mean_velocity, respond
+from jaxcorr.spec import SOURCES, Simulation
 
 BATCH = 8  # layers that run side by side; memory grows with this, not with the number of layers
 BLOCK = 256  # output samples per call, so that every layer runs through one compiled function
+AS_IN_FILE = PlanOptions()  # cornering, accelerations and speeds of the G-code
 NUM_LANES = 5  # steps, reference, with friction, with microsteps, with jitter
-
-
-@dataclass(frozen=True)
-class SimulateOptions:
-    """How layers are simulated. Everything of it ends up in the `params` of a trace."""
-
-    plan: PlanOptions = field(default_factory=PlanOptions)
-    plant: PlantOptions = field(default_factory=PlantOptions)
-    sources: tuple[str, ...] = SOURCES  # those that are on
-    microstep_um: float = 4.0  # amplitude of each of its two periods
-    jitter_cycles: float = 50.0  # half range of a step pulse's lateness, of the 72 MHz timer
-    floor_um: float = 2.0  # RMS per axis
-    floor_hz: float = 30.0
-    rate_hz: float = 100.0  # of the trace; divides the plant's rate
-    seed: int = 0
-    sweep_accel_mm_s2: tuple[float, ...] = ()  # each layer once per value, in place of plan's own
-    sweep_velocity_mm_s: tuple[float, ...] = ()
-    probe_um: tuple[float, ...] = ()  # each layer once more per value, the command's RMS deviation
-
-    def __post_init__(self) -> None:
-        for source in self.sources:
-            if source not in SOURCES:
-                raise InputError(
-                    f"simulate: expected sources among {', '.join(SOURCES)}, got '{source}'. "
-                    "Check its name."
-                )
-        for name in ("microstep_um", "jitter_cycles", "floor_um", "seed"):
-            if not getattr(self, name) >= 0:
-                raise InputError(
-                    f"simulate: expected {name} >= 0, got {getattr(self, name):g}. Check its sign."
-                )
-        for value in self.probe_um:
-            if not 0 < value <= disturbance.MOST_UM:
-                raise InputError(
-                    f"simulate: expected 0 < probe_um <= {disturbance.MOST_UM:g}, got {value:g}. "
-                    "Check its unit."
-                )
-        if not 0 < self.floor_hz < self.plant.rate_hz / 2:
-            raise InputError(
-                f"simulate: expected 0 < floor_hz < {self.plant.rate_hz / 2:g}, "
-                f"got {self.floor_hz:g}. Choose a lower cut-off."
-            )
-        if self.rate_hz <= 0 or self.plant.rate_hz % self.rate_hz:
-            raise InputError(
-                f"simulate: expected rate_hz to divide the plant's {self.plant.rate_hz:g} Hz, "
-                f"got {self.rate_hz:g}. Choose another rate."
-            )
-
-    @property
-    def microstep_mm(self) -> float:
-        """Amplitude of each of its two periods; zero where the source is off."""
-        return self.microstep_um / 1000.0 if "microstep" in self.sources else 0.0
-
-    @property
-    def every(self) -> int:
-        """Plant samples per sample of the trace."""
-        return round(self.plant.rate_hz / self.rate_hz)
-
-    def variants(self) -> list[PlanOptions]:
-        """The plan's options of each point of the sweep; one where there is no sweep."""
-        accels = self.sweep_accel_mm_s2 or (self.plan.accel_mm_s2,)
-        velocities = self.sweep_velocity_mm_s or (self.plan.velocity_mm_s,)
-        return [
-            dataclasses.replace(self.plan, accel_mm_s2=accel, velocity_mm_s=velocity)
-            for accel, velocity in product(accels, velocities)
-        ]
-
-    def jobs(self, layers: Sequence[int]) -> list["Job"]:
-        """All traces of these layers: points of the sweep, each plain and then per probe."""
-        return [
-            Job(layer, plan, probe_um=probe_um)
-            for layer, plan, probe_um in product(layers, self.variants(), (0.0, *self.probe_um))
-        ]
+# What varies between the traces of a folder, and what their params spell in another way.
+NOT_IN_PARAMS = {"accel_mm_s2", "velocity_mm_s", "probe_um", "sources_off", "seed"}
+NOT_IN_PARAMS |= {"rate_hz", "plant_rate_hz"}
 
 
 class Job(NamedTuple):
@@ -131,8 +61,8 @@ class Job(NamedTuple):
 
     layer: int  # from 1
     plan: PlanOptions
-    seed: int | None = None  # of the random sources, in place of the options' own
     probe_um: float = 0.0  # RMS deviation of the command from the reference, per axis
+    seed: int | None = None  # of the random sources, in place of the options' own
 
 
 class Simulated(NamedTuple):
@@ -143,33 +73,38 @@ class Simulated(NamedTuple):
     params: dict[str, Any]  # nested, how it was made
 
 
-def sources_without(names: Sequence[str]) -> tuple[str, ...]:
-    """All sources of error but these.
+def make_jobs(
+    options: Simulation, layers: Sequence[int], plan: PlanOptions = AS_IN_FILE
+) -> list[Job]:
+    """All traces of these layers: points of the sweep, each plain and then once per probe.
 
-    Raises:
-        InputError: there is no source of such a name.
+    Args:
+        options: sweeps and probes.
+        layers: from 1.
+        plan: of the traces; a sweep takes the place of its acceleration and its velocity.
     """
-    unknown = sorted(set(names) - set(SOURCES))
-    if unknown:
-        raise InputError(
-            f"sources off: expected some of {', '.join(SOURCES)}, got '{unknown[0]}'. "
-            "Check its name."
-        )
-    return tuple(source for source in SOURCES if source not in names)
+    accels = options.accel_mm_s2 or (plan.accel_mm_s2,)
+    velocities = options.velocity_mm_s or (plan.velocity_mm_s,)
+    plans = [
+        dataclasses.replace(plan, accel_mm_s2=accel, velocity_mm_s=velocity)
+        for accel, velocity in product(accels, velocities)
+    ]
+    probes = (0.0, *options.probe_um)
+    return [Job(*chosen) for chosen in product(layers, plans, probes)]
 
 
 def simulate_jobs(
     program: Program,
     jobs: Sequence[Job],
-    options: SimulateOptions = SimulateOptions(),
+    options: Simulation,
     part: str = "",
 ) -> Iterator[Simulated]:
     """Simulates traces one after the other, each layer planned alone, in float64.
 
     Args:
         program: from `gcode.read`.
-        jobs: from `SimulateOptions.jobs`, or chosen pairs of a layer and a plan's options.
-        options: how; the plan's own are in the jobs.
+        jobs: from `make_jobs`, or chosen pairs of a layer and a plan's options.
+        options: how; what varies between traces is in the jobs.
         part: enters the random numbers and `params`.
 
     Yields:
@@ -208,7 +143,7 @@ class _Randoms(NamedTuple):
 
 
 def draw_noise(
-    words: int | Sequence[int], num_samples: int, options: SimulateOptions, rate_hz: float
+    words: int | Sequence[int], num_samples: int, options: Simulation, rate_hz: float
 ) -> tuple[Float[ndarray, "T 2"], Float[ndarray, "T 2"]]:
     """Lateness of the step pulses in s and floor in mm; zero where the source is off.
 
@@ -225,17 +160,17 @@ def draw_noise(
     return late_s, floor_noise(for_floor, num_samples, rms_mm, options.floor_hz, rate_hz)
 
 
-def _draw(plan: Plan, job: Job, options: SimulateOptions, part: str) -> _Randoms:
+def _draw(plan: Plan, job: Job, options: Simulation, part: str) -> _Randoms:
     words = [_seed(job, options), zlib.crc32(part.encode()), job.layer]
     words += [round(1000 * (v or 0)) for v in (job.plan.accel_mm_s2, job.plan.velocity_mm_s)]
     num_samples = _num_samples(plan, options)
     length = (num_samples - 1) * options.every + 1
-    noise = draw_noise(words, length, options, options.plant.rate_hz)
+    noise = draw_noise(words, length, options, options.plant_rate_hz)
     return _Randoms(*noise, *_probe(num_samples, job, options, part))
 
 
 def _probe(
-    num_samples: int, job: Job, options: SimulateOptions, part: str
+    num_samples: int, job: Job, options: Simulation, part: str
 ) -> tuple[Float[ndarray, "T 2"], Float[ndarray, "T 2"]]:
     """Position and velocity of the probe at the plant's rate; zero without one."""
     # Of the options' seed: a command stays the same while the random sources change.
@@ -246,17 +181,17 @@ def _probe(
     return curve(knots, options.rate_hz, options.every)
 
 
-def _seed(job: Job, options: SimulateOptions) -> int:
+def _seed(job: Job, options: Simulation) -> int:
     return options.seed if job.seed is None else job.seed
 
 
-def _num_samples(plan: Plan, options: SimulateOptions) -> int:
+def _num_samples(plan: Plan, options: Simulation) -> int:
     """Samples of a trace, two at least; the last is at the end, within 1e-6 samples, or before."""
     return max(int(np.floor(plan.total_s * options.rate_hz + 1e-6)) + 1, 2)
 
 
 def _run(
-    plans: list[Plan], randoms: list[_Randoms], options: SimulateOptions
+    plans: list[Plan], randoms: list[_Randoms], options: Simulation
 ) -> list[Float[ndarray, "N 5 2"]]:
     """The plant's error of every lane of each plan, at the rate of the trace, float64.
 
@@ -266,7 +201,7 @@ def _run(
     counts = [_num_samples(plan, options) for plan in plans]
     friction = "friction" in options.sources
     scale = np.array([0.0, 0.0, friction, friction, friction])[:, None]
-    matrices, steps = discretize(options.plant), BLOCK * options.every
+    matrices, steps = discretize(options, options.plant_rate_hz), BLOCK * options.every
     shape = (BATCH, NUM_LANES, 2)
     blocks = [np.zeros((1, *shape))]
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
@@ -276,7 +211,7 @@ def _run(
             mean_v = np.zeros((steps, *shape))
             for i, (plan, random) in enumerate(zip(plans, randoms, strict=True)):
                 u, velocity[:, i] = _commands(plan, random, options, first, steps)
-                mean_v[:, i] = mean_velocity(u, options.plant.rate_hz)
+                mean_v[:, i] = mean_velocity(u, options.plant_rate_hz)
             states, state = respond(matrices, state, velocity, mean_v, scale, every=options.every)
             blocks.append(states.error_mm)
         error = np.concatenate([np.asarray(block) for block in blocks])
@@ -284,10 +219,10 @@ def _run(
 
 
 def _commands(
-    plan: Plan, random: _Randoms, options: SimulateOptions, first: int, steps: int
+    plan: Plan, random: _Randoms, options: Simulation, first: int, steps: int
 ) -> tuple[Float[ndarray, "T 5 2"], Float[ndarray, "T 5 2"]]:
     """Positions and velocities of the motors, per lane, of steps + 1 plant samples from `first`."""
-    time = (first + np.arange(steps + 1)) / options.plant.rate_hz
+    time = (first + np.arange(steps + 1)) / options.plant_rate_hz
     at = sample_plan(plan, time)
     # Past the end of the trace nobody looks; the last value stands there.
     rows = np.minimum(first + np.arange(steps + 1), len(random.late_s) - 1)
@@ -306,7 +241,7 @@ def _fields(
     job: Job,
     random: _Randoms,
     elastic: Float[ndarray, "N 5 2"],
-    options: SimulateOptions,
+    options: Simulation,
 ) -> dict[str, ndarray]:
     """Every column of a trace; `error` is the probe and the sum of the sources that are on."""
     time = np.arange(len(elastic)) / options.rate_hz
@@ -352,7 +287,7 @@ def _per_source(
     v: Float[ndarray, "N 2"],
     random: _Randoms,
     elastic: Float[ndarray, "N 5 2"],
-    options: SimulateOptions,
+    options: Simulation,
 ) -> dict[str, Float[ndarray, "N 2"]]:
     """What each source adds, in the order of SOURCES; zero where it is off."""
     keep = slice(None, None, options.every)
@@ -375,9 +310,14 @@ def _axes(pattern: str, values: ndarray) -> dict[str, ndarray]:
     return {pattern.format(axis): values[:, i] for i, axis in enumerate("xyz"[: values.shape[1]])}
 
 
-def params_of(job: Job, options: SimulateOptions, part: str, slicer: str) -> dict[str, Any]:
+def params_of(job: Job, options: Simulation, part: str, slicer: str) -> dict[str, Any]:
     """How a trace was made, nested, without None (NaN stands for "as in the file")."""
-    plan = {k: np.nan if v is None else v for k, v in dataclasses.asdict(job.plan).items()}
+    given = options.model_dump(include=set(Simulation.model_fields) - NOT_IN_PARAMS)
+    axes = {
+        axis: {name: pair[i] for name, pair in given.items() if isinstance(pair, tuple)}
+        for i, axis in enumerate("xy")
+    }
+    plant = {name: given.pop(name) for name in ("friction_velocity_mm_s", "damping")}
     return {
         "simulator": "jaxcorr",
         "sign": "error = actual - reference",
@@ -388,10 +328,7 @@ def params_of(job: Job, options: SimulateOptions, part: str, slicer: str) -> dic
         "sample_rate_hz": options.rate_hz,
         "sources": {source: float(source in options.sources) for source in SOURCES},
         "probe_um": job.probe_um,
-        "microstep_um": options.microstep_um,
-        "jitter_cycles": options.jitter_cycles,
-        "floor_um": options.floor_um,
-        "floor_hz": options.floor_hz,
-        "plan": plan,
-        "plant": dataclasses.asdict(options.plant),
+        **{name: value for name, value in given.items() if not isinstance(value, tuple)},
+        "plan": {k: np.nan if v is None else v for k, v in vars(job.plan).items()},
+        "plant": {**axes, **plant, "rate_hz": options.plant_rate_hz},
     }

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from jaxcorr import spec as specs
 from jaxcorr.errors import InputError
-from jaxcorr.spec import Count, Section, Seed
+from jaxcorr.schema import Count, Section, Seed, explain
 
 Value = bool | int | float | str
 
@@ -78,7 +78,7 @@ def load(path: Path) -> Sweep:
     try:
         settings = _File.model_validate(table).sweep
     except ValidationError as error:
-        problems, settings = specs.explain(error, str(path), _File), None
+        problems, settings = explain(error, str(path), _File), None
     base, entries = None, {}
     if isinstance(raw, dict) and isinstance(raw.get("base"), str):
         try:
@@ -156,7 +156,7 @@ def _check_range(where: str, entry: Mapping[str, Any], is_grid: bool) -> list[st
     try:
         tried = Range.model_validate(entry)
     except ValidationError as error:
-        return specs.explain(error, where, Range)
+        return explain(error, where, Range)
     if tried.low >= tried.high:
         return [f"{where}: expected low < high, got {tried.low:g} and {tried.high:g}. Swap them."]
     if tried.log and tried.low <= 0:

@@ -19,6 +19,7 @@ from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.models.scales import fit_scales
+from jaxcorr.printer.simulate import make_jobs
 from jaxcorr.spec import Data, Spec
 from jaxcorr.training import devices, hosts, run_folder, test_set
 from jaxcorr.training.run_folder import Run
@@ -57,8 +58,8 @@ def _points(data: Data) -> set[str] | None:
     options = collect.traces_to_make(data)
     if options is None:
         return None
-    how = collect.simulate_options(options)
-    return {windows.point_of(Path(collect.file_name(job, how)).stem) for job in how.jobs([1])}
+    jobs = make_jobs(options, [1])
+    return {windows.point_of(Path(collect.file_name(job, options)).stem) for job in jobs}
 
 
 def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:

@@ -1,6 +1,5 @@
 """Shapers as the literature has them; the linear inverse undoes what the linear plant does."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from jaxcorr.data import parts
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.drive import Command
 from jaxcorr.printer.planner import PlanOptions, plan_layer
-from jaxcorr.printer.plant import AxisPlant, PlantOptions
+from jaxcorr.spec import Simulation
 
 RATE_HZ = 2000.0
-PLANT = PlantOptions()
+PLANT = Simulation()
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +56,18 @@ def test_follows_a_plan_on_the_linear_plant(layer):
 
 
 def test_a_stiff_printer_needs_no_correction(layer):
-    stiff = AxisPlant(mass_kg=0.01, stiffness_n_m=1e6, damping_ns_m=50.0, friction_n=0.0)
-    knots = baselines.invert(PlantOptions(stiff, stiff), layer)
+    stiff = Simulation(
+        mass_kg=(0.01, 0.01),
+        stiffness_n_m=(1e6, 1e6),
+        damping_ns_m=(50.0, 50.0),
+        friction_n=(0.0, 0.0),
+    )
+    knots = baselines.invert(stiff, layer)
     assert np.abs(knots).max() < 1e-3
 
 
 def test_friction_does_not_enter(layer):
-    slippery = PlantOptions(AxisPlant(friction_n=0.0), AxisPlant(mass_kg=0.45, friction_n=0.0))
+    slippery = Simulation(friction_n=(0.0, 0.0))
     np.testing.assert_array_equal(baselines.invert(PLANT, layer), baselines.invert(slippery, layer))
 
 
@@ -155,8 +159,8 @@ def test_slopes_of_the_residual(kind, slope):
 
 
 def test_the_axes_of_the_printer():
-    assert baselines.natural(AxisPlant()) == pytest.approx((24.06, 0.142), rel=2e-3)
-    assert baselines.natural(AxisPlant(mass_kg=0.45)) == pytest.approx((21.22, 0.125), rel=2e-3)
+    assert baselines.natural(Simulation(), 0) == pytest.approx((24.06, 0.142), rel=2e-3)
+    assert baselines.natural(Simulation(), 1) == pytest.approx((21.22, 0.125), rel=2e-3)
 
 
 def test_constant_speed_has_no_lag():
@@ -168,9 +172,8 @@ def test_constant_speed_has_no_lag():
 @pytest.mark.parametrize("kind", baselines.KINDS)
 def test_the_plant_rests_after_a_shaped_move(kind):
     """A move from rest to rest, 0.8 s long, on both axes of the true plant without friction."""
-    still = dataclasses.replace(AxisPlant(), friction_n=0.0)
-    plant = PlantOptions(still, dataclasses.replace(still, mass_kg=0.45), rate_hz=8000.0)
-    time_s = np.arange(-0.1, 2.0, 1 / plant.rate_hz)
+    plant = Simulation(friction_n=(0.0, 0.0), plant_rate_hz=8000.0)
+    time_s = np.arange(-0.1, 2.0, 1 / plant.plant_rate_hz)
 
     def velocity(t):
         return np.interp(t, [0.0, 0.1, 0.7, 0.8], [0.0, 50.0, 50.0, 0.0])
@@ -179,7 +182,7 @@ def test_the_plant_rests_after_a_shaped_move(kind):
         rising, falling = np.clip(t, 0, 0.1), np.clip(t - 0.7, 0, 0.1)
         return 250 * rising**2 + 50 * np.clip(t - 0.1, 0, 0.6) + 50 * falling - 250 * falling**2
 
-    axes = [baselines.shaper_for(kind, axis) for axis in (plant.x, plant.y)]
+    axes = [baselines.shaper_for(kind, plant, axis) for axis in (0, 1)]
     shaped, plain = (
         Command(*(np.stack([f(axis, fn) for axis in axes], axis=1) for fn in (position, velocity)))
         for f in (lambda axis, fn: baselines.shape(axis, time_s, fn), lambda _, fn: fn(time_s))

@@ -1,14 +1,12 @@
 """Methods on a short layer, on the printer that they are tuned to and on others."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from planned import FRICTIONLESS, SHORT, plan_of
 
 from jaxcorr.compensation import baselines, closed_loop
 from jaxcorr.printer import drive
-from jaxcorr.printer.plant import PlantOptions
+from jaxcorr.spec import Simulation
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +18,7 @@ def plan(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tried(plan):
     layout = closed_loop.Layout("part/layer01", 3000.0, 3)
-    plants = closed_loop.printers(PlantOptions(), ["nominal", "frequency -20%", "friction x2"])
+    plants = closed_loop.printers(FRICTIONLESS, ["nominal", "frequency -20%", "friction x2"])
     methods = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
     return closed_loop.run(plan, layout, FRICTIONLESS, plants, methods)
 
@@ -81,24 +79,24 @@ def test_commands_and_columns_are_those_of_the_nominal_printer(tried):
 def test_printers_differ_as_their_names_say():
     from jaxcorr.compensation.baselines import natural
 
-    made = closed_loop.printers(PlantOptions())
-    frequency, ratio = natural(made["nominal"].x)
+    made = closed_loop.printers(Simulation())
+    frequency, ratio = natural(made["nominal"], 0)
     for percent in (10, -10, -20):
-        own = natural(made[f"frequency {percent:+d}%"].x)[0]
+        own = natural(made[f"frequency {percent:+d}%"], 0)[0]
         assert own == pytest.approx(frequency * (1 + percent / 100))
     for factor in ("0.5", "2"):
-        assert natural(made[f"damping x{factor}"].y)[1] == pytest.approx(
-            natural(made["nominal"].y)[1] * float(factor)
+        assert natural(made[f"damping x{factor}"], 1)[1] == pytest.approx(
+            natural(made["nominal"], 1)[1] * float(factor)
         )
-        assert natural(made[f"damping x{factor}"].x)[0] == pytest.approx(frequency)
-        assert made[f"friction x{factor}"].x.friction_n == pytest.approx(0.8 * float(factor))
-    assert natural(made["nominal"].x)[1] == pytest.approx(ratio)
-    assert list(closed_loop.printers(PlantOptions(), ["damping x2"])) == ["damping x2"]
+        assert natural(made[f"damping x{factor}"], 0)[0] == pytest.approx(frequency)
+        assert made[f"friction x{factor}"].friction_n[0] == pytest.approx(0.8 * float(factor))
+    assert natural(made["nominal"], 0)[1] == pytest.approx(ratio)
+    assert list(closed_loop.printers(Simulation(), ["damping x2"])) == ["damping x2"]
 
 
 def test_shaped_commands_stay_on_a_straight_line(tmp_path):
     layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000"), 2000.0)
-    command = baselines.shaped("ei")(layer, PlantOptions())
+    command = baselines.shaped("ei")(layer, Simulation())
     assert np.abs(command.position_mm[:, 1]).max() < 1e-12
     np.testing.assert_allclose(command.position_mm[[0, -1], 0], [0.0, 30.0], atol=1e-9)
     speed = np.gradient(command.position_mm[:, 0], 1 / 2000.0)
@@ -117,5 +115,5 @@ def test_a_subtracted_error_has_the_opposite_sign(tmp_path):
 
 
 def test_printers_need_not_be_alike_in_x_and_y():
-    made = closed_loop.printers(dataclasses.replace(PlantOptions()))["frequency -20%"]
-    assert made.y.mass_kg == pytest.approx(0.45 / 0.64)
+    made = closed_loop.printers(Simulation())["frequency -20%"]
+    assert made.mass_kg[1] == pytest.approx(0.45 / 0.64)

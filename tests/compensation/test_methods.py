@@ -1,7 +1,5 @@
 """Methods on the plant and on the network: the bound, impulse responses and accuracy."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from planned import FRICTIONLESS, SHORT, plan_of
@@ -10,10 +8,9 @@ from jaxcorr.compensation import baselines, closed_loop, methods
 from jaxcorr.compensation.gate import Gate
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import drive
-from jaxcorr.printer.plant import PlantOptions
-from jaxcorr.printer.simulate import SimulateOptions
+from jaxcorr.spec import Simulation
 
-PLANT = PlantOptions()
+PLANT = Simulation()
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +26,7 @@ def rms_um(layer, command, options):
 
 def test_errors_are_those_of_the_driven_layer(layer):
     knots = 0.02 * np.random.default_rng(0).standard_normal((layer.num_knots, 2))
-    options = SimulateOptions()
+    options = Simulation()
     found = methods.true_error(layer, PLANT, options)(knots)
     quiet = methods.without(options, *methods.RANDOM)
     driven = drive.drive(layer, [drive.corrected(layer, knots)], [PLANT], quiet, 99)
@@ -59,7 +56,7 @@ def test_the_response_predicts_the_linear_plant(layer):
 
 
 def test_solving_on_the_plant_beats_the_linear_inverse(layer):
-    options = SimulateOptions()
+    options = Simulation()
     solved = methods.plant_solved(options)(layer, PLANT)
     inverse = drive.corrected(layer, baselines.invert(PLANT, layer))
     assert solved.note == "converged"
@@ -77,7 +74,7 @@ def test_on_the_linear_plant_both_agree(layer):
 
 
 def test_sources_are_switched_off_by_name():
-    options = methods.without(SimulateOptions(), "microstep", "floor")
+    options = methods.without(Simulation(), "microstep", "floor")
     assert options.sources == ("junction_deviation", "resonance", "friction", "jitter")
 
 
@@ -99,7 +96,7 @@ class Perfect(ModelMap):
 
 
 def test_a_perfect_network_is_as_good_as_the_plant(layer):
-    options = dataclasses.replace(SimulateOptions(), floor_um=0.0)
+    options = Simulation(floor_um=0.0)
     network = Perfect(layer, options)
     own = methods.offline_methods(network, OPEN)
     bound = methods.plant_solved(options)(layer, PLANT)
@@ -118,7 +115,7 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
 
 
 def test_a_closed_gate_leaves_the_plan_as_it_is(layer):
-    options = SimulateOptions()
+    options = Simulation()
     network, closed = Perfect(layer, options), Gate(*(np.zeros(2),) * 4)
     command = methods.offline_methods(network, closed)[methods.SOLVED](layer)
     np.testing.assert_array_equal(command.position_mm, layer.reference.position_mm)
@@ -128,7 +125,7 @@ def test_a_closed_gate_leaves_the_plan_as_it_is(layer):
 @pytest.mark.parametrize("offset_um", [0.0, 30.0])
 def test_accuracy_is_that_of_the_lag(layer, offset_um):
     """A network that is off by so much on x, everywhere, on commands of both kinds."""
-    options = methods.without(SimulateOptions(), *methods.RANDOM)
+    options = methods.without(Simulation(), *methods.RANDOM)
     network = Perfect(layer, options)
     layout = closed_loop.Layout("part/layer01", None, 0)
     tried = closed_loop.run(
@@ -152,7 +149,7 @@ def test_accuracy_is_that_of_the_lag(layer, offset_um):
 
 
 def test_the_network_is_asked_about_the_reference(layer):
-    network = Perfect(layer, SimulateOptions())
+    network = Perfect(layer, Simulation())
     methods.predicted(network, layer)
     np.testing.assert_array_equal(
         network.asked[0][:, :2], layer.reference.position_mm[layer.at_knots]

@@ -10,9 +10,9 @@ from jaxcorr.compensation import closed_loop, naive
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.planner import plan_layer
-from jaxcorr.printer.simulate import SimulateOptions
+from jaxcorr.spec import SOURCES, Simulation
 
-LINEAR = SimulateOptions(sources=("junction_deviation", "resonance"))
+LINEAR = Simulation(sources_off=SOURCES[2:])
 GCODE = "G90\nM83\n;LAYER_CHANGE\n" + "\n".join(
     f"G1 X{20 + 11 * (i % 3):g} Y{20 + 7 * (i % 4):g} E1 F1500" for i in range(24)
 )
@@ -43,10 +43,11 @@ def test_bands_add_up_and_hold_what_belongs_to_them():
     np.testing.assert_allclose(bands, expected, atol=1e-12)
 
 
-def response(axis, frequency_hz):
+def response(printer, axis, frequency_hz):
     """|H| of an elastic axis: its error is -H times the reference."""
     s = 2j * np.pi * frequency_hz
-    damping, stiffness = axis.damping_ns_m / axis.mass_kg, axis.stiffness_n_m / axis.mass_kg
+    mass = printer.mass_kg[axis]
+    damping, stiffness = printer.damping_ns_m[axis] / mass, printer.stiffness_n_m[axis] / mass
     return np.abs(s**2 / (s**2 + damping * s + stiffness))
 
 
@@ -56,7 +57,7 @@ def test_subtraction_multiplies_the_error_by_the_response(plan, predictor):
     edges, plain, after = found["edges_hz"], *map(found["bands_um"].get, ("none", "perfect"))
     for low, high, a, b in list(zip(edges, edges[1:], plain, after, strict=False))[1:5]:
         inside = np.linspace(low, high, 50)
-        gains = [response(x, inside) for x in (LINEAR.plant.x, LINEAR.plant.y)]
+        gains = [response(LINEAR, axis, inside) for axis in (0, 1)]
         assert 0.9 * np.min(gains) < b / a < 1.1 * np.max(gains)
     assert after[1] < 0.3 * plain[1]
     assert after[4] > plain[4]
@@ -126,7 +127,7 @@ def test_a_run_is_found_in_its_folder_and_its_own_printer_is_driven(
     run, trained, tmp_path, monkeypatch
 ):
     (tmp_path / "steps.gcode").write_text(GCODE)
-    still = SimulateOptions(floor_um=0.0)
+    still = Simulation(floor_um=0.0)
     monkeypatch.setattr(closed_loop, "printer_of", lambda _: still)
     subtract, driven = naive.subtract, []
     monkeypatch.setattr(

@@ -9,10 +9,11 @@ from jaxcorr.compensation import solver
 from jaxcorr.compensation.knot_inverse import Bounds
 from jaxcorr.compensation.solver import ImpulseResponse, Options, solve
 from jaxcorr.printer import correction_curve
-from jaxcorr.printer.plant import AxisPlant, PlantOptions, track
+from jaxcorr.printer.plant import track
+from jaxcorr.spec import Simulation
 
 RESPONSE = ImpulseResponse(TAPS, LEAD)
-SLIPPERY = PlantOptions(AxisPlant(friction_n=0.0), AxisPlant(mass_kg=0.45, friction_n=0.0))
+SLIPPERY = Simulation(friction_n=(0.0, 0.0))
 EVERY = 20
 
 
@@ -21,7 +22,7 @@ def plant_error(options, reference, knots):
     moved = correction_curve.curve(knots, RATE_HZ, EVERY)
     command = [r + q for r, q in zip(reference, moved, strict=True)]
     with jax.enable_x64(True):
-        lag = np.asarray(track(options, *command).error_mm)
+        lag = np.asarray(track(options, *command, options.plant_rate_hz).error_mm)
     return (lag + moved[0])[::EVERY]
 
 
@@ -73,7 +74,7 @@ def test_recovers_a_known_command_exactly_on_a_linear_plant():
     np.testing.assert_allclose(found.knots[:-20], wanted[:-20], atol=1e-6)
 
 
-@pytest.mark.parametrize(("options", "left"), [(SLIPPERY, 0.05), (PlantOptions(), 0.06)])
+@pytest.mark.parametrize(("options", "left"), [(SLIPPERY, 0.05), (Simulation(), 0.06)])
 def test_takes_the_error_of_the_plant_away_with_and_without_friction(options, left):
     reference = corners()
     num_knots = (len(reference[0]) - 1) // EVERY + 1
@@ -94,7 +95,7 @@ def test_bounds_hold_and_are_named():
     reference = corners()
     bounds = Bounds(0.03, 2.0, 400.0)
     found = solve(
-        lambda q: plant_error(PlantOptions(), reference, q),
+        lambda q: plant_error(Simulation(), reference, q),
         plant_response(SLIPPERY),
         (len(reference[0]) - 1) // EVERY + 1,
         RATE_HZ,

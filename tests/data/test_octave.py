@@ -15,14 +15,14 @@ def test_a_command_has_the_functions_on_its_path():
     command = octave.command("octave-cli", "collect_all")
     assert command[0] == "octave-cli"
     assert command[-2:] == ["--eval", "collect_all"]
-    assert octave.SOURCES / "collect_all.m" in octave.SOURCES.glob("*.m")
-    assert str(octave.SOURCES) in command
+    assert octave.MATLAB / "collect_all.m" in octave.MATLAB.glob("*.m")
+    assert str(octave.MATLAB) in command
 
 
 def test_without_the_functions_there_is_no_octave(monkeypatch, tmp_path):
     monkeypatch.setattr(octave.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert octave.find() == "/usr/bin/octave-cli"
-    monkeypatch.setattr(octave, "SOURCES", tmp_path)
+    monkeypatch.setattr(octave, "MATLAB", tmp_path)
     assert octave.find() is None
 
 

@@ -1,18 +1,15 @@
 """Driven layers against the simulator, and commands against their definition."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from jaxcorr.data import parts
 from jaxcorr.printer import correction_curve, drive, gcode
-from jaxcorr.printer.disturbance import SOURCES
 from jaxcorr.printer.planner import PlanOptions, plan_layer
-from jaxcorr.printer.plant import PlantOptions
-from jaxcorr.printer.simulate import SimulateOptions, simulate_jobs
+from jaxcorr.printer.simulate import make_jobs, simulate_jobs
+from jaxcorr.spec import Printer, Simulation
 
-QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))
+QUIET = Simulation(sources_off=("jitter", "floor"))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +24,7 @@ def layer(program):
 
 def run(layer, *knots, plants=None, options=QUIET, seed=0):
     commands = [drive.corrected(layer, k) for k in knots]
-    return drive.drive(layer, commands, plants or [PlantOptions()] * len(knots), options, seed)
+    return drive.drive(layer, commands, plants or [Simulation()] * len(knots), options, seed)
 
 
 def nothing(layer):
@@ -35,7 +32,7 @@ def nothing(layer):
 
 
 def test_the_reference_errs_as_the_simulator_says(program, layer):
-    made = next(simulate_jobs(program, QUIET.jobs([1]), QUIET)).fields
+    made = next(simulate_jobs(program, make_jobs(QUIET, [1]), QUIET)).fields
     driven = run(layer, nothing(layer)).until(layer.plan.total_s)
     errors = np.stack([made["error_x"], made["error_y"]], axis=1)
     np.testing.assert_allclose(driven.error_mm[::10, 0], errors, atol=1e-9)
@@ -73,21 +70,25 @@ def test_outside_of_the_plan_nothing_moves(layer):
 def test_commands_do_not_touch_each_other(layer):
     rng = np.random.default_rng(2)
     knots = [nothing(layer), 0.1 * rng.standard_normal((layer.num_knots, 2))]
-    soft = PlantOptions.of_axes((0.5, 0.6), (8000.0, 7000.0), (15.0, 10.0), (0.8, 0.4))
-    plants = [PlantOptions(), soft]
-    both = run(layer, *knots, plants=plants, options=SimulateOptions())
+    soft = Printer(
+        mass_kg=(0.5, 0.6),
+        stiffness_n_m=(8000.0, 7000.0),
+        damping_ns_m=(15.0, 10.0),
+        friction_n=(0.8, 0.4),
+    )
+    plants = [Printer(), soft]
+    both = run(layer, *knots, plants=plants, options=Simulation())
     for i in range(2):
-        alone = run(layer, knots[i], plants=plants[i : i + 1], options=SimulateOptions())
+        alone = run(layer, knots[i], plants=plants[i : i + 1], options=Simulation())
         np.testing.assert_allclose(alone.actual_mm[:, 0], both.actual_mm[:, i], atol=1e-12)
 
 
 @pytest.mark.parametrize("source", ["friction", "microstep", "jitter", "floor"])
 def test_each_source_counts(layer, source):
-    options = SimulateOptions(floor_um=3.0)
-    without = tuple(name for name in SOURCES if name != source)
+    options = Simulation(floor_um=3.0)
     found = [
         run(layer, nothing(layer), options=o)
-        for o in (options, dataclasses.replace(options, sources=without))
+        for o in (options, Simulation(floor_um=3.0, sources_off=(source,)))
     ]
     change_mm = np.sqrt(np.mean((found[0].actual_mm - found[1].actual_mm) ** 2))
     least = {"friction": 0.03, "microstep": 0.003, "jitter": 1e-6, "floor": 0.0025}[source]
@@ -96,7 +97,7 @@ def test_each_source_counts(layer, source):
 
 def test_seeds_differ_and_repeat(layer):
     def made(seed):
-        return run(layer, nothing(layer), options=SimulateOptions(), seed=seed).actual_mm
+        return run(layer, nothing(layer), options=Simulation(), seed=seed).actual_mm
 
     np.testing.assert_array_equal(made(1), made(1))
     assert np.abs(made(1) - made(2)).max() > 1e-3

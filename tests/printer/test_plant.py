@@ -7,10 +7,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from jaxcorr.errors import InputError
 from jaxcorr.printer.plant import (
-    AxisPlant,
-    PlantOptions,
     PlantState,
     discretize,
     initial_state,
@@ -19,10 +16,11 @@ from jaxcorr.printer.plant import (
     respond,
     track,
 )
+from jaxcorr.spec import Printer
 
 RATE = 2000.0
-SMOOTH = PlantOptions(x=AxisPlant(friction_n=0.0), y=AxisPlant(mass_kg=0.45, friction_n=0.0))
-DEFAULT = PlantOptions()
+SMOOTH = Printer(friction_n=(0.0, 0.0))
+DEFAULT = Printer()
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +32,11 @@ def _double_precision():
 def both(signal) -> np.ndarray:
     """One signal (T,) on x and y, (T, 2)."""
     return np.stack([signal, signal], axis=1)
+
+
+def constants(printer: Printer, axis: int) -> tuple[float, float, float]:
+    """Mass, stiffness and damping of an axis."""
+    return printer.mass_kg[axis], printer.stiffness_n_m[axis], printer.damping_ns_m[axis]
 
 
 def constant_speed(speed: float, seconds: float) -> tuple[np.ndarray, np.ndarray]:
@@ -56,16 +59,17 @@ def smooth_command(seconds=1.0, seed=0, rate=RATE) -> tuple[np.ndarray, np.ndarr
 
 def test_constant_acceleration_leaves_minus_a_over_omega_squared():
     time = np.arange(int(1.5 * RATE) + 1) / RATE
-    run = track(SMOOTH, both(250.0 * time**2), both(500.0 * time))
+    run = track(SMOOTH, both(250.0 * time**2), both(500.0 * time), RATE)
     np.testing.assert_allclose(run.error_mm[-1], [-0.021875, -0.028125], atol=1e-7)
     np.testing.assert_allclose(np.round(-1000 * run.error_mm[-1], 1), [21.9, 28.1])
 
 
 def test_natural_frequencies_and_damping_are_those_of_the_design():
-    for axis, hertz, ratio in ((DEFAULT.x, 24.06, 0.142), (DEFAULT.y, 21.22, 0.125)):
-        omega = np.sqrt(axis.stiffness_n_m / axis.mass_kg)
+    for axis, hertz, ratio in ((0, 24.06, 0.142), (1, 21.22, 0.125)):
+        mass, stiffness, damping = constants(DEFAULT, axis)
+        omega = np.sqrt(stiffness / mass)
         assert omega / (2 * np.pi) == pytest.approx(hertz, abs=0.005)
-        assert axis.damping_ns_m / (2 * axis.mass_kg * omega) == pytest.approx(ratio, abs=5e-4)
+        assert damping / (2 * mass * omega) == pytest.approx(ratio, abs=5e-4)
 
 
 def test_velocity_step_rings_with_first_peak_near_dv_over_omega():
@@ -73,10 +77,11 @@ def test_velocity_step_rings_with_first_peak_near_dv_over_omega():
     position, velocity = constant_speed(speed, 0.2)
     rest = PlantState(jnp.zeros(2), jnp.zeros(2))
     mean_v = mean_velocity(position, RATE)
-    states, _ = respond(discretize(SMOOTH), rest, velocity, mean_v)
-    for i, axis in enumerate((SMOOTH.x, SMOOTH.y)):
-        omega = np.sqrt(axis.stiffness_n_m / axis.mass_kg)
-        zeta = axis.damping_ns_m / (2 * axis.mass_kg * omega)
+    states, _ = respond(discretize(SMOOTH, RATE), rest, velocity, mean_v)
+    for i in (0, 1):
+        mass, stiffness, damping = constants(SMOOTH, i)
+        omega = np.sqrt(stiffness / mass)
+        zeta = damping / (2 * mass * omega)
         peak = speed / omega * np.exp(-zeta / np.sqrt(1 - zeta**2) * np.arccos(zeta))
         assert -states.error_mm[:, i].min() == pytest.approx(peak, rel=2e-3)
         assert 0.8 < peak * omega / speed < 0.85
@@ -85,31 +90,35 @@ def test_velocity_step_rings_with_first_peak_near_dv_over_omega():
 def test_static_error_doubles_when_stiffness_is_halved():
     time = np.arange(int(3.0 * RATE) + 1) / RATE
     command = both(250.0 * time**2), both(500.0 * time)
-    soft = PlantOptions(AxisPlant(stiffness_n_m=4000.0, friction_n=0.0), SMOOTH.y)
-    ratio = track(soft, *command).error_mm[-1, 0] / track(SMOOTH, *command).error_mm[-1, 0]
+    soft, stiff = (
+        track(Printer(friction_n=(0.0, 0.0), stiffness_n_m=(k, 8000.0)), *command, RATE)
+        for k in (4000.0, 8000.0)
+    )
+    ratio = soft.error_mm[-1, 0] / stiff.error_mm[-1, 0]
     assert ratio == pytest.approx(2.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("speed", [80.0, -80.0])
 def test_constant_speed_leaves_friction_over_stiffness_against_the_motion(speed):
-    run = track(DEFAULT, *constant_speed(speed, 3.0))
+    run = track(DEFAULT, *constant_speed(speed, 3.0), RATE)
     np.testing.assert_allclose(run.error_mm[-1], -np.sign(speed) * 0.1, atol=1e-9)
 
 
 def test_damping_to_ground_drags_at_constant_speed():
-    plant = PlantOptions(SMOOTH.x, SMOOTH.y, damping="ground")
-    run = track(plant, *constant_speed(80.0, 3.0))
+    plant = Printer(friction_n=(0.0, 0.0), damping="ground")
+    run = track(plant, *constant_speed(80.0, 3.0), RATE)
     np.testing.assert_allclose(run.error_mm[-1], -15.0 * 80.0 / 8000.0, atol=1e-9)
 
 
-@pytest.mark.parametrize("plant", [DEFAULT, PlantOptions(damping="ground")])
+@pytest.mark.parametrize("plant", [DEFAULT, Printer(damping="ground")])
 def test_agrees_with_a_tight_integrator_on_a_smooth_command(plant):
     position, velocity, functions = smooth_command()
-    run = track(plant, position, velocity)
+    run = track(plant, position, velocity, RATE)
     time = np.arange(len(position)) / RATE
-    for i, axis in enumerate((plant.x, plant.y)):
-        v, k, c = functions[i], axis.stiffness_n_m / axis.mass_kg, axis.damping_ns_m / axis.mass_kg
-        force = 1000.0 * axis.friction_n / axis.mass_kg
+    for i in (0, 1):
+        mass, stiffness, damping = constants(plant, i)
+        v, k, c = functions[i], stiffness / mass, damping / mass
+        force = 1000.0 * plant.friction_n[i] / mass
 
         def rates(t, state, v=v, k=k, c=c, force=force):
             e, w = state
@@ -128,19 +137,18 @@ def test_linear_part_is_exact_for_polynomial_commands_at_any_step():
     def at(t):
         return both(3 * t - 40 * t**2 + 90 * t**3), both(3 - 80 * t + 270 * t**2)
 
-    coarse = PlantOptions(SMOOTH.x, SMOOTH.y, rate_hz=50.0)
-    fine = track(SMOOTH, *at(np.arange(2001) / RATE))
-    rough = track(coarse, *at(np.arange(51) / 50.0))
+    fine = track(SMOOTH, *at(np.arange(2001) / RATE), RATE)
+    rough = track(SMOOTH, *at(np.arange(51) / 50.0), 50.0)
     np.testing.assert_allclose(rough.error_mm, fine.error_mm[::40], atol=1e-10)
 
 
 def test_free_motion_is_the_matrix_exponential():
     state = PlantState(jnp.array([0.05, -0.02]), jnp.array([3.0, 7.0]))
     zero = jnp.zeros(2)
-    after = plant_step(discretize(SMOOTH), state, zero, zero, zero)
-    for i, axis in enumerate((SMOOTH.x, SMOOTH.y)):
-        m = axis.mass_kg
-        free = np.array([[0.0, 1.0], [-axis.stiffness_n_m / m, -axis.damping_ns_m / m]])
+    after = plant_step(discretize(SMOOTH, RATE), state, zero, zero, zero)
+    for i in (0, 1):
+        m, stiffness, damping = constants(SMOOTH, i)
+        free = np.array([[0.0, 1.0], [-stiffness / m, -damping / m]])
         expected = expm(free / RATE) @ [state.error_mm[i], state.velocity_mm_s[i]]
         got = [after.error_mm[i], after.velocity_mm_s[i]]
         np.testing.assert_allclose(got, expected, rtol=1e-12)
@@ -150,8 +158,8 @@ def test_free_motion_is_the_matrix_exponential():
 def test_energy_only_decays_when_the_command_rests(plant):
     n = 2000
     start = PlantState(jnp.array([0.2, -0.3]), jnp.array([20.0, 0.0]))
-    states, _ = respond(discretize(plant), start, jnp.zeros((n + 1, 2)), jnp.zeros((n, 2)))
-    mass = np.array([plant.x.mass_kg, plant.y.mass_kg])
+    states, _ = respond(discretize(plant, RATE), start, jnp.zeros((n + 1, 2)), jnp.zeros((n, 2)))
+    mass = np.array(plant.mass_kg)
     energy = 8000.0 * states.error_mm**2 + mass * states.velocity_mm_s**2
     assert np.all(np.diff(energy, axis=0) <= 1e-12)
     assert np.all(energy[-1] < 1e-4 * energy[0])
@@ -161,7 +169,7 @@ def test_step_size_has_converged():
     runs = {}
     for rate in (2000.0, 8000.0):
         position, velocity, _ = smooth_command(rate=rate)
-        runs[rate] = track(PlantOptions(rate_hz=rate), position, velocity).error_mm
+        runs[rate] = track(DEFAULT, position, velocity, rate).error_mm
     difference = runs[2000.0] - runs[8000.0][::4]
     assert np.abs(difference).max() < 5e-4
 
@@ -172,10 +180,10 @@ def test_lanes_are_independent_and_friction_scale_selects_the_linear_plant():
     means = mean_velocity(np.stack([position, 2 * position, position], axis=1), RATE)
     scale = np.array([1.0, 1.0, 0.0])[:, None]
     states, _ = respond(
-        discretize(DEFAULT), initial_state(jnp.asarray(lanes[0])), lanes, means, scale
+        discretize(DEFAULT, RATE), initial_state(jnp.asarray(lanes[0])), lanes, means, scale
     )
-    alone = track(DEFAULT, position, velocity).error_mm
-    linear = track(SMOOTH, position, velocity).error_mm
+    alone = track(DEFAULT, position, velocity, RATE).error_mm
+    linear = track(SMOOTH, position, velocity, RATE).error_mm
     np.testing.assert_allclose(states.error_mm[:, 0], alone[1:], atol=1e-13)
     np.testing.assert_allclose(states.error_mm[:, 2], linear[1:], atol=1e-13)
 
@@ -183,7 +191,7 @@ def test_lanes_are_independent_and_friction_scale_selects_the_linear_plant():
 def test_blocks_and_decimation_continue_where_they_stopped():
     position, velocity, _ = smooth_command(0.4)
     mean_v = mean_velocity(position, RATE)
-    matrices, state = discretize(DEFAULT), initial_state(jnp.asarray(velocity[0]))
+    matrices, state = discretize(DEFAULT, RATE), initial_state(jnp.asarray(velocity[0]))
     whole, _ = respond(matrices, state, velocity, mean_v)
     parts = []
     for first in (0, 400):
@@ -203,7 +211,8 @@ def test_gradient_through_the_command_matches_finite_differences():
     slope = np.gradient(shape, axis=0) * RATE
 
     def cost(size):
-        run = track(DEFAULT, jnp.asarray(position + size * shape), velocity + size * slope)
+        moved = jnp.asarray(position + size * shape)
+        run = track(DEFAULT, moved, velocity + size * slope, RATE)
         return jnp.sum((run.error_mm + size * shape) ** 2)
 
     step = 1e-5
@@ -213,18 +222,7 @@ def test_gradient_through_the_command_matches_finite_differences():
 
 def test_single_precision_follows_the_dtype_and_stays_close():
     position, velocity, _ = smooth_command()
-    double = track(DEFAULT, position + 200.0, velocity).error_mm
-    single = track(DEFAULT, position + 200.0, velocity.astype(np.float32)).error_mm
+    double = track(DEFAULT, position + 200.0, velocity, RATE).error_mm
+    single = track(DEFAULT, position + 200.0, velocity.astype(np.float32), RATE).error_mm
     assert single.dtype == jnp.float32
     np.testing.assert_allclose(single, double, atol=2e-5)
-
-
-def test_refusals():
-    with pytest.raises(InputError, match=r"expected mass_kg > 0, got 0"):
-        AxisPlant(mass_kg=0.0)
-    with pytest.raises(InputError, match=r"expected friction_n >= 0, got -1"):
-        AxisPlant(friction_n=-1.0)
-    with pytest.raises(InputError, match=r"expected damping 'relative' or 'ground', got 'air'"):
-        PlantOptions(damping="air")
-    with pytest.raises(InputError, match=r"expected rate_hz >= 762 for this friction, got 100"):
-        PlantOptions(rate_hz=100.0)

@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 
 from jaxcorr.data.parts import find_part
-from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
-from jaxcorr.printer.disturbance import SOURCES
 from jaxcorr.printer.planner import PlanOptions, plan_layer
-from jaxcorr.printer.plant import AxisPlant, PlantOptions
-from jaxcorr.printer.simulate import (
-    SimulateOptions,
-    rms_by_source,
-    simulate_jobs,
-    sources_without,
-)
+from jaxcorr.printer.simulate import make_jobs, rms_by_source, simulate_jobs
+from jaxcorr.spec import SOURCES, Simulation
 
-DEFAULT = SimulateOptions()
-QUIET = SimulateOptions(sources=("junction_deviation", "resonance", "friction", "microstep"))
+DEFAULT = Simulation()
+QUIET = Simulation(sources_off=("jitter", "floor"))
 FIELDS = [
     "time",
     "x_ref",
@@ -75,7 +68,8 @@ def three_layers():
 
 
 def only(program, options=DEFAULT, layers=(1,), part="p"):
-    return [result.fields for result in simulate_jobs(program, options.jobs(layers), options, part)]
+    made = simulate_jobs(program, make_jobs(options, layers), options, part)
+    return [result.fields for result in made]
 
 
 def test_standard_trajectory_has_the_rms_of_the_reference(standard):
@@ -134,7 +128,7 @@ def test_each_sample_has_the_kind_of_the_move_under_way(standard, three_layers):
 
 @pytest.mark.parametrize("off", SOURCES)
 def test_a_source_that_is_off_contributes_nothing(standard, off):
-    options = dataclasses.replace(DEFAULT, sources=sources_without([off]))
+    options = Simulation(sources_off=(off,))
     rms, full = rms_by_source(only(standard, options)[0]), rms_by_source(only(standard)[0])
     assert rms[off] == 0.0
     assert all(rms[source] > 0.0 for source in options.sources)
@@ -144,7 +138,7 @@ def test_a_source_that_is_off_contributes_nothing(standard, off):
 
 
 def test_nothing_on_means_no_error(standard):
-    f = only(standard, SimulateOptions(sources=()))[0]
+    f = only(standard, Simulation(sources_off=SOURCES))[0]
     assert rms_by_source(f) == dict.fromkeys(("total", *SOURCES), 0.0)
     np.testing.assert_array_equal(f["x_act"], f["x_ref"])
 
@@ -152,7 +146,7 @@ def test_nothing_on_means_no_error(standard):
 def test_velocity_steps_ring_and_their_rest_follows_the_acceleration():
     """One straight move: no junction, so all of it is the ramps, -a/w^2 while they last."""
     line = gcode.parse(";LAYER_CHANGE\nG1 X200 E5 F12000\n", "line.gcode")
-    options = SimulateOptions(sources=("junction_deviation", "resonance"))
+    options = Simulation(sources_off=SOURCES[2:])
     f = only(line, options)[0]
     np.testing.assert_array_equal(f["junction_deviation_x"], 0.0)
     settled = f["error_x"][(f["time"] > 0.35) & (f["time"] < 0.39)]
@@ -166,7 +160,7 @@ def test_random_numbers_belong_to_seed_part_and_layer_alone(three_layers):
         np.testing.assert_array_equal(together[1][name], alone[name])
     floor = alone["floor_x"]
     for other in (
-        only(three_layers, dataclasses.replace(DEFAULT, seed=1), [2])[0],
+        only(three_layers, Simulation(seed=1), [2])[0],
         only(three_layers, layers=[2], part="q")[0],
         only(three_layers, layers=[3])[0],
     ):
@@ -177,14 +171,14 @@ def test_random_numbers_belong_to_seed_part_and_layer_alone(three_layers):
 
 
 def test_quiet_traces_are_converged_in_the_step(standard):
-    fine = dataclasses.replace(QUIET, plant=PlantOptions(rate_hz=8000.0))
+    fine = QUIET.model_copy(update={"plant_rate_hz": 8000.0})
     difference = only(standard, fine)[0]["error_x"] - only(standard, QUIET)[0]["error_x"]
     assert np.sqrt(np.mean(difference**2)) < 5e-4
 
 
 def test_sweep_gives_every_point_of_every_layer(three_layers):
-    options = SimulateOptions(sweep_accel_mm_s2=(200.0, 2000.0), sweep_velocity_mm_s=(50.0, 150.0))
-    results = list(simulate_jobs(three_layers, options.jobs([1, 3]), options))
+    options = Simulation(accel_mm_s2=(200.0, 2000.0), velocity_mm_s=(50.0, 150.0))
+    results = list(simulate_jobs(three_layers, make_jobs(options, [1, 3]), options))
     points = [(r.job.layer, r.job.plan.accel_mm_s2, r.job.plan.velocity_mm_s) for r in results]
     assert len(set(points)) == 8
     assert points[0] == (1, 200.0, 50.0)
@@ -195,16 +189,15 @@ def test_sweep_gives_every_point_of_every_layer(three_layers):
 
 
 def test_options_reach_the_plant(standard):
-    soft = AxisPlant(stiffness_n_m=4000.0)
-    options = dataclasses.replace(QUIET, plant=PlantOptions(x=soft))
+    options = QUIET.model_copy(update={"stiffness_n_m": (4000.0, 8000.0)})
     rms, stock = only(standard, options)[0], only(standard, QUIET)[0]
     assert np.std(rms["friction_x"]) > 1.8 * np.std(stock["friction_x"])
     np.testing.assert_array_equal(rms["friction_y"], stock["friction_y"])
 
 
 def test_a_probe_moves_the_command_and_the_sources_add_up_to_what_is_left(three_layers):
-    options = dataclasses.replace(DEFAULT, probe_um=(50.0, 100.0))
-    results = list(simulate_jobs(three_layers, options.jobs([1, 2]), options, "p"))
+    options = Simulation(probe_um=(50.0, 100.0))
+    results = list(simulate_jobs(three_layers, make_jobs(options, [1, 2]), options, "p"))
     assert [(r.job.layer, r.job.probe_um) for r in results[:4]] == [
         (1, 0),
         (1, 50),
@@ -233,24 +226,14 @@ def test_a_probe_moves_the_command_and_the_sources_add_up_to_what_is_left(three_
 
 
 def test_without_sources_the_head_is_where_a_probed_command_is(three_layers):
-    options = SimulateOptions(sources=(), probe_um=(80.0,))
+    options = Simulation(sources_off=SOURCES, probe_um=(80.0,))
     f = only(three_layers, options)[1]
     np.testing.assert_allclose(f["x_act"], f["x_cmd"], atol=1e-12)
     assert rms_by_source(f)["total"] > 50.0
 
 
-def test_refusals():
-    for value in (0.0, -5.0, 2000.0, np.nan):
-        with pytest.raises(InputError, match=r"expected 0 < probe_um <= 1000, got"):
-            SimulateOptions(probe_um=(value,))
-    with pytest.raises(InputError, match=r"expected sources among .*, got 'wobble'"):
-        SimulateOptions(sources=("wobble",))
-    with pytest.raises(InputError, match=r"expected microstep_um >= 0, got -1"):
-        SimulateOptions(microstep_um=-1.0)
-    with pytest.raises(InputError, match=r"rate_hz to divide the plant's 2000 Hz, got 300"):
-        SimulateOptions(rate_hz=300.0)
-    with pytest.raises(InputError, match=r"expected 0 < floor_hz < 1000, got 1500"):
-        SimulateOptions(floor_hz=1500.0)
-    with pytest.raises(InputError, match=r"expected accel_mm_s2 > 0, got -5"):
-        SimulateOptions(sweep_accel_mm_s2=(-5.0,)).variants()
-    assert SimulateOptions(plan=PlanOptions(accel_mm_s2=900.0)).variants()[0].accel_mm_s2 == 900.0
+def test_a_sweep_takes_the_place_of_the_plans_own_values():
+    plan = PlanOptions(accel_mm_s2=900.0, classic_jerk_mm_s=8.0)
+    assert [job.plan for job in make_jobs(DEFAULT, [1], plan)] == [plan]
+    swept = make_jobs(Simulation(accel_mm_s2=(400.0,)), [1], plan)
+    assert [job.plan for job in swept] == [dataclasses.replace(plan, accel_mm_s2=400.0)]

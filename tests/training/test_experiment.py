@@ -11,7 +11,6 @@ from toy import write_circle
 from jaxcorr import files, spec
 from jaxcorr.data import collect
 from jaxcorr.errors import InputError
-from jaxcorr.printer.simulate import SimulateOptions
 from jaxcorr.training import experiment, run_folder
 
 SPEC = """\
@@ -171,19 +170,15 @@ def test_a_spec_can_change_the_simulated_printer():
     options = simulated(
         "x", layers=3, stiffness_n_m=[4000.0, 9000.0], damping="ground", sources_off=["floor"]
     ).simulate
-    made = collect.simulate_options(options)
     assert options.layers == "3"
-    assert (made.plant.x.stiffness_n_m, made.plant.y.stiffness_n_m) == (4000.0, 9000.0)
-    assert (made.plant.x.mass_kg, made.plant.y.mass_kg) == (0.35, 0.45)
-    assert made.plant.damping == "ground"
-    assert "floor" not in made.sources
-    assert len(made.sources) == 5
-    with pytest.raises(InputError, match=r"expected some of .*, got 'wobble'"):
-        collect.simulate_options(options.model_copy(update={"sources_off": ("wobble",)}))
-
-
-def test_the_defaults_of_a_spec_are_those_of_the_simulator():
-    assert collect.simulate_options(spec.Simulate(parts=("x",))) == SimulateOptions()
+    assert options.stiffness_n_m == (4000.0, 9000.0)
+    assert options.mass_kg == (0.35, 0.45)
+    assert options.damping == "ground"
+    assert options.sources == spec.SOURCES[:-1]
+    with pytest.raises(
+        InputError, match=r"\[data.simulate\] sources_off: expected one of .*'wobble'"
+    ):
+        simulated("x", sources_off=["wobble"])
 
 
 def test_traces_of_another_spec_in_the_same_folder_are_left_alone(tmp_path, monkeypatch):

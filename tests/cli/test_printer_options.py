@@ -1,0 +1,68 @@
+"""The options of `simulate`: one for each field of the printer, checked as a spec is."""
+
+import re
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from jaxcorr.cli import printer_options
+from jaxcorr.errors import InputError
+from jaxcorr.spec import Simulation
+
+APP = typer.Typer(rich_markup_mode=None)
+
+
+@APP.command(cls=printer_options.SimulationCommand)
+def show(context: typer.Context, accel_mm_s2: float | None = None) -> None:
+    """Prints what was given."""
+    print(accel_mm_s2, printer_options.given_simulation(context).model_dump_json())
+
+
+def given(*arguments):
+    """What the command makes of its arguments: its own option and the printer."""
+    done = CliRunner().invoke(APP, list(arguments))
+    if done.exception:
+        raise done.exception
+    own, _, rest = done.stdout.partition(" ")
+    return own, Simulation.model_validate_json(rest)
+
+
+def test_without_options_all_is_as_declared():
+    assert given() == ("None", Simulation())
+
+
+def test_every_field_has_an_option_with_its_default_and_its_help():
+    text = " ".join(CliRunner().invoke(APP, ["--help"], terminal_width=400).stdout.split())
+    for name, field in Simulation.model_fields.items():
+        flag = f"--{field.serialization_alias or name}".replace("_", "-")
+        assert re.search(rf"{flag} .*{re.escape(field.description)}", text), flag
+    assert "--mass-kg X Y Moving mass, x and y. [default: 0.35, 0.45]" in text
+    assert "--damping relative|ground" in text
+
+
+def test_values_of_every_kind_arrive():
+    arguments = "--mass-kg 0.5 0.6 --damping ground --off floor --off jitter --seed 7 --floor-hz 20"
+    arguments += " --sweep-accel-mm-s2 400 --sweep-accel-mm-s2 900 --accel-mm-s2 3 --probe-um 40"
+    assert given(*arguments.split()) == (
+        "3.0",
+        Simulation(
+            mass_kg=(0.5, 0.6),
+            damping="ground",
+            sources_off=("floor", "jitter"),
+            seed=7,
+            floor_hz=20.0,
+            accel_mm_s2=(400.0, 900.0),
+            probe_um=(40.0,),
+        ),
+    )
+
+
+def test_every_mistake_gets_its_line():
+    with pytest.raises(InputError) as caught:
+        given("--damping", "air", "--microstep-um", "-1", "--rate-hz", "300")
+    assert str(caught.value).splitlines() == [
+        "simulate damping: expected one of 'relative', 'ground', got 'air'. Change the value.",
+        "simulate microstep_um: expected a number >= 0, got -1.0. Change the value.",
+        "simulate: expected rate_hz to divide plant_rate_hz = 2000, got 300. Change one of them.",
+    ]
