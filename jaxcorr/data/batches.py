@@ -1,4 +1,4 @@
-"""The training input: windows shuffled, parts interleaved, a dispatch of batches made at once.
+"""Training batches: windows shuffled, parts interleaved, a dispatch of batches made at once.
 
 The order is a function of the seed and the position alone, so an iterator's state is one number;
 grain keeps it, and makes batches ahead of their use. Noise on inputs and targets is the training
@@ -128,9 +128,7 @@ def _interleave(
 def _gather(samples: Samples, first: Int[ndarray, "steps b"], window: int) -> Batches:
     # Time-major at once: devices take such an array as it is, another is copied first.
     rows = first[:, None, :] + np.arange(window)[:, None]
-    features, targets = samples.features[rows], samples.targets[rows]
-    windows.release(samples.features)
-    return Batches(features, targets, first)
+    return Batches(samples.features[rows], samples.targets[rows], first)
 
 
 def _time_shift_fn(

@@ -1,6 +1,6 @@
 """The data of one experiment: traces found, dealt to splits, read one by one and tabulated.
 
-The module ties trace files to the spec's data section; it knows neither model nor training.
+It ties trace files to the spec's data section.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What a trace file holds and whether it can be trained on: one row a file.
+"""Inspection of trace files: what each holds, whether it can be trained on, and a drawing of it.
 
 The checks are `trace.py`'s own; a file that they refuse gets its line here and stops no other.
 """

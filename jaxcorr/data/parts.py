@@ -1,6 +1,6 @@
-"""Which G-code file a part's name means, and which of its layers a selection means.
+"""Parts and layers by name: which G-code file a part is, and which layers a selection means.
 
-It knows names and numbers only: no G-code is read here. Layers are counted from 1, as people, file
+Layers are counted from 1, as people, file
 names and MATLAB count them.
 """
 

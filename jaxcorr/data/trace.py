@@ -1,7 +1,7 @@
 """Simulation traces: `.mat` files (v5, v7, v7.3) in, checked `Trace`s out, and back to v7.
 
-A file holds one struct `simulation_data`, every field a column of N samples. This module knows the
-format and what a plausible trace is; it does not know windows, splits or which fields are features.
+A file holds one struct `simulation_data`, every field a column of N samples. A trace that is not
+plausible is refused.
 
 What the motors were told is x_cmd, y_cmd, vx_cmd, vy_cmd. A file without them was made with the
 reference as its command. lag = actual - command is in no file: it is error - (command - reference).

@@ -1,18 +1,15 @@
-"""Traces dealt to splits and cut into windows, as index arithmetic on one table of samples.
+"""Traces dealt to splits, laid end to end in one table, and cut into windows by index arithmetic.
 
-A split never divides a trace, and a window never crosses from one trace to the next. The module
-knows rows and offsets; it does not shuffle, batch or normalise.
+A split never divides a trace, and a window never crosses from one trace to the next.
 """
 
 import contextlib
 import fnmatch
-import mmap
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +21,9 @@ from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
 
 SPLITS = ("train", "val", "test")
+MOST_IN_MEMORY = 64 * 2**20  # bytes
+# Temporary files of any size belong here; /tmp is memory on many machines.
+LARGE_FILES = "/var/tmp"
 # Of a sweep over accelerations, velocities and probes; empty where there is none.
 POINT = re.compile(r"(_a[\d.]+)?(_v[\d.]+)?(_p[\d.]+)?(?=_[^_/]*$)")
 
@@ -50,6 +50,11 @@ class Samples(NamedTuple):
     lead: int
     names: tuple[str, ...]
     parts: tuple[str, ...]
+
+    def spans(self) -> list[slice]:
+        """The rows of each trace."""
+        ends = (self.first_row + self.num_rows).tolist()
+        return [slice(*ends_of) for ends_of in zip(self.first_row.tolist(), ends, strict=True)]
 
 
 def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, tuple[str, ...]]:
@@ -194,14 +199,16 @@ def tabulate(traces: Iterable[Trace], data: Data) -> Samples:
         InputError: the disk has no room for a large table.
     """
     names, parts, num_rows = [], [], []
-    with RowSpool(len(data.features) + len(data.targets)) as table:
+
+    def tables() -> Iterator[Float32[ndarray, "_ c"]]:
         for trace in traces:
             rows = _align(trace, data)
-            table.append(rows)
             names.append(trace.name)
             parts.append(trace.part)
             num_rows.append(len(rows))
-        columns = table.finish()
+            yield rows
+
+    columns = join_rows(tables(), len(data.features) + len(data.targets))
     counts = np.array(num_rows, np.int64)
     return Samples(
         features=columns[:, : len(data.features)],
@@ -212,6 +219,54 @@ def tabulate(traces: Iterable[Trace], data: Data) -> Samples:
         names=tuple(names),
         parts=tuple(parts),
     )
+
+
+def join_rows(
+    tables: Iterable[Float32[ndarray, "_ c"]], num_columns: int
+) -> Float32[ndarray, "rows c"]:
+    """Tables end to end, read-only; beyond MOST_IN_MEMORY they are mapped from a file on disk.
+
+    The file has no name, so it is gone with its last reader however that ends.
+
+    Raises:
+        InputError: the disk has no room.
+    """
+    num_bytes = 0
+    file = tempfile.SpooledTemporaryFile(MOST_IN_MEMORY, dir=folder())  # noqa: SIM115
+    try:
+        for rows in tables:
+            with _room(num_bytes):
+                num_bytes += file.write(rows.tobytes())
+        with _room(num_bytes):
+            file.seek(0)
+            if num_bytes <= MOST_IN_MEMORY:
+                joined = np.frombuffer(file.read(), np.float32)
+            else:
+                joined = np.memmap(file, np.float32, "r").view(ndarray)
+    finally:
+        # On a full disk closing tries once more to write what is to be dropped.
+        with contextlib.suppress(OSError):
+            file.close()
+    return joined.reshape(-1, num_columns)
+
+
+def folder() -> str | None:
+    """Where large tables go: TMPDIR where it is set, else /var/tmp; None where Python chooses."""
+    is_free = "TMPDIR" not in os.environ and os.access(LARGE_FILES, os.W_OK | os.X_OK)
+    return LARGE_FILES if is_free else None
+
+
+@contextlib.contextmanager
+def _room(num_bytes: int) -> Iterator[None]:
+    """Says in one line that the disk is full, after so many bytes."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{folder() or tempfile.gettempdir()}: expected room for the samples, got "
+            f"'{error.strerror}' after {num_bytes / 2**20:.0f} MiB. Make room, or set TMPDIR to "
+            "another folder."
+        ) from None
 
 
 def check_length(trace: Trace, horizon: int) -> None:
@@ -248,9 +303,9 @@ def starts(samples: Samples, window: int, stride: int) -> dict[str, Int[ndarray,
         part -> first rows, in trace order. A part whose traces are all too short is left out.
     """
     found: dict[str, list[ndarray]] = {}
-    for first, rows, part in zip(samples.first_row, samples.num_rows, samples.parts, strict=True):
-        offsets = np.arange(samples.lead, rows - window + 1, stride, dtype=np.int64)
-        found.setdefault(part, []).append(first + offsets)
+    for span, part in zip(samples.spans(), samples.parts, strict=True):
+        first = np.arange(span.start + samples.lead, span.stop - window + 1, stride, dtype=np.int64)
+        found.setdefault(part, []).append(first)
     joined = {part: np.concatenate(pieces) for part, pieces in found.items()}
     return {part: rows for part, rows in joined.items() if len(rows)}
 
@@ -261,90 +316,3 @@ def gather(
     """Inputs and targets of the windows that start at these rows, in one vectorised look-up."""
     rows = first[:, None] + np.arange(window)
     return samples.features[rows], samples.targets[rows]
-
-
-MOST_IN_MEMORY = 64 * 2**20  # bytes
-# Temporary files of any size belong here; /tmp is memory on many machines.
-LARGE_FILES = "/var/tmp"
-
-
-class RowSpool:
-    """Takes rows one piece after the other and gives them back as one read-only array."""
-
-    def __init__(self, num_columns: int) -> None:
-        """Begins an empty table of this width."""
-        self._num_columns = num_columns
-        self._num_bytes = 0
-        self._folder = folder()
-        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - __exit__ closes it
-            MOST_IN_MEMORY, dir=self._folder
-        )
-
-    def __enter__(self) -> "RowSpool":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        del kind, error, trace
-        # On a full disk closing tries once more to write what is to be dropped.
-        with contextlib.suppress(OSError):
-            self._file.close()
-
-    def append(self, rows: Float32[ndarray, "n c"]) -> None:
-        """Adds rows below those that are there.
-
-        Raises:
-            InputError: the disk has no room.
-        """
-        assert rows.shape[1] == self._num_columns
-        try:
-            self._num_bytes += self._file.write(rows.tobytes())
-        except OSError as error:
-            raise self._refusal(error) from None
-
-    def finish(self) -> Float32[ndarray, "rows c"]:
-        """All rows; on disk they are mapped, and stay valid after the spool is closed.
-
-        Raises:
-            InputError: the disk has no room.
-        """
-        try:
-            self._file.seek(0)
-            if self._num_bytes <= MOST_IN_MEMORY:
-                content = self._file.read()
-            else:
-                content = mmap.mmap(self._file.fileno(), self._num_bytes, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise self._refusal(error) from None
-        return np.frombuffer(content, np.float32).reshape(-1, self._num_columns)
-
-    def _refusal(self, error: OSError) -> InputError:
-        where = self._folder or tempfile.gettempdir()
-        return InputError(
-            f"{where}: expected room for the samples, got '{error.strerror}' after "
-            f"{self._num_bytes / 2**20:.0f} MiB. Make room, or set TMPDIR to another folder."
-        )
-
-
-def folder() -> str | None:
-    """Where large tables go: TMPDIR where it is set, else /var/tmp; None where Python chooses."""
-    is_free = "TMPDIR" not in os.environ and os.access(LARGE_FILES, os.W_OK | os.X_OK)
-    return LARGE_FILES if is_free else None
-
-
-def release(rows: ndarray) -> None:
-    """Gives the memory of a table on disk back; its next reader finds the same rows there again.
-
-    Pages that were read count as the process's memory until something else needs it, so one that
-    goes through a large table says when it is done with a stretch. In memory nothing happens.
-    """
-    owner = rows
-    while isinstance(owner, ndarray):
-        owner = owner.base
-    owner = owner.obj if isinstance(owner, memoryview) else owner
-    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        owner.madvise(mmap.MADV_DONTNEED)

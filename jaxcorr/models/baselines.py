@@ -26,7 +26,6 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import files
-from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import oscillator
 from jaxcorr.models.linear_path import (
@@ -144,8 +143,7 @@ def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
     names += ["physics"] if fitted.modes else []
     found = {name: np.zeros((len(samples.features), num_targets)) for name in names}
     found["mean"] += fitted.mean_mm
-    for first, (features, _) in zip(samples.first_row, each_trace(samples), strict=True):
-        rows = slice(first, first + len(features))
+    for rows, (features, _) in zip(samples.spans(), each_trace(samples), strict=True):
         v = _speeds(features, fitted.velocity, fitted.is_position, fitted.rate_hz)
         found["linear_fir"][rows] = _apply(fir_design, fitted.fir, v)
         found["linear_binned"][rows] = apply_binned(fitted.binned, v)
@@ -181,13 +179,11 @@ def load(path: Path) -> Fitted:
 
 def each_trace(samples: Samples) -> Iterator[tuple[Table, Table]]:
     """Features and targets of one trace after the other, in float64."""
-    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
-        span = slice(int(first), int(first + rows))
+    for span in samples.spans():
         yield (
             np.asarray(samples.features[span], np.float64),
             np.asarray(samples.targets[span], np.float64),
         )
-        windows.release(samples.features)
 
 
 def fir_design(speeds_mm_s: Table) -> Table:

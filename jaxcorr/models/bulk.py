@@ -34,7 +34,6 @@ def stream(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "
     width = min(MOST_STREAMS, len(longest_first))
     for i in range(0, len(longest_first), max(width, 1)):
         _stream_group(spec, weights, samples, longest_first[i : i + width], width, predicted)
-        windows.release(samples.features)
     return predicted
 
 
@@ -84,14 +83,14 @@ def from_windows(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndar
 def has_target(samples: Samples) -> ndarray:
     """True for the rows whose target exists (all of them unless the horizon is negative)."""
     mask = np.ones(len(samples.features), np.bool_)
-    for first in samples.first_row:
-        mask[first : first + samples.lead] = False
+    for span in samples.spans():
+        mask[span][: samples.lead] = False
     return mask
 
 
 def has_window(samples: Samples, window: int) -> ndarray:
     """True for the rows at which a whole window of their trace ends."""
     mask = np.ones(len(samples.features), np.bool_)
-    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
-        mask[first : first + min(window - 1, rows)] = False
+    for span in samples.spans():
+        mask[span][: window - 1] = False
     return mask

@@ -4,14 +4,12 @@ It knows the rows of a split and what the model derives from them; nothing of ho
 """
 
 import functools
-from collections.abc import Iterator
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import network, normalize
 from jaxcorr.models.normalize import Scales
@@ -20,15 +18,10 @@ from jaxcorr.spec import Spec
 
 def fit_scales(spec: Spec, samples: Samples) -> Scales:
     """Normalisation of the derived inputs and of the targets, in one pass over each."""
-    targets = (rows[samples.lead :] for rows in _by_trace(samples, samples.targets))
-    inputs = (_derive(spec, rows) for rows in _by_trace(samples, samples.features))
+    spans = samples.spans()
+    targets = (samples.targets[span][samples.lead :] for span in spans)
+    inputs = (_derive(spec, samples.features[span]) for span in spans)
     return Scales(normalize.fit_pieces(inputs), normalize.fit_pieces(targets))
-
-
-def _by_trace(samples: Samples, rows: ndarray) -> Iterator[ndarray]:
-    for first, count in zip(samples.first_row, samples.num_rows, strict=True):
-        yield rows[first : first + count]
-        windows.release(rows)
 
 
 def _derive(spec: Spec, rows: Float32[ndarray, "t f"]) -> Float32[ndarray, "t d"]:

@@ -1,6 +1,6 @@
-"""Cuts G2 and G3 arcs in the XY plane into chords, by the rule of Marlin 2.0.
+"""Arcs (G2 and G3) cut into chords in the XY plane, by the rule of Marlin 2.0.
 
-It knows circles, not G-code. A circle that cannot be raises a ValueError that says
+A circle that cannot be raises a ValueError that says
 `expected <rule>, got <value>`; the caller adds the file and the line.
 
 Source: Marlin 2.0, MM_PER_ARC_SEGMENT = 1 and MIN_ARC_SEGMENTS = 24 (per full circle).

@@ -1,7 +1,7 @@
-"""Executes G-code as the firmware would: lines go in, moves come out.
+"""The firmware's interpreter of G-code: lines go in, moves come out.
 
-It knows commands, not files: a bad line raises a ValueError that says `expected <rule>, got
-<value>`, and the caller adds the file. How long a move takes is the planner's affair.
+A bad line raises a ValueError that says `expected <rule>, got <value>`, and the caller adds the
+file. How long a move takes is the planner's affair.
 
 Where firmwares differ it follows Marlin 2.0, with one exception: G91 makes E relative too, but G90
 goes back to what M82 or M83 said last, because slicers count on it. The flow factor (M221) and

@@ -1,8 +1,7 @@
-"""Turns G-code text into moves: straight segments with a feedrate and the limits in force.
+"""G-code files as moves: straight segments with a feedrate and the limits in force.
 
-Units are converted here, once: mm and mm/s leave this module, never inches or mm/min. It does not
-know how fast a corner is taken, how long a move lasts, or that the printer shakes. Commands are
-executed in machine.py, comments read in slicers.py.
+Units are converted here, once: mm and mm/s leave this module, never inches or mm/min. Commands are
+executed in firmware.py, comments read in slicers.py.
 """
 
 import gzip

@@ -1,7 +1,7 @@
-"""Splits one line of G-code into a command, its words and its comment.
+"""The lexer of G-code: one line split into a command, its words and its comment.
 
-It knows the spelling of G-code, not its meaning. What is misspelled raises a ValueError that says
-`expected <rule>, got <value>`; the caller adds the file and the line.
+What is misspelled raises a ValueError that says `expected <rule>, got <value>`; the caller adds the
+file and the line.
 """
 
 import re

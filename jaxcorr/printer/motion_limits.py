@@ -1,7 +1,7 @@
 """The motion limits in force, and what M201, M203, M204 and M205 do to them.
 
-It does not know what the limits mean for a move; that is the planner's work. A bad value raises a
-ValueError that says `expected <rule>, got <value>`; the caller adds the file and the line.
+A bad value raises a ValueError that says `expected <rule>, got <value>`; the caller adds the file
+and the line.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
-"""Plans a program: how fast each move starts, cruises and ends, and where the head is when.
+"""Marlin's look-ahead planner: how fast each move starts, cruises and ends, and where the head is.
 
-This is Marlin's look-ahead scheme in squared speeds. It knows nothing of G-code text, of the plant
-or of error; its samples are the reference that the printer is asked to follow.
+It works in squared speeds; its samples are the reference that the printer is asked to follow.
 
 Legend: u unit vector of a move over x, y, z, e (length over x, y, z; an E-only move has
 (0, 0, 0, ±1) and length |E|), L length in mm, a acceleration in mm/s2, v speed along the move in

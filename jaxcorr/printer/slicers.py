@@ -1,7 +1,7 @@
-"""Reads what slicers write in comments: the slicer's name, features and layer changes.
+"""Comments of slicers: the slicer's name, features and layer changes.
 
-Dialects: PrusaSlicer and SuperSlicer, OrcaSlicer, Bambu Studio and Creality Print, Cura, Slic3r. It
-knows comments and the order of moves, not commands; what no comment says it takes from Z.
+Dialects: PrusaSlicer and SuperSlicer, OrcaSlicer, Bambu Studio and Creality Print, Cura, Slic3r.
+What no comment says is taken from Z.
 """
 
 import re

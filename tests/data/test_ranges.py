@@ -67,3 +67,8 @@ def test_altered_ranges_are_refused(change):
     stats = {"ranges": measure(moving(30, 5.0, 300.0))._asdict() | change}
     with pytest.raises(InputError, match=r"f/stats\.json: expected finite ranges of x_ref"):
         ranges.read_ranges(stats, FEATURES, "f/stats.json")
+
+
+def test_missing_ranges_are_refused():
+    with pytest.raises(InputError, match=r"f/stats\.json: expected finite ranges of x_ref"):
+        ranges.read_ranges({}, FEATURES, "f/stats.json")

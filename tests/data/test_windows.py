@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from toy import counters
 
 from jaxcorr.data import windows
-from jaxcorr.data.windows import RowSpool
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
 
@@ -192,9 +191,6 @@ def test_traces_named_for_the_test_are_the_test_and_the_rest_is_dealt_by_layer()
         windows.deal(names, parts, Split(test_traces=("*",)))
 
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.fixture
 def on_disk(monkeypatch, tmp_path):
     """Every table of more than a byte goes to disk, into this folder."""
@@ -205,15 +201,7 @@ def on_disk(monkeypatch, tmp_path):
 
 
 def fill(pieces, num_columns=3):
-    with RowSpool(num_columns) as table:
-        for piece in pieces:
-            table.append(piece)
-        return table.finish()
-
-
-def mapped_pages():
-    """Pages of files in this process's memory."""
-    return int(Path("/proc/self/statm").read_text().split()[2])
+    return windows.join_rows(pieces, num_columns)
 
 
 @given(st.lists(st.integers(0, 50), max_size=6), st.sampled_from([1, 64, 300, 10**6]))
@@ -238,27 +226,6 @@ def test_a_table_on_disk_has_no_name_and_ends_with_its_last_reader(on_disk):
     del view
     gc.collect()
     assert str(on_disk) not in Path("/proc/self/maps").read_text()
-
-
-def test_released_rows_leave_memory_and_come_back(on_disk):
-    del on_disk
-    rows = np.arange(6 * 2**20, dtype=np.float32).reshape(-1, 3)  # 24 MiB
-    table = fill([rows])
-    size = rows.nbytes // PAGE
-    before = mapped_pages()
-    np.testing.assert_array_equal(table, rows)
-    read = mapped_pages()
-    windows.release(table[:, 1:])  # a view says it for the table
-    after = mapped_pages()
-    assert read - before > 0.9 * size
-    assert read - after > 0.9 * size
-    np.testing.assert_array_equal(table, rows)
-
-
-def test_release_leaves_what_is_in_memory_alone():
-    for rows in (fill([np.ones((4, 3), np.float32)]), np.ones((4, 3))):
-        windows.release(rows)
-        assert rows.sum() == 12
 
 
 @pytest.mark.parametrize(("piece", "count"), [(1000, 20), (100, 84)])
