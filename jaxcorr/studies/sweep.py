@@ -183,7 +183,7 @@ class _Watch:
                 self._tell(event.record)
                 # Nothing is saved by stopping after the last epoch.
                 is_open = not self.is_lost and event.record["epoch"] < last
-                self.is_pruned = is_open and self.trial.should_prune()
+                self.is_pruned = bool(is_open and self.trial.should_prune())
             yield event
 
     def _tell(self, record: dict[str, Any]) -> None:
