@@ -73,7 +73,7 @@ inspect *ARGS: _setup
 simulate *ARGS: _setup
     @{{bin}}/jaxcorr simulate "$@"
 
-# Print the planned time of G-code: just plan FILE.gcode [--layer N] [--json]
+# Plan G-code: time, firmware, limits, what was passed over: just plan FILE.gcode [--layers] [--json]
 plan *ARGS: _setup
     @{{bin}}/jaxcorr plan "$@"
 

@@ -46,7 +46,7 @@ end
 
 [~, stem, extension] = fileparts(path);
 source = struct('gcode', [stem extension], 'gcode_checksum', jaxcorr.file_checksum(path));
-jobs = jaxcorr.list_jobs(numbers, options, part, program.slicer, source, folder);
+jobs = jaxcorr.list_jobs(numbers, options, part, program, source, folder);
 files = {jobs.file}';
 is_done = cellfun(@(file) exist(file, 'file') == 2, files);
 for job = reshape(jobs(is_done), 1, [])

@@ -208,11 +208,13 @@ def assert_same_program(octaves: dict, twins: gcode.Program) -> None:
     expected = vars(twins) | {"total_s": plan.total_s, "accel": plan.accel_mm_s2}
     # MATLAB counts from 1.
     expected |= {"layer": twins.layer + 1, "feature": twins.feature.astype(int) + 1}
-    different = {"limits", "limits_index", "slicer", "unknown_commands"}
+    different = {"limits", "limits_index", "slicer", "firmware"}
+    different |= {"firmware_found_by", "limits_set_in_line", "slicer_time_s", "passed_over"}
     for name in expected.keys() - different:
         np.testing.assert_allclose(
             np.ravel(octaves[name]), np.ravel(expected[name]), rtol=1e-9, atol=1e-9, err_msg=name
         )
     assert octaves["slicer"] == twins.slicer
+    assert octaves["firmware"] == twins.firmware
     unknown = [name for name, count in twins.unknown_commands.items() for _ in range(count)]
     assert np.atleast_1d(octaves["unknown_commands"]).tolist() == sorted(unknown)

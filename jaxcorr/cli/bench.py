@@ -181,8 +181,8 @@ def compensate(
     from jaxcorr.training import restore
     from jaxcorr.training import run_folder as run_folders
 
-    loaded = restore.load_weights(run_folders.find(run, runs))
     program = gcode.read(parts.find_part(part)[0])
+    loaded = restore.load_weights(run_folders.find(run, runs))
     parts.select_layers(layer, program.num_layers)
     result: dict[str, Any] = {"machine": training.describe(False), "run": run, "layers": []}
     for accel in accel_mm_s2 or [None]:

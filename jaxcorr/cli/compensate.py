@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from jaxcorr.cli.options import JsonOption, PartArgument, RunArgument, RunsOption
+from jaxcorr.cli.options import FirmwareOption, JsonOption, PartArgument, RunArgument, RunsOption
 
 if TYPE_CHECKING:
     from jaxcorr.compensation.closed_loop import Row
@@ -41,6 +41,7 @@ def compensate(
     pieces: Annotated[
         bool, typer.Option("--pieces", help="Swap the plant for the network piece by piece.")
     ] = False,
+    firmware: FirmwareOption = None,
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
@@ -49,11 +50,15 @@ def compensate(
 
     if plot and out is None:
         raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
-    start = _start(run, runs, out, part)
+    from jaxcorr.data import parts
+    from jaxcorr.printer import gcode
+
+    program = gcode.read(parts.find_part(part)[0], firmware=firmware)
+    start = _start(run, runs, out)
     from jaxcorr.cli import console
     from jaxcorr.compensation import closed_loop, methods
 
-    cases = closed_loop.cases_of_part(start.found, part, layers, accel_mm_s2 or [None])
+    cases = closed_loop.cases_of_part(start.found, part, layers, accel_mm_s2 or [None], program)
     own = start.methods | (methods.pieces(start.network, start.printer) if pieces else {})
     plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)}
 
@@ -63,7 +68,7 @@ def compensate(
             _write_layer(out, case, tried, start.found.id, plot)
 
     tried = closed_loop.run_cases(cases, start.printer, [closed_loop.NOMINAL], own, plant_methods)
-    _finish(start, tried, follow, out, as_json, show_trials)
+    _finish(start, tried, follow, out, as_json, show_trials, program.passed_over)
 
 
 def compensate_suite(
@@ -102,13 +107,10 @@ class _Start(NamedTuple):
     printer: Any
 
 
-def _start(run: str, runs: Path, out: Path | None, part: str | None = None) -> _Start:
-    from jaxcorr.data import parts
+def _start(run: str, runs: Path, out: Path | None) -> _Start:
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
-    if part is not None:
-        parts.find_part(part)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
     from jaxcorr.compensation import closed_loop, gate, methods
@@ -138,6 +140,7 @@ def _finish(
     out: Path | None,
     as_json: bool,
     show_fn: Any,
+    passed_over: Sequence[Any] = (),
 ) -> None:
     from jaxcorr import files
     from jaxcorr.cli import console
@@ -154,6 +157,7 @@ def _finish(
         **goals.as_tables(rows),
         "model": [one._asdict() for one in accuracies],
         "goals": [one._asdict() for one in verdicts],
+        "passed_over": [one._asdict() for one in passed_over],
     }
     if out is not None:
         files.write_json(out / "results.json", result)
@@ -164,6 +168,7 @@ def _finish(
     show_accuracies(accuracies)
     show_searches(rows)
     show_verdicts(verdicts)
+    console.show_passed_over(passed_over)
     if out is not None:
         console.out.print(f"written: {out}", markup=False)
 

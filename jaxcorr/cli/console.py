@@ -16,6 +16,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected
+    from jaxcorr.printer.gcode import PassedOver
 
 # A pipe or a file has no width of its own; tables there should not be folded to a terminal's.
 PIPE_WIDTH = 1000
@@ -83,6 +84,25 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 def number(value: float | None, digits: int) -> str:
     """A fixed-point number, or `n/a` where it is undefined."""
     return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def show_passed_over(passed_over: "Sequence[PassedOver]", most: int = 9) -> None:
+    """Prints what of a file was not executed as written: a line a kind, at most ten lines."""
+    if not passed_over:
+        return
+    total = sum(one.num_lines for one in passed_over)
+    out.print(f"passed over or done otherwise: {total} lines", markup=False, highlight=False)
+    kept = passed_over if len(passed_over) <= most else passed_over[: most - 1]
+    for one in kept:
+        lines = ", ".join(map(str, one.lines)) + (", ..." if one.num_lines > len(one.lines) else "")
+        where = f"{one.num_lines} times, lines {lines}" if one.num_lines > 1 else f"line {lines}"
+        out.print(f"  {one.reason} {one.text} ({where})", markup=False, highlight=False)
+    if len(kept) < len(passed_over):
+        rest = passed_over[len(kept) :]
+        text = (
+            f"  and {len(rest)} more kinds, {sum(one.num_lines for one in rest)} lines; see --json"
+        )
+        out.print(text, markup=False, highlight=False)
 
 
 def counting_bar() -> Progress:

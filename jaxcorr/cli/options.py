@@ -70,6 +70,13 @@ PartArgument = Annotated[
 PartOption = Annotated[
     str, typer.Option(help="G-code file, or a bundled part.", autocompletion=complete_part)
 ]
+FirmwareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--firmware",
+        help="marlin2.0 | marlin2.1 | klipper | reprapfirmware; found in the file if left out.",
+    ),
+]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")

@@ -5,16 +5,17 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from jaxcorr.cli.options import JsonOption, PartArgument, complete_part
+from jaxcorr.cli.options import FirmwareOption, JsonOption, PartArgument, complete_part
 from jaxcorr.cli.printer_options import given_simulation
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected
-    from jaxcorr.printer.planner import PlanOptions
+    from jaxcorr.printer.gcode import Program
+    from jaxcorr.printer.planner import Plan, PlanOptions
     from jaxcorr.spec import Simulation
 
 
@@ -38,6 +39,8 @@ ClassicJerk = Annotated[
 def plan(
     part: PartArgument,
     layer: Annotated[int | None, typer.Option(help="One layer alone, counted from 1.")] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Print each layer's time.")] = False,
+    firmware: FirmwareOption = None,
     junction_deviation_mm: JunctionDeviation = None,
     square_corner_velocity_mm_s: SquareCorner = None,
     classic_jerk_mm_s: ClassicJerk = None,
@@ -58,26 +61,37 @@ def plan(
         accel_mm_s2,
         velocity_mm_s,
     )
-    program = gcode.read(path)
+    program = gcode.read(path, firmware=firmware)
     if layer is None:
         made = planner.plan_program(program, options)
-        layers = made.layer_times_s(program.num_layers).tolist()
+        seconds = made.layer_times_s(program.num_layers).tolist()
     else:
         parts.select_layers(layer, program.num_layers)
         made = planner.plan_layer(program, layer - 1, options)
-        layers = [made.total_s]
-    result = {
-        "total_s": made.total_s,
-        "layers": layers,
-        "num_moves": made.num_moves,
-        "peak_velocity_mm_s": made.peak_velocity_mm_s,
-        "unknown_commands": program.unknown_commands,
-    }
+        seconds = [made.total_s]
+    explained = _explain_limits(program, options)
     if as_json:
+        result = {
+            "total_s": made.total_s,
+            "layers": seconds,
+            "num_moves": made.num_moves,
+            "peak_velocity_mm_s": made.peak_velocity_mm_s,
+            "slicer": program.slicer,
+            "slicer_time_s": program.slicer_time_s,
+            "firmware": program.firmware,
+            "firmware_found_by": program.firmware_found_by,
+            "limits": [one._asdict() for one in explained],
+            "unknown_commands": program.unknown_commands,
+            "passed_over": [one._asdict() for one in program.passed_over],
+        }
         print(json.dumps(result))
         return
     console.err.print(note, markup=False)
-    _show_plan(result, first_layer=layer or 1)
+    if layers or layer is not None:
+        _show_layer_times(seconds, first_layer=layer or 1)
+    _show_limits(program, explained)
+    _show_plan(made, program, is_whole=layer is None)
+    console.show_passed_over(program.passed_over, most=6)
 
 
 def simulate(
@@ -87,6 +101,7 @@ def simulate(
         typer.Argument(help="G-code files, or bundled parts.", autocompletion=complete_part),
     ],
     layers: Annotated[str, typer.Option(help="sampled:N, all, a number or 3,7,12.")] = "sampled:5",
+    firmware: FirmwareOption = None,
     out: Annotated[
         Path, typer.Option(help="Where data_simulation_<part>_<layers>/ goes.")
     ] = Path(),
@@ -100,10 +115,12 @@ def simulate(
 ) -> None:
     """Makes traces from G-code: firmware plan, elastic axes, error by source, .mat files."""
     from jaxcorr.data.parts import find_part
+    from jaxcorr.printer import gcode
 
-    for name in parts:
-        find_part(name)
     options = given_simulation(context)
+    paths = {name: find_part(name)[0] for name in parts}
+    # Before anything heavy loads, so that what is wrong in a file's first line is said at once.
+    programs = {name: gcode.read(path, firmware=firmware) for name, path in paths.items()}
     from jaxcorr.printer.planner import PlanOptions
 
     plan_options = PlanOptions(
@@ -113,11 +130,11 @@ def simulate(
         accel_mm_s2,
         velocity_mm_s,
     )
-    _collect(parts, layers, options, plan_options, out, plot, as_json)
+    _collect(programs, layers, options, plan_options, out, plot, as_json)
 
 
 def _collect(
-    parts: list[str],
+    programs: "dict[str, Program]",
     layers: str,
     options: "Simulation",
     plan_options: "PlanOptions",
@@ -130,11 +147,11 @@ def _collect(
     from jaxcorr.data.parts import find_part, part_name
 
     began, files = time.perf_counter(), []
-    for name in dict.fromkeys(parts):
+    for name, program in programs.items():
         path, note = find_part(name)
         console.err.print(note, markup=False)
         part = part_name(name)
-        made = collect.collect(part, path, layers, options, out, plan_options)
+        made = collect.collect(part, path, layers, options, out, plan_options, program)
         files += console.follow_collection(made, part)
     problems = collect.judge_files(files)
     seconds = time.perf_counter() - began
@@ -142,30 +159,128 @@ def _collect(
         inspection.draw_trace(trace.read(files[0].path), plot)
     if as_json:
         rows = [file._asdict() | {"path": str(file.path)} for file in files]
-        print(json.dumps({"files": rows, "seconds": seconds, "problems": problems}))
+        passed_over = [one._asdict() for p in programs.values() for one in p.passed_over]
+        result = {"files": rows, "seconds": seconds, "problems": problems}
+        print(json.dumps(result | {"passed_over": passed_over}))
     else:
         _show_collection(files, seconds, problems)
         if plot is not None:
             console.out.print(f"drawn: {plot}", markup=False)
+        for program in programs.values():
+            console.show_passed_over(program.passed_over)
     if problems:
         raise typer.Exit(1)
 
 
-def _show_plan(result: dict[str, Any], first_layer: int) -> None:
-    """Prints the planned times: in all, and of each layer."""
-    from rich.markup import escape
+class Explained(NamedTuple):
+    """A limit, its range over a program, where that comes from, and what it slows down."""
 
+    name: str
+    in_force: str
+    origin: str
+    slowed: str  # "" where it binds nowhere
+
+
+def _explain_limits(program: "Program", options: "PlanOptions") -> list[Explained]:
+    """Every limit in force, in the order in which the planner applies them."""
+    from jaxcorr.printer import planner
+
+    cuts = planner.count_cuts(program, options)
+    of_axes = "x y z e"
+    rows = [
+        ("max_velocity_mm_s", "velocity mm/s", _moves(cuts.velocity)),
+        ("max_feedrate_mm_s", f"feedrate {of_axes} mm/s", _per_axis(cuts.feedrate)),
+        ("max_accel_mm_s2", f"acceleration {of_axes} mm/s2", _per_axis(cuts.accel)),
+        ("print_accel_mm_s2", "acceleration printing mm/s2", ""),
+        ("travel_accel_mm_s2", "acceleration travelling mm/s2", ""),
+        ("retract_accel_mm_s2", "acceleration retracting mm/s2", ""),
+        ("minimum_cruise_ratio", "cruise ratio", ""),
+        ("classic_jerk_mm_s", f"corner by classic jerk {of_axes} mm/s", _corners(cuts.corner)),
+        ("junction_deviation_mm", "corner by junction deviation mm", _corners(cuts.corner)),
+        ("square_corner_velocity_mm_s", "corner at 90 degrees mm/s", _corners(cuts.corner)),
+    ]
+    replaced = {"accel_mm_s2": ("print_accel_mm_s2", "travel_accel_mm_s2")}
+    told: dict[str, Any] = {}
+    for option, value in vars(options).items():
+        for field in replaced.get(option, (option,)) if value is not None else ():
+            told[field] = value
+    used = [program.limits[i] for i in sorted(set(program.limits_index.tolist()))]
+    explained = []
+    for field, name, slowed in rows:
+        values = [value for row in used if (value := getattr(row, field)) is not None]
+        is_corner = name.startswith("corner")
+        if field in told:
+            explained.append(Explained(name, f"{told[field]:g}", "option", slowed))
+        elif values and not (is_corner and options.scheme):
+            in_force = _range(values)
+            if in_force not in ("unlimited", "0"):
+                line = program.limits_set_in_line.get(field)
+                origin = f"file, line {line}" if line else f"default of {program.firmware}"
+                explained.append(Explained(name, in_force, origin, slowed))
+    return explained
+
+
+def _range(values: Sequence[Any]) -> str:
+    """The least and the largest of numbers, or of each axis."""
+    rows = [value if isinstance(value, tuple) else (value,) for value in values]
+    texts = []
+    for column in zip(*rows, strict=True):
+        low, high = min(column), max(column)
+        texts.append(f"{low:g}" if low == high else f"{low:g} to {high:g}")
+    text = (", " if any(" to " in one for one in texts) else " ").join(texts)
+    return "unlimited" if set(text.split()) == {"inf"} else text
+
+
+def _moves(count: int) -> str:
+    return f"{count:,} moves" if count else ""
+
+
+def _per_axis(counts: Sequence[int]) -> str:
+    """Moves slowed, with the axes that bind."""
+    found = [f"{axis} {n:,}" for axis, n in zip("xyze", counts, strict=True) if n]
+    return f"{_moves(sum(counts))} ({', '.join(found)})" if found else ""
+
+
+def _corners(count: int) -> str:
+    return f"{count:,} corners" if count else ""
+
+
+def _show_layer_times(seconds: Sequence[float], first_layer: int) -> None:
+    """Prints the planned time of each layer."""
     from jaxcorr.cli import console
 
-    rows = [[str(first_layer + i), f"{s:.2f}"] for i, s in enumerate(result["layers"])]
+    rows = [[str(first_layer + i), f"{s:.2f}"] for i, s in enumerate(seconds)]
     console.out.print(console.table("", ("layer", "s"), rows))
+
+
+def _show_limits(program: "Program", explained: Sequence[Explained]) -> None:
+    """Prints the firmware, and what limits its motion: in force, from where, how many it slows."""
+    from jaxcorr.cli import console
+
+    slicer = "" if program.slicer == "unknown" else f", sliced by {program.slicer}"
+    found_by = f"{program.firmware} ({program.firmware_found_by}){slicer}"
+    console.out.print(f"firmware {found_by}", markup=False, highlight=False)
+    for one in explained:
+        slowed = f"; slows {one.slowed}" if one.slowed else ""
+        line = f"  {one.name}: {one.in_force} ({one.origin}){slowed}"
+        console.out.print(line, markup=False, highlight=False)
+
+
+def _show_plan(plan: "Plan", program: "Program", is_whole: bool) -> None:
+    """Prints the planned time, and the slicer's own beside it."""
+    from jaxcorr.cli import console
+
+    layers = f" in {program.num_layers} layers" if is_whole else ""
     console.out.print(
-        f"[bold]{result['total_s']:.3f} s[/bold] ({_clock(result['total_s'])}) for "
-        f"{result['num_moves']:,} moves, peak velocity {result['peak_velocity_mm_s']:.1f} mm/s"
+        f"[bold]{plan.total_s:.3f} s[/bold] ({_clock(plan.total_s)}) for "
+        f"{plan.num_moves:,} moves{layers}, peak velocity {plan.peak_velocity_mm_s:.1f} mm/s"
     )
-    if result["unknown_commands"]:
-        listed = ", ".join(f"{name} ({n})" for name, n in result["unknown_commands"].items())
-        console.out.print(f"unknown commands, passed over: {escape(listed)}")
+    theirs = program.slicer_time_s
+    if theirs and is_whole:
+        share = 100.0 * (plan.total_s / theirs - 1.0)
+        console.out.print(
+            f"slicer's estimate {theirs:.0f} s ({_clock(theirs)}); ours is {share:+.1f}%"
+        )
 
 
 def _clock(seconds: float) -> str:

@@ -109,7 +109,11 @@ def printer_of(spec: Spec) -> Simulation:
 
 
 def cases_of_part(
-    run: Run, name: str, layers: str | None, accels: Sequence[float | None]
+    run: Run,
+    name: str,
+    layers: str | None,
+    accels: Sequence[float | None],
+    program: Program | None = None,
 ) -> list[Case]:
     """Chosen layers of a part or a file, each at each acceleration.
 
@@ -118,10 +122,12 @@ def cases_of_part(
         name: of a bundled part, or a G-code file.
         layers: a selection (see `parts.select_layers`); None for the held-out ones.
         accels: None stands for that of the file.
+        program: what the part's file holds, where it has been read already.
+
     Raises:
         InputError: the part or a layer does not exist, or the run has held out none of this part.
     """
-    part, program = part_name(name), gcode.read(find_part(name)[0])
+    part, program = part_name(name), program or gcode.read(find_part(name)[0])
     chosen = held_out(run).get(part, [])
     if layers is not None:
         chosen = select_layers(layers, program.num_layers)

@@ -82,6 +82,7 @@ def collect(
     options: Simulation,
     out: Path,
     plan: PlanOptions = AS_IN_FILE,
+    program: gcode.Program | None = None,
 ) -> Iterator[Collected]:
     """Simulates the chosen layers of a part into `out/data_simulation_<part>_<layers>/`.
 
@@ -92,6 +93,7 @@ def collect(
         options: the printer, sources and rates; sweeps and probes give several files per layer.
         out: where the folder goes.
         plan: what the firmware's plan takes in place of the G-code's.
+        program: what `path` holds, where it has been read already.
 
     Yields:
         Every file, those that were there first, then each new one as soon as it is complete.
@@ -100,7 +102,7 @@ def collect(
         InputError: the G-code or the selection is refused, or a file that is there was made in
             another way.
     """
-    program = gcode.read(path)
+    program = program or gcode.read(path)
     files = files_of(program, part, selection, options, out, plan)
     origin = {"gcode": path.name, "gcode_checksum": float(zlib.adler32(path.read_bytes()))}
     missing = []
@@ -109,7 +111,7 @@ def collect(
             missing.append(job)
             continue
         there = trace.read(file)
-        if not _is_made_so(there, params_of(job, options, part, program.slicer) | origin):
+        if not _is_made_so(there, params_of(job, options, part, program) | origin):
             raise InputError(
                 f"{file}: expected a file made with these options and this G-code, got one "
                 "made otherwise. Delete the folder, or choose another."

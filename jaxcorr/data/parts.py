@@ -27,7 +27,7 @@ def find_part(name: str, folder: Path = FOLDER) -> tuple[Path, str]:
     """Finds the G-code of a part, and says in a line which file it is.
 
     Args:
-        name: one of BUNDLED, or the path of a `.gcode` or `.gcode.gz` file.
+        name: one of BUNDLED, or the path of a file of G-code (see printer/containers.py).
         folder: where parts by name are looked for.
 
     Raises:
@@ -50,7 +50,7 @@ def part_name(name: str) -> str:
     """What stands for a part in folder names: its name, or that of its file, less the ending."""
     if name in BUNDLED:
         return name
-    stem = re.sub(r"\.gcode(\.gz)?$", "", Path(name).name, flags=re.IGNORECASE)
+    stem = re.sub(r"\.b?gcode(\.gz|\.3mf)?$", "", Path(name).name, flags=re.IGNORECASE)
     return re.sub(r"[^A-Za-z0-9-]+", "_", stem)
 
 

@@ -1,14 +1,12 @@
 """G-code files as moves: straight segments with a feedrate and the limits in force.
 
 Units are converted here, once: mm and mm/s leave this module, never inches or mm/min. Commands are
-executed in firmware.py, comments read in slicers.py.
+executed in firmware.py, comments read in slicers.py, containers opened in containers.py.
 """
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TextIO
@@ -16,13 +14,21 @@ from typing import TextIO
 import numpy as np
 
 from jaxcorr.errors import InputError
-from jaxcorr.printer.firmware import FULL_STOP_S, Machine
-from jaxcorr.printer.motion_limits import ENDER3_V2, Limits
+from jaxcorr.printer import containers
+from jaxcorr.printer.firmware import FULL_STOP_S, Machine, PassedOver
+from jaxcorr.printer.motion_limits import (
+    DEFAULT_FIRMWARE,
+    ENDER3_V2,
+    UNKNOWN_COMMAND,
+    Limits,
+    defaults_of,
+)
 from jaxcorr.printer.slicers import CUSTOM, FEATURES, RETRACTION, TRAVEL, assign_layers
 
 __all__ = ["ENDER3_V2", "FEATURES", "FULL_STOP_S", "Limits", "Program", "parse", "read"]
 
 MAX_LINE_CHARS = 1 << 20
+MAX_LINES = 50_000_000
 _CHUNK_CHARS = 1 << 20
 
 
@@ -47,7 +53,18 @@ class Program:
     limits_index: np.ndarray  # (N,) int32, index into limits
     layer_z_mm: np.ndarray  # (L,) float64, of the layer's first printing move
     slicer: str
-    unknown_commands: dict[str, int]  # command to count; they may have moved the machine
+    firmware: str = DEFAULT_FIRMWARE  # one of motion_limits.FIRMWARES
+    firmware_found_by: str = "default"
+    limits_set_in_line: dict[str, int] = field(default_factory=dict)  # field to the first line
+    end_dwell_s: float = 0.0  # after the last move
+    slicer_time_s: float | None = None  # of the print, as the slicer reckons
+    passed_over: tuple[PassedOver, ...] = ()
+
+    @property
+    def unknown_commands(self) -> dict[str, int]:
+        """Commands that were not executed to their counts; they may have moved the machine."""
+        unknown = (one for one in self.passed_over if one.reason == UNKNOWN_COMMAND)
+        return {one.text: one.num_lines for one in unknown}
 
     @property
     def num_layers(self) -> int:
@@ -55,43 +72,48 @@ class Program:
         return len(self.layer_z_mm)
 
 
-def parse(text: str, name: str, limits: Limits = ENDER3_V2) -> Program:
+def parse(
+    text: str, name: str, limits: Limits | None = None, firmware: str | None = None
+) -> Program:
     """Parses G-code.
 
     Args:
         text: The G-code.
         name: What messages call it, usually the file's name.
-        limits: In force until the text sets others.
+        limits: In force until the text sets others; None for the firmware's own.
+        firmware: One of `motion_limits.FIRMWARES`; None to find it in the text.
 
     Raises:
         InputError: The text is not G-code, is malformed somewhere, or moves nothing.
     """
-    return _parse_stream(io.StringIO(text.removeprefix("\ufeff"), newline=None), name, limits)
+    stream = io.StringIO(text.removeprefix("\ufeff"), newline=None)
+    return _parse_stream(stream, name, limits, firmware)
 
 
-def read(path: str | PathLike[str], limits: Limits = ENDER3_V2) -> Program:
-    """Parses a file of G-code, plain or compressed by gzip, without holding its text in memory.
+def read(
+    path: str | PathLike[str], limits: Limits | None = None, firmware: str | None = None
+) -> Program:
+    """Parses a file of G-code without holding its text in memory.
+
+    Args:
+        path: Plain text, or one of the containers of containers.py.
+        limits: As `parse` has it.
+        firmware: As `parse` has it.
 
     Raises:
         InputError: The file cannot be read, or `parse` would refuse its text.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            is_gzip = file.read(2) == b"\x1f\x8b"
-        with (gzip.open if is_gzip else open)(
-            path, "rt", encoding="utf-8-sig", errors="replace"
-        ) as stream:
-            return _parse_stream(stream, path.name, limits)
-    except (OSError, EOFError, zlib.error) as problem:
-        what = getattr(problem, "strerror", None) or str(problem)
-        raise InputError(
-            f"{path}: expected a readable .gcode or .gcode.gz file, got '{what}'. Check the path."
-        ) from problem
+    with containers.open_text(path) as stream:
+        return _parse_stream(stream, path.name, limits, firmware)
 
 
-def _parse_stream(stream: TextIO, name: str, limits: Limits) -> Program:
-    machine = Machine(limits)
+def _parse_stream(
+    stream: TextIO, name: str, limits: Limits | None, firmware: str | None
+) -> Program:
+    if firmware is not None:
+        defaults_of(firmware)  # refuses an unknown one before the file is read
+    machine = Machine()
     try:
         for lines in _chunks_of_lines(stream, machine):
             machine.run(lines)
@@ -100,7 +122,7 @@ def _parse_stream(stream: TextIO, name: str, limits: Limits) -> Program:
     if not machine.num_moves:
         got = f"{machine.line} lines without one" if machine.line else "an empty file"
         raise InputError(f"{name}: expected at least one move, got {got}. Slice the part again.")
-    return _program(machine)
+    return _program(machine, limits, firmware)
 
 
 def _chunks_of_lines(stream: TextIO, machine: Machine) -> Iterator[list[str]]:
@@ -116,11 +138,13 @@ def _chunks_of_lines(stream: TextIO, machine: Machine) -> Iterator[list[str]]:
             raise ValueError(f"expected a line of at most {MAX_LINE_CHARS} characters, got more")
         rest = lines.pop()
         yield lines
+        if machine.line > MAX_LINES:
+            raise ValueError(f"expected at most {MAX_LINES} lines, got more")
     if rest:
         yield [rest]
 
 
-def _program(machine: Machine) -> Program:
+def _program(machine: Machine, limits: Limits | None, firmware: str | None) -> Program:
     """Packs the machine's moves and what happened between them into arrays."""
     columns = np.concatenate(machine.blocks)
     machine.blocks.clear()
@@ -138,9 +162,11 @@ def _program(machine: Machine) -> Program:
     layer, layer_z = assign_layers(
         is_extruding & (label != CUSTOM),
         (start[:, 2] != end[:, 2]) & ~is_extruding,
-        end[:, 2],
+        end,
         machine.layer_marks,
+        machine.layer_height_mm,
     )
+    in_force = machine.settle(firmware, limits)
     return Program(
         start_mm=start,
         end_mm=end,
@@ -150,11 +176,16 @@ def _program(machine: Machine) -> Program:
         layer=layer,
         feature=feature.astype(np.uint8),
         line=columns[:, 5].astype(np.int32),
-        limits=tuple(machine.limits),
-        limits_index=_held(machine.limits_from, num_moves),
+        limits=in_force.limits,
+        limits_index=_held(in_force.from_move, num_moves),
         layer_z_mm=layer_z,
         slicer=machine.slicer or "unknown",
-        unknown_commands=dict(machine.unknown),
+        firmware=in_force.firmware,
+        firmware_found_by=in_force.found_by,
+        limits_set_in_line=in_force.set_in_line,
+        end_dwell_s=machine.dwells.get(num_moves, 0.0),
+        slicer_time_s=machine.slicer_time_s,
+        passed_over=machine.passed_over(),
     )
 
 
@@ -165,7 +196,7 @@ def _held(value_from: dict[int, int], num_moves: int) -> np.ndarray:
 
 
 def _dwells(seconds_at: dict[int, float], num_moves: int) -> np.ndarray:
-    """(N,) pauses; a pause of no length is still a stop, and one after the last move is nothing."""
+    """(N,) pauses before moves; a pause of no length is still a stop."""
     dwell = np.zeros(num_moves)
     for at, seconds in seconds_at.items():
         if at < num_moves:

@@ -1,7 +1,7 @@
 """The lexer of G-code: one line split into a command, its words and its comment.
 
-What is misspelled raises a ValueError that says `expected <rule>, got <value>`; the caller adds the
-file and the line.
+Words of a move that are misspelled raise a ValueError that says `expected <rule>, got <value>`; the
+caller adds the file and the line. A setting is read as far as it can be read, as firmwares do.
 """
 
 import re
@@ -20,8 +20,24 @@ _COMMAND = re.compile(
 )
 _WORD = re.compile(rf"\s*([A-Z])\s*({NUMBER}(?![0-9.]))?", _FLAGS)
 _PARENTHESES = re.compile(r"\([^()]*\)")
+# F without a readable number, as slicers write it after a division by zero: `F-nan(ind)`, `Finf`.
+_BAD_FEEDRATE = re.compile(
+    rf"(?<![A-Z])F[ \t]*(?!{NUMBER}(?![0-9.#]))[-+0-9.#]{{0,40}}"
+    r"(?:nan|inf(?:inity)?|[qs]nan|ind)?(?:\([a-z]{0,9}\))?[0-9]{0,20}",
+    _FLAGS,
+)
+_SETTING = re.compile(rf"([A-Z])[ \t]*({NUMBER})(?![0-9.])", _FLAGS)
+_KEYWORD = re.compile(rf"([A-Z_]{{1,40}})[ \t]*=[ \t]*({NUMBER})(?![0-9.A-Z])", _FLAGS)
 # Commands whose argument is a file's name, a message or an object's name, and macros.
 _FREE_TEXT = re.compile(r"M0*(?:16|23|28|30|32|117|118|486|928)(?![0-9])|[A-Z_]{2}", _FLAGS)
+
+# The form of nearly every line. Four digits before the point keep coordinates within bounds, nine
+# after it on the grid of 1e-9 mm, and F cannot be 0; whatever looks different takes the slow way.
+_C = r"(-?(?:[0-9]{1,4}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}))"
+_F = r"([1-9][0-9]{0,6}(?:\.[0-9]{0,9})?)"
+PLAIN_MOVE = re.compile(
+    rf"G[01](?: F{_F})?(?: X{_C})?(?: Y{_C})?(?: Z{_C})?(?: E{_C})?(?(1)|(?: F{_F})?) ?"
+).fullmatch
 
 
 def split_line(line: str) -> tuple[str, str, str]:
@@ -32,24 +48,24 @@ def split_line(line: str) -> tuple[str, str, str]:
 
     Returns:
         The command in one spelling (`g01` is "G1"; a macro's name in capitals; "" where the line
-        has none), the text of its arguments, and the text after `;`.
+        does not start with one), the text of its arguments (of the whole line without a command),
+        and the text after `;`.
 
     Raises:
-        ValueError: The line does not start with a command, or its checksum is wrong.
+        ValueError: The checksum of a numbered line is wrong.
     """
     code, _, comment = line.partition(";")
     code = code.strip()
     numbered = _LINE_NUMBER.match(code)
-    if "*" in code and (numbered or not _FREE_TEXT.match(code)):
-        code = _without_checksum(code)
-    code = code[numbered.end() :] if numbered else code
+    if numbered:
+        code = _without_checksum(code)[numbered.end() :]
     if "(" in code and not _FREE_TEXT.match(code):
         code = _PARENTHESES.sub(" ", code)
+    if "*" in code and not _FREE_TEXT.match(code):
+        code = code.partition("*")[0]  # without a line number it is no checksum
     match = _COMMAND.match(code)
     if match is None:
-        if code.strip():
-            raise ValueError(f"expected a command such as G1, got {quote(code)}")
-        return "", "", comment
+        return "", code.strip(), comment
     letter, digits, sub, macro = match.groups()
     command = macro.upper() if macro else f"{letter.upper()}{digits}{sub or ''}"
     return command, code[match.end() :], comment
@@ -83,6 +99,24 @@ def parse_words(arguments: str, allowed: str, *, need_numbers: bool = True) -> d
         words[letter] = 0.0 if number is None else float(number)
         at = match.end()
     return words
+
+
+def without_bad_feedrate(arguments: str) -> str:
+    """The arguments of a move without an F that has no readable number; that changes nothing."""
+    return _BAD_FEEDRATE.sub(" ", arguments)
+
+
+def parse_settings(arguments: str) -> dict[str, float]:
+    """The words of a setting that have a number; the rest is passed over, the last value counts.
+
+    Of a list such as `E1500:1500`, one value for each extruder, the first is taken.
+    """
+    return {letter.upper(): float(number) for letter, number in _SETTING.findall(arguments)}
+
+
+def parse_keywords(arguments: str) -> dict[str, float]:
+    """The numbers of a macro's arguments such as `ACCEL=3000 VELOCITY=200`; the rest is left."""
+    return {name.upper(): float(number) for name, number in _KEYWORD.findall(arguments)}
 
 
 def quote(text: str, limit: int = 60) -> str:

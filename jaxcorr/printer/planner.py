@@ -6,9 +6,10 @@ Legend: u unit vector of a move over x, y, z, e (length over x, y, z; an E-only 
 (0, 0, 0, ±1) and length |E|), L length in mm, a acceleration in mm/s2, v speed along the move in
 mm/s, v2 = v**2.
 
-  cruise      v = min(feedrate, M203_i / |u_i|)
+  cruise      v = min(feedrate, M203_i / |u_i|), along a path no more than Klipper's VELOCITY
   accel       a = min(P or T or R, M201_i / |u_i|)   P: E with XYZ, T: XYZ alone, R: E alone
-  junction    classic jerk       v = min_i jerk_i / |u2_i - u1_i|
+  junction    classic jerk, see _stock_jerk_v; by the rule of Marlin 2.1.3 and RepRapFirmware
+                                 v = min_i jerk_i / |u2_i - u1_i|
               junction deviation v2 = a_j d s / (1 - s), s = sqrt((1 + u1.u2) / 2),
                                  v at least 0.05 mm/s,
                                  a_j = min(a of the entered move, M201_i / |n_i|),
@@ -17,6 +18,7 @@ mm/s, v2 = v**2.
               then no faster than both cruise speeds; rest at the start, the end and at a dwell
   backward    v2_i <= v2_{i+1} + 2 a_i L_i;   forward  v2_{i+1} <= v2_i + 2 a_i L_i
   trapezoid   peak v2 = min(cruise v2, (2 a L + entry v2 + exit v2) / 2)
+  smoothing   where Klipper's MINIMUM_CRUISE_RATIO r is set, see _smoothed_v2
 
 Junction deviation and square corner take u1, u2, n over x, y, z; beside an E-only move they demand
 a full stop, as Klipper does (Marlin sees a corner of 90 degrees there: programs full of retractions
@@ -24,17 +26,23 @@ come out 0.4 to 2.4% shorter). A move of no length (a dwell and nothing else) is
 instant within 1 ns before a boundary, of moves or of their phases, belongs to what comes next.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxcorr.errors import InputError
-from jaxcorr.printer.gcode import ENDER3_V2, Limits, Program
+from jaxcorr.printer.gcode import Limits, Program
+from jaxcorr.printer.motion_limits import LimitTable, tabulate
 
+BLOCK = 1 << 18  # moves whose junctions are found at once, which bounds the memory
 BOUNDARY_S = 1e-9  # how far before a boundary an instant counts as past it
 MINIMUM_JUNCTION_V = 0.05  # mm/s, Marlin's MINIMUM_PLANNER_SPEED
+SAFE_SHARE = 0.99  # of a junction's speed, Marlin's threshold for starting and ending apart
 TINY = 1e-12  # keeps a quotient finite where the limit does not bind
+
+
+SCHEMES = ("junction_deviation_mm", "square_corner_velocity_mm_s", "classic_jerk_mm_s")
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class PlanOptions:
 
     junction_deviation_mm: float | None = None  # one of these three at most
     square_corner_velocity_mm_s: float | None = None  # Klipper's measure: the speed at 90 degrees
-    classic_jerk_mm_s: float | None = None  # x and y; z and e stay as they are
+    classic_jerk_mm_s: float | None = None  # x and y; z and e stay; by the file's firmware's rule
     accel_mm_s2: float | None = None  # M204 P and T; lifts M201 of x and y where they are lower
     velocity_mm_s: float | None = None  # feedrate of every move that leaves its place in x or y
 
@@ -54,13 +62,17 @@ class PlanOptions:
                     f"plan options: expected {name} > 0, got {value:g}. "
                     "Leave it out to keep the file's own setting."
                 )
-        schemes = ("junction_deviation_mm", "square_corner_velocity_mm_s", "classic_jerk_mm_s")
-        given = [name for name in schemes if getattr(self, name) is not None]
+        given = [name for name in SCHEMES if getattr(self, name) is not None]
         if len(given) > 1:
             raise InputError(
                 f"plan options: expected one cornering scheme, got {' and '.join(given)}. "
                 "Give one of them."
             )
+
+    @property
+    def scheme(self) -> str | None:
+        """The field that replaces the file's cornering; None where nothing does."""
+        return next((name for name in SCHEMES if getattr(self, name) is not None), None)
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,7 @@ class Plan:
     accel_s: np.ndarray  # (N,)
     cruise_s: np.ndarray  # (N,)
     decel_s: np.ndarray  # (N,)
+    end_dwell_s: float = 0.0  # pause after the last move
 
     @property
     def num_moves(self) -> int:
@@ -97,6 +110,11 @@ class Plan:
     @property
     def total_s(self) -> float:
         """Time of the whole plan."""
+        return self.motion_s + self.end_dwell_s
+
+    @property
+    def motion_s(self) -> float:
+        """When the last move ends."""
         return float(self.start_s[-1] + self.duration_s[-1]) if self.num_moves else 0.0
 
     @property
@@ -128,7 +146,8 @@ def plan_program(program: Program, options: PlanOptions = PlanOptions()) -> Plan
 
     Source: Marlin's planner, `JUNCTION_DEVIATION_MM` and `CLASSIC_JERK`.
     """
-    return _plan_moves(program, np.arange(len(program.extrude_mm)), options)
+    plan = _plan_moves(program, np.arange(len(program.extrude_mm)), options)
+    return replace(plan, end_dwell_s=program.end_dwell_s)
 
 
 def plan_layer(program: Program, layer: int, options: PlanOptions = PlanOptions()) -> Plan:
@@ -160,7 +179,7 @@ def sample_plan(plan: Plan, time_s: np.ndarray) -> Samples:
     t_motion = t_accel + t_cruise + plan.decel_s[move]
     since = time_s - plan.start_s[move] - plan.dwell_s[move]
 
-    resting = (since < -BOUNDARY_S) | (time_s + BOUNDARY_S >= plan.total_s)
+    resting = (since < -BOUNDARY_S) | (time_s + BOUNDARY_S >= plan.motion_s)
     after_accel = since + BOUNDARY_S >= t_accel
     after_cruise = since + BOUNDARY_S >= t_accel + t_cruise
     t = np.maximum(since, 0.0)
@@ -218,30 +237,35 @@ def _move_at(plan: Plan, time_s: np.ndarray) -> np.ndarray:
     return np.maximum(move, 0)
 
 
+def _geometry(program: Program, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Way over x, y, z and length, (N,) each, and unit vector, (N, 4), of the moves named."""
+    way, extrude = program.end_mm[index] - program.start_mm[index], program.extrude_mm[index]
+    path = np.linalg.norm(way, axis=1)
+    length = np.where(path > 0.0, path, np.abs(extrude))
+    return path, length, np.column_stack([way, extrude]) / np.maximum(length, TINY)[:, None]
+
+
 def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Plan:
     """Plans the moves of a program that `index` names, from rest to rest."""
-    start, end = program.start_mm[index], program.end_mm[index]
-    extrude, dwell = program.extrude_mm[index], program.dwell_s[index]
-    limits = _limit_table(program.limits, options)
-    of_move = program.limits_index[index]
-
-    path = np.linalg.norm(end - start, axis=1)
-    length = np.where(path > 0.0, path, np.abs(extrude))
-    u = np.column_stack([end - start, extrude]) / np.maximum(length, TINY)[:, None]
-    feedrate = program.feedrate_mm_s[index]
-    if options.velocity_mm_s is not None:
-        feedrate = np.where(np.any(u[:, :2] != 0.0, axis=1), options.velocity_mm_s, feedrate)
+    path, length, u = _geometry(program, index)
+    dwell = program.dwell_s[index]
+    limits, of_move = _limit_table(program.limits, options), program.limits_index[index]
+    feedrate, base = _wanted(program, index, u, path > 0.0, limits, options)
     _check_speed(feedrate, length, program.line[index])
 
     cruise_v = _along(limits.max_feedrate[of_move], u, feedrate)
-    base = np.where(path > 0.0, np.where(extrude != 0.0, 0, 1), 2)  # P, T, R
-    accel = _along(limits.max_accel[of_move], u, limits.accel[of_move, base])
-    junction_v2 = _junction_v2(u, path > 0.0, accel, limits, of_move, options)
+    accel = _along(limits.max_accel[of_move], u, base)
+    junction_v2 = _junction_v2(u, path > 0.0, cruise_v, accel, limits, of_move)
     # One junction speed per boundary, N + 1 of them: rest at both ends, at a dwell, at no length.
     node_v2 = np.zeros(len(index) + 1)
     node_v2[1:-1] = np.minimum(junction_v2, np.minimum(cruise_v[:-1], cruise_v[1:]) ** 2)
     node_v2[:-1][(dwell > 0.0) | (length == 0.0)] = 0.0
     node_v2[1:][length == 0.0] = 0.0
+    ratio = limits.cruise_ratio[of_move]
+    if ratio.any():
+        smoothed_v2 = _smoothed_v2(node_v2, 2.0 * accel * (1.0 - ratio) * length, cruise_v**2)
+        cruise_v = np.sqrt(smoothed_v2)
+        node_v2[1:-1] = np.minimum(node_v2[1:-1], np.minimum(smoothed_v2[:-1], smoothed_v2[1:]))
     node_v2 = _look_ahead(node_v2, 2.0 * accel * length)
 
     entry_v, peak_v, exit_v, accel_s, cruise_s, decel_s = _trapezoids(
@@ -249,11 +273,11 @@ def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Pl
     )
     ends = np.cumsum(dwell + accel_s + cruise_s + decel_s)
     return Plan(
-        start_mm=start,
-        end_mm=end,
+        start_mm=program.start_mm[index],
+        end_mm=program.end_mm[index],
         direction=np.where((path > 0.0)[:, None], u[:, :3], 0.0),
         length_mm=length,
-        extrude_mm=extrude,
+        extrude_mm=program.extrude_mm[index],
         layer=program.layer[index],
         feature=program.feature[index],
         accel_mm_s2=accel,
@@ -268,40 +292,76 @@ def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Pl
     )
 
 
-class _LimitTable(NamedTuple):
+def _limit_table(limits: tuple[Limits, ...], options: PlanOptions) -> LimitTable:
     """Limits as arrays with one row per entry of `Program.limits`, options applied."""
-
-    max_feedrate: np.ndarray  # (K, 4)
-    max_accel: np.ndarray  # (K, 4)
-    accel: np.ndarray  # (K, 3) P, T, R
-    jerk: np.ndarray  # (K, 4)
-    deviation: np.ndarray  # (K,) NaN where classic jerk is in force
-
-
-def _limit_table(limits: tuple[Limits, ...], options: PlanOptions) -> _LimitTable:
-    stock_jerk = ENDER3_V2.classic_jerk_mm_s or (0.0,) * 4
-    max_accel = np.array([row.max_accel_mm_s2 for row in limits], float)
-    accel = np.array(
-        [(r.print_accel_mm_s2, r.travel_accel_mm_s2, r.retract_accel_mm_s2) for r in limits], float
-    )
-    jerk = np.array([row.classic_jerk_mm_s or stock_jerk for row in limits], float)
-    none = float("nan")
-    deviation = [
-        none if row.junction_deviation_mm is None else row.junction_deviation_mm for row in limits
-    ]
-    deviation = np.array(deviation, float)
+    table = tabulate(limits)
     if options.accel_mm_s2 is not None:
-        accel[:, :2] = options.accel_mm_s2
-        max_accel[:, :2] = np.maximum(max_accel[:, :2], options.accel_mm_s2)
+        table.accel[:, :2] = options.accel_mm_s2
+        table.max_accel[:, :2] = np.maximum(table.max_accel[:, :2], options.accel_mm_s2)
     if options.classic_jerk_mm_s is not None:
-        jerk[:, :2] = options.classic_jerk_mm_s
-        deviation[:] = none
-    if options.junction_deviation_mm is not None:
-        deviation[:] = options.junction_deviation_mm
-    if options.square_corner_velocity_mm_s is not None:
-        deviation[:] = 0.0  # the corner speed takes its place
-    max_feedrate = np.array([row.max_feedrate_mm_s for row in limits], float)
-    return _LimitTable(max_feedrate, max_accel, accel, jerk, deviation)
+        table.jerk[:, :2] = options.classic_jerk_mm_s
+    if options.scheme is not None:
+        table.deviation[:] = options.junction_deviation_mm or np.nan
+        table.corner[:] = options.square_corner_velocity_mm_s or np.nan
+    return table
+
+
+def _wanted(
+    program: Program,
+    index: np.ndarray,
+    u: np.ndarray,
+    has_path: np.ndarray,
+    limits: LimitTable,
+    options: PlanOptions,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Speed and acceleration of each move before the limits of axes, (N,) each."""
+    of_move = program.limits_index[index]
+    feedrate = program.feedrate_mm_s[index]
+    if options.velocity_mm_s is not None:
+        feedrate = np.where(np.any(u[:, :2] != 0.0, axis=1), options.velocity_mm_s, feedrate)
+    kind = np.where(has_path, np.where(u[:, 3] != 0.0, 0, 1), 2)  # P, T, R
+    of_path = np.where(has_path, limits.max_velocity[of_move], np.inf)
+    return np.minimum(feedrate, of_path), limits.accel[of_move, kind]
+
+
+class Cuts(NamedTuple):
+    """How many moves or junctions each limit slows down."""
+
+    velocity: int  # Klipper's VELOCITY
+    feedrate: tuple[int, ...]  # by the axis that binds: x, y, z, e
+    accel: tuple[int, ...]
+    corner: int  # junctions slower than both of their moves
+
+
+def count_cuts(program: Program, options: PlanOptions = PlanOptions()) -> Cuts:
+    """How many moves of a program are slower than asked for, and by which limit."""
+    limits, num_moves = _limit_table(program.limits, options), len(program.extrude_mm)
+    velocity, corner = 0, 0
+    feedrate, accel = np.zeros(4, int), np.zeros(4, int)
+    for first in range(0, num_moves, BLOCK):
+        index = np.arange(first, min(first + BLOCK + 1, num_moves))  # with the first of the next
+        path, _, u = _geometry(program, index)
+        of_move, count = program.limits_index[index], min(BLOCK, num_moves - first)
+        asked, base = _wanted(program, index, u, path > 0.0, limits, options)
+        cruise_v = _along(limits.max_feedrate[of_move], u, asked)
+        own = program.feedrate_mm_s[index]
+        velocity += int(np.sum(((asked < own) & (asked == limits.max_velocity[of_move]))[:count]))
+        feedrate += _count_axes(limits.max_feedrate[of_move], u, asked, count)
+        accel += _count_axes(limits.max_accel[of_move], u, base, count)
+        of_axes = _along(limits.max_accel[of_move], u, base)
+        corner_v2 = _block_v2(u, path > 0.0, cruise_v, of_axes, limits, of_move)
+        slower_v2 = np.minimum(cruise_v[:-1], cruise_v[1:]) ** 2
+        corner += int(np.sum(corner_v2 < slower_v2 * (1.0 - 1e-9)))
+    return Cuts(velocity, tuple(feedrate.tolist()), tuple(accel.tolist()), corner)
+
+
+def _count_axes(
+    axis_limit: np.ndarray, u: np.ndarray, wanted: np.ndarray, count: int
+) -> np.ndarray:
+    """How many of the first `count` wanted values each axis lowers, (4,)."""
+    of_axis = axis_limit / np.maximum(np.abs(u), TINY)
+    lowered = (np.min(of_axis, axis=1) < wanted * (1.0 - 1e-9))[:count]
+    return np.bincount(np.argmin(of_axis, axis=1)[:count][lowered], minlength=4)
 
 
 def _along(axis_limit: np.ndarray, u: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -312,29 +372,87 @@ def _along(axis_limit: np.ndarray, u: np.ndarray, wanted: np.ndarray) -> np.ndar
 def _junction_v2(
     u: np.ndarray,
     has_path: np.ndarray,
+    cruise_v: np.ndarray,
     accel: np.ndarray,
-    limits: _LimitTable,
+    limits: LimitTable,
     of_move: np.ndarray,
-    options: PlanOptions,
 ) -> np.ndarray:
     """Squared speed that each of the N - 1 junctions allows, whatever the cruise speeds."""
+    num = max(len(u) - 1, 0)
+    v2 = np.empty(num)
+    for first in range(0, num, BLOCK):
+        part = slice(first, min(first + BLOCK, num) + 1)
+        columns = u[part], has_path[part], cruise_v[part], accel[part]
+        v2[first : part.stop - 1] = _block_v2(*columns, limits, of_move[part])
+    return v2
+
+
+def _block_v2(
+    u: np.ndarray,
+    has_path: np.ndarray,
+    cruise_v: np.ndarray,
+    accel: np.ndarray,
+    limits: LimitTable,
+    of_move: np.ndarray,
+) -> np.ndarray:
+    """As _junction_v2 has it, for a block of moves."""
     entered = of_move[1:]
-    jerk_v = np.min(limits.jerk[entered] / np.maximum(np.abs(u[1:] - u[:-1]), TINY), axis=1)
+    difference_v = np.min(limits.jerk[entered] / np.maximum(np.abs(u[1:] - u[:-1]), TINY), axis=1)
+    stock_v = _stock_jerk_v(u, cruise_v, limits.jerk[of_move])
+    jerk_v = np.where(limits.is_difference[entered], difference_v, stock_v)
     u = u[:, :3]
     half = np.sqrt(np.clip((1.0 + np.sum(u[:-1] * u[1:], axis=1)) / 2.0, 0.0, 1.0))
     sharpness = half / np.maximum(1.0 - half, TINY)
-    deviation = limits.deviation[entered]
-    if options.square_corner_velocity_mm_s is not None:
-        deviation_v2 = options.square_corner_velocity_mm_s**2 * (np.sqrt(2.0) - 1.0) * sharpness
-    else:
-        turn = u[1:] - u[:-1]
-        turn = turn / np.maximum(np.linalg.norm(turn, axis=1), TINY)[:, None]
-        deviation_v2 = (
-            _along(limits.max_accel[entered, :3], turn, accel[1:]) * deviation * sharpness
-        )
-    deviation_v2 = np.maximum(deviation_v2, MINIMUM_JUNCTION_V**2)
-    deviation_v2 = np.where(has_path[:-1] & has_path[1:], deviation_v2, 0.0)
-    return np.where(np.isnan(deviation), jerk_v**2, deviation_v2)
+    deviation, corner = limits.deviation[entered], limits.corner[entered]
+    turn = u[1:] - u[:-1]
+    turn = turn / np.maximum(np.linalg.norm(turn, axis=1), TINY)[:, None]
+    deviation_v2 = _along(limits.max_accel[entered, :3], turn, accel[1:]) * deviation * sharpness
+    corner_v2 = corner**2 * (np.sqrt(2.0) - 1.0) * sharpness
+    smooth_v2 = np.where(np.isnan(corner), deviation_v2, corner_v2)
+    smooth_v2 = np.where(
+        has_path[:-1] & has_path[1:], np.maximum(smooth_v2, MINIMUM_JUNCTION_V**2), 0.0
+    )
+    return np.where(np.isnan(deviation) & np.isnan(corner), jerk_v**2, smooth_v2)
+
+
+def _stock_jerk_v(u: np.ndarray, cruise_v: np.ndarray, jerk: np.ndarray) -> np.ndarray:
+    """Speed of each junction by classic jerk as Marlin has it up to 2.1.2.
+
+    With both moves at the slower cruise speed (the entered one, as it happens, at its own), an axis
+    that goes on jumps by the difference, one that reverses by the larger of the two, and the
+    junction is slowed until no axis jumps by more than its jerk. Where that is slower than the
+    speeds that both moves may start or end with, the entered move's takes its place.
+    """
+    slower = np.minimum(cruise_v[:-1], cruise_v[1:])
+    leave, enter = u[:-1] * slower[:, None], u[1:] * cruise_v[1:, None]
+    larger = np.maximum(np.abs(leave), np.abs(enter))
+    jump = np.where(leave * enter > 0.0, np.abs(leave - enter), larger)
+    shared_v = slower * np.minimum(np.min(jerk[1:] / np.maximum(jump, TINY), axis=1), 1.0)
+    safe_v = _along(jerk, u, cruise_v)
+    is_safe = np.minimum(safe_v[:-1], safe_v[1:]) > SAFE_SHARE * shared_v
+    return np.where(is_safe, safe_v[1:], shared_v)
+
+
+def _smoothed_v2(node_v2: np.ndarray, reach_v2: np.ndarray, cruise_v2: np.ndarray) -> np.ndarray:
+    """Squared speeds that Klipper lets moves reach, so that a short zigzag does not shake.
+
+    A second look-ahead with the acceleration times 1 - r finds how fast each move would get. Moves
+    that only speed up or only slow down in it may be as fast as the crest that they lead to.
+
+    Source: Klipper, Kinematics, "Minimum cruise ratio".
+    """
+    v2 = _look_ahead(node_v2, reach_v2)
+    crest = np.minimum(cruise_v2, (v2[:-1] + v2[1:] + reach_v2) / 2.0)
+    climbs = v2[1:] >= v2[:-1] + reach_v2 * (1.0 - 1e-9)
+    falls = v2[:-1] >= v2[1:] + reach_v2 * (1.0 - 1e-9)
+    allowed = crest.tolist()
+    for i in range(len(allowed) - 2, -1, -1):
+        if climbs[i]:
+            allowed[i] = max(allowed[i], allowed[i + 1])
+    for i in range(1, len(allowed)):
+        if falls[i]:
+            allowed[i] = max(allowed[i], allowed[i - 1])
+    return np.minimum(np.array(allowed), cruise_v2)
 
 
 def _look_ahead(node_v2: np.ndarray, reach_v2: np.ndarray) -> np.ndarray:

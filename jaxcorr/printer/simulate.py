@@ -120,7 +120,7 @@ def simulate_jobs(
         elastic = _run(plans, randoms, options)
         for job, plan, random, error in zip(batch, plans, randoms, elastic, strict=True):
             fields = _fields(plan, job, random, error, options)
-            yield Simulated(job, fields, params_of(job, options, part, program.slicer))
+            yield Simulated(job, fields, params_of(job, options, part, program))
 
 
 def rms_by_source(fields: Mapping[str, ndarray]) -> dict[str, float]:
@@ -310,7 +310,7 @@ def _axes(pattern: str, values: ndarray) -> dict[str, ndarray]:
     return {pattern.format(axis): values[:, i] for i, axis in enumerate("xyz"[: values.shape[1]])}
 
 
-def params_of(job: Job, options: Simulation, part: str, slicer: str) -> dict[str, Any]:
+def params_of(job: Job, options: Simulation, part: str, program: Program) -> dict[str, Any]:
     """How a trace was made, nested, without None (NaN stands for "as in the file")."""
     given = options.model_dump(include=set(Simulation.model_fields) - NOT_IN_PARAMS)
     axes = {
@@ -322,7 +322,8 @@ def params_of(job: Job, options: Simulation, part: str, slicer: str) -> dict[str
         "simulator": "jaxcorr",
         "sign": "error = actual - reference",
         "part": part,
-        "slicer": slicer,
+        "slicer": program.slicer,
+        "firmware": program.firmware,
         "layer": job.layer,
         "seed": _seed(job, options),
         "sample_rate_hz": options.rate_hz,

@@ -4,8 +4,8 @@ function points = cut_arc(start, finish, centre, is_clockwise, turns, rise_mm)
 %   mm, and returns the ends of max(floor(length / 1 mm), ceil(24 angle / 2 pi), 1) chords, N-by-2;
 %   the last is FINISH. The arc is a full circle where FINISH is START; TURNS full turns are added
 %   to it. The height RISE_MM of the helix counts in the length. The radius goes linearly from
-%   START's to FINISH's. Refused where the circle misses START or FINISH by more than 0.1 mm, or
-%   is longer than 20 m.
+%   START's to FINISH's; a FINISH that is off by more than 0.1 mm is reached by a straight piece.
+%   Refused where the radius is 0, or the arc longer than 20 m.
 %
 %   See also ARC_CENTRE, EXECUTE_LINE.
 %
@@ -15,9 +15,10 @@ a = start - centre;
 b = finish - centre;
 if norm(a) < 1e-6
     error('jaxcorr:gcode:badArc', 'expected a centre away from the start, got a radius of 0');
-elseif abs(norm(a) - norm(b)) > 0.1
-    error('jaxcorr:gcode:badArc', ...
-        'expected an end at the start''s %g mm from the centre, got %g mm', norm(a), norm(b));
+end
+end_radius = norm(b);
+if abs(norm(a) - norm(b)) > 0.1
+    end_radius = norm(a);
 end
 sense = 1 - 2 * is_clockwise;
 angle = sweep(a, b, sense) + sense * 2 * pi * turns;
@@ -28,7 +29,7 @@ if num > 20000
     error('jaxcorr:gcode:badArc', 'expected an arc of at most 20000 mm, got %g', length_mm);
 end
 part = (1:num)' / num;
-radius = norm(a) + (norm(b) - norm(a)) * part;
+radius = norm(a) + (end_radius - norm(a)) * part;
 at = atan2(a(2), a(1)) + angle * part;
 points = [centre(1) + radius .* cos(at), centre(2) + radius .* sin(at)];
 points(end, :) = finish;

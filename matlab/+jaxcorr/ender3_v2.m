@@ -2,10 +2,12 @@ function limits = ender3_v2()
 %ENDER3_V2   Motion limits of the Creality Ender-3 V2, axes in the order x, y, z, e.
 %   LIMITS = ENDER3_V2() returns a struct with max_feedrate_mm_s (M203) and max_accel_mm_s2
 %   (M201), 1-by-4; print_accel_mm_s2, travel_accel_mm_s2 and retract_accel_mm_s2 (M204 P, T, R);
-%   classic_jerk_mm_s, 1-by-4, and junction_deviation_mm (M205). Of the last two one is in force,
-%   the other is NaN.
+%   max_velocity_mm_s (Klipper, along the path); classic_jerk_mm_s, 1-by-4, junction_deviation_mm
+%   (M205) and square_corner_velocity_mm_s (Klipper). Of these three one is in force, the others are
+%   NaN. minimum_cruise_ratio is Klipper's; is_jerk_of_difference tells the rule of Marlin 2.1.3 from
+%   that up to 2.1.2.
 %
-%   See also APPLY_LIMITS, PARSE_GCODE.
+%   See also FIRMWARE_LIMITS, PARSE_GCODE.
 %
 %   Reference: Marlin's stock configuration of the Creality Ender-3 V2.
 
@@ -16,5 +18,9 @@ limits = struct( ...
     'travel_accel_mm_s2', 500, ...
     'retract_accel_mm_s2', 500, ...
     'classic_jerk_mm_s', [8 8 0.4 5], ...
-    'junction_deviation_mm', NaN);
+    'junction_deviation_mm', NaN, ...
+    'square_corner_velocity_mm_s', NaN, ...
+    'max_velocity_mm_s', Inf, ...
+    'minimum_cruise_ratio', 0, ...
+    'is_jerk_of_difference', false);
 end

@@ -3,11 +3,13 @@ function [state, moves, events] = execute_line(state, line, number)
 %   [STATE, MOVES, EVENTS] = EXECUTE_LINE(STATE, LINE, NUMBER) returns rows of moves as
 %   EXECUTE_PLAIN does, none or several, and a cell array of what else happened before them: rows of
 %   NUMBER, kind and value. Kinds are those of READ_COMMENTS and READ_INLINE_COMMENT, 'home' (the
-%   value is the position), 'dwell' (seconds), 'limits' (a struct) and 'unknown' (the command).
+%   value is the position), 'dwell' (seconds), 'limit' (command, arguments and unit of a setting),
+%   'foreign' (a command that tells the firmware) and 'unknown' (the command).
 %
-%   Where firmwares differ it follows Marlin 2.0, with one exception: G91 makes E relative too, but
-%   G90 goes back to what M82 or M83 said last, because slicers count on it. The flow factor (M221)
-%   and firmware retraction (G10, G11) change no path and are left out.
+%   What a printer would pass over is passed over; what would move the head to who knows where is
+%   refused. Where firmwares differ in motion it follows Marlin 2.0, with one exception: G91 makes E
+%   relative too, but G90 goes back to what M82 or M83 said last, because slicers count on it. The
+%   flow factor (M221) changes no path and is left out.
 %
 %   A malformed line raises an error with the name of the text, the number and the line.
 %
@@ -17,7 +19,7 @@ function [state, moves, events] = execute_line(state, line, number)
 
 try
     [command, arguments, comment] = jaxcorr.split_line(line);
-    said = read_comment(command, comment);
+    said = read_comment([command arguments], comment);
     [state, moves, happened] = execute(state, command, arguments);
 catch problem
     if ~strncmp(problem.identifier, 'jaxcorr:', 8)
@@ -51,6 +53,7 @@ function [state, moves, event] = execute(state, command, arguments)
 moves = zeros(0, 6);
 event = cell(0, 2);
 if isempty(command)
+    event = pass_line(arguments);
     return
 end
 switch command
@@ -71,24 +74,83 @@ switch command
         state = set_position(state, arguments);
     case 'G92.1'
         state.offset = [0 0 0];
-    case {'M201', 'M203', 'M204', 'M205'}
-        words = jaxcorr.parse_words(arguments, '');
-        state.limits = jaxcorr.apply_limits(state.limits, command, words, state.unit_mm);
-        event = {'limits', state.limits};
+    case {'M201', 'M203', 'M204', 'M205', 'M566', 'SET_VELOCITY_LIMIT'}
+        event = {'limit', {command, arguments, state.unit_mm}; 'foreign', command};
+    case {'M207', 'M208', 'SET_RETRACTION'}
+        state.retraction = jaxcorr.set_retraction(state.retraction, command, arguments, ...
+            state.unit_mm);
+        event = {'foreign', command};
+    case 'G10'
+        [state, moves] = retract(state, arguments);
+    case 'G11'
+        [state, moves] = recover(state);
     case 'M220'
         state = set_factor(state, arguments);
     case {'G29', 'M0', 'M1', 'M109', 'M190', 'M191', 'M226', 'M400', 'M600', 'M601'}
         event = {'dwell', 0};  % the machine waits until it stands still
     otherwise
+        event = {'foreign', command};
         if ~jaxcorr.is_ignored_command(command)
-            event = {'unknown', command};
+            event(end + 1, :) = {'unknown', command};
         end
 end
 end
 
+function event = pass_line(text)
+% A line without a command; one that starts with a coordinate may be a move.
+event = cell(0, 2);
+if ~isempty(regexp(text, '^[XYZxyz]\s*[-+]?\.?[0-9]', 'once'))
+    error('jaxcorr:gcode:badCommand', 'expected a command such as G1, got %s', ...
+        jaxcorr.quote(text));
+elseif ~isempty(text)
+    event = {'unknown', strtok(text)};
+end
+end
+
+function [state, moves] = retract(state, arguments)
+% With more than S it sets a tool of RepRapFirmware, and moves nothing.
+moves = zeros(0, 6);
+words = jaxcorr.parse_settings(arguments);
+words('S' - 'A' + 1) = NaN;
+if state.retracted_mm == 0 && all(isnan(words))
+    state.retracted_mm = state.retraction.length_mm;
+    moves = alone(state, -state.retracted_mm, state.retraction.speed_mm_s);
+    [state, lift] = raise(state, state.retraction.lift_mm);
+    moves = [moves; lift];
+end
+end
+
+function [state, moves] = recover(state)
+moves = zeros(0, 6);
+if state.retracted_mm > 0
+    [state, moves] = raise(state, 0);
+    pushed = state.retracted_mm + state.retraction.extra_mm;
+    moves = [moves; alone(state, pushed, state.retraction.recover_speed_mm_s)];
+    state.retracted_mm = 0;
+end
+end
+
+function [state, moves] = raise(state, lift_mm)
+% Z goes up or down as fast as it can; the file's coordinates stay.
+moves = zeros(0, 6);
+rise = lift_mm - state.lift_mm;
+state.lift_mm = lift_mm;
+if rise ~= 0
+    state.position(3) = grid(state.position(3) + rise);
+    check_bounds('Z', state.position(3), 1e4);
+    moves = [state.position, 0, 1e4, 0];
+end
+end
+
+function moves = alone(state, extrude_mm, speed_mm_s)
+% Filament moves that the file does not count; the feedrate factor has no part in it.
+moves = [state.position, extrude_mm, speed_mm_s, 0];
+moves = moves(extrude_mm ~= 0, :);
+end
+
 function [state, moves] = move(state, arguments)
 % S, H and P mean nothing to a printer that moves in straight lines.
-words = jaxcorr.parse_words(arguments, 'XYZEFSHP');
+words = jaxcorr.parse_words(without_bad_feedrate(arguments), 'XYZEFSHP');
 state = read_feedrate(state, words);
 target = target_of(state, words);
 [state, extrude] = extrude_of(state, words);
@@ -97,7 +159,7 @@ end
 
 function [state, moves] = arc(state, arguments, is_clockwise)
 % X Y Z, the centre as I J or the radius as R, P turns in all, E, F.
-words = jaxcorr.parse_words(arguments, 'XYZIJREFP');
+words = jaxcorr.parse_words(without_bad_feedrate(arguments), 'XYZIJREFP');
 state = read_feedrate(state, words);
 target = target_of(state, words);
 centre = centre_of(state, words, target, is_clockwise);
@@ -139,7 +201,7 @@ end
 function target = target_of(state, words)
 % Where the words lead, physical mm on a grid of 1e-9 mm.
 target = state.position;
-base = state.offset;
+base = state.offset + [0 0 state.lift_mm];
 if state.is_relative
     base = state.position;
 end
@@ -173,16 +235,20 @@ moves = [path, extrude, repmat(state.feedrate * state.factor, size(extrude))];
 moves = [moves(is_move, :), zeros(nnz(is_move), 1)];
 end
 
-function state = read_feedrate(state, words)
-value = word(words, 'F', NaN);
-if isnan(value)
-    return
-elseif value <= 0
-    error('jaxcorr:gcode:badFeedrate', 'expected F > 0 mm/min, got %g', value);
-elseif value > 1e7
-    error('jaxcorr:gcode:badFeedrate', 'expected F <= 1e+07 mm/min, got %g', value);
+function arguments = without_bad_feedrate(arguments)
+% An F that has no readable number changes nothing.
+number = '[-+]?(?:[0-9]{1,30}(?:\.[0-9]{0,60})?|\.[0-9]{1,60})';
+pattern = ['(?<![A-Za-z])F[ \t]*(?!' number '(?![0-9.#]))[-+0-9.#]{0,40}' ...
+    '(?:nan|inf(?:inity)?|[qs]nan|ind)?(?:\([a-z]{0,9}\))?[0-9]{0,20}'];
+arguments = regexprep(arguments, pattern, ' ', 'ignorecase');
 end
-state.feedrate = value * state.unit_mm / 60;
+
+function state = read_feedrate(state, words)
+% F above 0 is taken over, up to a bound that lies far above every limit.
+value = word(words, 'F', NaN);
+if value > 0
+    state.feedrate = max(min(value * state.unit_mm, 1e7), 1e-3) / 60;
+end
 end
 
 function seconds = pause_s(arguments)
@@ -217,8 +283,7 @@ end
 
 function state = home(state, arguments)
 % The named axes, or all, stand at 0 with no offset.
-words = jaxcorr.parse_words(arguments, '', false);
-is_named = ~isnan(words('XYZ' - 'A' + 1));
+is_named = ismember('XYZ', upper(arguments));
 if ~any(is_named)
     is_named(:) = true;
 end
@@ -234,7 +299,8 @@ for axis = 1:3
     value = word(words, letter, NaN) * state.unit_mm;
     if ~isnan(value)
         check_bounds(letter, value, 1e4);
-        state.offset(axis) = grid(state.position(axis) - value);
+        lift = state.lift_mm * (axis == 3);
+        state.offset(axis) = grid(state.position(axis) - lift - value);
     end
 end
 e = word(words, 'E', NaN) * state.unit_mm;
@@ -246,18 +312,15 @@ end
 
 function state = set_factor(state, arguments)
 % S per cent of the feedrate; B saves the factor, R restores it.
-words = jaxcorr.parse_words(arguments, 'SBR', false);
-if ~isnan(word(words, 'B', NaN))
+words = jaxcorr.parse_settings(arguments);
+if any(upper(arguments) == 'B')
     state.saved_factor = state.factor;
 end
 percent = word(words, 'S', NaN);
-if ~isnan(percent)
-    if ~(percent >= 1 && percent <= 1000)
-        error('jaxcorr:gcode:badWord', 'expected S from 1 to 1000 %%, got %g', percent);
-    end
+if percent >= 1 && percent <= 1000
     state.factor = percent / 100;
 end
-if ~isnan(word(words, 'R', NaN))
+if any(upper(arguments) == 'R')
     state.factor = state.saved_factor;
 end
 end

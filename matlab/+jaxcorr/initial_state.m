@@ -1,7 +1,7 @@
-function state = initial_state(name, limits)
+function state = initial_state(name)
 %INITIAL_STATE   The firmware's state before the first line of G-code.
-%   STATE = INITIAL_STATE(NAME, LIMITS) is what EXECUTE_LINE and EXECUTE_PLAIN carry from line to
-%   line. NAME is what messages call the text; LIMITS are as ENDER3_V2 gives them.
+%   STATE = INITIAL_STATE(NAME) is what EXECUTE_LINE and EXECUTE_PLAIN carry from line to
+%   line. NAME is what messages call the text.
 %
 %   See also PARSE_GCODE.
 
@@ -17,5 +17,8 @@ state = struct( ...
     'feedrate', 25, ...             % mm/s before M220, and Marlin's before the first F
     'factor', 1, ...                % M220
     'saved_factor', 1, ...
-    'limits', limits);
+    'retraction', struct('length_mm', 3, 'speed_mm_s', 45, 'lift_mm', 0, 'extra_mm', 0, ...
+        'recover_speed_mm_s', 8), ...  % of G10 and G11, Marlin's FWRETRACT
+    'retracted_mm', 0, ...          % by G10
+    'lift_mm', 0);                  % of Z, while retracted
 end

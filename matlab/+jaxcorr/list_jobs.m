@@ -1,6 +1,6 @@
-function jobs = list_jobs(layers, options, part, slicer, source, folder)
+function jobs = list_jobs(layers, options, part, program, source, folder)
 %LIST_JOBS   All traces of a collection: layers by points of the sweep, each plain and per probe.
-%   JOBS = LIST_JOBS(LAYERS, OPTIONS, PART, SLICER, SOURCE, FOLDER) returns a struct array with the
+%   JOBS = LIST_JOBS(LAYERS, OPTIONS, PART, PROGRAM, SOURCE, FOLDER) returns a struct array with the
 %   fields layer, plan (PLAN_OPTIONS), probe_um, params (of the trace, SOURCE's fields among them)
 %   and file.
 %
@@ -11,7 +11,7 @@ jobs = struct('layer', {}, 'plan', {}, 'probe_um', {}, 'params', {}, 'file', {})
 for layer = layers
     for k = 1:numel(points)
         for probe_um = [0, options.probe_um(:)']
-            params = jaxcorr.trace_params(layer, options, part, points(k), slicer, probe_um);
+            params = jaxcorr.trace_params(layer, options, part, points(k), program, probe_um);
             for name = fieldnames(source)'
                 params.(name{1}) = source.(name{1});
             end

@@ -1,7 +1,8 @@
-function program = parse_gcode(text, name, limits)
+function program = parse_gcode(text, name, firmware)
 %PARSE_GCODE   G-code as straight moves with a feedrate and the limits in force.
 %   PROGRAM = PARSE_GCODE(TEXT, NAME) parses the text of a G-code file that messages call NAME.
-%   PROGRAM = PARSE_GCODE(TEXT, NAME, LIMITS) starts with LIMITS instead of ENDER3_V2's.
+%   PROGRAM = PARSE_GCODE(TEXT, NAME, FIRMWARE) reads it as FIRMWARE_LIMITS's 'marlin2.0',
+%   'marlin2.1', 'klipper' or 'reprapfirmware' would; else the text tells which one it is for.
 %
 %   PROGRAM is a struct of arrays over N moves in execution order:
 %     start_mm, end_mm   N-by-3, physical x, y, z; equal where only E moves
@@ -12,8 +13,9 @@ function program = parse_gcode(text, name, limits)
 %     feature            N-by-1, index into FEATURES
 %     line               N-by-1, source line, from 1
 %     limits_index       N-by-1, index into limits, a struct array as ENDER3_V2 has it
-%   and layer_z_mm (one per layer), slicer (its name) and unknown_commands (a cell array: each
-%   command that was neither executed nor known to move nothing, as often as it occurs).
+%   and end_dwell_s (pause after the last move), layer_z_mm (one per layer), slicer (its name),
+%   firmware and unknown_commands (a cell array: each command that was neither executed nor known to
+%   move nothing, as often as it occurs).
 %
 %   A move starts where the one before it ended, except after G28, which puts the tool at the home
 %   corner (0, 0, 0) without a move. What is malformed raises an error with line and text.
@@ -21,7 +23,7 @@ function program = parse_gcode(text, name, limits)
 %   See also READ_GCODE, EXECUTE_LINE, ASSIGN_LAYERS.
 
 if nargin < 3
-    limits = jaxcorr.ender3_v2();
+    firmware = '';
 end
 lines = split_lines(text, name);
 is_comment = strncmp(lines, ';', 1);
@@ -29,14 +31,14 @@ is_comment = strncmp(lines, ';', 1);
 comments = [num2cell(find(is_comment)), kinds, values];
 comments = comments(~cellfun('isempty', kinds), :);
 
-[moves, events] = execute(lines, is_comment, jaxcorr.initial_state(name, limits));
+[moves, events] = execute(lines, is_comment, jaxcorr.initial_state(name));
 if isempty(moves)
     error('jaxcorr:gcode:noMoves', ...
         '%s: expected at least one move, got %d lines without one. Slice the part again.', ...
         name, numel(lines));
 end
 events = sortrows_by_line([comments; events]);
-program = pack(moves, events, limits);
+program = pack(moves, events, firmware);
 end
 
 function lines = split_lines(text, name)
@@ -80,7 +82,7 @@ events = vertcat(cell(0, 3), events{:});
 end
 
 function [state, moves] = execute_run(state, table, lines)
-if ~state.is_relative && state.unit_mm == 1 && ~any(state.offset)
+if ~state.is_relative && state.unit_mm == 1 && ~any([state.offset, state.lift_mm])
     [state, moves] = jaxcorr.execute_plain(state, table);
     return
 end
@@ -97,7 +99,7 @@ function events = sortrows_by_line(events)
 events = events(order, :);
 end
 
-function program = pack(moves, events, limits)
+function program = pack(moves, events, firmware)
 % Packs the moves and what happened between them into arrays.
 num_moves = size(moves, 1);
 % From line numbers to the index of the next move; both are sorted.
@@ -116,19 +118,62 @@ is_moving = any(start ~= finish, 2);
 is_extruding = any(start(:, 1:2) ~= finish(:, 1:2), 2) & extrude > 0;
 feature = 2 - is_moving;  % travel or retraction
 feature(is_extruding) = label(is_extruding);
-marks = events(ismember(events(:, 2), {'change', 'layer', 'z'}), :);
+kinds = {'change', 'layer', 'numbered', 'begin', 'z'};
+marks = events(ismember(events(:, 2), kinds), :);
+heights = of_kind('height');
+heights = [str2double(heights(:, 3)); NaN];
+heights = [heights(heights > 0); NaN];
 [layer, layer_z_mm] = jaxcorr.assign_layers(is_extruding & label ~= 4, ...
-    start(:, 3) ~= finish(:, 3) & ~is_extruding, finish(:, 3), marks);
+    start(:, 3) ~= finish(:, 3) & ~is_extruding, finish, marks, heights(1));
 
-changes = of_kind('limits');
+flavors = of_kind('flavor');
+foreign = of_kind('foreign');
+if isempty(firmware)
+    firmware = jaxcorr.find_firmware(flavors(:, 3), foreign(:, 3));
+end
+[limits, changes, not_own] = settle(of_kind('limit'), firmware);
 slicer = [of_kind('slicer'); {0, 'slicer', 'unknown'}];
 unknown = of_kind('unknown');
 program = struct( ...
     'start_mm', start, 'end_mm', finish, 'extrude_mm', extrude, 'feedrate_mm_s', moves(:, 5), ...
     'dwell_s', dwells(of_kind('dwell'), num_moves), 'layer', layer, 'feature', feature, ...
-    'line', moves(:, 6), 'limits_index', jaxcorr.last_at(cell2mat(changes(:, 1)), ...
-    (1:num_moves)') + 1, 'limits', vertcat(limits, changes{:, 3}), ...
-    'layer_z_mm', layer_z_mm, 'slicer', slicer{1, 3}, 'unknown_commands', {unknown(:, 3)});
+    'line', moves(:, 6), 'limits_index', jaxcorr.last_at(changes, (1:num_moves)') + 1, ...
+    'limits', limits, 'layer_z_mm', layer_z_mm, ...
+    'end_dwell_s', sum_after(of_kind('dwell'), num_moves), 'slicer', slicer{1, 3}, ...
+    'firmware', firmware, 'unknown_commands', {[unknown(:, 3); not_own]});
+end
+
+function [limits, changes, not_own] = settle(settings, firmware)
+% The limits after each setting of the firmware's own, first those before; the index of the next
+% move of each; and the commands that it does not know.
+own = struct('klipper', {{'M204', 'SET_VELOCITY_LIMIT'}}, ...
+    'reprapfirmware', {{'M201', 'M203', 'M204', 'M205', 'M566'}});
+known = {'M201', 'M203', 'M204', 'M205'};
+if isfield(own, firmware)
+    known = own.(firmware);
+end
+is_own = false(size(settings, 1), 1);
+names = cell(size(is_own));
+limits = repmat(jaxcorr.firmware_limits(firmware), numel(is_own) + 1, 1);
+last = 1;
+for k = 1:numel(is_own)
+    [names{k}, arguments, unit_mm] = settings{k, 3}{:};
+    is_own(k) = ismember(names{k}, known);
+    if is_own(k)
+        last = last + 1;
+        limits(last) = jaxcorr.read_setting(limits(last - 1), firmware, names{k}, arguments, ...
+            unit_mm);
+    end
+end
+limits = limits(1:last);
+changes = cell2mat(settings(is_own, 1));
+not_own = names(~is_own);
+end
+
+function seconds = sum_after(dwells, num_moves)
+% Of the pauses after the last move.
+is_after = cell2mat(dwells(:, 1)) > num_moves;
+seconds = sum([0; cell2mat(dwells(is_after, 3))]);
 end
 
 function events = in_range(events, num_moves)
@@ -153,7 +198,7 @@ values = rows(jaxcorr.last_at(rows(:, 1), (1:num_moves)'), 2);
 end
 
 function dwell_s = dwells(events, num_moves)
-% A pause of no length is still a stop, and one after the last move is nothing.
+% A pause of no length is still a stop.
 full_stop_s = 1e-9;
 events = in_range(events, num_moves);
 at = cell2mat(events(:, 1));

@@ -6,16 +6,18 @@ function plan = plan_moves(program, options)
 %   PLAN is a struct of arrays over N moves: start_mm and direction (unit vector over x, y, z; zero
 %   for an E-only move), N-by-3; length_mm, extrude_mm, accel_mm_s2; feature, an index into
 %   FEATURES; entry_v, peak_v and exit_v, mm/s along the move; start_s, when it begins, with its
-%   pause dwell_s; accel_s, cruise_s and decel_s. total_s is the time of the whole plan.
+%   pause dwell_s; accel_s, cruise_s and decel_s. motion_s is when the last move ends, total_s the time
+%   of the whole plan, with a pause at its end.
 %
 %   The length of a move is its way in x, y, z, or that of E where only E moves. With u the unit
 %   vector over x, y, z, e (E of an E-only move counts 1):
 %
-%     cruise      v = min(feedrate, M203_i / |u_i|)
+%     cruise      v = min(feedrate, M203_i / |u_i|), along a path no more than Klipper's VELOCITY
 %     accel       a = min(P or T or R, M201_i / |u_i|)   P: E with XYZ, T: XYZ alone, R: E alone
 %     junction    as JUNCTION_V2 has it, then no faster than both cruise speeds; rest at the start,
 %                 the end, a dwell and a move of no length
 %     trapezoid   peak v^2 = min(cruise v^2, (2 a L + entry v^2 + exit v^2) / 2)
+%     smoothing   as SMOOTHED_V2 has it, where Klipper's minimum cruise ratio is set
 %
 %   See also PLAN_LAYER, JUNCTION_V2, LOOK_AHEAD, SAMPLE_PLAN.
 %
@@ -37,6 +39,7 @@ if ~isnan(options.velocity_mm_s)
 end
 check_speed(feedrate, length_mm, program.line);
 
+feedrate(has_path) = min(feedrate(has_path), limits.max_velocity(has_path));
 cruise_v = jaxcorr.along(limits.max_feedrate, u, feedrate);
 base = limits.accel(:, 3);  % R
 base(has_path) = limits.accel(has_path, 2);  % T
@@ -46,11 +49,17 @@ accel = jaxcorr.along(limits.max_accel, u, base);
 
 % One junction speed per boundary, N + 1 of them.
 node_v2 = zeros(numel(path) + 1, 1);
-node_v2(2:end - 1) = min(jaxcorr.junction_v2(u, has_path, accel, limits, options), ...
+node_v2(2:end - 1) = min(jaxcorr.junction_v2(u, has_path, cruise_v, accel, limits), ...
     min(cruise_v(1:end - 1), cruise_v(2:end)).^2);
 is_point = length_mm == 0;
 node_v2([program.dwell_s > 0 | is_point; false]) = 0;
 node_v2([false; is_point]) = 0;
+if any(limits.cruise_ratio > 0)
+    allowed_v2 = jaxcorr.smoothed_v2(node_v2, ...
+        2 * accel .* (1 - limits.cruise_ratio) .* length_mm, cruise_v.^2);
+    cruise_v = sqrt(allowed_v2);
+    node_v2(2:end - 1) = min(node_v2(2:end - 1), min(allowed_v2(1:end - 1), allowed_v2(2:end)));
+end
 node_v2 = jaxcorr.look_ahead(node_v2, 2 * accel .* length_mm);
 
 direction = u(:, 1:3);
@@ -61,7 +70,8 @@ plan = struct('start_mm', program.start_mm, 'direction', direction, 'length_mm',
 plan = add_trapezoids(plan, node_v2, cruise_v);
 ends = cumsum(plan.dwell_s + plan.accel_s + plan.cruise_s + plan.decel_s);
 plan.start_s = [0; ends(1:end - 1)];
-plan.total_s = ends(end);
+plan.motion_s = ends(end);
+plan.total_s = plan.motion_s + program.end_dwell_s;
 end
 
 function plan = add_trapezoids(plan, node_v2, cruise_v)

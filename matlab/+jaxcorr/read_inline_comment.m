@@ -1,7 +1,7 @@
 function [kind, value] = read_inline_comment(comment)
 %READ_INLINE_COMMENT   What Slic3r says behind a command.
-%   [KIND, VALUE] = READ_INLINE_COMMENT(COMMENT) takes the text after ';' and returns 'layer' and
-%   the layer's number, 'inline_feature' and the label, or '' and ''.
+%   [KIND, VALUE] = READ_INLINE_COMMENT(COMMENT) takes the text after ';' and returns 'numbered'
+%   and the layer's number, 'inline_feature' and the label, or '' and ''.
 %
 %   See also READ_COMMENTS.
 
@@ -9,7 +9,7 @@ found = regexp(comment, '^[ \t]{0,9}move to next layer \(([0-9]{1,9})\)', 'token
 kind = '';
 value = '';
 if ~isempty(found)
-    kind = 'layer';
+    kind = 'numbered';
     value = found{1};
     return
 end

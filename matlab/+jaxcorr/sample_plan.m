@@ -19,7 +19,7 @@ accel_s = plan.accel_s(move);
 cruise_s = plan.cruise_s(move);
 since = time_s - plan.start_s(move) - plan.dwell_s(move);
 
-is_resting = since < -boundary_s | time_s + boundary_s >= plan.total_s;
+is_resting = since < -boundary_s | time_s + boundary_s >= plan.motion_s;
 is_slowing = since + boundary_s >= accel_s + cruise_s;
 is_cruising = since + boundary_s >= accel_s & ~is_slowing;
 t = max(since, 0);

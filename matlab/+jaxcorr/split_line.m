@@ -2,8 +2,8 @@ function [command, arguments, comment] = split_line(line)
 %SPLIT_LINE   One line of G-code as command, arguments and comment.
 %   [COMMAND, ARGUMENTS, COMMENT] = SPLIT_LINE(LINE) returns the command in one spelling ('g01' is
 %   'G1', a macro's name is in capitals, '' where the line has none), the text of its arguments,
-%   and the text after ';'. A line number is dropped, a checksum is verified and dropped. A line
-%   that does not start with a command is refused.
+%   and the text after ';'. A line number is dropped, its checksum is verified and dropped. Of a line
+%   that does not start with a command ARGUMENTS is all.
 %
 %   See also PARSE_WORDS, EXECUTE_LINE.
 %
@@ -19,21 +19,23 @@ end
 code = strtrim(code);
 number_end = regexp(code, '^\s*[Nn]\s*[-+]?[0-9]{1,10}(?![0-9.])\s*', 'end', 'once');
 is_numbered = ~isempty(number_end);
-if any(code == '*') && (is_numbered || ~is_free_text(code))
-    code = without_checksum(code);
-end
 if is_numbered
+    if any(code == '*')
+        code = without_checksum(code);
+    end
     code = code(number_end + 1:end);
 end
 if any(code == '(') && ~is_free_text(code)
     code = regexprep(code, '\([^()]*\)', ' ');
 end
-[command, last] = leading_command(code);
-if isempty(command) && ~isempty(strtrim(code))
-    error('jaxcorr:gcode:badCommand', 'expected a command such as G1, got %s', ...
-        jaxcorr.quote(code));
+if any(code == '*') && ~is_free_text(code)
+    code = code(1:find(code == '*', 1) - 1);  % without a line number it is no checksum
 end
+[command, last] = leading_command(code);
 arguments = code(last + 1:end);
+if isempty(command)
+    arguments = strtrim(code);
+end
 end
 
 function [command, last] = leading_command(code)

@@ -8,7 +8,7 @@ function [pass, names] = test_planner()
 [pass, names] = run_checks({@long_line, @short_line, @corner_of_90_degrees, @square, ...
     @speed_of_junction_deviation, @speed_of_classic_jerk, @straight_on_is_not_slowed, ...
     @reversal_is_slowest, @look_ahead_over_short_moves, @limits_of_axes, @retraction_is_a_stop, ...
-    @dwell_is_a_stop, @options_replace_settings, @samples_follow_the_path, @velocity_is_slope, ...
+    @dwell_is_a_stop, @dwell_at_the_end, @klippers_limits, @options_replace_settings, @samples_follow_the_path, @velocity_is_slope, ...
     @rest_at_both_ends, @velocity_steps_add_up, @last_at_counts_equal_edges, @refusals});
 end
 
@@ -53,10 +53,30 @@ pass = abs(plan.exit_v(1) - 3.9612) < 2e-4;
 end
 
 function pass = speed_of_classic_jerk()
-% At 90 degrees each axis jumps by the whole speed, at 180 degrees by twice as much.
+% By the stock rule an axis that reverses jumps by its speed, by Marlin 2.1.3's by twice as much.
 corner = plan_of({}, 'M205 X8 Y8', 'G1 X50 F6000', 'G1 Y50');
-back = plan_of({}, 'M205 X8 Y8', 'G1 X50 F6000', 'G1 X0');
-pass = abs(corner.exit_v(1) - 8) < 1e-9 && abs(back.exit_v(1) - 4) < 1e-9;
+back = {'M205 X8 Y8', 'G1 X50 F6000', 'G1 X0'};
+stock = plan_of({}, back{:});
+newer = jaxcorr.plan_moves(jaxcorr.parse_gcode(strjoin(back, sprintf('\n')), 'p', 'marlin2.1'));
+pass = abs(corner.exit_v(1) - 8) < 1e-9 && abs(stock.exit_v(1) - 8) < 1e-9 ...
+    && abs(newer.exit_v(1) - 4) < 1e-9 && is_time(stock, 1.36928) ...
+    && abs(newer.total_s - 1.3843) < 1e-4;
+end
+
+function pass = klippers_limits()
+slow = plan_of({}, 'SET_VELOCITY_LIMIT ACCEL=100', 'G1 X100 F6000');
+smooth = plan_of({}, 'SET_VELOCITY_LIMIT ACCEL=100 MINIMUM_CRUISE_RATIO=.5', 'G1 X100 F6000');
+corner = plan_of({}, 'SET_VELOCITY_LIMIT SQUARE_CORNER_VELOCITY=7', 'G1 X50 F6000', 'G1 Y50');
+capped = plan_of({}, 'SET_VELOCITY_LIMIT VELOCITY=50', 'G1 X30 Y40 F6000');
+pass = is_time(slow, 2) && abs(smooth.peak_v - sqrt(5000)) < 1e-9 ...
+    && abs(corner.exit_v(1) - 7) < 1e-9 && abs(capped.peak_v - 50) < 1e-9;
+end
+
+function pass = dwell_at_the_end()
+plan = plan_of({}, 'G1 X100 F6000', 'G4 S5');
+samples = jaxcorr.sample_plan(plan, [1.2; 3; 6.2]);
+pass = is_time(plan, 6.2) && all(samples.velocity_mm_s(:) == 0) ...
+    && all(samples.accel_mm_s2(:) == 0) && all(abs(samples.position_mm(:, 1) - 100) < 1e-9);
 end
 
 function pass = straight_on_is_not_slowed()

@@ -80,7 +80,7 @@ def test_json(run, done, part):
     code, text, _ = run("compensate", done, part, "--layers", "2", "--json")
     assert code == 0
     result = json.loads(text)
-    assert {"layers", "all", "model", "goals"} == result.keys()
+    assert {"layers", "all", "model", "goals", "passed_over"} == result.keys()
     assert [one["method"] for one in result["model"]] == ["none", "network, solved"]
     assert result["layers"][0]["accel_mm_s2"] is None
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr.printer.arcs import centre_from_radius, cut_arc
+from jaxcorr.printer.arcs import centre_from_radius, cut_arc, miss_mm
 
 
 def lengths(start, points):
@@ -62,10 +62,17 @@ def test_rounded_centre_leaves_no_step_at_the_end():
     assert math.hypot(*points[len(points) // 2]) == pytest.approx(10.025, abs=0.003)
 
 
+def test_an_end_off_the_circle_is_reached_by_a_step():
+    points = cut_arc((10.0, 0.0), (0.0, 12.0), (0.0, 0.0), False, 0, 0.0)
+    assert all(math.hypot(*point) == pytest.approx(10.0) for point in points[:-1])
+    assert points[-1] == (0.0, 12.0)
+    assert miss_mm((10.0, 0.0), (0.0, 12.0), (0.0, 0.0)) == pytest.approx(2.0)
+    assert miss_mm((10.0, 0.0), (0.0, 10.05), (0.0, 0.0)) == 0.0
+
+
 @pytest.mark.parametrize(
     ("end", "centre", "message"),
     [
-        ((20.0, 0.0), (5.0, 0.0), "expected an end at the start's 5 mm from the centre, got 15 mm"),
         ((20.0, 0.0), (0.0, 0.0), "expected a centre away from the start, got a radius of 0"),
         ((0.0, 0.0), (9000.0, 0.0), "expected an arc of at most 20000 mm, got 56548.7"),
     ],
@@ -76,9 +83,8 @@ def test_impossible_circles_are_refused(end, centre, message):
 
 
 def test_radius_form_refusals():
-    with pytest.raises(ValueError, match=r"expected \|R\| >= 5 mm, half the way to the end, got 4"):
-        centre_from_radius((0.0, 0.0), (10.0, 0.0), 4.0, True)
     with pytest.raises(ValueError, match="expected an end that differs from the start with R"):
         centre_from_radius((1.0, 1.0), (1.0, 1.0), 4.0, True)
-    # Rounding may leave R short of half the chord by micrometres: that is a half circle.
+    # An R short of half the chord makes a half circle.
+    assert centre_from_radius((0.0, 0.0), (10.0, 0.0), 4.0, True) == pytest.approx((5.0, 0.0))
     assert centre_from_radius((0.0, 0.0), (10.0, 0.0), 4.999, True) == pytest.approx((5.0, 0.0))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from jaxcorr.errors import InputError
 from jaxcorr.printer.gcode import ENDER3_V2, FEATURES, FULL_STOP_S, Program, parse, read
+from jaxcorr.printer.planner import plan_program
 
 DATA = Path(__file__).parent.parent / "data" / "gcode"
 
@@ -118,6 +119,7 @@ def test_homing_jumps_to_the_corner_with_a_full_stop():
 def test_dwells_add_up_before_the_next_move():
     program = lines("G4 P500", "G1 X1", "G4 S2", "G4 P250", "M400", "G1 X2", "G4", "G1 X3", "G4 S9")
     assert program.dwell_s.tolist() == [0.5, 2.25, FULL_STOP_S]
+    assert program.end_dwell_s == 9
 
 
 def test_feedrate_factor():
@@ -188,7 +190,9 @@ def moves_of(program, layer):
     """The moves of one layer, as a program."""
     chosen = program.layer == layer
     arrays = {
-        n: v[chosen] for n, v in vars(program).items() if np.shape(v) and len(v) == len(chosen)
+        n: v[chosen]
+        for n, v in vars(program).items()
+        if isinstance(v, np.ndarray) and len(v) == len(chosen)
     }
     return dataclasses.replace(program, **arrays)
 
@@ -224,8 +228,6 @@ def test_unknown_commands_are_counted_and_known_ones_are_not():
             "M104 S200",
             "T0",
             "M73 P1",
-            "G10",
-            "G11",
             'M117 half way; 50% "x',
             "M486 Aa*b",
             "M900 K0",
@@ -322,15 +324,126 @@ def test_dress_does_not_change_the_path(path, dress):
     assert same_moves(parse(render(path, dress=dress), "a"), parse(render(path), "b"))
 
 
+# ---- what a printer passes over
+
+
+def passed(program: Program) -> list[tuple[str, str, int, tuple[int, ...]]]:
+    return [tuple(one) for one in program.passed_over]
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("P0 S1 L1 D0", "P0"),
+        ("@OCTOLAPSE TAKE-SNAPSHOT", "@OCTOLAPSE"),
+        ("//M85 S180 ; off", "//M85"),
+        ("# note", "#"),
+        ("%", "%"),
+        ("T-1", "T-1"),
+        ("F1000", "F1000"),
+        ("?", "?"),
+        ("1.5", "1.5"),
+        ("M9999 X1", "M9999"),
+        ("M566 X600", "M566"),
+    ],
+)
+def test_unknown_lines_are_passed_over_and_counted(line, key):
+    program = parse(f"G1 X100 F6000\n{line}\nG1 X1\n{line}", "p", firmware="marlin2.0")
+    assert ends(program) == [(100, 0, 0), (1, 0, 0)]
+    assert program.feedrate_mm_s.tolist() == [100, 100]
+    assert program.unknown_commands == {key: 2}
+    assert passed(program) == [("unknown command", key, 2, (2, 4))]
+
+
+@pytest.mark.parametrize("f", ["F0", "F-5", "F-nan(ind)", "Fnan", "F-1.#IND", "Finf", "F", "F--5"])
+def test_a_feedrate_that_cannot_be_keeps_the_one_before(f):
+    for line in (f"G1 X100 {f}", f"G1 {f} X100", f"G2 X100 I50 {f}"):
+        program = lines("G1 F6000", line)
+        assert set(program.feedrate_mm_s) == {100.0}
+        assert program.end_mm[-1].tolist() == [100, 0, 0]
+        assert program.passed_over[0][0] == "feedrate kept"
+        assert program.passed_over[0].lines == (2,)
+
+
+def test_a_huge_feedrate_is_as_fast_as_the_limits_allow():
+    program = lines("G1 X100 F99999999999")
+    assert plan_program(program).peak_velocity_mm_s == pytest.approx(math.sqrt(500 * 100))
+    assert not program.passed_over
+
+
+@pytest.mark.parametrize(
+    "line", ["(***** start *****)", "M0 *** nut ***", 'M291 P"a*b"', "G1 X100*999", "G1 X100 *x"]
+)
+def test_a_star_without_a_line_number_is_no_checksum(line):
+    assert lines(line, "G1 X100 F6000").end_mm[-1].tolist() == [100, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["M203 80", "M203 X0", "M201 Q1", "M204", "M204 P0", "M205 X-1", "M220 S0", "M220 S5000"],
+)
+def test_a_setting_that_cannot_be_changes_nothing(line):
+    program = lines("G1 X1 F600", line, "G1 X2")
+    assert program.limits[program.limits_index[-1]] == ENDER3_V2
+    assert program.feedrate_mm_s.tolist() == [10, 10]
+    assert passed(program) == [("setting kept as it was", line, 1, (2,))]
+
+
+def test_an_arc_off_its_circle_ends_with_a_straight_piece():
+    program = lines("G1 X-150 F3000", "G3 X0 Y-130 I150 F2000", "G1 Y-120")
+    assert len(program.line) == 237
+    radius = np.hypot(*program.end_mm[:, :2].T)
+    assert np.allclose(radius[:-2], 150)
+    assert ends(program)[-2:] == [(0, -130, 0), (0, -120, 0)]
+    reason = "arc off its circle, drawn as Marlin does"
+    assert passed(program) == [(reason, "by up to 20 mm", 1, (2,))]
+    half = lines("G3 X10 R4")
+    assert half.end_mm[:, 1].min() == pytest.approx(-5, abs=0.05)
+    assert passed(half) == [(reason, "by up to 1 mm", 1, (1,))]
+    assert not lines("G3 X10 R4.95").passed_over
+    assert not lines("G2 X10.05 I5").passed_over
+
+
+def test_the_first_lines_of_a_kind_are_kept_and_kinds_are_bounded():
+    program = lines(*["@a"] * 9, *(f"@b{i}" for i in range(5000)), "G1 X1")
+    assert program.passed_over[0] == ("unknown command", "@a", 9, (1, 2, 3))
+    assert len(program.passed_over) == 1001
+    assert sum(program.unknown_commands.values()) == 5009
+
+
+# ---- firmware retraction
+
+
+def test_g10_and_g11_take_their_time():
+    program = lines("M207 S2 F1200", "M208 S0.5 F600", "G1 X1 E1 F600", "G10", "G10", "G11", "G11")
+    assert program.extrude_mm.tolist() == [1, -2, 2.5]
+    assert program.feedrate_mm_s.tolist() == [10, 20, 10]
+    assert features(program)[1:] == ["retraction", "retraction"]
+    assert lines("G1 E1", "G10", "G1 E2").extrude_mm.tolist() == [1, -3, 1]
+    plan = plan_program(program)
+    assert (plan.duration_s[1:] > [0.1, 0.25]).all()
+
+
+def test_g10_lifts_and_the_files_coordinates_stay():
+    program = lines("M207 Z0.4", "G1 Z1", "G10", "G1 X5", "G1 X6 Z1.2", "G92 X0 Z7", "G11", "G1 Z8")
+    assert [end[2] for end in ends(program)] == [1, 1, 1.4, 1.4, 1.6, 1.2, 1.2, 2.2]
+
+
+def test_a_retraction_below_the_grid_is_no_move():
+    tiny = lines("M207 S0.00000000001 Z0.00000000001", "G1 X1", "G10", "G11", "G1 X2")
+    assert len(tiny.line) == 2
+
+
+def test_g10_of_reprapfirmware_sets_a_tool():
+    assert len(lines("G10 P0 S200 R180", "G10 L2 P1 X5", "G1 X1").line) == 1
+
+
 # ---- refusals
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("G1 X10 F-5", "expected F > 0 mm/min, got -5 in 'G1 X10 F-5'."),
-        ("G1 X10 F0", "expected F > 0 mm/min, got 0 in 'G1 X10 F0'."),
-        ("G1 F99999999", "expected F <= 1e+07 mm/min, got 1e+08 in 'G1 F99999999'."),
         ("G1 X", "expected a number after X, got '' in 'G1 X'."),
         ("G1 X1 X2", "expected X once, got it twice in 'G1 X1 X2'."),
         ("G1 F1 X1 F2", "expected F once, got it twice in 'G1 F1 X1 F2'."),
@@ -346,16 +459,9 @@ def test_dress_does_not_change_the_path(path, dress):
         ("G4 P-1", "expected a pause of 0 to 100000 s, got -0.001 s in 'G4 P-1'."),
         ("G2 X5 I1 R1", "expected the centre as I and J or the radius as R, got both in"),
         ("G2 X5", "expected the centre as I and J or the radius as R, got neither in 'G2 X5'."),
-        ("G3 X10 R4", "expected |R| >= 4.5 mm, half the way to the end, got 4 mm in 'G3 X10 R4'."),
-        (
-            "G2 X5 I9",
-            "expected an end at the start's 9 mm from the centre, got 5 mm in 'G2 X5 I9'.",
-        ),
         ("G2 I5000", "expected an arc of at most 20000 mm, got 31415.9 in 'G2 I5000'."),
         ("G2 I1 P1.5", "expected P as a whole number up to 100, got 1.5 in 'G2 I1 P1.5'."),
         ("G18", "expected arcs in the XY plane (G17), got another plane in 'G18'."),
-        ("M203 X0", "expected X > 0 and <= 1e+09, got 0 in 'M203 X0'."),
-        ("M220 S0", "expected S from 1 to 1000 %, got 0 in 'M220 S0'."),
         ("G92 X99999", "expected X within +-10000 mm, got 99999 mm in 'G92 X99999'."),
     ],
 )
@@ -421,7 +527,7 @@ def test_unreadable_files_are_refused(tmp_path):
     broken = tmp_path / "broken.gcode.gz"
     broken.write_bytes(gzip.compress(b"G1 X1\n" * 1000)[:-20])
     for path in (tmp_path / "absent.gcode", tmp_path, broken):
-        with pytest.raises(InputError, match=r"expected a readable .gcode or .gcode.gz file, got"):
+        with pytest.raises(InputError, match=r"expected a readable .gcode, .gcode.gz, .*, got"):
             read(path)
     picture = tmp_path / "picture.gcode"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")

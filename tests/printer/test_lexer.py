@@ -2,7 +2,14 @@
 
 import pytest
 
-from jaxcorr.printer.lexer import parse_words, quote, split_line
+from jaxcorr.printer.lexer import (
+    parse_keywords,
+    parse_settings,
+    parse_words,
+    quote,
+    split_line,
+    without_bad_feedrate,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +25,7 @@ from jaxcorr.printer.lexer import parse_words, quote, split_line
         ("N4 G92 E0*67", "G92", " E0"),
         ("N7 G1 X2.0 Y2.0 F3000.0*85", "G1", " X2.0 Y2.0 F3000.0"),
         ("(note) G1 (to) X10", "G1", "   X10"),
+        ("G1 X1*71", "G1", " X1"),
         ("M117 50% (of *2)", "M117", " 50% (of *2)"),
         ("exclude_object_start NAME=a*b", "EXCLUDE_OBJECT_START", " NAME=a*b"),
         ("N7", "", ""),
@@ -45,9 +53,24 @@ def test_checksum_is_the_xor_of_all_that_precedes_it():
 
 
 @pytest.mark.parametrize("line", ["X10 Y20", "%", "F3000", "* 12", "G", "G1.5.5 X1", "-1", "É1"])
-def test_line_without_a_command_is_refused(line):
-    with pytest.raises(ValueError, match=r"expected a (command such as G1|checksum)"):
-        split_line(line)
+def test_a_line_without_a_command_is_all_arguments(line):
+    assert split_line(line) == ("", line.partition("*")[0].strip(), "")
+
+
+def test_settings_are_read_as_far_as_they_can_be():
+    assert parse_settings("X5 Y junk Z1.2.3 X7 E3:4 #2 80") == {"X": 7, "E": 3}
+    assert parse_keywords("ACCEL=500 velocity = 2.5 X=a NAME=b_1=3") == {
+        "ACCEL": 500,
+        "VELOCITY": 2.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("X1 F-nan Y2", "X1   Y2"), ("FinfX10", " X10"), ("X1 F1200", "X1 F1200"), ("Xinf", "Xinf")],
+)
+def test_a_feedrate_that_is_no_number_is_left_out(text, expected):
+    assert without_bad_feedrate(text) == expected
 
 
 def test_words_in_any_dress():

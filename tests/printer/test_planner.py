@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode, planner
 from jaxcorr.printer.gcode import ENDER3_V2, Limits, Program
+from jaxcorr.printer.motion_limits import defaults_of
 from jaxcorr.printer.planner import (
     PlanOptions,
+    count_cuts,
     plan_layer,
     plan_program,
     sample_plan,
@@ -23,6 +25,7 @@ from jaxcorr.printer.planner import (
 )
 
 CORNER_5 = 25.0 * (np.sqrt(2.0) - 1.0) / 500.0  # mm, takes a corner of 90 degrees at 5 mm/s
+NEWER = dataclasses.replace(ENDER3_V2, is_jerk_of_difference=True)
 FREE = Limits((1e9,) * 4, (1e9,) * 4, 500.0, 500.0, 500.0, None, CORNER_5)
 
 
@@ -48,7 +51,6 @@ def make_program(
         limits_index=column(limits_index, np.int32),
         layer_z_mm=np.arange(1, np.max(layer) + 2) * 0.2,
         slicer="test",
-        unknown_commands={},
     )
 
 
@@ -110,6 +112,83 @@ def test_classic_jerk_holds_on_the_axis_that_jumps_most():
     # A retraction jumps x by the full speed and e by all of its own: 5 mm/s of jerk on e binds.
     retract = make_program([(0, 0), (50, 0), (50, 0)], extrude=[0.0, -1.0], limits=ENDER3_V2)
     assert plan_program(retract).exit_v[0] == pytest.approx(5.0)
+
+
+def test_the_two_rules_of_classic_jerk_at_a_reversal():
+    back = make_program([(0, 0), (50, 0), (0, 0)], limits=ENDER3_V2)
+    plan = plan_program(back)
+    assert plan.exit_v[0] == pytest.approx(8.0)
+    assert plan.total_s == pytest.approx(1.36928, abs=1e-6)
+    plan = plan_program(make_program([(0, 0), (50, 0), (0, 0)], limits=NEWER))
+    assert plan.exit_v[0] == pytest.approx(4.0)
+    assert plan.total_s == pytest.approx(1.38432, abs=1e-5)
+
+
+@given(degrees=st.floats(0.0, 90.0), first=st.floats(10.0, 200.0), second=st.floats(10.0, 200.0))
+@settings(deadline=None)
+def test_both_rules_agree_up_to_90_degrees_at_one_speed(degrees, first, second):
+    turn = np.radians(degrees)
+    points = [(0, 0), (50, 0), (50 + 50 * np.cos(turn), 50 * np.sin(turn))]
+    stock_v, newer_v = (
+        plan_program(make_program(points, [first, first], limits=limits)).exit_v[0]
+        for limits in (ENDER3_V2, NEWER)
+    )
+    assert stock_v == pytest.approx(newer_v)
+    # Unequal speeds: the stock rule does not scale the entry, and is never the faster one but for
+    # the speed that both moves may stop at anyway.
+    stock_v, newer_v = (
+        plan_program(make_program(points, [first, second], limits=limits)).exit_v[0]
+        for limits in (ENDER3_V2, NEWER)
+    )
+    assert stock_v <= max(newer_v, 8.0 / max(abs(np.cos(turn)), abs(np.sin(turn)))) + 1e-9
+
+
+def test_klippers_corner_and_velocity():
+    klipper = dataclasses.replace(
+        defaults_of("klipper"), print_accel_mm_s2=1000.0, travel_accel_mm_s2=1000.0
+    )
+    corner = make_program([(0, 0), (50, 0), (50, 50)], limits=klipper)
+    assert plan_program(corner).exit_v[0] == pytest.approx(5.0)
+    slow = dataclasses.replace(klipper, max_velocity_mm_s=60.0)
+    plan = plan_program(make_program([(0, 0), (30, 40), (30, 40)], extrude=[0, 5], limits=slow))
+    np.testing.assert_allclose(plan.peak_v[0], 60.0)  # along the path, whatever the axes
+    assert plan.peak_v[1] > 60.0  # filament alone has no part in it
+    cuts = count_cuts(make_program([(0, 0), (30, 40)], limits=slow))
+    assert cuts == (1, (0, 0, 0, 0), (0, 0, 0, 0), 0)
+
+
+def test_a_minimum_cruise_ratio_keeps_a_short_move_from_its_full_peak():
+    smooth = dataclasses.replace(
+        defaults_of("klipper"), travel_accel_mm_s2=100.0, minimum_cruise_ratio=0.5
+    )
+    plan = plan_program(make_program([(0, 0), (100, 0)], limits=smooth))
+    # Half the way is cruised: v2 = (a / 2) L, so 70.711 mm/s, and 3 L / (2 v) in all.
+    assert plan.peak_v[0] == pytest.approx(np.sqrt(5000.0))
+    assert plan.total_s == pytest.approx(150.0 / np.sqrt(5000.0))
+    assert plan.cruise_s[0] * plan.peak_v[0] == pytest.approx(50.0)
+    pieces = plan_program(make_program([(x, 0) for x in range(101)], limits=smooth))
+    assert pieces.total_s == pytest.approx(plan.total_s)
+
+
+def test_cuts_count_what_each_limit_slows():
+    program = make_program(
+        [(0, 0, 0), (50, 0, 0), (50, 50, 0), (50, 50, 9)], feedrate=600.0, limits=ENDER3_V2
+    )
+    cuts = count_cuts(program)
+    assert cuts.feedrate == (1, 1, 1, 0)
+    assert cuts.accel == (0, 0, 1, 0)
+    assert cuts.corner == 2
+
+
+def test_a_dwell_at_the_end_takes_its_time():
+    program = dataclasses.replace(make_program([(0, 0), (100, 0)]), end_dwell_s=5.0)
+    plan = plan_program(program)
+    assert plan.total_s == pytest.approx(6.2)
+    rest = sample_plan(plan, np.array([1.2, 3.0, 6.2]))
+    np.testing.assert_allclose(rest.position_mm, [[100.0, 0.0, 0.0]] * 3)
+    np.testing.assert_array_equal(rest.velocity_mm_s, 0.0)
+    np.testing.assert_array_equal(rest.accel_mm_s2, 0.0)
+    assert plan_layer(program, 0).total_s == pytest.approx(1.2)
 
 
 def test_per_axis_limits_and_kinds_of_acceleration():
@@ -192,7 +271,7 @@ def programs(draw) -> Program:
         feedrate=per_move([20.0, 60.0, 300.0]),
         extrude=per_move([0.0, 0.3, -0.5]),
         dwell=per_move([0.0, 0.0, 0.0, 0.013]),
-        limits=draw(st.sampled_from([ENDER3_V2, FREE])),
+        limits=draw(st.sampled_from([ENDER3_V2, NEWER, FREE])),
     )
 
 
@@ -212,7 +291,7 @@ def test_speeds_chain_and_no_limit_is_passed(program):
     way = (plan.entry_v + plan.peak_v) / 2 * plan.accel_s + plan.peak_v * plan.cruise_s
     way += (plan.peak_v + plan.exit_v) / 2 * plan.decel_s
     np.testing.assert_allclose(way, plan.length_mm, rtol=1e-9, atol=1e-9)
-    if limits.classic_jerk_mm_s:
+    if limits.is_jerk_of_difference:
         jump = np.abs(np.diff(u, axis=0)) * plan.exit_v[:-1, None]
         assert np.all(jump <= np.array(limits.classic_jerk_mm_s) + 1e-9)
 
