@@ -130,6 +130,11 @@ def test_files_are_short():
     assert max(lines_of(MODULES)) <= 500
 
 
+def test_folders_are_small():
+    for folder in FOLDERS:
+        assert 5 <= len([name for name in NAMES if folder_of(name) == folder]) <= 13, folder
+
+
 def test_tests_are_in_proportion_and_mirror_the_package():
     tests = Path(__file__).parent
     assert 0.4 < sum(lines_of(tests.rglob("*.py"))) / sum(lines_of(MODULES)) < 0.9

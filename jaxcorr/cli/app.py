@@ -24,8 +24,7 @@ from jaxcorr.cli import (
     train,
 )
 from jaxcorr.cli.interrupts import INTERRUPTED
-from jaxcorr.cli.options import make_app
-from jaxcorr.cli.printer_options import SimulationCommand
+from jaxcorr.cli.options import SimulationCommand, make_app
 from jaxcorr.errors import InputError
 
 app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts and corrects it.")

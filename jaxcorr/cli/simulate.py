@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from jaxcorr.cli.options import FirmwareOption, JsonOption, PartArgument, complete_part
-from jaxcorr.cli.printer_options import given_simulation
+from jaxcorr.cli.options import (
+    FirmwareOption,
+    JsonOption,
+    PartArgument,
+    complete_part,
+    given_simulation,
+)
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected

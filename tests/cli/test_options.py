@@ -6,17 +6,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from jaxcorr.cli import printer_options
+from jaxcorr.cli import options
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Simulation
 
 APP = typer.Typer(rich_markup_mode=None)
 
 
-@APP.command(cls=printer_options.SimulationCommand)
+@APP.command(cls=options.SimulationCommand)
 def show(context: typer.Context, accel_mm_s2: float | None = None) -> None:
     """Prints what was given."""
-    print(accel_mm_s2, printer_options.given_simulation(context).model_dump_json())
+    print(accel_mm_s2, options.given_simulation(context).model_dump_json())
 
 
 def given(*arguments):
