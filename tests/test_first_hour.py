@@ -151,10 +151,14 @@ def test_any_name_of_a_folder_will_do(run, layers, tmp_path, name):
     [
         ("empty.gcode", b"", "expected at least one move, got an empty file."),
         ("notes.gcode", b"; nothing\n", "expected at least one move, got 1 lines without one."),
-        ("page.gcode", b"<html>404</html>", "page.gcode:1: expected a command such as G1"),
-        ("part.bgcode", b"GCDE\1\0\0\0", "part.bgcode:1: expected G-code as text, got binary"),
-        ("wide.gcode", GCODE.encode("utf-16"), "expected G-code as text, got binary data."),
-        ("back.gcode", b"G28\nG1 X10 F-5\n", "back.gcode:2: expected F > 0 mm/min, got -5"),
+        ("page.gcode", b"<html>404</html>", "expected at least one move, got 1 lines without one."),
+        ("part.bgcode", b"GCDE\1\0\0\0", "part.bgcode: expected 10 bytes more, got the end"),
+        (
+            "wide.gcode",
+            GCODE.encode("utf-16"),
+            "expected G-code as text, got UTF-16 text.",
+        ),
+        ("cubic.gcode", b"G28\nG18\nG2 X1 I1\n", "cubic.gcode:2: expected"),
         ("far.gcode", b"G28\nG1 X99999 F600\n", "far.gcode:2: expected X within +-10000 mm"),
         ("cut.gcode.gz", gzip.compress(GCODE.encode(), mtime=0)[:30], "Compressed file ended"),
         ("long.gcode", b"G1 X1 " * 200_000, "expected a line of at most 1048576 characters"),
@@ -216,7 +220,7 @@ def test_a_reader_that_leaves_is_no_traceback():
         f"{sys.executable} -m jaxcorr plan 3dbenchy | head -1; exit ${{PIPESTATUS[0]}}",
         shell=True, executable="/bin/bash", capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.stdout.split() == ["layer", "s"]
+    assert done.stdout.startswith("firmware")
     assert "Traceback" not in done.stderr
 
 

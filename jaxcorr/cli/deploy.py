@@ -13,7 +13,7 @@ from jaxcorr.cli.options import JsonOption, PartOption, RunArgument, RunsOption,
 from jaxcorr.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxcorr.deploy.streams import Status
+    from jaxcorr.deploy.compiled_step import Status
 
 
 def export(

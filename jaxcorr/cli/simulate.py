@@ -120,10 +120,11 @@ def simulate(
 ) -> None:
     """Makes traces from G-code: firmware plan, elastic axes, error by source, .mat files."""
     from jaxcorr.data.parts import find_part
-    from jaxcorr.printer import gcode
 
     options = given_simulation(context)
     paths = {name: find_part(name)[0] for name in parts}
+    from jaxcorr.printer import gcode
+
     # Before anything heavy loads, so that what is wrong in a file's first line is said at once.
     programs = {name: gcode.read(path, firmware=firmware) for name, path in paths.items()}
     from jaxcorr.printer.planner import PlanOptions

@@ -11,8 +11,8 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from jaxcorr.deploy.compiled_step import MOST_BRIDGED, StreamOptions, Streams
 from jaxcorr.deploy.predictor_group import PredictorGroup
-from jaxcorr.deploy.streams import MOST_BRIDGED, StreamOptions, Streams
 from jaxcorr.errors import InputError
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.restore import Loaded

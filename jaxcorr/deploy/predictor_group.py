@@ -12,7 +12,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from jaxcorr.deploy import guard
-from jaxcorr.deploy.streams import MOST_BRIDGED, StreamOptions, Streams
+from jaxcorr.deploy.compiled_step import MOST_BRIDGED, StreamOptions, Streams
 from jaxcorr.errors import InputError
 from jaxcorr.training.restore import Loaded
 

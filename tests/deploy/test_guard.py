@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from jaxcorr.data.ranges import Ranges
 from jaxcorr.deploy import guard as safety
+from jaxcorr.deploy.compiled_step import Status, Tally
 from jaxcorr.deploy.guard import FAR, MARGIN_MM, Guard
-from jaxcorr.deploy.streams import Status, Tally
 from jaxcorr.errors import InputError
 
 FEATURES = ("x_ref", "y_ref", "vx_ref", "vy_ref")

@@ -9,7 +9,7 @@ import pytest
 
 import jaxcorr
 from jaxcorr import Predictor
-from jaxcorr.deploy.streams import MOST_BRIDGED
+from jaxcorr.deploy.compiled_step import MOST_BRIDGED
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
 from jaxcorr.training import restore

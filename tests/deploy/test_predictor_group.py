@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxcorr import Predictor
+from jaxcorr.deploy.compiled_step import MOST_BRIDGED
 from jaxcorr.deploy.predictor_group import PredictorGroup
-from jaxcorr.deploy.streams import MOST_BRIDGED
 from jaxcorr.errors import InputError
 from jaxcorr.training import restore
 
