@@ -101,7 +101,10 @@ def _refuse_foreign(head: bytes) -> None:
 
 def _open_plate(file: IO[bytes]) -> IO[bytes]:
     """The G-code of the only plate of a .gcode.3mf, or the only G-code of another zip."""
-    archive = zipfile.ZipFile(file)
+    try:
+        archive = zipfile.ZipFile(file)
+    except (ValueError, struct.error, OverflowError) as problem:  # damaged names and sizes
+        raise zipfile.BadZipFile(str(problem)) from problem
     entries = archive.infolist()
     names = [entry for entry in entries if _PLATE.fullmatch(entry.filename)]
     names = names or [entry for entry in entries if entry.filename.lower().endswith(".gcode")]
@@ -118,7 +121,10 @@ def _open_plate(file: IO[bytes]) -> IO[bytes]:
         )
     if names[0].file_size > MAX_TEXT_BYTES:
         raise _DamagedError(_too_much(names[0].file_size))
-    return archive.open(names[0])
+    try:
+        return archive.open(names[0])
+    except (ValueError, struct.error, OverflowError) as problem:
+        raise zipfile.BadZipFile(str(problem)) from problem
 
 
 def _too_much(size: int) -> str:
