@@ -8,10 +8,12 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-from filelock import SoftFileLease, Timeout
+from typing import TYPE_CHECKING
 
 from jaxcorr.errors import InputError
+
+if TYPE_CHECKING:
+    from filelock import SoftFileLease
 
 TRAINING = "train.lock"  # in a run folder, while a process trains it
 RENEW_S = 5.0
@@ -30,11 +32,11 @@ def hold(path: Path) -> Iterator[None]:
     try:
         try:
             lease.acquire(timeout=ASIDE_S)
-        except Timeout:
+        except TimeoutError:
             if not _is_stale(path):
                 raise
             lease.acquire(timeout=STALE_S + RENEW_S)  # proof that nobody renews it
-    except Timeout:
+    except TimeoutError:
         raise InputError(
             f"{path.parent}: expected a folder that no other process works in, got one where "
             f"{_owner(lease)} does. Wait for it, or stop it."
@@ -59,13 +61,15 @@ def holder(path: Path) -> str | None:
         # Only this can tell a dead process's file on this host; it is removed.
         with lease.acquire(timeout=0):
             return None
-    except Timeout:
+    except TimeoutError:
         return None if _is_stale(path) else _owner(lease)
     except OSError:  # a folder that can only be read
         return None if lease.owner is None or _is_stale(path) else _owner(lease)
 
 
-def _lease(path: Path) -> SoftFileLease:
+def _lease(path: Path) -> "SoftFileLease":
+    from filelock import SoftFileLease  # here, since --help would wait for it
+
     return SoftFileLease(
         path, lease_duration=STALE_S, heartbeat_interval=RENEW_S, thread_local=False
     )
@@ -78,7 +82,7 @@ def _is_stale(path: Path) -> bool:
         return True
 
 
-def _owner(lease: SoftFileLease) -> str:
+def _owner(lease: "SoftFileLease") -> str:
     owner = lease.owner
     # The host's name may be followed by `?` and its container's number.
     return f"process {owner.pid} on {owner.hostname.partition('?')[0]}" if owner else "another"
