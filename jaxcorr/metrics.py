@@ -109,12 +109,14 @@ class AgainstBaseline(Record):
     sentence: str
 
 
-class IdentifiedMode(Record):
-    """One axis's oscillator as the baseline `physics` found it."""
+class IdentifiedAxis(Record):
+    """One axis as the baseline `physics` found it."""
 
     frequency_hz: float  # undamped
     damping_ratio: float
+    friction_mm: float  # force by stiffness
     friction_velocity_mm_s: float
+    unexplained_share: float  # of the error's variance, in training
 
 
 class Ceiling(Record):
@@ -239,7 +241,7 @@ class Evaluation(Record):
     baselines: dict[str, AccuracyByAxis]
     best_baseline: str
     against_best_baseline: AgainstBaseline
-    identified: dict[str, IdentifiedMode]
+    identified: dict[str, IdentifiedAxis]
     ceiling: ReachedCeiling | None
     dynamic: Dynamics | None
     per_trace: tuple[TraceAccuracy, ...]

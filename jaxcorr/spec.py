@@ -206,7 +206,7 @@ class Model(Section):
     dropout: Rate = 0.1
     inputs: Literal["raw", "kinematic"] = "kinematic"
     phase_periods_mm: tuple[Positive, ...] = ()  # of motor position: full step, four full steps
-    linear_path: Literal["none", "binned"] = "none"  # a regression beside which the network learns
+    path: Literal["none", "plant", "binned"] = "none"  # fitted first; the network learns the rest
 
 
 class Loss(Section):
@@ -234,7 +234,7 @@ class Train(Section):
     """How long, how precisely and with what records."""
 
     name: str = ""  # part of the run's id; the spec's file name where empty
-    epochs: Count = 40
+    epochs: Annotated[int, Field(ge=0)] = 40  # 0: the path alone
     patience: Annotated[int, Field(ge=0)] = 15  # epochs without a better validation MAE; 0: never
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -284,18 +284,29 @@ class Spec(Section):
         return self
 
     @model_validator(mode="after")
-    def _linear_path_has_velocities(self) -> "Spec":
-        if self.model.linear_path != "none" and len(own_velocities(self.data) or ()) != 2:
-            rule = "two targets with their velocities among data.features for model.linear_path ="
+    def _path_has_what_it_follows(self) -> "Spec":
+        path, own = self.model.path, own_velocities(self.data)
+        rule = {
+            "none": "",
+            "plant": "" if own_positions(self.data) else "each target's position and velocity",
+            "binned": "" if own and len(own) == 2 else "two targets with their velocities",
+        }[path]
+        if rule:
             got = f"{list(self.data.targets)} of {list(self.data.features)}"
-            raise ValueError(f"{rule} {self.model.linear_path!r}|{got}")
+            raise ValueError(f"{rule} among data.features for model.path = {path!r}|{got}")
         return self
 
     @model_validator(mode="after")
     def _window_holds_what_a_linear_path_looks_back_on(self) -> "Spec":
-        if self.model.linear_path != "none" and self.data.window < NUM_LAGS:
-            rule = f"data.window >= {NUM_LAGS} for model.linear_path = {self.model.linear_path!r}"
+        if self.model.path == "binned" and self.data.window < NUM_LAGS:
+            rule = f"data.window >= {NUM_LAGS} for model.path = 'binned'"
             raise ValueError(f"{rule}|{self.data.window}")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_fitted(self) -> "Spec":
+        if self.train.epochs == 0 and self.model.path == "none":
+            raise ValueError("train.epochs >= 1 for model.path = 'none'|0")
         return self
 
 
@@ -377,6 +388,14 @@ def own_velocities(data: Data) -> tuple[int, ...] | None:
             return None
         found.append(data.features.index(names[0]))
     return tuple(found)
+
+
+def own_positions(data: Data) -> tuple[int, ...] | None:
+    """Which column of the features is the position that each of `own_velocities` belongs to."""
+    names = [data.features[column].removeprefix("v") for column in own_velocities(data) or ()]
+    if not names or not set(names) <= set(data.features):
+        return None
+    return tuple(map(data.features.index, names))
 
 
 def _override(table: dict[str, Any], text: str) -> None:

@@ -16,7 +16,8 @@ function [first, after] = predict_error(given, samples)
 %     state = predict_error('runs/latest/export/weights.mat');
 %     [e, state] = predict_error(state, [x y vx vy]);
 %
-%   See also JAXCORR.DERIVE_INPUTS, JAXCORR.LSTM_STEP, JAXCORR.FOLLOW_PATH.
+%   See also JAXCORR.DERIVE_INPUTS, JAXCORR.LSTM_STEP, JAXCORR.FOLLOW_PATH,
+%   JAXCORR.FOLLOW_PLANT.
 
 if ischar(given) || isa(given, 'string')
     first = initial_state(jaxcorr.load_model(char(given)));
@@ -44,8 +45,12 @@ for t = 1:size(x, 1)
 end
 first = first .* model.target_std + model.target_mean;
 if isfield(model, 'path') && ~isempty(samples)
-    [linear, after.pending] = jaxcorr.follow_path(given, samples);
-    first = first + linear;
+    [beside, after.path] = jaxcorr.follow_path(given, samples);
+    first = first + beside;
+end
+if isfield(model, 'plant') && ~isempty(samples)
+    [beside, after.path] = jaxcorr.follow_plant(given, samples);
+    first = first + beside;
 end
 end
 
@@ -55,7 +60,10 @@ zero = cellfun(@(layer) zeros(1, size(layer.recurrent_kernel, 1)), model.layers,
     'UniformOutput', false);
 state = struct('model', model, 'previous', [], 'c', {zero}, 'h', {zero});
 if isfield(model, 'path')
-    state.pending = zeros(1, size(model.path.response, 2) - numel(model.targets));
+    state.path = zeros(1, size(model.path.response, 2) - numel(model.targets));
+end
+if isfield(model, 'plant')
+    state.path = zeros(2 + max(-model.plant.horizon, 0), numel(model.targets));
 end
 end
 

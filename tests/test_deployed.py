@@ -7,6 +7,7 @@ they start afresh and whether later samples change earlier errors.
 import os
 from typing import NamedTuple
 
+import elastic
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ from jaxcorr import Predictor
 from jaxcorr.data.ranges import measure_ranges
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import export, parameters
-from jaxcorr.models import bulk
+from jaxcorr.models import bulk, plant_path
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
 from jaxcorr.models.normalize import Scale
@@ -46,7 +47,16 @@ SPECS = {
         "data": XYZ,
         "model": {"num_layers": 3, "hidden_size": 7, "phase_periods_mm": [0.2, 0.8]},
     },
-    "path": {"model": {"num_layers": 1, "hidden_size": 5, "linear_path": "binned"}},
+    "binned": {"model": {"num_layers": 1, "hidden_size": 5, "path": "binned"}},
+    "plant": {"model": {"num_layers": 1, "hidden_size": 5, "path": "plant"}},
+    "plant ahead": {
+        "data": {"horizon": 2},
+        "model": {"num_layers": 1, "hidden_size": 5, "path": "plant"},
+    },
+    "plant behind": {
+        "data": {"horizon": -3},
+        "model": {"num_layers": 1, "hidden_size": 5, "path": "plant"},
+    },
 }
 
 
@@ -102,11 +112,26 @@ def draw_weights(spec) -> Weights:
     shapes = jax.eval_shape(lambda: model.initialize(spec, num_inputs, jax.random.key(0)))
     shapes |= model.blank_path(spec)
     network = jax.tree.map(lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), shapes)
-    if model.has_linear_path(spec):  # mm for each of up to 150 mm/s; no later share is forgotten
-        network[model.LINEAR_PATH]["response"] *= np.float32(0.02)
+    if spec.model.path == "plant":  # a printer, or the numbers would run away
+        network[model.PATH] = draw_plant(rng, spec)
+    if spec.model.path == "binned":  # mm for each of up to 150 mm/s; no later share is forgotten
+        network[model.PATH]["response"] *= np.float32(0.02)
     inputs = Scale(rng.normal(0, 20, num_inputs), rng.uniform(5, 20, num_inputs))
     targets = Scale(*(rng.uniform(0.05, 0.1, (2, len(spec.data.targets)))))
     return Weights(network, *(Scale(*map(np.float32, s)) for s in (inputs, targets)))
+
+
+def draw_plant(rng, spec):
+    """A printer's axes, with all that an identification may find."""
+    printer = elastic.axes_of(elastic.PLANT)
+    periods = rng.normal(0, 0.02, (2, *printer.sine_mm.shape))
+    axes = printer._replace(
+        viscous_s=np.array([1e-3, -2e-3]),
+        offset_mm=np.array([0.02, -0.03]),
+        sine_mm=periods[0],
+        cosine_mm=periods[1],
+    )
+    return plant_path.from_axes(axes, spec.data.sample_rate_hz)
 
 
 @pytest.fixture(params=FORMS)

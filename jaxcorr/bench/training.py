@@ -61,7 +61,7 @@ class Loop:
         self.plan = train.plan_for(spec, data)
         per_window = spec.data.window if spec.data.supervision == "all" else 1
         self.targets_per_dispatch = self.plan.steps_per_dispatch * spec.data.batch_size * per_window
-        self._path = path_first.fit_path(spec, data)
+        self._path = path_first.fit_path(spec, data).path
         data = data._replace(train=path_first.take(spec, self._path, data.train))
         self._scales = fit_scales(spec, data.train)
         counts = update.count_updates(spec, self.plan.steps_per_epoch)

@@ -292,7 +292,7 @@ def _fold_figures(
 
 
 def show_horizons(outcomes: "Sequence[horizon_plans.Outcome]") -> None:
-    """Prints a row a horizon: the network beside the better linear baseline and the oscillator."""
+    """Prints a row a horizon: the network beside the better linear baseline and the plant."""
     from jaxcorr.cli import console
 
     columns = (

@@ -333,6 +333,8 @@ def _say_begun(event: "Begun") -> None:
         console.err.print(
             f"[yellow]checkpoint {escape(name)} is damaged; going on from the one before[/yellow]"
         )
+    if event.note:
+        console.err.print(event.note, style="yellow", markup=False)
     verb = f"resuming after epoch {event.epoch}" if event.epoch else "training"
     console.err.print(
         f"{verb}: {event.num_parameters:,} parameters, {event.plan.num_windows:,} windows, "

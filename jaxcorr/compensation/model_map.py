@@ -40,11 +40,10 @@ def check(spec: Spec) -> None:
         InputError: it has other inputs or outputs, predicts ahead or behind, or is no smooth map.
     """
     data = spec.data
-    if spec.model.linear_path != "none":
+    if spec.model.path == "binned":
         raise InputError(
-            "compensate: expected a run with model.linear_path = 'none', got "
-            f"{spec.model.linear_path!r}, whose bins make a map with steps, which cannot be "
-            "inverted. Train specs/compensation.toml."
+            "compensate: expected a run with model.path = 'plant' or 'none', got 'binned', whose "
+            "bins make a map with steps, which cannot be inverted. Train specs/medium_hybrid.toml."
         )
     if data.features not in INPUTS or data.targets not in OUTPUTS or data.horizon:
         raise InputError(

@@ -20,7 +20,7 @@ from numpy import ndarray
 from jaxcorr import files, units
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import parameters
-from jaxcorr.deploy.parameters import Facts, Plain
+from jaxcorr.deploy.parameters import Facts, LinearPath, Plain, PlantPath
 from jaxcorr.errors import InputError
 from jaxcorr.models import linear_path
 from jaxcorr.spec import Model
@@ -53,6 +53,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
         norm_epsilon=parameters.NORM_EPSILON,
         most=units.MOST,
         bins=linear_path,
+        has_plant=isinstance(plain.path, PlantPath),
         number=number,
         numbers=numbers,
     )
@@ -98,7 +99,11 @@ def _arrays(options: Model, plain: Plain) -> dict[str, Float32[ndarray, "..."]]:
             "phase_period": periods.astype(np.float32),
             "phase_turn": (2 * np.pi / periods).astype(np.float32),
         }
-    if plain.path:
+    if isinstance(plain.path, PlantPath):
+        names = ("transition", "command", "force", "friction", "slope", "friction_velocity")
+        names += ("sine", "cosine", "offset", "places")
+        arrays |= {f"path_{name}": getattr(plain.path, name) for name in names}
+    if isinstance(plain.path, LinearPath):
         arrays |= {
             "path_edges": linear_path.squared_edges(),
             "path_normals": linear_path.edge_normals(),

@@ -18,7 +18,7 @@ from numpy import ndarray
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import parameters
-from jaxcorr.deploy.parameters import Facts, LinearPath, Plain
+from jaxcorr.deploy.parameters import Facts, LinearPath, Plain, PlantPath
 from jaxcorr.errors import InputError
 from jaxcorr.models import linear_path
 from jaxcorr.spec import Model
@@ -72,8 +72,10 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
         "head_kernel": plain.head.kernel,
         "head_bias": plain.head.bias[None],
     }
-    if plain.path:
+    if isinstance(plain.path, LinearPath):
         model["path"] = _path(plain.path)
+    if isinstance(plain.path, PlantPath):
+        model["plant"] = _plant(plain.path)
     is_number = {key: getattr(v, "dtype", None) == np.float32 for key, v in model.items()}
     content = {key: _double(v) if is_number[key] else v for key, v in model.items()}
     scipy.io.savemat(path, {"model": content}, do_compression=True)
@@ -90,6 +92,24 @@ def _path(path: LinearPath) -> dict[str, Any]:
         "rest_mm_s": linear_path.REST_MM_S,
         "slowing_mm_s": linear_path.SLOWING_MM_S,
     }
+
+
+def _plant(path: PlantPath) -> dict[str, Any]:
+    """The plant; columns count from 1, and numbers of an axis lie along the last dimension."""
+    columns = {
+        name: np.array([getattr(path, name)], np.float64) + 1
+        for name in ("positions", "velocities")
+    }
+    by_axis = ("slope", "friction_velocity", "offset")
+    rows = {name: _double(getattr(path, name)[None]) for name in by_axis}
+    tables = ("transition", "command", "force", "friction", "sine", "cosine", "places")
+    single = ("first_period", "sample_s", "horizon", "samples_ahead")
+    return (
+        columns
+        | rows
+        | {name: _double(getattr(path, name)) for name in tables}
+        | {name: float(np.float32(getattr(path, name))) for name in single}
+    )
 
 
 def stream(path: Path, samples: Samples) -> Float64[ndarray, "rows k"]:

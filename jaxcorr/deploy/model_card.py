@@ -76,9 +76,11 @@ def _network(spec: Spec) -> str:
     inside = "raw samples" if options.inputs == "raw" else "velocities and differences of samples"
     inside += f", phases of the position at {phases} mm" if phases else ""
     layers = f"{options.num_layers} LSTM layers of {options.hidden_size} units"
-    path = (
-        "" if options.linear_path == "none" else "; on top of a linear regression on binned motion"
-    )
+    path = {
+        "none": "",
+        "plant": "; on top of the identified plant",
+        "binned": "; on top of a linear regression on binned motion",
+    }[options.path]
     return f"{inside}; Dense({options.encoder_size}), LayerNorm, ReLU; {layers}; Dense{path}"
 
 
@@ -113,4 +115,4 @@ def _forms(entries: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _state_names(spec: Spec) -> list[str]:
-    return onnx.carry_names(spec.model.num_layers, network.has_linear_path(spec))
+    return onnx.carry_names(spec.model.num_layers, network.has_path(spec))

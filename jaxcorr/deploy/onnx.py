@@ -35,7 +35,7 @@ Shape = tuple[str | int, ...]
 def carry_names(num_layers: int, has_path: bool) -> list[str]:
     """Names of the state's tensors, in the order of a flattened `Carry`."""
     layers = [f"{kind}_{i}" for i in range(num_layers) for kind in ("c", "h")]
-    return [*layers, "previous_sample", "is_started", *(["pending"] if has_path else [])]
+    return [*layers, "previous_sample", "is_started", *(["path"] if has_path else [])]
 
 
 def write_step(path: Path, spec: Spec, weights: Weights, facts: Facts) -> None:
@@ -48,7 +48,7 @@ def write_step(path: Path, spec: Spec, weights: Weights, facts: Facts) -> None:
         after, errors = network.step(spec, frozen, carry, sample, onnx_operators.lstm_layer)
         return (errors, *jax.tree.leaves(after))
 
-    names = carry_names(spec.model.num_layers, network.has_linear_path(spec))
+    names = carry_names(spec.model.num_layers, network.has_path(spec))
     inputs: dict[str, Shape] = {"sample": ("batch", len(facts.features))}
     inputs |= {name: ("batch", leaf.shape[1]) for name, leaf in zip(names, leaves, strict=True)}
     outputs = ["error", *(f"next_{name}" for name in names)]

@@ -11,9 +11,10 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from jaxcorr.data.windows import Samples
-from jaxcorr.models.network import LINEAR_PATH, Weights
+from jaxcorr.models import plant_path
+from jaxcorr.models.network import PATH, Weights
 from jaxcorr.models.normalize import Scale
-from jaxcorr.spec import Spec, own_velocities
+from jaxcorr.spec import Spec, own_positions, own_velocities
 from jaxcorr.units import unit_of
 
 NORM_EPSILON = 1e-6  # of Flax's LayerNorm
@@ -54,9 +55,44 @@ class LinearPath(NamedTuple):
     offset: Float32[ndarray, " k"]
 
     @property
-    def num_pending(self) -> int:
-        """Values that a stream remembers of it."""
+    def num_remembered(self) -> int:
+        """Values that a stream remembers of it: shares of later errors."""
         return self.response.shape[1] - len(self.offset)
+
+
+class PlantPath(NamedTuple):
+    """The identified plant of A axes, see plant_path.py; n steps a sample, p periods.
+
+    Attributes:
+        positions, velocities: its columns of the features.
+        places: distance from the sample before to the ends of the steps, per v0, v1 and distance.
+        first_period: mm, the longest; each of the others is half the one before.
+        sample_s: from sample to sample.
+        horizon: samples from the newest one to the error.
+        samples_ahead: that the plant goes on for, where the error lies ahead.
+    """
+
+    positions: tuple[int, ...]
+    velocities: tuple[int, ...]
+    transition: Float32[ndarray, "2 2 A"]
+    command: Float32[ndarray, "n 2 3 A"]
+    force: Float32[ndarray, "2 A"]
+    friction: Float32[ndarray, "2 A"]
+    slope: Float32[ndarray, " A"]
+    friction_velocity: Float32[ndarray, " A"]
+    sine: Float32[ndarray, "p A"]
+    cosine: Float32[ndarray, "p A"]
+    offset: Float32[ndarray, " A"]
+    places: Float32[ndarray, "m 3"]
+    first_period: float
+    sample_s: float
+    horizon: int
+    samples_ahead: int
+
+    @property
+    def num_remembered(self) -> int:
+        """Values that a stream remembers of it: lags, velocities, and lags that are told later."""
+        return (2 + max(-self.horizon, 0)) * len(self.offset)
 
 
 class Plain(NamedTuple):
@@ -68,7 +104,7 @@ class Plain(NamedTuple):
         norm_scale, norm_bias: of the layer normalisation, before the ReLU.
         layers: of the LSTM, first to last.
         head: of the last layer's h to the normalised errors.
-        path: the linear path beside the network; None where there is none.
+        path: what runs beside the network; None where there is nothing.
     """
 
     inputs: Scale
@@ -78,7 +114,7 @@ class Plain(NamedTuple):
     norm_bias: Float32[ndarray, " e"]
     layers: tuple[Recurrent, ...]
     head: Dense
-    path: LinearPath | None
+    path: LinearPath | PlantPath | None
 
 
 class Facts(NamedTuple):
@@ -110,7 +146,7 @@ def plain(spec: Spec, weights: Weights) -> Plain:
             for bias in [_copy(layer["input"]["bias"])]
         ),
         head=_dense(network["head"]),
-        path=_path(spec, network[LINEAR_PATH]) if LINEAR_PATH in network else None,
+        path=_path(spec, network[PATH]) if PATH in network else None,
     )
 
 
@@ -147,10 +183,30 @@ def _dense(parameters: Any) -> Dense:
     return Dense(_copy(parameters["kernel"]), _copy(parameters["bias"]))
 
 
-def _path(spec: Spec, parameters: Any) -> LinearPath:
+def _path(spec: Spec, parameters: Any) -> LinearPath | PlantPath:
+    data, velocities = spec.data, own_velocities(spec.data) or ()
+    if spec.model.path == "plant":
+        return PlantPath(
+            positions=own_positions(data) or (),
+            velocities=velocities,
+            transition=_copy(parameters["transition"]),
+            command=_copy(parameters["command"]),
+            force=_copy(parameters["force"]),
+            friction=_copy(parameters["friction"]),
+            slope=_copy(parameters["slope"]),
+            friction_velocity=_copy(parameters["friction_velocity_mm_s"]),
+            sine=_copy(parameters["sine_mm"]),
+            cosine=_copy(parameters["cosine_mm"]),
+            offset=_copy(parameters["offset_mm"]),
+            places=_copy(plant_path.place_shapes(len(parameters["command"]), data.sample_rate_hz)),
+            first_period=plant_path.PERIODS_MM[0],
+            sample_s=1.0 / data.sample_rate_hz,
+            horizon=data.horizon,
+            samples_ahead=min(max(data.horizon, 0), plant_path.MOST_SAMPLES_AHEAD),
+        )
     response = _copy(parameters["response"])
     return LinearPath(
-        own_velocities(spec.data) or (),
+        velocities,
         response.reshape(len(response), -1),
         _copy(parameters["offset"]),
     )

@@ -34,8 +34,9 @@ def training_rows(
         f"encoder {spec.model.encoder_size}, {spec.model.num_layers} LSTM layers of "
         f"{spec.model.hidden_size}, {num_parameters:,} parameters, {spec.model.inputs} inputs"
     )
-    if spec.model.linear_path != "none":
-        network += f", beside a linear path ({spec.model.linear_path})"
+    beside = {"plant": "the identified plant", "binned": "a linear path (binned)"}
+    if spec.model.path in beside:
+        network += f", beside {beside[spec.model.path]}"
     loss = spec.loss.name
     loss += f" ({spec.loss.mae_ratio:g} MAE)" if loss == "hybrid" else ""
     optimizer = spec.optimizer

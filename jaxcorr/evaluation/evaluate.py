@@ -27,7 +27,7 @@ from jaxcorr.metrics import (
     AgainstBaseline,
     Ceiling,
     Evaluation,
-    IdentifiedMode,
+    IdentifiedAxis,
     Intervals,
     Latency,
     RatioIntervals,
@@ -36,7 +36,7 @@ from jaxcorr.metrics import (
     Verdict,
     Verdicts,
 )
-from jaxcorr.models import baselines, bulk
+from jaxcorr.models import baselines, bulk, identification
 from jaxcorr.models.baselines import Fitted
 from jaxcorr.spec import Spec, Targets, axis_of
 from jaxcorr.training import experiment, restore, test_set
@@ -121,10 +121,7 @@ def evaluate(
         baselines=measured,
         best_baseline=best,
         against_best_baseline=_compare_with(best, samples, streamed, answers[best], blocks),
-        identified={
-            name: IdentifiedMode(**mode._asdict())
-            for name, mode in zip(axis_names(spec), fitted.modes, strict=False)
-        },
+        identified=_list_axes(spec, fitted),
         ceiling=reached_ceiling(ceiling, test.overall) if ceiling else None,
         dynamic=breakdown.dynamics(samples, streamed, rows, spec.data, labels),
         per_trace=breakdown.per_trace(samples, streamed, rows),
@@ -244,6 +241,18 @@ def _measure_windows(loaded: Loaded, samples: Samples, rows: ndarray) -> Accurac
         return None
     windowed = bulk.from_windows(loaded.spec, loaded.weights, samples)
     return _by_axis(loaded.spec, samples, windowed, in_window)
+
+
+def _list_axes(spec: Spec, fitted: Fitted) -> dict[str, IdentifiedAxis]:
+    """What the plant was found to be, by axis."""
+    if fitted.plant is None:
+        return {}
+    table = identification.describe(fitted.plant, axis_names(spec))
+    names = IdentifiedAxis.model_fields
+    return {
+        axis: IdentifiedAxis(**{name: numbers[name] for name in names})
+        for axis, numbers in table.items()
+    }
 
 
 def _compare_with(

@@ -37,7 +37,7 @@ BASELINES = {
     "mean": "the mean training error",
     "linear_fir": "a linear regression on past velocities",
     "linear_binned": "that, by direction and speed",
-    "physics": "a second-order oscillator of each axis, identified",
+    "physics": "the plant of each axis, identified",
 }
 TIMES = {
     "p50_us": "p50",
@@ -181,11 +181,13 @@ def baselines_table(evaluation: Evaluation) -> Table:
 def baselines_sentence(evaluation: Evaluation) -> str:
     """What each baseline is, and what the one of physics identified."""
     listed = "; ".join(f"{name}: {BASELINES[name]}" for name in evaluation.baselines)
-    modes = ", ".join(
-        f"{axis} {mode.frequency_hz:.2f} Hz with damping ratio {mode.damping_ratio:.3f}"
-        for axis, mode in evaluation.identified.items()
+    axes = ", ".join(
+        f"{axis} {found.frequency_hz:.2f} Hz with damping ratio {found.damping_ratio:.3f} and "
+        f"friction of {1e3 * found.friction_mm:.1f} um, {100 * found.unexplained_share:.2f}% of "
+        "the variance unexplained"
+        for axis, found in evaluation.identified.items()
     )
-    return f"{listed}{f' ({modes})' if modes else ''}."
+    return f"{listed}{f' ({axes})' if axes else ''}."
 
 
 def ceiling_sentence(evaluation: Evaluation) -> str:

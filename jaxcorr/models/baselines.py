@@ -1,7 +1,7 @@
-"""Baselines that a network has to beat: zero, mean, two linear regressions and a fitted oscillator.
+"""Baselines that a network has to beat: zero, mean, linear regressions and the identified plant.
 
 Each is fitted on the training traces and answers from the samples up to now, at the same horizon as
-the network. The oscillator itself is in oscillator.py.
+the network.
 
   zero            no correction
   mean            the mean training error of each axis
@@ -9,25 +9,29 @@ the network. The oscillator itself is in oscillator.py.
   linear_binned   that, and for the last 4 samples: 16 bins of travel direction, 20 of speed, those
                   again while slowing down, and the direction's unit vector within each bin of
                   speed; edges as in linear_path.py, where a network may stand on this regression
-  physics         second-order response of each axis to its acceleration and friction
+  physics         the elastic axes with friction and stepper error of plant_path.py, by grey_box.py
 
 The regressions go through normal equations, summed trace by trace, so memory does not grow with the
 number of traces. Of several strengths of ridge the one that does best on the validation traces is
 kept.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Float32
 from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.data.windows import Samples
-from jaxcorr.models import oscillator
+from jaxcorr.models import bulk, grey_box, plant_path
+from jaxcorr.models.grey_box import Identified
 from jaxcorr.models.linear_path import (
     NUM_BINNED_LAGS,
     NUM_SECTORS,
@@ -35,13 +39,14 @@ from jaxcorr.models.linear_path import (
     SLOWING_MM_S,
     SPEED_EDGES_MM_S,
 )
-from jaxcorr.models.oscillator import Mode
-from jaxcorr.spec import NUM_LAGS, Data, own_velocities
+from jaxcorr.models.plant_path import Sample
+from jaxcorr.spec import NUM_LAGS, Data, own_positions, own_velocities
 
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
 BLOCK = 20_000  # rows of regressors in memory at once
 # A regression with hundreds of coefficients gains nothing from more rows than this.
 MOST_ROWS = 400_000
+PLANT = tuple(f"plant_{name}" for name in grey_box.ARRAYS)  # as they are called in a file
 
 Table = Float[ndarray, "_ _"]
 
@@ -56,8 +61,8 @@ class Fitted(NamedTuple):
         is_position: whether those columns have to be differentiated first.
         mean_mm: (k,).
         fir, binned: (p, k), mm per unit of each regressor.
-        modes: of each axis; empty where a target has no velocity of its own.
-        readout: (k, p), what each axis's oscillator is read with.
+        plant: of each axis; None where a target has no position and velocity of its own.
+        motion: columns of the features that the plant follows, positions and then velocities.
     """
 
     horizon: int
@@ -67,8 +72,8 @@ class Fitted(NamedTuple):
     mean_mm: Float[ndarray, " k"]
     fir: Float[ndarray, "p k"]
     binned: Float[ndarray, "q k"]
-    modes: tuple[Mode, ...]
-    readout: Float[ndarray, "axes r"]
+    plant: Identified | None
+    motion: tuple[int, ...]
 
 
 def fit(data: Data, train: Samples, val: Samples) -> Fitted:
@@ -80,19 +85,14 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
     """
     velocity, is_position = _velocity_columns(data)
 
-    def speeds(samples: Samples) -> Iterator[tuple[Table, Table]]:
-        for features, targets in each_trace(samples):
-            yield _speeds(features, velocity, is_position, data.sample_rate_hz), targets
-
     total, count = 0.0, 0
     for _, targets in each_trace(train):
         total = total + targets[train.lead :].sum(axis=0)
         count += len(targets) - train.lead
-    modes, readout = (), np.zeros((0, 0))
-    if own_velocities(data):
-        modes, readout = oscillator.fit(
-            lambda: speeds(train), train.lead, data.horizon, data.sample_rate_hz
-        )
+    positions, plant = own_positions(data), None
+    if positions is not None:
+        pieces = grey_box.pieces_of(train, positions, velocity, data.horizon)
+        plant = grey_box.identify(pieces, data.sample_rate_hz)
     fir, binned = (regress(data, train, val, design) for design in (fir_design, binned_design))
     return Fitted(
         horizon=data.horizon,
@@ -102,8 +102,8 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
         mean_mm=np.asarray(total / count),
         fir=fir,
         binned=binned,
-        modes=modes,
-        readout=readout,
+        plant=plant,
+        motion=(*positions, *velocity) if positions is not None else (),
     )
 
 
@@ -140,24 +140,63 @@ def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
     """Predicted errors (mm) of every row by each baseline, from the rows before it and itself."""
     num_targets = len(fitted.mean_mm)
     names = ["zero", "mean", "linear_fir", "linear_binned"]
-    names += ["physics"] if fitted.modes else []
+    names += ["physics"] if fitted.plant is not None else []
     found = {name: np.zeros((len(samples.features), num_targets)) for name in names}
     found["mean"] += fitted.mean_mm
     for rows, (features, _) in zip(samples.spans(), each_trace(samples), strict=True):
         v = _speeds(features, fitted.velocity, fitted.is_position, fitted.rate_hz)
         found["linear_fir"][rows] = _apply(fir_design, fitted.fir, v)
         found["linear_binned"][rows] = apply_binned(fitted.binned, v)
-        if fitted.modes:
-            found["physics"][rows] = oscillator.predict(
-                fitted.modes, fitted.readout, v, fitted.horizon, fitted.rate_hz
-            )
+    if fitted.plant is not None:
+        path = plant_path.from_axes(fitted.plant.axes, fitted.rate_hz)
+        how = (path, fitted.horizon, fitted.rate_hz, fitted.motion)
+        found["physics"] += apply_plant(*how, samples)
     return found
+
+
+def apply_plant(
+    path: plant_path.Path, horizon: int, rate_hz: float, motion: Sequence[int], samples: Samples
+) -> Float32[ndarray, "rows k"]:
+    """Predicted errors (mm) of every row by a plant alone.
+
+    Args:
+        path: of `plant_path.from_axes`.
+        horizon: samples from a row to the error.
+        rate_hz: of the rows.
+        motion: columns of the axes' positions, then of their velocities.
+        samples: a split.
+    """
+    num_axes = samples.targets.shape[1]
+
+    def begin(num_streams: int) -> tuple[Array, Array, Array]:
+        memory = plant_path.initialize(num_streams, num_axes, horizon)
+        return memory, jnp.zeros((num_streams, 2 * num_axes)), jnp.zeros((num_streams, 1))
+
+    how = functools.partial(_follow, path, rate_hz, horizon, tuple(motion))
+    return bulk.run_side_by_side(how, begin, samples)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _follow(
+    path: plant_path.Path,
+    rate_hz: float,
+    horizon: int,
+    motion: tuple[int, ...],
+    carry: tuple[Array, Array, Array],
+    rows: Float[Array, "t b f"],
+) -> tuple[tuple[Array, Array, Array], Float[Array, "t b k"]]:
+    memory, last, is_started = carry
+    moved = rows[..., jnp.array(motion)]
+    command, before = (Sample(*jnp.split(each, 2, axis=-1)) for each in (moved, last))
+    memory, errors = plant_path.follow(path, rate_hz, horizon, memory, command, before, is_started)
+    return (memory, moved[-1], jnp.ones_like(is_started)), errors
 
 
 def save(path: Path, fitted: Fitted) -> None:
     """Keeps the coefficients in a run folder."""
-    modes = np.array(fitted.modes).reshape(-1, len(Mode._fields))
-    files.save_arrays(path, fitted._asdict() | {"modes": modes})
+    fields = fitted._asdict()
+    plant = grey_box.to_arrays(fields.pop("plant"))
+    files.save_arrays(path, fields | dict(zip(PLANT, plant.values(), strict=True)))
 
 
 def load(path: Path) -> Fitted:
@@ -167,13 +206,15 @@ def load(path: Path) -> Fitted:
         InputError: the file is missing or damaged.
     """
     what, mend = "the run's fitted baselines", "Train the run again."
-    fields = files.load_arrays(path, Fitted._fields, what, mend)
-    return Fitted(**fields)._replace(
+    own = [name for name in Fitted._fields if name != "plant"]
+    fields = files.load_arrays(path, [*own, *PLANT], what, mend)
+    plant = grey_box.from_arrays({name: fields[f"plant_{name}"] for name in grey_box.ARRAYS})
+    return Fitted(**{name: fields[name] for name in own}, plant=plant)._replace(
         horizon=int(fields["horizon"]),
         rate_hz=float(fields["rate_hz"]),
         velocity=tuple(map(int, fields["velocity"])),
         is_position=bool(fields["is_position"]),
-        modes=tuple(Mode(*map(float, row)) for row in fields["modes"]),
+        motion=tuple(map(int, fields["motion"])),
     )
 
 

@@ -5,8 +5,11 @@ its last; here many traces run side by side. The module knows rows of samples an
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32
 from numpy import ndarray
@@ -29,24 +32,43 @@ def _unroll(spec: Spec, weights: Weights, carry: Carry, samples: Array) -> tuple
 
 def stream(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "rows k"]:
     """Predicted errors (mm) of every row, each trace streamed from its first row with one carry."""
+    return run_side_by_side(
+        functools.partial(_unroll, spec, weights),
+        functools.partial(network.carry_for, spec),
+        samples,
+    )
+
+
+def run_side_by_side(
+    unroll_fn: Callable[[Any, Array], tuple[Any, Array]],
+    carry_fn: Callable[[int], Any],
+    samples: Samples,
+) -> Float32[ndarray, "rows k"]:
+    """What a causal map makes of every row, many traces at once.
+
+    Args:
+        unroll_fn: from a carry and features (t, b, f) to the carry after them and (t, b, k).
+        carry_fn: the carry of so many streams before their first samples.
+        samples: a split; k are its targets.
+    """
     predicted = np.zeros_like(samples.targets)
     longest_first = np.argsort(-samples.num_rows, kind="stable")
     width = min(MOST_STREAMS, len(longest_first))
     for i in range(0, len(longest_first), max(width, 1)):
-        _stream_group(spec, weights, samples, longest_first[i : i + width], width, predicted)
+        traces = longest_first[i : i + width]
+        _stream_group(unroll_fn, carry_fn(width), samples, traces, width, predicted)
     return predicted
 
 
 def _stream_group(
-    spec: Spec,
-    weights: Weights,
+    unroll_fn: Callable[[Any, Array], tuple[Any, Array]],
+    carry: Any,
     samples: Samples,
     traces: ndarray,
     width: int,
     predicted: Float32[ndarray, "rows k"],
 ) -> None:
     """Streams up to `width` traces side by side; ended ones run on with zeros, unread."""
-    carry = network.carry_for(spec, width)
     for begin in range(0, int(samples.num_rows[traces].max()), CHUNK):
         block = np.zeros((CHUNK, width, samples.features.shape[1]), np.float32)
         spans = []
@@ -55,7 +77,7 @@ def _stream_group(
             rows = slice(first, first + min(CHUNK, max(0, samples.num_rows[trace] - begin)))
             spans.append(rows)
             block[: rows.stop - rows.start, lane] = samples.features[rows]
-        carry, errors = _unroll(spec, weights, carry, block)
+        carry, errors = unroll_fn(carry, jnp.asarray(block))
         errors = np.asarray(errors)
         for lane, rows in enumerate(spans):
             predicted[rows] = errors[: rows.stop - rows.start, lane]

@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from jaxcorr.models import linear_path, lstm, normalize
+from jaxcorr.models import linear_path, lstm, normalize, plant_path
 from jaxcorr.models.normalize import Scale
-from jaxcorr.spec import Model, Spec, own_velocities
+from jaxcorr.models.plant_path import Sample
+from jaxcorr.spec import Model, Spec, own_positions, own_velocities
 
 Variables = dict[str, Any]
-LINEAR_PATH = "linear_path"
+PATH = "path"
 
 
 class Carry(NamedTuple):
@@ -27,20 +28,20 @@ class Carry(NamedTuple):
         layers: (c, h) of each LSTM layer, Flax order.
         previous: the sample before, raw units; the kinematic inputs are differences to it.
         is_started: 0 before the first sample, 1 after it.
-        pending: what a linear path has to add to later errors; None where there is no such path.
+        path: what the path beside the network remembers; None where there is none.
     """
 
     layers: tuple[lstm.LayerCarry, ...]
     previous: Float[Array, "b f"]
     is_started: Float[Array, "b 1"]
-    pending: Float[Array, "b p"] | None = None
+    path: Float[Array, "b p"] | None = None
 
 
 class Weights(NamedTuple):
     """A trained model: network parameters and the scales that belong to them.
 
-    A spec with a linear path has it under LINEAR_PATH among the parameters; no optimizer sees it,
-    and the network's errors, which `targets` scales, come on top of the path's.
+    A spec with a path has it under PATH among the parameters; no optimizer sees it, and the
+    network's errors, which `targets` scales, come on top of the path's.
     """
 
     network: Variables
@@ -170,33 +171,44 @@ def carry_for(spec: Spec, num_streams: int) -> Carry:
     carry = initialize_carry(
         spec.model.hidden_size, spec.model.num_layers, len(spec.data.features), num_streams
     )
-    if not has_linear_path(spec):
-        return carry
-    return carry._replace(pending=linear_path.initialize(num_streams, len(spec.data.targets)))
+    num_targets = len(spec.data.targets)
+    match spec.model.path:
+        case "plant":
+            memory = plant_path.initialize(num_streams, num_targets, spec.data.horizon)
+        case "binned":
+            memory = linear_path.initialize(num_streams, num_targets)
+        case _:
+            memory = None
+    return carry._replace(path=memory)
 
 
-def has_linear_path(spec: Spec) -> bool:
-    """Whether a regression runs beside the network."""
-    return spec.model.linear_path != "none"
+def has_path(spec: Spec) -> bool:
+    """Whether something that was fitted first runs beside the network."""
+    return spec.model.path != "none"
 
 
 def blank_path(spec: Spec) -> Variables:
-    """What a spec's linear path adds to the parameters, predicting zero; nothing without a path."""
-    if not has_linear_path(spec):
-        return {}
-    return {LINEAR_PATH: linear_path.blank(len(spec.data.targets))}
+    """What a spec's path adds to the parameters, predicting zero; nothing without a path."""
+    num_targets = len(spec.data.targets)
+    match spec.model.path:
+        case "plant":
+            return {PATH: plant_path.blank(num_targets, spec.data.sample_rate_hz)}
+        case "binned":
+            return {PATH: linear_path.blank(num_targets)}
+        case _:
+            return {}
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def initialize(spec: Spec, num_inputs: int, key: Array) -> Variables:
     """Fresh network parameters, for `num_inputs` encoder inputs.
 
-    Beside a linear path the head begins at zero: what the path cannot say is yet to be learned.
+    Beside a path the head begins at zero: what the path cannot say is yet to be learned.
     """
     carry = carry_for(spec, 1)
     variables = from_spec(spec).init(key, carry.layers, jnp.zeros((1, 1, num_inputs)))
     network = dict(variables["params"])
-    if has_linear_path(spec):
+    if has_path(spec):
         network["head"] = jax.tree.map(jnp.zeros_like, network["head"])
     return network
 
@@ -251,16 +263,32 @@ def unroll(
     layers, outputs = run_network(
         network_model, weights.network, carry.layers, normalize.apply(weights.inputs, inputs)
     )
-    errors, pending = normalize.invert(weights.targets, outputs), carry.pending
-    if pending is not None:
-        path, columns = weights.network[LINEAR_PATH], jnp.array(own_velocities(spec.data))
-        pending, linear = linear_path.advance(
-            path, pending, samples[..., columns], carry.previous[..., columns]
-        )
-        errors += linear
+    errors, memory = normalize.invert(weights.targets, outputs), None
+    if carry.path is not None:
+        memory, said = _follow_path(spec, weights.network[PATH], carry, samples)
+        errors += said
     # One, in the shape that the carry has.
     is_started = jnp.maximum(carry.is_started, 1.0)
-    return Carry(layers, samples[-1], is_started, pending), errors
+    return Carry(layers, samples[-1], is_started, memory), errors
+
+
+def _follow_path(
+    spec: Spec, path: Variables, carry: Carry, samples: Float[Array, "t b f"]
+) -> tuple[Float[Array, "b p"], Float[Array, "t b k"]]:
+    """What the path remembers afterwards, and its share of the errors."""
+    data, memory = spec.data, carry.path
+    assert memory is not None, "only a model with a path has one to follow"
+    velocities = jnp.array(own_velocities(data))
+    if spec.model.path == "binned":
+        before = carry.previous[..., velocities]
+        return linear_path.advance(path, memory, samples[..., velocities], before)
+    positions = jnp.array(own_positions(data))
+    command, before = (
+        Sample(rows[..., positions], rows[..., velocities]) for rows in (samples, carry.previous)
+    )
+    return plant_path.follow(
+        path, data.sample_rate_hz, data.horizon, memory, command, before, carry.is_started
+    )
 
 
 def step(

@@ -21,7 +21,7 @@ class Outcome(Record):
     Attributes:
         run: id of the training.
         linear: the better of the two regressions, by RMSE, and its name.
-        physics: None where no oscillator could be fitted.
+        physics: None where no plant could be fitted.
         intervals: of the network.
     """
 
@@ -92,7 +92,7 @@ def draw(outcomes: Sequence[Outcome], period_ms: float, *paths: Path) -> None:
     lines = (
         ("network", PALETTE[1], "o-", [row.network for row in rows]),
         ("best linear baseline", PALETTE[0], "s--", [row.linear for row in rows]),
-        ("fitted oscillator", PALETTE[2], "^:", [row.physics for row in rows]),
+        ("identified plant", PALETTE[2], "^:", [row.physics for row in rows]),
     )
     at = [row.horizon for row in rows]
     with plotting.style():

@@ -170,7 +170,7 @@ def _stats(spec: Spec, scales: Any, samples: Samples) -> dict[str, Any]:
         "ranges": spanned._asdict(),
         "inputs": {"kind": spec.model.inputs, **_as_lists(scales.inputs)},
     }
-    if not network.has_linear_path(spec):  # beside one, the network's targets are what it leaves
+    if not network.has_path(spec):  # beside one, the network's targets are what it leaves
         stats["targets"] = {"names": list(spec.data.targets), **_as_lists(scales.targets)}
     return stats
 

@@ -41,6 +41,7 @@ class Begun(NamedTuple):
     epoch: int
     skipped: tuple[str, ...]
     num_devices: int
+    note: str = ""  # on the path beside the network
 
 
 class Dispatched(NamedTuple):
@@ -110,7 +111,7 @@ def fit(
             the baselines that it keeps are damaged.
     """
     plan = plan_for(spec, data)
-    path = _path_of(spec, data, run)
+    path, note = _path_of(spec, data, run)
     data = data._replace(train=path_first.take(spec, path, data.train))
     scales = hosts.arrays_from_writer(fit_scales(spec, data.train))
     optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
@@ -125,7 +126,7 @@ def fit(
         alone = hosts.from_writer(validate, spec, best, data)
         progress = progress._replace(best_mae_mm=alone.get("val_mae_mm"))
     num_parameters = model.count_parameters(state.network)
-    yield Begun(plan, num_parameters, progress.epoch, skipped, devices.count(mesh))
+    yield Begun(plan, num_parameters, progress.epoch, skipped, devices.count(mesh), note)
     state = devices.copy_to_all(mesh, state)
     local = functools.partial(devices.first_copy, mesh)
 
@@ -181,7 +182,7 @@ def weights_of(state: TrainState, scales: Scales, path: Variables) -> Weights:
     """The model as it stands, in arrays of its own (the next step donates the state's).
 
     Args:
-        path: what a linear path adds to the parameters, see `path_first.fit_path`.
+        path: what a path adds to the parameters, see `path_first.fit_path`.
     """
     network = jax.tree.map(jnp.copy, state.network)
     return Weights(network | path, scales.inputs, scales.targets)
@@ -198,11 +199,11 @@ def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | N
     return {"val_mae_mm": found.mae_mm, "val_rmse_mm": found.rmse_mm, "val_r2": found.r2}
 
 
-def _path_of(spec: Spec, data: Dataset, run: Run) -> Variables:
-    """The linear path, the same whenever the run goes on and in all processes."""
+def _path_of(spec: Spec, data: Dataset, run: Run) -> path_first.Fitted:
+    """The path, the same whenever the run goes on and in all processes."""
     with hosts.together():
-        path = path_first.fit_path(spec, data, run.path / test_set.BASELINES)
-    return hosts.arrays_from_writer(path)
+        found = path_first.fit_path(spec, data, run.path / test_set.BASELINES)
+    return found._replace(path=hosts.arrays_from_writer(found.path))
 
 
 def _start_or_resume(spec: Spec, scales: Scales, path: Variables, run: Run, iterator: Any) -> Start:

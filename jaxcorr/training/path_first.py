@@ -1,22 +1,32 @@
-"""The linear path beside the network: fitted first, taken off the targets that training sees.
+"""The path beside the network: fitted first, taken off the targets that training sees.
 
-With little data a regression on binned motion is hard to learn and easy to fit. It is fitted on the
-training split like the baseline of the same name; the network can then only add to it.
+A plant of a dozen numbers explains most of what an elastic printer does, and with little data a
+regression on binned motion is hard to learn and easy to fit. Either is fitted on the training split
+like the baseline of the same name; the network learns what it leaves, in units of what it leaves.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.windows import Samples
-from jaxcorr.models import baselines, linear_path, network
+from jaxcorr.models import baselines, grey_box, linear_path, network, plant_path
+from jaxcorr.models.grey_box import Identified
 from jaxcorr.models.network import Variables
-from jaxcorr.spec import Spec, own_velocities
+from jaxcorr.spec import Spec, own_positions, own_velocities
 
 
-def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Variables:
-    """The linear path of a spec, as it joins the network's parameters; nothing without one.
+class Fitted(NamedTuple):
+    """A path, as it joins the network's parameters, nothing without one; why it is a blank one."""
+
+    path: Variables
+    note: str = ""
+
+
+def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Fitted:
+    """The path of a spec. A plant that is of no use is left out: its path predicts zero.
 
     Args:
         kept: the run's fitted baselines, if there is a run. The path is taken from there, since
@@ -24,23 +34,32 @@ def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Variables:
     Raises:
         InputError: the file is damaged.
     """
-    if not network.has_linear_path(spec):
-        return {}
-    if kept and kept.exists():
-        found = baselines.load(kept).binned
-    else:
-        found = baselines.regress(spec.data, data.train, data.val, baselines.binned_design)
-    return {network.LINEAR_PATH: linear_path.from_coefficients(found)}
+    known = baselines.load(kept) if kept and kept.exists() else None
+    if spec.model.path == "binned":
+        design = baselines.binned_design
+        found = known.binned if known else baselines.regress(spec.data, *data[:2], design)
+        return Fitted({network.PATH: linear_path.from_coefficients(found)})
+    if spec.model.path == "plant":
+        plant = known.plant if known else _identify(spec, data.train)
+        assert plant is not None, "the spec has been checked for what a plant follows"
+        if not grey_box.is_fit(plant):
+            return Fitted(network.blank_path(spec), _say_unfit(plant))
+        return Fitted({network.PATH: plant_path.from_axes(plant.axes, spec.data.sample_rate_hz)})
+    return Fitted({})
 
 
 def take(spec: Spec, path: Variables, samples: Samples) -> Samples:
     """The samples with what the path predicts taken off their targets."""
     if not path:
         return samples
-    coefficients = linear_path.to_coefficients(path[network.LINEAR_PATH])
-    columns, left = list(own_velocities(spec.data) or ()), []
+    data, velocities = spec.data, list(own_velocities(spec.data) or ())
+    if spec.model.path == "plant":
+        motion = (*(own_positions(data) or ()), *velocities)
+        how = (path[network.PATH], data.horizon, data.sample_rate_hz, motion)
+        return samples._replace(targets=samples.targets - baselines.apply_plant(*how, samples))
+    coefficients, left = linear_path.to_coefficients(path[network.PATH]), []
     for features, targets in baselines.each_trace(samples):
-        rest = targets - baselines.apply_binned(coefficients, features[:, columns])
+        rest = targets - baselines.apply_binned(coefficients, features[:, velocities])
         left.append(rest.astype(np.float32))
     return samples._replace(targets=np.concatenate(left))
 
@@ -49,4 +68,23 @@ def name_best(spec: Spec, best_epoch: int) -> str:
     """Whose weights are the best of a run: those of an epoch, or where it is 0, of none."""
     if best_epoch:
         return f"epoch {best_epoch}"
-    return "the linear path alone" if network.has_linear_path(spec) else "the untrained network"
+    named = {"plant": "the plant alone", "binned": "the linear path alone"}
+    return named.get(spec.model.path, "the untrained network")
+
+
+def _identify(spec: Spec, train: Samples) -> Identified | None:
+    positions, velocities = own_positions(spec.data), own_velocities(spec.data)
+    if positions is None or velocities is None:
+        return None
+    pieces = grey_box.pieces_of(train, positions, velocities, spec.data.horizon)
+    return grey_box.identify(pieces, spec.data.sample_rate_hz)
+
+
+def _say_unfit(plant: Identified) -> str:
+    explained = 100.0 * (1.0 - float(np.max(plant.unexplained)))
+    held = [name for name in grey_box.RESONANCE if np.any(getattr(plant.is_at_bound, name))]
+    ends = f", and {' and '.join(held)} ended at a bound" if held else ""
+    return (
+        f"model.path = 'plant': the plant explains {max(explained, 0.0):.0f}% of an axis's error"
+        f"{ends}; training goes on without it"
+    )

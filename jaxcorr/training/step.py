@@ -57,7 +57,7 @@ def zero_totals() -> Totals:
 def count_updates(spec: Spec, steps_per_epoch: int) -> tuple[int, int]:
     """Optimizer updates in the whole training and in one epoch, after accumulation."""
     every = spec.optimizer.accumulation_steps
-    total = steps_per_epoch * spec.train.epochs
+    total = max(1, steps_per_epoch * spec.train.epochs)
     return -(-total // every), max(1, steps_per_epoch // every)
 
 

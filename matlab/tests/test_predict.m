@@ -97,7 +97,7 @@ samples = walk(60);
 [none, state] = predict_error(state, zeros(0, 4));
 [third, state] = predict_error(state, samples(27:60, :));
 parts = [first; second; none; third];
-pass = max(abs(parts(:) - whole(:))) < 1e-11 && max(abs(state.pending - last.pending)) < 1e-11;
+pass = max(abs(parts(:) - whole(:))) < 1e-11 && max(abs(state.path - last.path)) < 1e-11;
 end
 
 function pass = bad_samples_leave_the_state()

@@ -44,7 +44,7 @@ def test_eval_shows_rivals_uncertainty_and_breakdown(done):
     said = run("eval", done, "--no-report")
     assert said.exit_code == 0, said.output
     for text in (
-        "linear_binned", "identified (x 1", "does not beat the best baseline (physics)",
+        "linear_binned", "identified (x 1", "the best baseline (",
         "95% interval", "um RMS of dynamics remain", "by speed", "predicts the error at the newest",
         "by way since the last corner", "by trace, worst first", "p99.9", "the limit of 1 ms",
     ):  # fmt: skip

@@ -74,10 +74,16 @@ def test_baselines_stand_in_the_order_of_their_rmse():
 
 
 def test_every_baseline_is_explained():
-    mode = {"frequency_hz": 12.0, "damping_ratio": 0.15, "friction_velocity_mm_s": 2.0}
-    text = wording.baselines_sentence(evaluations.make(identified={"x": mode}))
+    axis = {
+        "frequency_hz": 12.0,
+        "damping_ratio": 0.15,
+        "friction_mm": 0.1,
+        "friction_velocity_mm_s": 2.0,
+        "unexplained_share": 0.01,
+    }
+    text = wording.baselines_sentence(evaluations.make(identified={"x": axis}))
     assert text.startswith("zero: no prediction; linear_fir: a linear regression")
-    assert text.endswith("(x 12.00 Hz with damping ratio 0.150).")
+    assert text.endswith("friction of 100.0 um, 1.00% of the variance unexplained).")
     assert wording.baselines_sentence(evaluations.make()).endswith("by direction and speed.")
 
 

@@ -1,6 +1,7 @@
 """A network beside a linear path: begins as the regression, learns what that leaves, resumes."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -8,13 +9,14 @@ import oscillator
 import pytest
 
 from jaxcorr.compensation import model_map
+from jaxcorr.data import trace
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
 from jaxcorr.models import baselines, bulk, linear_path, network
 from jaxcorr.training import checkpoint, loop, path_first, test_set
 from jaxcorr.training import restore as stream
 
-PATH = {"linear_path": "binned", "hidden_size": 8, "encoder_size": 8}
+PATH = {"path": "binned", "hidden_size": 8, "encoder_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def regression(begun, samples):
 
 def test_what_is_left_is_the_target_less_the_baseline(begun):
     data = begun.data
-    path = path_first.fit_path(begun.spec, data, begun.run.path / test_set.BASELINES)
+    path = path_first.fit_path(begun.spec, data, begun.run.path / test_set.BASELINES).path
     left = path_first.take(begun.spec, path, data.train)
     expected = data.train.targets - regression(begun, data.train)
     np.testing.assert_allclose(left.targets, expected, atol=1e-7)
@@ -48,8 +50,8 @@ def test_the_path_is_the_kept_one_unless_it_is_missing(begun, tmp_path):
     kept = tmp_path / test_set.BASELINES
 
     def coefficients():
-        path = path_first.fit_path(begun.spec, begun.data, kept)
-        return linear_path.to_coefficients(path[network.LINEAR_PATH])
+        path = path_first.fit_path(begun.spec, begun.data, kept).path
+        return linear_path.to_coefficients(path[network.PATH])
 
     np.testing.assert_allclose(coefficients(), fitted.binned, rtol=1e-5)
     baselines.save(kept, fitted._replace(binned=2 * fitted.binned))
@@ -64,10 +66,10 @@ def test_scales_of_whole_targets_are_not_told_of_a_network_that_learns_the_rest(
 
 def test_without_a_path_nothing_is_fitted_or_taken(trained):
     kept = trained.run.path / test_set.BASELINES
-    assert path_first.fit_path(trained.spec, trained.data, kept) == {}
+    assert path_first.fit_path(trained.spec, trained.data, kept) == ({}, "")
     assert path_first.take(trained.spec, {}, trained.data.train) is trained.data.train
-    assert network.carry_for(trained.spec, 2).pending is None
-    assert network.LINEAR_PATH not in stream.load_weights(trained.run).weights.network
+    assert network.carry_for(trained.spec, 2).path is None
+    assert network.PATH not in stream.load_weights(trained.run).weights.network
 
 
 def test_a_head_of_zero_is_the_baseline_to_rounding(finished):
@@ -111,7 +113,7 @@ def test_where_every_epoch_is_worse_the_regression_alone_is_kept(layers, tmp_pat
 
 def test_the_optimizer_never_sees_the_path(begun):
     state = loop.update.initialize(begun.spec, 6)
-    assert network.LINEAR_PATH not in state.network
+    assert network.PATH not in state.network
     np.testing.assert_array_equal(state.network["head"]["kernel"], 0)
 
 
@@ -153,5 +155,76 @@ def test_a_path_needs_the_velocities_of_two_targets(features, targets):
 
 
 def test_compensation_refuses_a_map_with_steps():
-    with pytest.raises(InputError, match=r"expected a run with model.linear_path = 'none'"):
+    with pytest.raises(
+        InputError, match=r"expected a run with model.path = 'plant' or 'none', got 'binned'"
+    ):
         model_map.check(oscillator.make_spec(model=PATH))
+
+
+PLANT = {"path": "plant", "hidden_size": 8, "encoder_size": 8}
+
+
+@pytest.fixture(scope="module")
+def alone(layers, tmp_path_factory):
+    """A run of the plant alone, and what happened."""
+    folder = tmp_path_factory.mktemp("plant")
+    begun = oscillator.begin(layers, folder, model=PLANT, train={"epochs": 0})
+    return begun, oscillator.fit(begun)
+
+
+def test_a_plant_alone_is_the_baseline_and_can_be_used(alone):
+    begun, events = alone
+    assert (events[0].note, events[-1].best_epoch) == ("", 0)
+    assert path_first.name_best(begun.spec, 0) == "the plant alone"
+    fitted = baselines.load(begun.run.path / test_set.BASELINES)
+    expected = baselines.predict(fitted, begun.data.test)["physics"]
+    loaded = stream.load_weights(begun.run)
+    assert loaded.is_finished
+    predicted = bulk.stream(begun.spec, loaded.weights, begun.data.test)
+    # A network that says nothing leaves the mean of what the plant leaves.
+    np.testing.assert_allclose(predicted, expected + loaded.weights.targets.mean, atol=1e-6)
+    assert measure(begun.data.test.targets, predicted).r2 > 0.9
+    val = begun.data.val
+    reached = measure(val.targets, bulk.stream(begun.spec, loaded.weights, val)).mae_mm
+    assert reached == pytest.approx(events[-1].best_mae_mm, rel=1e-5)
+
+
+def test_a_network_learns_what_the_plant_leaves(alone, layers, tmp_path):
+    begun = oscillator.begin(layers, tmp_path, model=PLANT)
+    *_, ended = oscillator.fit(begun)
+    assert ended.best_epoch > 0
+    assert ended.best_mae_mm < alone[1][-1].best_mae_mm
+    path = path_first.fit_path(begun.spec, begun.data, begun.run.path / test_set.BASELINES).path
+    left = path_first.take(begun.spec, path, begun.data.train)
+    assert np.std(left.targets) < 0.3 * np.std(begun.data.train.targets)
+
+
+def test_training_says_why_it_goes_on_without_a_plant(tmp_path):
+    folder = tmp_path / "data_simulation_noise_all"
+    for layer in range(4):
+        rng = np.random.default_rng(layer)
+        columns = oscillator.make_layer(rng, 120)
+        columns |= {f"error_{axis}": rng.normal(0, 0.01, 120) for axis in "xy"}
+        trace.write(folder / f"layer{layer:02d}.mat", columns, {})
+    begun = oscillator.begin(f"{folder}/*.mat", tmp_path, model=PLANT, train={"epochs": 1})
+    events = oscillator.fit(begun)
+    assert re.match(
+        r"model\.path = 'plant': the plant explains \d+% of an axis's error.*; training goes on "
+        r"without it",
+        events[0].note,
+    )
+    path = stream.load_weights(begun.run).weights.network[network.PATH]
+    assert not np.any(path["transition"])
+
+
+def test_a_plant_needs_the_position_and_velocity_of_each_target():
+    with pytest.raises(InputError, match=r"each target's position and velocity among data.feat"):
+        oscillator.make_spec(
+            data={"features": ["vx_ref", "vy_ref"], "targets": ["error_x", "error_y"]},
+            model=PLANT | {"inputs": "raw"},
+        )
+
+
+def test_no_epoch_and_no_path_is_nothing():
+    with pytest.raises(InputError, match=r"train.epochs >= 1 for model.path = 'none', got 0"):
+        oscillator.make_spec(train={"epochs": 0})

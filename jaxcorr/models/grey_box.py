@@ -1,0 +1,377 @@
+"""Grey-box identification: an output-error fit of the elastic axes to traces, with intervals.
+
+The plant of plant_path.py runs along the command of each piece of a trace, and its numbers are
+those whose lag is nearest to the measured one in least squares (Levenberg and Marquardt, with
+JAX's derivatives through the plant). Several first guesses of the frequency are refined on a few
+pieces each, the best one of each axis on all. Axes are independent of each other.
+
+The 95% intervals are those of a sandwich estimator over blocks of a second, so that residuals may
+depend on their neighbours; they hold what chance does to the numbers, and nothing of what the plant
+cannot say.
+
+Source: Ljung, "System Identification", 1999, chapters 7 and 16; blocks as in Cameron and Miller,
+"Cluster-Robust Inference", 2015.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+from numpy import ndarray
+
+from jaxcorr.data.windows import Samples
+from jaxcorr.models import plant_path
+from jaxcorr.models.plant_path import PERIODS_MM, Axes, Numbers, Sample
+
+PIECE_S = 6.0
+SEARCH_PIECES = 6  # for each start
+SETTLE_S = 0.3  # until a piece has forgotten how its first sample came about
+BLOCK_S = 1.0
+START_SHARES = (0.06, 0.12, 0.2, 0.3, 0.45)  # of the sampling rate, frequencies to begin with
+MOST_PIECES = SEARCH_PIECES * len(START_SHARES)  # so that one compiled program serves both
+SEARCH_ITERATIONS, ITERATIONS = 10, 20
+ENOUGH = 1e-6  # relative gain of an iteration that ends the fit
+MOST_CAUTION = 1e6
+MOST_MOVE = 1.0  # of a number in one step, mm, s or e-fold
+RIDGE = 1e-12
+NORMAL_95 = 1.96
+MOST_UNEXPLAINED = 0.5  # of an error's variance, by a plant that is of use
+
+NAMES = (
+    "frequency_hz",
+    "damping_ratio",
+    "friction_velocity_mm_s",
+    "friction_mm",
+    "viscous_s",
+    "offset_mm",
+    *(f"sine_mm {period:g}" for period in PERIODS_MM),
+    *(f"cosine_mm {period:g}" for period in PERIODS_MM),
+)
+RESONANCE = ("frequency_hz", "damping_ratio")
+NUM_LOGS = 3  # the first ones are above zero and fitted by their logarithms
+# Friction pushes against the motion; the bounds of logarithms are far from what a machine has, and
+# at one of them the traces do not tell the number.
+LOWEST = (0.1, 1e-3, 0.01, 0.0)
+HIGHEST = (np.inf, 10.0, 300.0)
+MOST_SHARE = 1.0  # of the sampling rate, for the frequency
+BEGIN = (np.nan, 0.2, 3.0, 0.03)
+
+
+class Piece(NamedTuple):
+    """A stretch of a trace, or L of them. Axes: T samples, A axes of the printer."""
+
+    position_mm: Float[Any, "T *L A"]
+    velocity_mm_s: Float[Any, "T *L A"]
+    error_mm: Float[Any, "T *L A"]  # actual - command; NaN where it is not known
+
+
+class Identified(NamedTuple):
+    """What was found, per axis.
+
+    Attributes:
+        axes: the numbers, in float64.
+        low, high: ends of their 95% intervals; infinite where the traces tell nothing.
+        is_at_bound: whether each number ended at a bound.
+        rms_mm: (A,) what is not explained.
+        unexplained: (A,) its share of the error's variance.
+        num_samples: that the fit went over, per axis.
+    """
+
+    axes: Axes
+    low: Axes
+    high: Axes
+    is_at_bound: Axes
+    rms_mm: Float[ndarray, " A"]
+    unexplained: Float[ndarray, " A"]
+    num_samples: int
+
+
+def identify(traces: Iterable[Piece], rate_hz: float) -> Identified:
+    """Fits the plant to traces.
+
+    Args:
+        traces: commands and errors, each at a steady rate.
+        rate_hz: of them all.
+    """
+    pieces = _choose([piece for trace in traces for piece in _cut(trace, rate_hz)], MOST_PIECES)
+    bounds = _bounds(rate_hz)
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        few = _table(_choose(pieces, SEARCH_PIECES), rate_hz)
+        starts = _starts(rate_hz, few.error_mm.shape[2])
+        searched = _descend(starts, few, rate_hz, bounds, SEARCH_ITERATIONS)
+        best = np.argmin(searched.cost, axis=0)[None, :, None]
+        begin = np.take_along_axis(searched.numbers, best, axis=0)
+        table = _table(pieces, rate_hz)
+        fit = _descend(begin, table, rate_hz, bounds, ITERATIONS)
+    found, costs, scores, hessian = (part[0] for part in fit)
+    is_at_bound = (found <= bounds[0]) | (found >= bounds[1])
+    deviation = np.stack(
+        [_deviate(*each) for each in zip(scores, hessian, is_at_bound, strict=True)]
+    )
+    count = np.sum(np.isfinite(table.error_mm), axis=(0, 1))
+    power = np.nanvar(table.error_mm, axis=(0, 1))
+    return Identified(
+        axes=_as_axes(found),
+        low=_as_axes(found - NORMAL_95 * deviation),
+        high=_as_axes(found + NORMAL_95 * deviation),
+        is_at_bound=_name(is_at_bound.T),
+        rms_mm=np.sqrt(costs / count),
+        unexplained=costs / count / np.maximum(power, np.finfo(float).tiny),
+        num_samples=int(count.min()),
+    )
+
+
+def is_fit(found: Identified) -> bool:
+    """Whether the plant explains most of each axis's error, and the traces tell its resonance."""
+    is_held = any(np.any(getattr(found.is_at_bound, name)) for name in RESONANCE)
+    return bool(np.all(found.unexplained < MOST_UNEXPLAINED)) and not is_held
+
+
+def pieces_of(
+    samples: Samples, positions: Sequence[int], velocities: Sequence[int], horizon: int
+) -> list[Piece]:
+    """Traces of a table, spread over it and no more than a fit takes, errors at their commands.
+
+    Args:
+        samples: a split.
+        positions, velocities: columns of the features, by axis.
+        horizon: samples from a row to its target.
+    """
+    chosen = np.linspace(0, len(samples.names) - 1, min(MOST_PIECES, len(samples.names)))
+    found = []
+    for trace in np.unique(chosen.round().astype(int)):
+        rows = slice(samples.first_row[trace], samples.first_row[trace] + samples.num_rows[trace])
+        features = samples.features[rows]
+        error = np.full(samples.targets[rows].shape, np.nan)
+        known = samples.targets[rows][samples.lead :]
+        begin = max(horizon, 0)
+        error[begin : begin + len(known)] = known[: len(error) - begin]
+        found.append(Piece(features[:, list(positions)], features[:, list(velocities)], error))
+    return found
+
+
+ARRAYS = ("axes", "low", "high", "is_at_bound", "rms_mm", "unexplained", "num_samples")
+
+
+def to_arrays(found: Identified | None) -> dict[str, ndarray]:
+    """As ARRAYS, to be kept in a file; those of no axes for nothing."""
+    if found is None:
+        empty = {name: np.zeros((len(NAMES), 0)) for name in ARRAYS[:4]}
+        return empty | {name: np.zeros(0) for name in ARRAYS[4:]}
+    stacked = {name: np.vstack(getattr(found, name)) for name in ARRAYS[:4]}
+    return stacked | {name: np.asarray(getattr(found, name)) for name in ARRAYS[4:]}
+
+
+def from_arrays(kept: Mapping[str, ndarray]) -> Identified | None:
+    """What `to_arrays` made them of."""
+    if not kept["axes"].size:
+        return None
+    return Identified(
+        **{name: _unstack(kept[name]) for name in ARRAYS[:4]},
+        rms_mm=kept["rms_mm"],
+        unexplained=kept["unexplained"],
+        num_samples=int(kept["num_samples"]),
+    )
+
+
+def _unstack(rows: Shaped[ndarray, "p A"]) -> Axes:
+    half = len(PERIODS_MM)
+    frequency, damping, friction, velocity, viscous, offset = rows[: -2 * half]
+    sine, cosine = rows[-2 * half : -half], rows[-half:]
+    return Axes(frequency, damping, friction, velocity, viscous, offset, sine, cosine)
+
+
+def _cut(trace: Piece, rate_hz: float) -> Iterable[Piece]:
+    length = max(round(PIECE_S * rate_hz), 1)
+    for begin in range(0, len(trace.error_mm), length):
+        yield Piece(*(column[begin : begin + length] for column in trace))
+
+
+def _choose(pieces: Sequence[Piece], most: int) -> list[Piece]:
+    """At most so many, spread evenly over those that are long enough to tell something."""
+    longest = max(len(piece.error_mm) for piece in pieces)
+    whole = [piece for piece in pieces if len(piece.error_mm) >= longest / 2]
+    places = np.linspace(0, len(whole) - 1, min(most, len(whole))).round().astype(int)
+    return [whole[place] for place in places]
+
+
+def _table(pieces: Sequence[Piece], rate_hz: float) -> Piece:
+    """Pieces side by side, (T, L, A); errors that do not count are NaN."""
+    length = max(len(piece.error_mm) for piece in pieces)
+    settle = min(round(SETTLE_S * rate_hz), length // 4)
+    position, velocity, error = (
+        np.stack([_extend(piece[i], length, mode) for piece in pieces], axis=1)
+        for i, mode in enumerate(("edge", "edge", "nan"))
+    )
+    error[:settle] = np.nan
+    return Piece(position, velocity, error)
+
+
+def _extend(column: ndarray, length: int, mode: str) -> ndarray:
+    missing = ((0, length - len(column)), (0, 0))
+    if mode == "nan":
+        return np.pad(column.astype(np.float64), missing, constant_values=np.nan)
+    return np.pad(column.astype(np.float64), missing, mode="edge")
+
+
+def _starts(rate_hz: float, num_axes: int) -> Float[ndarray, "S A P"]:
+    values = np.zeros((len(START_SHARES), num_axes, len(NAMES)))
+    values[..., : len(BEGIN)] = BEGIN
+    values[..., 0] = rate_hz * np.array(START_SHARES)[:, None]
+    values[..., :NUM_LOGS] = np.log(values[..., :NUM_LOGS])
+    return values
+
+
+def _bounds(rate_hz: float) -> tuple[Float[ndarray, " P"], Float[ndarray, " P"]]:
+    lowest, highest = np.full(len(NAMES), -np.inf), np.full(len(NAMES), np.inf)
+    lowest[: len(LOWEST)], highest[: len(HIGHEST)] = LOWEST, HIGHEST
+    highest[0] = MOST_SHARE * rate_hz
+    lowest[:NUM_LOGS], highest[:NUM_LOGS] = np.log(lowest[:NUM_LOGS]), np.log(highest[:NUM_LOGS])
+    return lowest, highest
+
+
+def _as_axes(numbers: Float[ndarray, "A P"]) -> Axes:
+    """From the numbers as they are fitted."""
+    values = np.array(numbers)
+    values[:, :NUM_LOGS] = np.exp(np.clip(values[:, :NUM_LOGS], -700.0, 700.0))
+    return _name(values.T)
+
+
+def _name(values: Numbers) -> Axes:
+    """Rows of NAMES to fields."""
+    frequency, damping, velocity, friction, viscous, offset, *periodic = values
+    half = len(PERIODS_MM)
+    stack = np.stack if isinstance(values, ndarray) else jnp.stack
+    sine, cosine = stack(periodic[:half]), stack(periodic[half:])
+    return Axes(frequency, damping, friction, velocity, viscous, offset, sine, cosine)
+
+
+def _residual(numbers: Float[Array, " P"], piece: Piece, rate_hz: float) -> Float[Array, " T"]:
+    """Of one axis along one piece: model less measurement, zero where there is none."""
+    values = jnp.concatenate([jnp.exp(numbers[:NUM_LOGS]), numbers[NUM_LOGS:]])
+    path = plant_path.discretize(_name(values[:, None]), rate_hz, plant_path.count_steps(rate_hz))
+    command = Sample(piece.position_mm[:, None, None], piece.velocity_mm_s[:, None, None])
+    blank, before = plant_path.initialize(1, 1, 0), jax.tree.map(lambda a: a[0], command)
+    _, lag = plant_path.follow(path, rate_hz, 0, blank, command, before, jnp.zeros((1, 1)))
+    error = piece.error_mm
+    return jnp.where(jnp.isfinite(error), lag[:, 0, 0] - jnp.nan_to_num(error), 0.0)
+
+
+class _Sums(NamedTuple):
+    """Of lanes or of starts, n of them: squares, and half of Gauss and Newton's derivatives."""
+
+    cost: Float[ndarray, "n A"]
+    hessian: Float[ndarray, "n A P P"]
+    scores: Float[ndarray, "n A B P"]
+
+
+@functools.partial(jax.jit, static_argnames="rate_hz")
+def _evaluate(
+    numbers: Float[Array, "L A P"], table: Piece, rate_hz: float
+) -> tuple[Float[Array, "L A"], Float[Array, "L A P P"], Float[Array, "L A B P"]]:
+    """The fields of `_Sums`, of each lane with numbers of its own."""
+    length = min(max(round(BLOCK_S * rate_hz), 1), len(table.error_mm))
+
+    def one(numbers: Array, piece: Piece) -> tuple[Array, Array, Array]:
+        left = _residual(numbers, piece, rate_hz)
+        slopes = jax.jacfwd(_residual)(numbers, piece, rate_hz)
+        products = jnp.pad(left[:, None] * slopes, ((0, -len(left) % length), (0, 0)))
+        scores = products.reshape(-1, length, len(numbers)).sum(axis=1)
+        return jnp.sum(left**2), slopes.T @ slopes, scores
+
+    return jax.vmap(jax.vmap(one, (0, -1)), (0, 1))(numbers, table)
+
+
+class _Fit(NamedTuple):
+    """Where each of S starts ended."""
+
+    numbers: Float[ndarray, "S A P"]
+    cost: Float[ndarray, "S A"]
+    scores: Float[ndarray, "S A B P"]
+    hessian: Float[ndarray, "S A P P"]
+
+
+def _descend(
+    numbers: Float[ndarray, "S A P"],
+    table: Piece,
+    rate_hz: float,
+    bounds: tuple[ndarray, ndarray],
+    iterations: int,
+) -> _Fit:
+    """Levenberg and Marquardt's steps, of each start and axis for itself."""
+    here = _total(numbers, table, rate_hz)
+    caution = np.full(numbers.shape[:2], 1e-2)
+    for _ in range(iterations):
+        move = _move(numbers, here.scores.sum(axis=2), here.hessian, caution, bounds)
+        trial = np.clip(numbers + move, *bounds)
+        there = _total(trial, table, rate_hz)
+        is_better = there.cost < here.cost  # not where it is no number
+        gain = (here.cost - there.cost) / np.maximum(here.cost, np.finfo(float).tiny)
+        is_done = (is_better & (gain < ENOUGH)) | (caution > MOST_CAUTION)
+        numbers = np.where(is_better[..., None], trial, numbers)
+        here = _Sums(
+            *(
+                np.where(is_better.reshape(*is_better.shape, *[1] * (np.ndim(a) - 2)), b, a)
+                for a, b in zip(here, there, strict=True)
+            )
+        )
+        caution = np.where(is_better, caution / 5.0, caution * 4.0)
+        if is_done.all():
+            break
+    return _Fit(numbers, here.cost, here.scores, here.hessian)
+
+
+def _total(numbers: Float[ndarray, "S A P"], table: Piece, rate_hz: float) -> _Sums:
+    """Sums over all pieces for each start; always as many lanes, so that nothing is recompiled."""
+    num_starts, num_pieces = len(numbers), table.error_mm.shape[1]
+    lanes = np.arange(max(MOST_PIECES, num_starts * num_pieces)) % (num_starts * num_pieces)
+    start, piece = lanes // num_pieces, lanes % num_pieces
+    wide = Piece(*(column[:, piece] for column in table))
+    found = [np.asarray(part) for part in _evaluate(numbers[start], wide, rate_hz)]
+    cost, hessian, scores = (
+        part[: num_starts * num_pieces].reshape(num_starts, num_pieces, *part.shape[1:])
+        for part in found
+    )
+    blocks = np.moveaxis(scores, 1, 2).reshape(*cost.shape[::2], -1, numbers.shape[-1])
+    return _Sums(cost.sum(axis=1), hessian.sum(axis=1), blocks)
+
+
+def _move(
+    numbers: ndarray,
+    gradient: ndarray,
+    hessian: ndarray,
+    caution: ndarray,
+    bounds: tuple[ndarray, ndarray],
+) -> Float[ndarray, "S A P"]:
+    """The damped step, in units of each number's own slope; at a bound only inwards."""
+    is_held = ((numbers <= bounds[0]) & (gradient > 0)) | ((numbers >= bounds[1]) & (gradient < 0))
+    size = np.sqrt(np.diagonal(hessian, axis1=-2, axis2=-1))
+    scale = np.where((size > 0) & ~is_held, 1.0 / np.where(size > 0, size, 1.0), 0.0)
+    damped = hessian * scale[..., :, None] * scale[..., None, :]
+    damped += (caution[..., None, None] + RIDGE) * np.eye(numbers.shape[-1])
+    step = np.linalg.solve(damped, (gradient * scale)[..., None])[..., 0]
+    return np.clip(-step * scale, -MOST_MOVE, MOST_MOVE)
+
+
+def _deviate(
+    scores: Float[ndarray, "B P"], hessian: Float[ndarray, "P P"], is_held: ndarray
+) -> Float[ndarray, " P"]:
+    """Standard deviations from the blocks; infinite where the traces tell nothing."""
+    size = np.sqrt(np.diagonal(hessian))
+    is_free = (size > 0) & ~is_held
+    found = np.full(len(size), np.inf)
+    if not is_free.any():
+        return found
+    scale = 1.0 / size[is_free]
+    values, vectors = np.linalg.eigh(hessian[np.ix_(is_free, is_free)] * np.outer(scale, scale))
+    if values[0] < RIDGE:
+        return found
+    inverse = (vectors / values) @ vectors.T
+    blocks = scores[np.any(scores != 0.0, axis=1)][:, is_free] * scale
+    spread = inverse @ (blocks.T @ blocks) @ inverse * len(blocks) / max(len(blocks) - 1, 1)
+    found[is_free] = np.sqrt(np.diagonal(spread)) * scale
+    return found

@@ -1,0 +1,128 @@
+"""The plant identified from trace files, and its numbers with their intervals as a table."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from jaxcorr import files
+from jaxcorr.data import trace
+from jaxcorr.errors import InputError
+from jaxcorr.models import grey_box
+from jaxcorr.models.grey_box import Identified, Piece
+from jaxcorr.models.plant_path import PERIODS_MM
+
+AXES = ("x", "y")
+NUMBERS = (
+    "frequency_hz",
+    "damping_ratio",
+    "friction_mm",
+    "friction_velocity_mm_s",
+    "viscous_s",
+    "offset_mm",
+)
+
+
+def from_traces(patterns: Sequence[str], rate_hz: float) -> Identified:
+    """Identifies x and y from trace files, by command and lag.
+
+    Args:
+        patterns: files, folders or glob patterns.
+        rate_hz: of the traces.
+    Raises:
+        InputError: nothing matches, a file is refused, or no trace moves for a second.
+    """
+    groups = [tuple(name.format(a) for a in AXES) for name in ("{}_cmd", "v{}_cmd", "lag_{}")]
+    names = [name for group in groups for name in group]
+    pieces = []
+    for path in trace.find(patterns):
+        found = trace.read(path, (*names, "time"))
+        trace.check(found, rate_hz, names)
+        pieces.append(Piece(*(found.columns(group) for group in groups)))
+    longest = max(len(piece.error_mm) for piece in pieces)
+    if longest < rate_hz or not any(np.any(piece.velocity_mm_s) for piece in pieces):
+        raise InputError(
+            f"{patterns[0]}: expected a trace that moves for a second or longer, got {longest} "
+            "samples at most. Record a layer, or a few lines in several directions."
+        )
+    return grey_box.identify(pieces, rate_hz)
+
+
+def describe(found: Identified, names: Sequence[str]) -> dict[str, Any]:
+    """Each axis's numbers, with `<name>_95` where the traces give an interval, as plain values.
+
+    Args:
+        found: of `grey_box.identify`.
+        names: of its axes.
+    Returns:
+        Axis name -> NUMBERS; `stepper`, amplitude and phase of A sin(2 pi r / period + phase);
+        `at_bound`, names of numbers that the traces do not tell; `unexplained_share` of the
+        error's variance, its `unexplained_rms_mm`, and `num_samples` of the fit.
+    """
+    return {name: _describe_axis(found, i) for i, name in enumerate(names)}
+
+
+def write(path: Path, table: Mapping[str, Any], about: str) -> None:
+    """Writes what `describe` gave, as JSON or as TOML with a comment, by the file's ending.
+
+    Raises:
+        InputError: another ending, or the file cannot be written.
+    """
+    if path.suffix == ".json":
+        text = json.dumps(table, indent=2) + "\n"
+    elif path.suffix == ".toml":
+        text = f"# {about}\n\n{tomli_w.dumps(dict(table))}"
+    else:
+        raise InputError(
+            f"--out: expected a file that ends in .toml or .json, got '{path.name}'. Rename it."
+        )
+    try:
+        files.write_text(path, text)
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected to write the numbers, got '{error.strerror}'. Make room, or choose "
+            "another place."
+        ) from None
+
+
+def _describe_axis(found: Identified, axis: int) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for name in NUMBERS:
+        value, low, high = (
+            float(getattr(part, name)[axis]) for part in (found.axes, found.low, found.high)
+        )
+        table[name] = value
+        if np.isfinite([low, high]).all() and high - low > 0.0:
+            table[f"{name}_95"] = [low, high]
+    table["stepper"] = [_describe_period(found, axis, i) for i in range(len(PERIODS_MM))]
+    table["at_bound"] = [name for name in NUMBERS if getattr(found.is_at_bound, name)[axis]]
+    table["unexplained_share"] = float(found.unexplained[axis])
+    table["unexplained_rms_mm"] = float(found.rms_mm[axis])
+    table["num_samples"] = found.num_samples
+    return table
+
+
+def _describe_period(found: Identified, axis: int, place: int) -> dict[str, float]:
+    sine, cosine = (float(part[place][axis]) for part in (found.axes.sine_mm, found.axes.cosine_mm))
+    spread = [
+        float(high[place][axis] - low[place][axis]) / 2.0
+        for low, high in (
+            (found.low.sine_mm, found.high.sine_mm),
+            (found.low.cosine_mm, found.high.cosine_mm),
+        )
+    ]
+    amplitude = float(np.hypot(sine, cosine))
+    table = {
+        "period_mm": PERIODS_MM[place],
+        "amplitude_mm": amplitude,
+        "phase_rad": float(np.arctan2(cosine, sine)),
+    }
+    if np.isfinite(spread).all() and amplitude > 0.0:
+        # Along the phasor: of both parts, as far as each has a share in the amplitude.
+        table["amplitude_mm_plus_minus"] = float(
+            np.hypot(sine * spread[0], cosine * spread[1]) / amplitude
+        )
+    return table

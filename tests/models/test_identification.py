@@ -1,0 +1,64 @@
+"""From trace files to a table of numbers, and the file that holds it."""
+
+import json
+
+import numpy as np
+import pytest
+import tomli
+from elastic import PLANT, RATE_HZ, axes_of, motion
+
+from jaxcorr.data import trace
+from jaxcorr.errors import InputError
+from jaxcorr.models import identification
+
+
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory):
+    """One trace of a smooth motion."""
+    position, velocity, lag = motion()
+    columns = {"time": np.arange(len(lag)) / RATE_HZ}
+    for i, axis in enumerate("xy"):
+        columns |= {f"{axis}_ref": position[:, i], f"v{axis}_ref": velocity[:, i]}
+        columns[f"error_{axis}"] = lag[:, i]
+    path = tmp_path_factory.mktemp("data_simulation_smooth_all") / "layer01.mat"
+    trace.write(path, columns, {})
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def table(pattern):
+    found = identification.from_traces([pattern], RATE_HZ)
+    return identification.describe(found, identification.AXES)
+
+
+def test_numbers_come_with_intervals_and_steppers_as_phasors(table):
+    truth = axes_of(PLANT)
+    for i, axis in enumerate(identification.AXES):
+        assert table[axis]["friction_mm"] == pytest.approx(truth.friction_mm[i], rel=0.02)
+        assert table[axis]["frequency_hz"] == pytest.approx(truth.frequency_hz[i], rel=0.02)
+        low, high = table[axis]["frequency_hz_95"]
+        assert low < table[axis]["frequency_hz"] < high
+        assert table[axis]["unexplained_share"] < 0.001
+        steppers = {each["period_mm"]: each for each in table[axis]["stepper"]}
+        assert steppers[0.8]["amplitude_mm"] == pytest.approx(0.004, rel=0.1)
+        assert steppers[0.8]["phase_rad"] == pytest.approx(0, abs=0.1)
+        assert steppers[0.4]["amplitude_mm"] < 4e-4
+
+
+def test_written_as_toml_and_json(table, tmp_path):
+    for name, load in (("a.toml", tomli.loads), ("a.json", json.loads)):
+        identification.write(tmp_path / name, table, "Made by a test.")
+        assert load((tmp_path / name).read_text()) == table
+    assert (tmp_path / "a.toml").read_text().startswith("# Made by a test.\n")
+    with pytest.raises(InputError, match=r"ends in .toml or .json, got 'a.txt'"):
+        identification.write(tmp_path / "a.txt", table, "")
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_a_trace_that_stands_is_refused(tmp_path):
+    still = np.full(200, 10.0)
+    columns = {"time": np.arange(200) / RATE_HZ, "x_ref": still, "y_ref": still}
+    columns |= dict.fromkeys(("vx_ref", "vy_ref", "error_x", "error_y"), np.zeros(200))
+    trace.write(tmp_path / "layer01.mat", columns, {})
+    with pytest.raises(InputError, match=r"expected a trace that moves for a second or longer"):
+        identification.from_traces([str(tmp_path)], RATE_HZ)

@@ -1,0 +1,123 @@
+"""The plant by samples: the simulator's own motion, streams, horizons and gradients."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from elastic import PLANT, RATE_HZ, axes_of, motion
+
+from jaxcorr.models import plant_path
+from jaxcorr.models.plant_path import Axes, Sample
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def follow(path, horizon, memory, command, before, is_started):
+    return plant_path.follow(path, RATE_HZ, horizon, memory, command, before, is_started)
+
+
+def run(path, horizon=0, position=None, velocity=None, memory=None, before=None):
+    position, velocity = motion()[:2] if position is None else (position, velocity)
+    command = Sample(*(jnp.asarray(c, jnp.float32)[:, None] for c in (position, velocity)))
+    is_started = jnp.full((1, 1), float(before is not None))
+    if before is None:
+        before = jax.tree.map(lambda column: column[0], command)
+        memory = plant_path.initialize(1, position.shape[1], horizon)
+    memory, errors = follow(path, horizon, memory, command, before, is_started)
+    last = jax.tree.map(lambda column: column[-1], command)
+    return memory, last, np.asarray(errors[:, 0])
+
+
+def test_follows_the_simulator():
+    path = plant_path.from_axes(axes_of(PLANT), RATE_HZ)
+    _, _, errors = run(path)
+    settled = slice(30, None)
+    off = errors[settled] - motion()[2][settled]
+    assert np.sqrt(np.mean(off**2)) < 4e-4
+    assert np.std(errors[settled]) > 0.08
+
+
+def test_more_steps_come_nearer_and_each_number_counts():
+    axes, truth = axes_of(PLANT), motion()[2][30:]
+
+    def miss(axes, rate_hz):
+        path = plant_path.discretize(axes, RATE_HZ, round(rate_hz / RATE_HZ))
+        return np.sqrt(np.mean((run(path)[2][30:] - truth) ** 2))
+
+    assert miss(axes, 1600) < 0.5 * miss(axes, 800) < 0.25 * miss(axes, 400)
+    for field, change in zip(
+        Axes._fields, (1.0, 0.02, 0.002, 0.5, 1e-4, 2e-3, 1e-3, 1e-3), strict=True
+    ):
+        assert miss(axes._replace(**{field: getattr(axes, field) + change}), 1600) > 2e-4, field
+
+
+def test_full_steps_faster_than_the_sampling_do_not_alias():
+    # 80 mm/s over 0.2 mm is 400 Hz: at each sample the motor stands at the same phase, 4 um off
+    # for each period; the resonance lets 0.3 um of it through to the head.
+    position = 80.0 / RATE_HZ * np.arange(100)[:, None] * np.ones(2) + 0.05
+    path = plant_path.from_axes(axes_of(PLANT), RATE_HZ)
+    _, _, errors = run(path, 0, position, np.full_like(position, 80.0))
+    np.testing.assert_allclose(errors[60:], -0.1, atol=6e-4)
+
+
+@pytest.mark.parametrize("horizon", [0, -3, 1, 4])
+def test_a_stream_is_the_whole_in_pieces_of_any_length(horizon):
+    path = plant_path.from_axes(axes_of(PLANT), RATE_HZ)
+    position, velocity, _ = (column[:60] for column in motion())
+    _, _, whole = run(path, horizon, position, velocity)
+    memory = before = None
+    found = []
+    for begin, end in ((0, 1), (1, 2), (2, 30), (30, 31), (31, 60)):
+        piece = (position[begin:end], velocity[begin:end])
+        memory, before, errors = run(path, horizon, *piece, memory, before)
+        found.append(errors)
+    np.testing.assert_allclose(np.concatenate(found), whole, atol=2e-7)
+
+
+@pytest.mark.parametrize("horizon", [-5, 2])
+def test_a_horizon_is_told_earlier_or_later(horizon):
+    path = plant_path.from_axes(axes_of(PLANT), RATE_HZ)
+    now, then = run(path)[2], run(path, horizon)[2]
+    if horizon < 0:  # what was, exactly
+        np.testing.assert_array_equal(then[-horizon:], now[:horizon])
+        assert not then[:-horizon].any()
+    else:  # what will be, if the speed stays: nearer than that nothing changes
+        ahead = np.abs(then[30:-horizon] - now[30 + horizon :]).mean()
+        assert ahead < 0.7 * np.abs(now[30:-horizon] - now[30 + horizon :]).mean()
+
+
+def test_far_ahead_the_motion_is_steady():
+    path = plant_path.from_axes(axes_of(PLANT, 0.0), RATE_HZ)
+    speeds = np.sign(motion()[1])
+    far, farther = (run(path, horizon)[2] for horizon in (50, 1000))
+    np.testing.assert_array_equal(far, farther)
+    np.testing.assert_allclose(
+        far[np.abs(motion()[1]) > 8], -0.1 * speeds[np.abs(motion()[1]) > 8], atol=1e-4
+    )
+
+
+def test_at_rest_nothing_moves_and_a_blank_path_says_nothing():
+    path = plant_path.from_axes(axes_of(PLANT, 0.0), RATE_HZ)
+    still = np.full((50, 2), 100.0)
+    np.testing.assert_array_equal(run(path, 0, still, 0 * still)[2], 0)
+    blank = plant_path.blank(2, RATE_HZ)
+    assert {n: np.shape(a) for n, a in blank.items()} == {n: np.shape(a) for n, a in path.items()}
+    np.testing.assert_array_equal(run(blank)[2], 0)
+
+
+def test_gradients_are_those_of_small_changes():
+    path = plant_path.from_axes(axes_of(PLANT), RATE_HZ)
+    position, velocity, _ = (column[100:130] for column in motion())
+    before = Sample(*(jnp.asarray(c[:1], jnp.float32) for c in (position, velocity)))
+
+    def last(shift):
+        command = Sample(*(jnp.asarray(c, jnp.float32)[:, None] for c in (position, velocity)))
+        command = command._replace(velocity_mm_s=command.velocity_mm_s + shift)
+        memory = plant_path.initialize(1, 2, 0)
+        return follow(path, 0, memory, command, before, jnp.zeros((1, 1)))[1][-1, 0, 0]
+
+    slope, small = float(jax.grad(last)(0.0)), 0.5
+    assert slope == pytest.approx(float(last(small) - last(-small)) / (2 * small), rel=0.05)
+    assert np.isfinite(slope)
+    assert slope != 0
