@@ -1,8 +1,8 @@
 """Shape annotations checked at run time, shared compilations and runs, how thorough the tests are.
 
 With JAXCORR_THOROUGH=1, as continuous integration sets it, processes are killed and texts mutated
-more often, and programs are compiled as for users. Without, most optimizations of the compiler are
-left out: they take half of the time of tests whose programs run for milliseconds.
+more often. Most optimizations of the compiler are left out: they take half of the time of tests
+whose programs run for milliseconds.
 `--hypothesis-profile=thorough` runs 10,000 cases of every property.
 """
 
@@ -39,7 +39,7 @@ settings.register_profile("quick", max_examples=50, deadline=None)
 THOROUGH = os.environ.get("JAXCORR_THOROUGH") == "1"
 if not THOROUGH:
     settings.load_profile("quick")
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 # Some tests train on several devices; a toy's batch of 8 windows stays on one unless told.
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"

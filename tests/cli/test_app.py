@@ -106,11 +106,11 @@ def test_a_run_is_trained_again_from_its_own_spec(run, spec, tmp_path):
 
 def test_all_mistakes_of_a_spec_come_at_once(run, spec, tmp_path):
     spec.write_text(spec.read_text() + "\n[optimizer]\nlr = 1\n[loss]\nname = 'mea'\n")
-    code, out, err = run("train", spec, "--runs", tmp_path / "runs", "--set", "train.epochs=0")
+    code, out, err = run("train", spec, "--runs", tmp_path / "runs", "--set", "train.epochs=-1")
     assert (code, out) == (2, "")
     assert "unknown key 'lr'; did you mean 'learning_rate'?" in err
     assert "[loss] name: expected one of" in err
-    assert "[train] epochs: expected an integer >= 1, got 0." in err
+    assert "[train] epochs: expected an integer >= 0, got -1." in err
     assert "Traceback" not in err
     assert not (tmp_path / "runs").exists()
 

@@ -104,8 +104,9 @@ def test_base_spec_without_validation_is_refused(tmp_path):
 
 
 def test_mistakes_of_the_base_spec_are_its_own(tmp_path):
-    (line,) = refusals(write(tmp_path, GOOD, {"train": {"epochs": 0}}))
-    assert line.startswith(f"{tmp_path}/base.toml [train] epochs: expected an integer >= 1, got 0.")
+    (line,) = refusals(write(tmp_path, GOOD, {"train": {"epochs": -1}}))
+    expected = f"{tmp_path}/base.toml [train] epochs: expected an integer >= 0, got -1."
+    assert line.startswith(expected)
     assert "expected a spec file, got none" in refusals(write(tmp_path, GOOD, base="no.toml"))[0]
 
 

@@ -90,7 +90,7 @@ def test_other_traces_can_be_evaluated_on(spec_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.epochs=0", r"circle\.toml \[train\] epochs: expected an integer >= 1, got 0"),
+        ("train.epochs=-1", r"circle\.toml \[train\] epochs: expected an integer >= 0, got -1"),
         ("data.traces=/nowhere/*", r"expected files that match '/nowhere/\*', got none"),
         ("data.window=500", r"data\.window: expected at most"),
         ("data.sample_rate_hz=50", r"time: expected 50 Hz"),
