@@ -73,6 +73,10 @@ inspect *ARGS: _setup
 simulate *ARGS: _setup
     @{{bin}}/jaxcorr simulate "$@"
 
+# Find a printer's numbers in traces, with intervals: just identify FILE|GLOB [--out FILE.toml]
+identify *ARGS: _setup
+    @{{bin}}/jaxcorr identify "$@"
+
 # Plan G-code: time, firmware, limits, what was passed over: just plan FILE.gcode [--layers] [--json]
 plan *ARGS: _setup
     @{{bin}}/jaxcorr plan "$@"
