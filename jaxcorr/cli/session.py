@@ -328,6 +328,7 @@ def _say_begun(event: "Begun") -> None:
     from rich.markup import escape
 
     from jaxcorr.cli import console
+    from jaxcorr.units import count
 
     for name in event.skipped:
         console.err.print(
@@ -338,12 +339,8 @@ def _say_begun(event: "Begun") -> None:
     verb = f"resuming after epoch {event.epoch}" if event.epoch else "training"
     console.err.print(
         f"{verb}: {event.num_parameters:,} parameters, {event.plan.num_windows:,} windows, "
-        f"{event.plan.steps_per_epoch} steps an epoch, {_count(event.num_devices, 'device')}"
+        f"{event.plan.steps_per_epoch} steps an epoch, {count(event.num_devices, 'device')}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _epoch_line(event: "EpochDone", epochs: int) -> str:

@@ -178,8 +178,8 @@ def _built(path: Path) -> Iterator[Path]:
 def to_csv(samples: Samples) -> str:
     """All traces as text, an empty line between them; float32 reads back to the same value."""
     traces = []
-    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
-        table = samples.features[first : first + rows].tolist()
+    for span in samples.spans():
+        table = samples.features[span].tolist()
         traces.append("".join(",".join(f"{v:.9g}" for v in row) + "\n" for row in table))
     return "\n".join(traces)
 

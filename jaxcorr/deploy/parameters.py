@@ -169,14 +169,14 @@ def side_by_side(samples: Samples) -> Float32[ndarray, "t b f"]:
     """All traces as parallel streams, shorter ones continued with zeros that nobody reads."""
     longest = int(samples.num_rows.max(initial=0))
     block = np.zeros((longest, len(samples.num_rows), samples.features.shape[1]), np.float32)
-    for lane, (first, rows) in enumerate(zip(samples.first_row, samples.num_rows, strict=True)):
-        block[:rows, lane] = samples.features[first : first + rows]
+    for stream, span in enumerate(samples.spans()):
+        block[: span.stop - span.start, stream] = samples.features[span]
     return block
 
 
 def end_to_end(samples: Samples, block: ndarray) -> Float32[ndarray, "rows k"]:
     """What `side_by_side` streams gave, back in the order of the samples' rows."""
-    return np.concatenate([block[:rows, lane] for lane, rows in enumerate(samples.num_rows)])
+    return np.concatenate([block[:rows, stream] for stream, rows in enumerate(samples.num_rows)])
 
 
 def _dense(parameters: Any) -> Dense:

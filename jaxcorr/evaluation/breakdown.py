@@ -4,7 +4,7 @@ Rows are sorted into bands by the instant that a prediction is for, and each ban
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -33,7 +33,7 @@ Rows = Bool[ndarray, " rows"]
 def per_trace(samples: Samples, predicted: Values, counts: Rows) -> tuple[TraceAccuracy, ...]:
     """Accuracy on each trace that has a row that counts."""
     traces = []
-    for i, rows in enumerate(_spans(samples)):
+    for i, rows in enumerate(samples.spans()):
         chosen = np.zeros_like(counts)
         chosen[rows] = counts[rows]
         if chosen.any():
@@ -136,7 +136,7 @@ def corner_distances(samples: Samples, data: Data) -> Float[ndarray, " rows"] | 
     if velocity is None:
         return None
     distance = np.zeros(len(velocity))
-    for rows in _spans(samples):
+    for rows in samples.spans():
         distance[rows] = way_from_corner(velocity[rows], data.sample_rate_hz)
     return distance[target_rows(samples, data.horizon)]
 
@@ -163,7 +163,7 @@ def way_from_corner(velocity_mm_s: Float[ndarray, "n 2"], rate_hz: float) -> Flo
 def target_rows(samples: Samples, horizon: int) -> Int[ndarray, " rows"]:
     """The row at each row's target: `horizon` on, or the nearest of the same trace."""
     targets = np.arange(len(samples.features))
-    for rows in _spans(samples):
+    for rows in samples.spans():
         targets[rows] = np.clip(targets[rows] + horizon, rows.start, max(rows.stop - 1, rows.start))
     return targets
 
@@ -207,9 +207,3 @@ def _name_bands(edges: Sequence[float], unit: str) -> list[str]:
 def _velocity(samples: Samples, data: Data) -> Values | None:
     columns = own_velocities(data)
     return None if columns is None else np.asarray(samples.features[:, columns], np.float64)
-
-
-def _spans(samples: Samples) -> Iterator[slice]:
-    """The rows of each trace."""
-    for first, rows in zip(samples.first_row, samples.num_rows, strict=True):
-        yield slice(int(first), int(first + rows))
