@@ -89,10 +89,6 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
     for _, targets in each_trace(train):
         total = total + targets[train.lead :].sum(axis=0)
         count += len(targets) - train.lead
-    positions, plant = own_positions(data), None
-    if positions is not None:
-        pieces = grey_box.pieces_of(train, positions, velocity, data.horizon)
-        plant = grey_box.identify(pieces, data.sample_rate_hz)
     fir, binned = (regress(data, train, val, design) for design in (fir_design, binned_design))
     return Fitted(
         horizon=data.horizon,
@@ -102,9 +98,18 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
         mean_mm=np.asarray(total / count),
         fir=fir,
         binned=binned,
-        plant=plant,
-        motion=(*positions, *velocity) if positions is not None else (),
+        plant=identify(data, train),
+        motion=_motion_columns(data),
     )
+
+
+def identify(data: Data, train: Samples) -> Identified | None:
+    """The plant of each axis; None where a target has no position and velocity of its own."""
+    if not (motion := _motion_columns(data)):
+        return None
+    positions, velocities = np.split(np.array(motion), 2)
+    pieces = grey_box.pieces_of(train, positions.tolist(), velocities.tolist(), data.horizon)
+    return grey_box.identify(pieces, data.sample_rate_hz)
 
 
 def regress(
@@ -305,6 +310,12 @@ def _solve(train: _Sums, judge: _Sums) -> Table:
         if left < least:
             best, least = weights, left
     return best
+
+
+def _motion_columns(data: Data) -> tuple[int, ...]:
+    """Each target's own position, then each one's velocity; none where one is missing."""
+    positions, velocities = own_positions(data), own_velocities(data)
+    return (*positions, *velocities) if positions and velocities else ()
 
 
 def _velocity_columns(data: Data) -> tuple[tuple[int, ...], bool]:

@@ -40,7 +40,7 @@ def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Fitted:
         found = known.binned if known else baselines.regress(spec.data, *data[:2], design)
         return Fitted({network.PATH: linear_path.from_coefficients(found)})
     if spec.model.path == "plant":
-        plant = known.plant if known else _identify(spec, data.train)
+        plant = known.plant if known else baselines.identify(spec.data, data.train)
         assert plant is not None, "the spec has been checked for what a plant follows"
         if not grey_box.is_fit(plant):
             return Fitted(network.blank_path(spec), _say_unfit(plant))
@@ -70,14 +70,6 @@ def name_best(spec: Spec, best_epoch: int) -> str:
         return f"epoch {best_epoch}"
     named = {"plant": "the plant alone", "binned": "the linear path alone"}
     return named.get(spec.model.path, "the untrained network")
-
-
-def _identify(spec: Spec, train: Samples) -> Identified | None:
-    positions, velocities = own_positions(spec.data), own_velocities(spec.data)
-    if positions is None or velocities is None:
-        return None
-    pieces = grey_box.pieces_of(train, positions, velocities, spec.data.horizon)
-    return grey_box.identify(pieces, spec.data.sample_rate_hz)
 
 
 def _say_unfit(plant: Identified) -> str:
