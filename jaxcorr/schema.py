@@ -110,6 +110,8 @@ def _explain(problem: dict[str, Any], where: str, root: type[BaseModel]) -> str:
         return f"{where}{section}: unknown key {key!r}{hint or '.'} Known keys: {', '.join(known)}."
     if kind == "missing" and problem["loc"][-1] == key:
         return f"{where}{section}: expected key '{key}', got none. Add it."
+    if kind == "value_error" and isinstance(context["error"], InputError):
+        return str(context["error"])  # of another file, that this table names
     if kind == "value_error":
         rule, _, got = str(context["error"]).partition("|")
         return f"{where}{_section_label(location)}: expected {rule}, got {got}. Change one of them."

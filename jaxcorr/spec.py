@@ -1,9 +1,8 @@
 """An experiment's spec: one TOML file in, one frozen `Spec` out, or every mistake in it at once.
 
-This is the only place where defaults live, a printer's among them.
+This is the only place where defaults live; a printer's are in printer_spec.py.
 """
 
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,8 @@ import tomli
 from pydantic import BeforeValidator, Field, model_validator
 
 from jaxcorr.errors import InputError
+from jaxcorr.files import read_toml
+from jaxcorr.printer_spec import Simulation
 from jaxcorr.schema import (
     Count,
     Fraction,
@@ -27,12 +28,6 @@ from jaxcorr.schema import (
 # The reference's networks: hidden_size, num_layers.
 SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}
 NUM_LAGS = 20  # samples that the linear regressions look back on, the newest included
-# Where a trace's error comes from; see printer/simulate.py.
-Source = Literal["junction_deviation", "resonance", "friction", "microstep", "jitter", "floor"]
-SOURCES: tuple[str, ...] = typing.get_args(Source)
-# Above this, friction held over a step of the plant overshoots its own sign (2 is the end of
-# stability).
-MAX_FRICTION_STEP = 1.5
 
 
 class Split(Section):
@@ -70,98 +65,6 @@ class Augment(Section):
 
 def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-class Printer(Section):
-    """What is known of a printer; pairs are of x and y.
-
-    The spec, the options of the commands, the call of GNU Octave and the `params` of a trace follow
-    from these fields, so that a parameter is declared here and in MATLAB's simulate_options alone.
-    The serialization alias is its name as an option and in MATLAB where that differs.
-    """
-
-    mass_kg: tuple[Positive, Positive] = Field(
-        default=(0.35, 0.45), description="Moving mass, x and y."
-    )
-    stiffness_n_m: tuple[Positive, Positive] = Field(
-        default=(8000.0, 8000.0), description="Belt stiffness, x and y."
-    )
-    damping_ns_m: tuple[NonNegative, NonNegative] = Field(
-        default=(15.0, 15.0), description="Damping, x and y."
-    )
-    friction_n: tuple[NonNegative, NonNegative] = Field(
-        default=(0.8, 0.8), description="Friction force, x and y."
-    )
-    friction_velocity_mm_s: Positive = Field(
-        default=2.0, description="Speed at which friction has three quarters of its force."
-    )
-    damping: Literal["relative", "ground"] = Field(
-        default="relative", description="Damping of the head against its motor or the frame."
-    )
-    sources_off: tuple[Source, ...] = Field(
-        default=(),
-        description="Switch a source of error off; repeat the option.",
-        serialization_alias="off",
-    )
-    microstep_um: NonNegative = Field(default=4.0, description="Amplitude of each period.")
-    jitter_cycles: NonNegative = Field(
-        default=50.0, description="Half range of a step pulse's lateness, 72 MHz cycles."
-    )
-    floor_um: NonNegative = Field(default=2.0, description="RMS of the disturbance per axis.")
-    floor_hz: Positive = Field(default=30.0, description="Bandwidth of the disturbance.")
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The sources of error that are on."""
-        return tuple(source for source in SOURCES if source not in self.sources_off)
-
-    @property
-    def microstep_mm(self) -> float:
-        """Amplitude of each period; zero where the source is off."""
-        return self.microstep_um / 1000.0 if "microstep" in self.sources else 0.0
-
-
-class Simulation(Printer):
-    """A printer, and how its layers are simulated."""
-
-    rate_hz: Positive = Field(default=100.0, description="Rate of the traces.")
-    plant_rate_hz: Positive = Field(default=2000.0, description="Rate of the integration.")
-    seed: Seed = Field(default=0, description="Of the random sources.")
-    accel_mm_s2: tuple[Positive, ...] = Field(
-        default=(),
-        description="Each layer once per acceleration; repeat the option.",
-        serialization_alias="sweep_accel_mm_s2",
-    )
-    velocity_mm_s: tuple[Positive, ...] = Field(
-        default=(),
-        description="Each layer once per feedrate; repeat the option.",
-        serialization_alias="sweep_velocity_mm_s",
-    )
-    # No correction comes near a millimetre.
-    probe_um: tuple[Annotated[float, Field(gt=0.0, le=1000.0)], ...] = Field(
-        default=(),
-        description="Each layer once more per value: RMS of a random change of the command.",
-    )
-
-    @property
-    def every(self) -> int:
-        """Samples of the integration per sample of the trace."""
-        return round(self.plant_rate_hz / self.rate_hz)
-
-    @model_validator(mode="after")
-    def _rates_suit_the_printer(self) -> "Simulation":
-        if self.plant_rate_hz % self.rate_hz:
-            rule = f"rate_hz to divide plant_rate_hz = {self.plant_rate_hz:g}"
-            raise ValueError(f"{rule}|{self.rate_hz:g}")
-        if self.floor_hz >= self.plant_rate_hz / 2:
-            raise ValueError(f"floor_hz < {self.plant_rate_hz / 2:g}|{self.floor_hz:g}")
-        forces = zip(self.friction_n, self.mass_kg, strict=True)
-        slope = max(1000.0 * force / mass for force, mass in forces) / self.friction_velocity_mm_s
-        lowest = slope / MAX_FRICTION_STEP
-        if not self.plant_rate_hz >= lowest:
-            rule = f"plant_rate_hz >= {lowest:.0f} for this friction"
-            raise ValueError(f"{rule}|{self.plant_rate_hz:g}")
-        return self
 
 
 class Simulate(Simulation):
@@ -328,23 +231,7 @@ def read_table(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or no TOML, or an override has no such form.
     """
-    try:
-        table = tomli.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a spec file, got none. Look in specs/.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: expected a spec file, got a folder. Look in specs/.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset "
-            f"{error.start}. Save the spec as UTF-8."
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected a readable file, got '{error.strerror}'. Check the path."
-        ) from None
-    except tomli.TOMLDecodeError as error:
-        raise InputError(f"{path}: expected TOML, got {error}. Mend that line.") from None
+    table = read_toml(path, "a spec file", "Look in specs/.")
     problems = []
     for text in overrides:
         try:

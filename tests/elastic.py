@@ -7,7 +7,7 @@ import numpy as np
 from jaxcorr.models import plant_path
 from jaxcorr.models.plant_path import Axes
 from jaxcorr.printer import disturbance, plant
-from jaxcorr.spec import Printer
+from jaxcorr.printer_spec import Printer
 
 RATE_HZ = 100.0
 AMPLITUDE_MM = 0.004

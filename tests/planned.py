@@ -2,7 +2,7 @@
 
 from jaxcorr.printer import gcode
 from jaxcorr.printer.planner import plan_layer
-from jaxcorr.spec import SOURCES, Simulation
+from jaxcorr.printer_spec import SOURCES, Simulation
 
 FRICTIONLESS = Simulation(sources_off=SOURCES[2:])
 SHORT = ("G1 X15 Y0 E1 F6000", "G1 X15 Y12 E1", "G1 X3 Y12 E1", "G1 X0 Y0 E1")

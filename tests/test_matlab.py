@@ -20,7 +20,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
 from jaxcorr.printer.planner import PlanOptions, plan_program
 from jaxcorr.printer.simulate import make_jobs, rms_by_source, simulate_jobs
-from jaxcorr.spec import SOURCES, Simulation
+from jaxcorr.printer_spec import SOURCES, Simulation
 
 ROOT = Path(__file__).parent.parent
 GCODE = Path(__file__).parent / "data" / "gcode"

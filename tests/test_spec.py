@@ -162,7 +162,7 @@ def test_what_is_no_spec_is_refused(tmp_path):
     for name, message in {
         "none.toml": r"expected a spec file, got none\. Look in specs/\.",
         "folder": r"expected a spec file, got a folder\. Look in specs/\.",
-        "latin.toml": r"expected UTF-8 text, got byte 0xf6 at offset 4\. Save the spec as UTF-8\.",
+        "latin.toml": r"expected UTF-8 text, got byte 0xf6 at offset 4\. Save the file as UTF-8\.",
         "cut.toml": r"expected TOML, got .*line 1.*\. Mend that line\.",
     }.items():
         with pytest.raises(InputError, match=rf"^{tmp_path}/{name}: {message}$"):

@@ -2,7 +2,7 @@
 
 Help is plain text: it reads the same in a pipe and in a narrow terminal, where typer's boxes cut
 the names of options, and takes a third of the time. The options of a simulated printer follow from
-the fields of `spec.Simulation`; importing spec.py takes longer than all of the help, so they are
+the fields of `printer_spec.Simulation`; importing it takes longer than all of the help, so they are
 made when their command is parsed or explained. Nothing heavy loads here.
 """
 
@@ -21,7 +21,7 @@ from jaxcorr.training import run_folder
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from jaxcorr.spec import Simulation
+    from jaxcorr.printer_spec import Simulation
 
 GIVEN = "jaxcorr.simulation"  # where a context keeps the values of the options by field
 
@@ -89,6 +89,9 @@ FirmwareOption = Annotated[
         help="marlin2.0 | marlin2.1 | klipper | reprapfirmware; found in the file if left out.",
     ),
 ]
+PrinterOption = Annotated[
+    str, typer.Option("--printer", help="Printer file, or one that comes with jaxcorr.")
+]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
@@ -114,8 +117,8 @@ def given_simulation(context: typer.Context) -> "Simulation":
     Raises:
         InputError: with one line for each value that is refused.
     """
+    from jaxcorr.printer_spec import Simulation
     from jaxcorr.schema import check
-    from jaxcorr.spec import Simulation
 
     return check(Simulation, context.meta[GIVEN], "simulate")
 
@@ -123,12 +126,13 @@ def given_simulation(context: typer.Context) -> "Simulation":
 @functools.cache
 def _options() -> tuple[Any, ...]:
     """The options of a function that has one parameter for each field."""
-    from jaxcorr.spec import Simulation
+    from jaxcorr.printer_spec import Simulation
 
     def options(**values: Any) -> None:
         del values
 
-    parameters = [_parameter(*item) for item in Simulation.model_fields.items()]
+    fields = Simulation.model_fields.items()
+    parameters = [_parameter(*item) for item in fields if item[1].description]
     options.__annotations__ = {one.name: one.annotation for one in parameters}
     vars(options)["__signature__"] = inspect.Signature(parameters)
     app = typer.Typer(add_completion=False)
@@ -140,15 +144,19 @@ def _options() -> tuple[Any, ...]:
 def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
     """A field as a parameter of a command."""
     kind, metavar, default = _kind(field.annotation), None, field.default
-    if typing.get_origin(field.annotation) is typing.Literal:
-        metavar = "|".join(typing.get_args(field.annotation))
+    if choices := _choices(field.annotation):
+        metavar = "|".join(choices)
     elif typing.get_origin(kind) is tuple:
         metavar = "X Y"
     elif typing.get_origin(kind) is list:
         default = list(default)
 
     def keep(context: typer.Context, value: Any) -> Any:
-        context.meta.setdefault(GIVEN, {})[name] = value
+        given = context.meta.setdefault(GIVEN, {})
+        # What is left out is the printer's, which may be another than the default.
+        source = context.get_parameter_source(own)
+        if source is not None and source.name != "DEFAULT":
+            given[name] = value
         return value
 
     own = field.serialization_alias or name
@@ -164,11 +172,21 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
     )
 
 
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The values of a literal, or of one that may be left out."""
+    inner = typing.get_args(annotation)
+    if type(None) in inner:
+        return _choices(inner[0])
+    return inner if typing.get_origin(annotation) is typing.Literal else ()
+
+
 def _kind(annotation: Any) -> Any:
     """What the command line parses a field as: a number, a text, a pair, or a list of either."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return _kind(inner[0])
+    if type(None) in inner:
+        return _kind(inner[0]) | None
     if origin is typing.Literal:
         return str
     if origin is tuple:

@@ -14,6 +14,7 @@ from jaxcorr.cli.options import (
     FirmwareOption,
     JsonOption,
     PartArgument,
+    PrinterOption,
     complete_part,
     given_simulation,
 )
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected
     from jaxcorr.printer.gcode import Program
     from jaxcorr.printer.planner import Plan, PlanOptions
-    from jaxcorr.spec import Simulation
+    from jaxcorr.printer_spec import Printer, Simulation
 
 
 Accel = Annotated[
@@ -47,6 +48,7 @@ def plan(
     layer: Annotated[int | None, typer.Option(help="One layer alone, counted from 1.")] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Print each layer's time.")] = False,
     firmware: FirmwareOption = None,
+    printer: PrinterOption = "reference",
     junction_deviation_mm: JunctionDeviation = None,
     square_corner_velocity_mm_s: SquareCorner = None,
     classic_jerk_mm_s: ClassicJerk = None,
@@ -58,6 +60,8 @@ def plan(
     from jaxcorr.cli import console
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode, planner
+    from jaxcorr.printer_spec import Printer
+    from jaxcorr.schema import check
 
     path, note = parts.find_part(part)
     options = planner.PlanOptions(
@@ -67,7 +71,8 @@ def plan(
         accel_mm_s2,
         velocity_mm_s,
     )
-    program = gcode.read(path, firmware=firmware)
+    known = check(Printer, {"printer": printer}, "--printer")
+    program = gcode.read(path, firmware, known)
     if layer is None:
         made = planner.plan_program(program, options)
         seconds = made.layer_times_s(program.num_layers).tolist()
@@ -75,7 +80,7 @@ def plan(
         parts.select_layers(layer, program.num_layers)
         made = planner.plan_layer(program, layer - 1, options)
         seconds = [made.total_s]
-    explained = _explain_limits(program, options)
+    explained = _explain_limits(program, options, known)
     if as_json:
         result = {
             "total_s": made.total_s,
@@ -107,7 +112,6 @@ def simulate(
         typer.Argument(help="G-code files, or bundled parts.", autocompletion=complete_part),
     ],
     layers: Annotated[str, typer.Option(help="sampled:N, all, a number or 3,7,12.")] = "sampled:5",
-    firmware: FirmwareOption = None,
     out: Annotated[
         Path, typer.Option(help="Where data_simulation_<part>_<layers>/ goes.")
     ] = Path(),
@@ -127,7 +131,7 @@ def simulate(
     from jaxcorr.printer import gcode
 
     # Before anything heavy loads, so that what is wrong in a file's first line is said at once.
-    programs = {name: gcode.read(path, firmware=firmware) for name, path in paths.items()}
+    programs = {name: gcode.read(path, printer=options) for name, path in paths.items()}
     from jaxcorr.printer.planner import PlanOptions
 
     plan_options = PlanOptions(
@@ -188,7 +192,9 @@ class Explained(NamedTuple):
     slowed: str  # "" where it binds nowhere
 
 
-def _explain_limits(program: "Program", options: "PlanOptions") -> list[Explained]:
+def _explain_limits(
+    program: "Program", options: "PlanOptions", printer: "Printer"
+) -> list[Explained]:
     """Every limit in force, in the order in which the planner applies them."""
     from jaxcorr.printer import planner
 
@@ -222,7 +228,9 @@ def _explain_limits(program: "Program", options: "PlanOptions") -> list[Explaine
             in_force = _range(values)
             if in_force not in ("unlimited", "0"):
                 line = program.limits_set_in_line.get(field)
-                origin = f"file, line {line}" if line else f"default of {program.firmware}"
+                start = f"printer {printer.printer}" if field in printer.limits.given else ""
+                start = start or f"default of {program.firmware}"
+                origin = f"file, line {line}" if line else start
                 explained.append(Explained(name, in_force, origin, slowed))
     return explained
 

@@ -23,7 +23,7 @@ from jaxcorr.printer import correction_curve
 from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer, corrected
 from jaxcorr.printer.planner import sample_plan
 from jaxcorr.printer.plant import discretize, initial_state, mean_velocity, respond
-from jaxcorr.spec import Printer, Simulation
+from jaxcorr.printer_spec import Printer, Simulation
 
 Method = Callable[[Layer], Command]
 PlantMethod = Callable[[Layer, Simulation], Command]  # tuned to that plant

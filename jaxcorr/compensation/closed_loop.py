@@ -25,8 +25,9 @@ from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.drive import Command, Driven, Layer
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.planner import Plan, PlanOptions, plan_layer
+from jaxcorr.printer_spec import Simulation
 from jaxcorr.schema import check
-from jaxcorr.spec import Simulation, Spec
+from jaxcorr.spec import Spec
 from jaxcorr.training.run_folder import Run
 
 NOMINAL = "nominal"

@@ -24,7 +24,7 @@ from jaxcorr.compensation.solver import ErrorFn, ImpulseResponse
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import JUDGE_RATE_HZ, KNOT_RATE_HZ, Command, Layer
-from jaxcorr.spec import Simulation
+from jaxcorr.printer_spec import Simulation
 from jaxcorr.training.restore import Loaded
 
 SOLVED, STREAMED, NAIVE = "network, solved", "network, streamed", "minus prediction"

@@ -19,7 +19,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import Layer
 from jaxcorr.printer.planner import Plan
-from jaxcorr.spec import Simulation
+from jaxcorr.printer_spec import Simulation
 
 # Edges of the bands; the axes resonate at 24.06 and 21.22 Hz, and 0.71 of that is 17 and 15 Hz.
 BANDS_HZ = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 50.0)

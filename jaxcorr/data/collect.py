@@ -24,7 +24,8 @@ from jaxcorr.printer.simulate import (
     rms_by_source,
     simulate_jobs,
 )
-from jaxcorr.spec import Data, Simulate, Simulation
+from jaxcorr.printer_spec import Simulation
+from jaxcorr.spec import Data, Simulate
 
 # What a printer of this class shows with its disturbances on; outside of it look at the options.
 PLAUSIBLE_RMS_UM = (20.0, 500.0)
@@ -102,7 +103,7 @@ def collect(
         InputError: the G-code or the selection is refused, or a file that is there was made in
             another way.
     """
-    program = program or gcode.read(path)
+    program = program or gcode.read(path, printer=options)
     files = files_of(program, part, selection, options, out, plan)
     origin = {"gcode": path.name, "gcode_checksum": float(zlib.adler32(path.read_bytes()))}
     missing = []

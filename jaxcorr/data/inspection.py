@@ -14,7 +14,7 @@ from jaxcorr import plotting
 from jaxcorr.data import trace
 from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
-from jaxcorr.spec import SOURCES
+from jaxcorr.printer_spec import SOURCES
 
 
 class Row(NamedTuple):

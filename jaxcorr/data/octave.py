@@ -18,9 +18,11 @@ from typing import IO, Any, NamedTuple
 from jaxcorr.data import collect, parts
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
-from jaxcorr.spec import Simulate, Simulation
+from jaxcorr.printer_spec import Simulation
+from jaxcorr.spec import Simulate
 
 MATLAB = Path(__file__).parent.parent.parent / "matlab"  # there in a checkout, not in a wheel
+NOT_IN_MATLAB = ("printer", "firmware", "limits")  # MATLAB's planner goes by the G-code alone
 POLL_S = 0.5
 END_S = 10.0  # that a process which was asked to end may take
 
@@ -73,9 +75,14 @@ def files_by_part(options: Simulate) -> dict[str, list[Path]]:
     Raises:
         InputError: a part is unknown, its G-code is refused, or it has no such layers.
     """
+    if options.firmware or options.limits.given:
+        raise InputError(
+            f"printer {options.printer}: expected no firmware and no limits for GNU Octave, which "
+            "goes by the G-code alone, got some. Use the built-in simulator: --simulator twin."
+        )
     files = {}
     for name in options.parts:
-        program = gcode.read(parts.find_part(name)[0])
+        program = gcode.read(parts.find_part(name)[0], printer=options)
         part = parts.part_name(name)
         made = collect.files_of(program, part, options.layers, options, Path())
         files[name] = list(made.values())
@@ -141,7 +148,8 @@ def _failed(worker: _Worker) -> InputError:
 
 def _code(names: Sequence[str], options: Simulate) -> str:
     """Calls of collect_data for these parts, one after the other."""
-    given = options.model_dump(include=set(Simulation.model_fields), by_alias=True)
+    told = set(Simulation.model_fields) - set(NOT_IN_MATLAB)
+    given = options.model_dump(include=told, by_alias=True)
     pairs = ", ".join(f"{quote(name)}, {_literal(value)}" for name, value in given.items())
     layers = quote(options.layers)
     return " ".join(f"collect_data({quote(name)}, {layers}, {pairs});" for name in names)

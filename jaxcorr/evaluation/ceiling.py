@@ -68,7 +68,7 @@ def _jobs_by_trace(options: Simulate) -> dict[str, tuple[str, Program, Job]]:
     """Trace name -> part, program and layer, for every trace that the options make."""
     jobs = {}
     for name in options.parts:
-        part, program = parts.part_name(name), gcode.read(parts.find_part(name)[0])
+        part, program = parts.part_name(name), gcode.read(parts.find_part(name)[0], printer=options)
         folder = parts.folder_name(part, options.layers)
         for layer in parts.select_layers(options.layers, program.num_layers):
             for job in make_jobs(options, [layer]):

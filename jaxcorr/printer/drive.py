@@ -24,7 +24,7 @@ from jaxcorr.printer.plant import (
     respond,
 )
 from jaxcorr.printer.simulate import draw_noise
-from jaxcorr.spec import Printer, Simulation
+from jaxcorr.printer_spec import Printer, Simulation
 
 REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
 KNOT_RATE_HZ = 100.0

@@ -27,6 +27,7 @@ from jaxcorr.printer.lexer import (
     split_line,
     without_bad_feedrate,
 )
+from jaxcorr.printer_spec import Printer
 
 # The dwell of a full stop that takes no time of its own: G28, M400, a wait for a temperature.
 FULL_STOP_S = 1e-9
@@ -224,11 +225,9 @@ class Machine:
         ]
         return tuple(sorted(found, key=lambda one: one.lines[0]))
 
-    def settle(
-        self, told: str | None, start: motion_limits.Limits | None
-    ) -> motion_limits.LimitsInForce:
+    def settle(self, told: str | None, printer: Printer) -> motion_limits.LimitsInForce:
         """The limits at every move; see `motion_limits.settle`."""
-        found = motion_limits.settle(self.limit_commands, self.seen, told, start)
+        found = motion_limits.settle(self.limit_commands, self.seen, told, printer)
         for line, reason, text in found.passed_over:
             self.pass_over(reason, text, line)
         return found

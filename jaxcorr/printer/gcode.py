@@ -24,9 +24,11 @@ from jaxcorr.printer.motion_limits import (
     defaults_of,
 )
 from jaxcorr.printer.slicers import CUSTOM, FEATURES, RETRACTION, TRAVEL, assign_layers
+from jaxcorr.printer_spec import Printer
 
 __all__ = ["ENDER3_V2", "FEATURES", "FULL_STOP_S", "Limits", "Program", "parse", "read"]
 
+REFERENCE = Printer()
 MAX_LINE_CHARS = 1 << 20
 MAX_LINES = 50_000_000
 _CHUNK_CHARS = 1 << 20
@@ -73,44 +75,41 @@ class Program:
 
 
 def parse(
-    text: str, name: str, limits: Limits | None = None, firmware: str | None = None
+    text: str, name: str, firmware: str | None = None, printer: Printer = REFERENCE
 ) -> Program:
     """Parses G-code.
 
     Args:
         text: The G-code.
         name: What messages call it, usually the file's name.
-        limits: In force until the text sets others; None for the firmware's own.
-        firmware: One of `motion_limits.FIRMWARES`; None to find it in the text.
+        firmware: One of `motion_limits.FIRMWARES`; None to go by the printer, or the text.
+        printer: Its limits are in force until the text sets others.
 
     Raises:
         InputError: The text is not G-code, is malformed somewhere, or moves nothing.
     """
     stream = io.StringIO(text.removeprefix("\ufeff"), newline=None)
-    return _parse_stream(stream, name, limits, firmware)
+    return _parse_stream(stream, name, firmware, printer)
 
 
 def read(
-    path: str | PathLike[str], limits: Limits | None = None, firmware: str | None = None
+    path: str | PathLike[str], firmware: str | None = None, printer: Printer = REFERENCE
 ) -> Program:
     """Parses a file of G-code without holding its text in memory.
 
     Args:
         path: Plain text, or one of the containers of containers.py.
-        limits: As `parse` has it.
-        firmware: As `parse` has it.
+        firmware, printer: As `parse` has them.
 
     Raises:
         InputError: The file cannot be read, or `parse` would refuse its text.
     """
     path = Path(path)
     with containers.open_text(path) as stream:
-        return _parse_stream(stream, path.name, limits, firmware)
+        return _parse_stream(stream, path.name, firmware, printer)
 
 
-def _parse_stream(
-    stream: TextIO, name: str, limits: Limits | None, firmware: str | None
-) -> Program:
+def _parse_stream(stream: TextIO, name: str, firmware: str | None, printer: Printer) -> Program:
     if firmware is not None:
         defaults_of(firmware)  # refuses an unknown one before the file is read
     machine = Machine()
@@ -122,7 +121,7 @@ def _parse_stream(
     if not machine.num_moves:
         got = f"{machine.line} lines without one" if machine.line else "an empty file"
         raise InputError(f"{name}: expected at least one move, got {got}. Slice the part again.")
-    return _program(machine, limits, firmware)
+    return _program(machine, firmware, printer)
 
 
 def _chunks_of_lines(stream: TextIO, machine: Machine) -> Iterator[list[str]]:
@@ -144,7 +143,7 @@ def _chunks_of_lines(stream: TextIO, machine: Machine) -> Iterator[list[str]]:
         yield [rest]
 
 
-def _program(machine: Machine, limits: Limits | None, firmware: str | None) -> Program:
+def _program(machine: Machine, firmware: str | None, printer: Printer) -> Program:
     """Packs the machine's moves and what happened between them into arrays."""
     columns = np.concatenate(machine.blocks)
     machine.blocks.clear()
@@ -166,7 +165,7 @@ def _program(machine: Machine, limits: Limits | None, firmware: str | None) -> P
         machine.layer_marks,
         machine.layer_height_mm,
     )
-    in_force = machine.settle(firmware, limits)
+    in_force = machine.settle(firmware, printer)
     return Program(
         start_mm=start,
         end_mm=end,

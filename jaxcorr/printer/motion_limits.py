@@ -8,6 +8,7 @@ passed over.
 
 import math
 import re
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -17,10 +18,9 @@ import numpy as np
 from jaxcorr.errors import InputError
 from jaxcorr.printer.lexer import parse_keywords, parse_settings
 from jaxcorr.printer.slicers import firmware_of
+from jaxcorr.printer_spec import CORNERS, Axes, Firmware, Printer
 
-Axes = tuple[float, float, float, float]
-
-FIRMWARES = ("marlin2.0", "marlin2.1", "klipper", "reprapfirmware")
+FIRMWARES: tuple[str, ...] = typing.get_args(Firmware)
 DEFAULT_FIRMWARE = "marlin2.0"  # of the stock Ender-3 V2
 
 _LARGEST = 1e9
@@ -94,6 +94,13 @@ def defaults_of(firmware: str) -> Limits:
             "Leave it out to go by the file."
         )
     return replace(ENDER3_V2, is_jerk_of_difference=firmware == "marlin2.1")
+
+
+def limits_of(firmware: str, printer: Printer) -> Limits:
+    """A printer's limits, the firmware's where the printer has none."""
+    given = printer.limits.given
+    corner = {name: given.get(name) for name in CORNERS} if given.keys() & set(CORNERS) else {}
+    return replace(defaults_of(firmware), **given | corner)
 
 
 RETRACTION_COMMANDS = ("M207", "M208", "SET_RETRACTION")
@@ -198,20 +205,23 @@ class LimitsInForce(NamedTuple):
 
 
 def settle(
-    commands: Sequence[LimitCommand], seen: Seen, told: str | None, start: Limits | None
+    commands: Sequence[LimitCommand], seen: Seen, told: str | None, printer: Printer
 ) -> LimitsInForce:
     """Goes through the settings of a whole file.
 
     Args:
         commands: In the order of the file.
         seen: What tells the firmware.
-        told: One of FIRMWARES; None to go by the file.
-        start: In force before the file sets others; None for the firmware's own.
+        told: One of FIRMWARES; None to go by the printer, or the file.
+        printer: Whose limits are in force before the file sets others.
     """
     for one in commands:
         seen.see(one.line, one.command)
-    firmware, found_by = (told, "option") if told else seen.firmware()
-    current = defaults_of(firmware) if start is None else start
+    firmware, found_by = seen.firmware()
+    if told or printer.firmware:
+        firmware = told or printer.firmware or ""
+        found_by = "option" if told else f"printer {printer.printer}"
+    current = limits_of(firmware, printer)
     known, from_move = {current: 0}, {0: 0}
     set_in_line: dict[str, int] = {}
     passed_over: list[tuple[int, str, str]] = []

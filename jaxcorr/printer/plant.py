@@ -31,7 +31,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 from scipy.linalg import expm
 
-from jaxcorr.spec import Printer
+from jaxcorr.printer_spec import Printer
 
 
 class StepMatrices(NamedTuple):

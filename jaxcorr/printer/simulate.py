@@ -45,7 +45,7 @@ from jaxcorr.printer.planner import (
     sample_velocity_steps,
 )
 from jaxcorr.printer.plant import discretize, initial_state, mean_velocity, respond
-from jaxcorr.spec import SOURCES, Simulation
+from jaxcorr.printer_spec import SOURCES, Simulation
 
 BATCH = 8  # layers that run side by side; memory grows with this, not with the number of layers
 BLOCK = 256  # output samples per call, so that every layer runs through one compiled function
@@ -53,7 +53,7 @@ AS_IN_FILE = PlanOptions()  # cornering, accelerations and speeds of the G-code
 NUM_LANES = 5  # steps, reference, with friction, with microsteps, with jitter
 # What varies between the traces of a folder, and what their params spell in another way.
 NOT_IN_PARAMS = {"accel_mm_s2", "velocity_mm_s", "probe_um", "sources_off", "seed"}
-NOT_IN_PARAMS |= {"rate_hz", "plant_rate_hz"}
+NOT_IN_PARAMS |= {"rate_hz", "plant_rate_hz", "printer", "firmware", "limits"}
 
 
 class Job(NamedTuple):
@@ -318,6 +318,7 @@ def params_of(job: Job, options: Simulation, part: str, program: Program) -> dic
         for i, axis in enumerate("xy")
     }
     plant = {name: given.pop(name) for name in ("friction_velocity_mm_s", "damping")}
+    limits = options.limits.given
     return {
         "simulator": "jaxcorr",
         "sign": "error = actual - reference",
@@ -329,6 +330,7 @@ def params_of(job: Job, options: Simulation, part: str, program: Program) -> dic
         "sample_rate_hz": options.rate_hz,
         "sources": {source: float(source in options.sources) for source in SOURCES},
         "probe_um": job.probe_um,
+        **({"limits": options.limits.model_dump_json(exclude_none=True)} if limits else {}),
         **{name: value for name, value in given.items() if not isinstance(value, tuple)},
         "plan": {k: np.nan if v is None else v for k, v in vars(job.plan).items()},
         "plant": {**axes, **plant, "rate_hz": options.plant_rate_hz},

@@ -14,7 +14,7 @@ from jaxcorr.data import parts
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.drive import Command
 from jaxcorr.printer.planner import PlanOptions, plan_layer
-from jaxcorr.spec import Simulation
+from jaxcorr.printer_spec import Simulation
 
 RATE_HZ = 2000.0
 PLANT = Simulation()

@@ -6,7 +6,7 @@ from planned import FRICTIONLESS, SHORT, plan_of
 
 from jaxcorr.compensation import baselines, closed_loop
 from jaxcorr.printer import drive
-from jaxcorr.spec import Simulation
+from jaxcorr.printer_spec import Simulation
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from jaxcorr.compensation import baselines, closed_loop, methods
 from jaxcorr.compensation.gate import Gate
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import drive
-from jaxcorr.spec import Simulation
+from jaxcorr.printer_spec import Simulation
 
 PLANT = Simulation()
 

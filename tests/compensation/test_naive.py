@@ -10,7 +10,7 @@ from jaxcorr.compensation import closed_loop, naive
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.planner import plan_layer
-from jaxcorr.spec import SOURCES, Simulation
+from jaxcorr.printer_spec import SOURCES, Simulation
 
 LINEAR = Simulation(sources_off=SOURCES[2:])
 GCODE = "G90\nM83\n;LAYER_CHANGE\n" + "\n".join(

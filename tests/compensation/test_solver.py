@@ -10,7 +10,7 @@ from jaxcorr.compensation.knot_inverse import Bounds
 from jaxcorr.compensation.solver import ImpulseResponse, Options, solve
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.plant import track
-from jaxcorr.spec import Simulation
+from jaxcorr.printer_spec import Simulation
 
 RESPONSE = ImpulseResponse(TAPS, LEAD)
 SLIPPERY = Simulation(friction_n=(0.0, 0.0))

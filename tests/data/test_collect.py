@@ -8,7 +8,7 @@ from jaxcorr.data.collect import collect, file_name, judge_files
 from jaxcorr.errors import InputError
 from jaxcorr.printer.planner import PlanOptions
 from jaxcorr.printer.simulate import Job
-from jaxcorr.spec import SOURCES, Simulation
+from jaxcorr.printer_spec import SOURCES, Simulation
 
 GCODE = "\n".join(
     ["G90", "M83"]

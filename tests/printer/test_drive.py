@@ -7,7 +7,7 @@ from jaxcorr.data import parts
 from jaxcorr.printer import correction_curve, drive, gcode
 from jaxcorr.printer.planner import PlanOptions, plan_layer
 from jaxcorr.printer.simulate import make_jobs, simulate_jobs
-from jaxcorr.spec import Printer, Simulation
+from jaxcorr.printer_spec import Printer, Simulation
 
 QUIET = Simulation(sources_off=("jitter", "floor"))
 

@@ -15,6 +15,7 @@ from jaxcorr.printer.motion_limits import (
     is_own,
     read_setting,
 )
+from jaxcorr.printer_spec import MotionLimits, Printer
 
 
 def after(command, arguments, limits=ENDER3_V2, firmware="marlin2.0", unit_mm=1.0):
@@ -144,7 +145,8 @@ def test_the_firmware_is_found(lines, firmware, found_by):
 
 def test_limits_start_with_those_given_and_say_which_line_set_them():
     text = "G1 X1\nM204 P800\nM204 P900 T700\nG1 X2"
-    program = gcode.parse(text, "p", limits=replace(ENDER3_V2, print_accel_mm_s2=300.0))
+    printer = Printer(limits=MotionLimits(print_accel_mm_s2=300.0))
+    program = gcode.parse(text, "p", printer=printer)
     assert [program.limits[i].print_accel_mm_s2 for i in program.limits_index] == [300, 900]
     assert program.limits_set_in_line == {"print_accel_mm_s2": 2, "travel_accel_mm_s2": 3}
 

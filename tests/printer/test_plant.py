@@ -16,7 +16,7 @@ from jaxcorr.printer.plant import (
     respond,
     track,
 )
-from jaxcorr.spec import Printer
+from jaxcorr.printer_spec import Printer
 
 RATE = 2000.0
 SMOOTH = Printer(friction_n=(0.0, 0.0))

@@ -9,7 +9,7 @@ from jaxcorr.data.parts import find_part
 from jaxcorr.printer import gcode
 from jaxcorr.printer.planner import PlanOptions, plan_layer
 from jaxcorr.printer.simulate import make_jobs, rms_by_source, simulate_jobs
-from jaxcorr.spec import SOURCES, Simulation
+from jaxcorr.printer_spec import SOURCES, Simulation
 
 DEFAULT = Simulation()
 QUIET = Simulation(sources_off=("jitter", "floor"))

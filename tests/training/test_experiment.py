@@ -174,7 +174,7 @@ def test_a_spec_can_change_the_simulated_printer():
     assert options.stiffness_n_m == (4000.0, 9000.0)
     assert options.mass_kg == (0.35, 0.45)
     assert options.damping == "ground"
-    assert options.sources == spec.SOURCES[:-1]
+    assert options.sources == SOURCES[:-1]
     with pytest.raises(
         InputError, match=r"\[data.simulate\] sources_off: expected one of .*'wobble'"
     ):

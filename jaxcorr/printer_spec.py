@@ -1,0 +1,181 @@
+"""A printer: what is known of its axes and firmware, and how its layers are simulated.
+
+The spec, the options of the commands, the call of GNU Octave and the `params` of a trace follow
+from the fields of `Printer` and `Simulation`, so that a parameter is declared here and in MATLAB's
+simulate_options alone. Printers that the package knows are in printer/presets, one TOML file each;
+a user's own file has the same keys.
+"""
+
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from jaxcorr.errors import InputError
+from jaxcorr.files import read_toml
+from jaxcorr.schema import NonNegative, Positive, Section, Seed, check
+
+PRESETS = Path(__file__).parent / "printer" / "presets"
+# Where a trace's error comes from; see printer/simulate.py.
+Source = Literal["junction_deviation", "resonance", "friction", "microstep", "jitter", "floor"]
+SOURCES: tuple[str, ...] = typing.get_args(Source)
+Firmware = Literal["marlin2.0", "marlin2.1", "klipper", "reprapfirmware"]
+# Above this, friction held over a step of the plant overshoots its own sign (2 is the end of
+# stability).
+MAX_FRICTION_STEP = 1.5
+CORNERS = ("classic_jerk_mm_s", "junction_deviation_mm", "square_corner_velocity_mm_s")
+Axes = tuple[Positive, Positive, Positive, Positive]
+
+
+class MotionLimits(Section):
+    """What replaces a firmware's own limits before the G-code sets any; see printer/motion_limits.
+
+    Lists are of x, y, z and e. Of the three measures of a corner at most one is given.
+    """
+
+    max_feedrate_mm_s: Axes | None = None
+    max_accel_mm_s2: Axes | None = None
+    print_accel_mm_s2: Positive | None = None
+    travel_accel_mm_s2: Positive | None = None
+    retract_accel_mm_s2: Positive | None = None
+    max_velocity_mm_s: Positive | None = None
+    classic_jerk_mm_s: Axes | None = None
+    junction_deviation_mm: Positive | None = None
+    square_corner_velocity_mm_s: Positive | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are set."""
+        return self.model_dump(exclude_none=True)
+
+    @model_validator(mode="after")
+    def _corners_are_measured_once(self) -> "MotionLimits":
+        measured = [name for name in CORNERS if getattr(self, name) is not None]
+        if len(measured) > 1:
+            raise ValueError(f"one of {', '.join(CORNERS)}|{' and '.join(measured)}")
+        return self
+
+
+class Printer(Section):
+    """What is known of a printer; pairs are of x and y.
+
+    The serialization alias is a field's name as an option and in MATLAB where that differs.
+    """
+
+    printer: str = Field(
+        default="reference", description="Printer file, or one that comes with jaxcorr."
+    )
+    firmware: Firmware | None = Field(
+        default=None, description="Firmware; found in the G-code if left out."
+    )
+    limits: MotionLimits = MotionLimits()
+    mass_kg: tuple[Positive, Positive] = Field(
+        default=(0.35, 0.45), description="Moving mass, x and y."
+    )
+    stiffness_n_m: tuple[Positive, Positive] = Field(
+        default=(8000.0, 8000.0), description="Belt stiffness, x and y."
+    )
+    damping_ns_m: tuple[NonNegative, NonNegative] = Field(
+        default=(15.0, 15.0), description="Damping, x and y."
+    )
+    friction_n: tuple[NonNegative, NonNegative] = Field(
+        default=(0.8, 0.8), description="Friction force, x and y."
+    )
+    friction_velocity_mm_s: Positive = Field(
+        default=2.0, description="Speed at which friction has three quarters of its force."
+    )
+    damping: Literal["relative", "ground"] = Field(
+        default="relative", description="Damping of the head against its motor or the frame."
+    )
+    sources_off: tuple[Source, ...] = Field(
+        default=(),
+        description="Switch a source of error off; repeat the option.",
+        serialization_alias="off",
+    )
+    microstep_um: NonNegative = Field(default=4.0, description="Amplitude of each period.")
+    jitter_cycles: NonNegative = Field(
+        default=50.0, description="Half range of a step pulse's lateness, 72 MHz cycles."
+    )
+    floor_um: NonNegative = Field(default=2.0, description="RMS of the disturbance per axis.")
+    floor_hz: Positive = Field(default=30.0, description="Bandwidth of the disturbance.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _begin_with_the_named_printer(cls, table: Any) -> Any:
+        """What the table leaves open is the named printer's; a complete table needs no file."""
+        if not isinstance(table, Mapping) or not isinstance(table.get("printer"), str):
+            return table
+        if set(Printer.model_fields) <= set(table):
+            return table
+        return read_printer(table["printer"]) | dict(table)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources of error that are on."""
+        return tuple(source for source in SOURCES if source not in self.sources_off)
+
+    @property
+    def microstep_mm(self) -> float:
+        """Amplitude of each period; zero where the source is off."""
+        return self.microstep_um / 1000.0 if "microstep" in self.sources else 0.0
+
+
+class Simulation(Printer):
+    """A printer, and how its layers are simulated."""
+
+    rate_hz: Positive = Field(default=100.0, description="Rate of the traces.")
+    plant_rate_hz: Positive = Field(default=2000.0, description="Rate of the integration.")
+    seed: Seed = Field(default=0, description="Of the random sources.")
+    accel_mm_s2: tuple[Positive, ...] = Field(
+        default=(),
+        description="Each layer once per acceleration; repeat the option.",
+        serialization_alias="sweep_accel_mm_s2",
+    )
+    velocity_mm_s: tuple[Positive, ...] = Field(
+        default=(),
+        description="Each layer once per feedrate; repeat the option.",
+        serialization_alias="sweep_velocity_mm_s",
+    )
+    # No correction comes near a millimetre.
+    probe_um: tuple[Annotated[float, Field(gt=0.0, le=1000.0)], ...] = Field(
+        default=(),
+        description="Each layer once more per value: RMS of a random change of the command.",
+    )
+
+    @property
+    def every(self) -> int:
+        """Samples of the integration per sample of the trace."""
+        return round(self.plant_rate_hz / self.rate_hz)
+
+    @model_validator(mode="after")
+    def _rates_suit_the_printer(self) -> "Simulation":
+        if self.plant_rate_hz % self.rate_hz:
+            rule = f"rate_hz to divide plant_rate_hz = {self.plant_rate_hz:g}"
+            raise ValueError(f"{rule}|{self.rate_hz:g}")
+        if self.floor_hz >= self.plant_rate_hz / 2:
+            raise ValueError(f"floor_hz < {self.plant_rate_hz / 2:g}|{self.floor_hz:g}")
+        forces = zip(self.friction_n, self.mass_kg, strict=True)
+        slope = max(1000.0 * force / mass for force, mass in forces) / self.friction_velocity_mm_s
+        lowest = slope / MAX_FRICTION_STEP
+        if not self.plant_rate_hz >= lowest:
+            rule = f"plant_rate_hz >= {lowest:.0f} for this friction"
+            raise ValueError(f"{rule}|{self.plant_rate_hz:g}")
+        return self
+
+
+def read_printer(name: str) -> dict[str, Any]:
+    """The keys that a printer file sets, checked.
+
+    Args:
+        name: one of `presets`, or a path of a TOML file with keys of `Printer`.
+    Raises:
+        InputError: there is no such file, or with one line for each mistake in it.
+    """
+    known = {path.stem: path for path in sorted(PRESETS.glob("*.toml"))}
+    path = known.get(name, Path(name))
+    table = read_toml(path, "a printer file", f"Name one, or {' or '.join(known)}.")
+    if "printer" in table:
+        raise InputError(f"{path}: unknown key 'printer': the file's name is the printer's.")
+    return check(Printer, table, str(path)).model_dump(exclude_unset=True)
