@@ -59,6 +59,17 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(item.path, len(SLOW)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _plants_are_found_roughly(request):
+    """Unless a module says PLANTS_ARE_FOUND; most look at other things."""
+    import toy
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not hasattr(request.module, "PLANTS_ARE_FOUND"):
+            toy.end_fits_early(patch.setattr)
+        yield
+
+
 @pytest.fixture(scope="session")
 def is_thorough():
     """True where many repetitions are asked for, false where a few have to do."""

@@ -1,14 +1,22 @@
 """Tiny traces made in memory: a circle for files, and counters whose values name their row."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxcorr.data import trace
 from jaxcorr.data.trace import Trace
+from jaxcorr.models import grey_box
 from jaxcorr.spec import Data
 
 RATE_HZ = 100.0
+
+
+def end_fits_early(patch: Any = setattr) -> None:
+    """Lets a toy's plant be found roughly, in a tenth of the time."""
+    for name in ("SEARCH_ITERATIONS", "ITERATIONS"):
+        patch(grey_box, name, 1)
 
 
 def circle(num_samples: int = 200) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from jaxcorr.models.grey_box import Piece
 from jaxcorr.models.plant_path import Axes
 from jaxcorr.printer import disturbance, plant
 
+PLANTS_ARE_FOUND = True
 NOISE_MM = 0.002
 
 

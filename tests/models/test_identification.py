@@ -11,6 +11,8 @@ from jaxcorr.data import trace
 from jaxcorr.errors import InputError
 from jaxcorr.models import identification
 
+PLANTS_ARE_FOUND = True
+
 
 @pytest.fixture(scope="module")
 def pattern(tmp_path_factory):

@@ -11,6 +11,7 @@ from toy import write_circle
 from jaxcorr import files, spec
 from jaxcorr.data import collect
 from jaxcorr.errors import InputError
+from jaxcorr.printer_spec import SOURCES
 from jaxcorr.training import experiment, run_folder
 
 SPEC = """\

@@ -11,7 +11,7 @@ from histories import LIVELY, assert_same, final_state, rows
 
 from jaxcorr.errors import InputError
 from jaxcorr.models.scales import fit_scales
-from jaxcorr.training import checkpoint, loop, step
+from jaxcorr.training import checkpoint, experiment, loop, step
 from jaxcorr.training.loop import Begun, Dispatched, EpochDone, Finished, NonFiniteLoss
 
 
@@ -186,16 +186,16 @@ def test_a_folder_that_refuses_checkpoints_is_one_line(layers, tmp_path, monkeyp
 
 
 def test_two_trainings_at_once_get_two_folders(layers, tmp_path):
-    begun = []
+    first = oscillator.begin(layers, tmp_path)
+    begun, how = [first], (tmp_path / "toy.toml", [], first.run.path.parent)
     threads = [
-        threading.Thread(target=lambda: begun.append(oscillator.begin(layers, tmp_path)))
-        for _ in range(2)
+        threading.Thread(target=lambda: begun.append(experiment.begin(*how))) for _ in range(2)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({experiment.run.path for experiment in begun}) == 2
+    assert len({one.run.path for one in begun}) == 3
 
 
 def test_a_batch_larger_than_the_training_set_is_refused(layers, tmp_path):
