@@ -4,7 +4,7 @@ All sums run in float64, whatever comes in.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,10 @@ from jaxcorr.errors import InputError
 PERCENTILES = (50, 90, 95, 99)
 FILE = "metrics.json"  # in a run folder, of its own test traces
 FILE_OF_OTHERS = "metrics_traces.json"  # in a run folder, of traces named with --traces
+
+Outcome = Literal["better", "worse", "level", "unknown"]
+PathName = Literal["none", "plant", "binned"]  # as model.path of a spec
+Advice = Literal["model", "plant", "binned", "mean", "zero", "baseline", "more_traces"]
 
 
 class Record(BaseModel):
@@ -99,14 +103,20 @@ class RatioIntervals(Record):
 
 
 class AgainstBaseline(Record):
-    """The network's figures in relation to a baseline's, and one sentence that says so."""
+    """The model's figures in relation to a baseline's.
+
+    Attributes:
+        name: the baseline's.
+        outcome: of the model, by the interval of `rmse_ratio`: better (all below 1), worse (all
+            above it, or a baseline without error), level within chance, or unknown without one.
+    """
 
     name: str
+    outcome: Outcome
     rmse_ratio: float | None
     mae_ratio: float | None
     r2_difference: float | None
     intervals: RatioIntervals
-    sentence: str
 
 
 class IdentifiedAxis(Record):
@@ -199,7 +209,7 @@ class Latency(Record):
     period_us: float
 
 
-class Verdict(Record):
+class ReachedTarget(Record):
     """A target of the spec and what was reached; None where that is undefined."""
 
     goal: float
@@ -207,18 +217,47 @@ class Verdict(Record):
     is_met: bool
 
 
-class Verdicts(Record):
+class ReachedTargets(Record):
     """The targets of a spec; the time that counts is the 99th percentile."""
 
-    mae_mm: Verdict
-    r2: Verdict
-    inference_ms: Verdict
+    mae_mm: ReachedTarget
+    r2: ReachedTarget
+    inference_ms: ReachedTarget
+
+
+class Verdict(Record):
+    """Whether a model is worth using: against baselines, the noise ceiling and its targets.
+
+    Attributes:
+        path: what runs beside the network; none too where the plant was of no use.
+        has_network: false where the path alone was the best.
+        against_best: against the baseline with the least RMSE; of a path alone, which equals its
+            own baseline, against the best other one.
+        against_path: a network against its path alone; None without network or path.
+        ceiling_rmse_ratio: RMSE of the model to that of the noise ceiling; None without one.
+        meets_targets: whether it meets the numbers of its spec.
+        beats_baselines: whether it is better than both of the above beyond chance.
+        meets_all_targets: both of it.
+        advice: what to use: this model, the path alone (`plant`, `binned`), a constant (`mean`,
+            `zero`), a baseline that cannot run as a path on these inputs, or first more traces.
+    """
+
+    path: PathName
+    has_network: bool
+    against_best: AgainstBaseline
+    against_path: AgainstBaseline | None
+    ceiling_rmse_ratio: float | None
+    meets_targets: bool
+    beats_baselines: bool
+    meets_all_targets: bool
+    advice: Advice
 
 
 class Evaluation(Record):
     """How good a model is on traces, with all that it is compared with.
 
     Attributes:
+        verdict: the first thing to read.
         test: streamed from the first sample of each trace, as control code has it.
         window: each prediction from a window run from zero, as the reference measures; None where
             no trace is as long as a window.
@@ -233,22 +272,20 @@ class Evaluation(Record):
         is_finished: whether the training had ended.
     """
 
+    verdict: Verdict
     test: StreamedAccuracy
     window: AccuracyByAxis | None
     horizon: int
     period_us: float
     intervals: Intervals
     baselines: dict[str, AccuracyByAxis]
-    best_baseline: str
-    against_best_baseline: AgainstBaseline
     identified: dict[str, IdentifiedAxis]
     ceiling: ReachedCeiling | None
     dynamic: Dynamics | None
     per_trace: tuple[TraceAccuracy, ...]
     breakdown: dict[str, tuple[Band, ...]]
     latency: Latency
-    targets: Verdicts
-    meets_all_targets: bool
+    targets: ReachedTargets
     best_epoch: int
     is_finished: bool
 

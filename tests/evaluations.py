@@ -11,7 +11,30 @@ GROUP = {"num_samples": 5, "mae_mm": 0.002, "rmse_mm": 0.003, "r2": 0.99, "true_
 CEILING = {"repetitions": 6, "r2": 0.9995, "rmse_mm": 0.0015, "mae_mm": 0.001}
 CEILING |= {"explained_share": 0.9905, "mae_share": 0.5}
 DYNAMIC = {"r2": 0.97, "rms_mm": 0.045, "rmse_mm": 0.003}
+LEAD = {"rmse_ratio": [0.4, 0.6], "mae_ratio": [0.4, 0.6], "r2_difference": None}
+BEHIND = {"rmse_ratio": [2.0, 4.0], "mae_ratio": None, "r2_difference": [-0.1, 0.1]}
+AGAINST: dict[str, Any] = {
+    "name": "linear_binned",
+    "outcome": "worse",
+    "rmse_ratio": 3.0,
+    "mae_ratio": 1.0,
+    "r2_difference": 0.0,
+    "intervals": BEHIND,
+}
+BEATEN = AGAINST | {"outcome": "better", "rmse_ratio": 0.5, "intervals": LEAD}
+VERDICT: dict[str, Any] = {
+    "path": "none",
+    "has_network": True,
+    "against_best": AGAINST,
+    "against_path": None,
+    "ceiling_rmse_ratio": None,
+    "meets_targets": False,
+    "beats_baselines": False,
+    "meets_all_targets": False,
+    "advice": "binned",
+}
 TABLE: dict[str, Any] = {
+    "verdict": VERDICT,
     "test": BY_AXIS
     | {"num_traces": 2, "num_layers": 1, "num_samples": 1234}
     | {"percentiles": {"p50_mm": 0.001, "p99_mm": 0.01}},
@@ -31,15 +54,6 @@ TABLE: dict[str, Any] = {
         "zero": BY_AXIS | {"overall": ACCURACY | {"rmse_mm": 0.09, "correlation": None}},
         "linear_fir": BY_AXIS | {"overall": ACCURACY | {"rmse_mm": 0.04}},
         "linear_binned": BY_AXIS | {"overall": ACCURACY | {"rmse_mm": 0.001}},
-    },
-    "best_baseline": "linear_binned",
-    "against_best_baseline": {
-        "name": "linear_binned",
-        "rmse_ratio": 3.0,
-        "mae_ratio": 1.0,
-        "r2_difference": 0.0,
-        "intervals": {"rmse_ratio": [2.0, 4.0], "mae_ratio": None, "r2_difference": [-0.1, 0.1]},
-        "sentence": "The network does not beat the best baseline (linear_binned).",
     },
     "identified": {},
     "ceiling": None,
@@ -63,7 +77,6 @@ TABLE: dict[str, Any] = {
         "r2": {"goal": 0.995, "value": 0.99, "is_met": False},
         "inference_ms": {"goal": 1.0, "value": 0.05, "is_met": True},
     },
-    "meets_all_targets": False,
     "best_epoch": 3,
     "is_finished": True,
 }
@@ -72,3 +85,22 @@ TABLE: dict[str, Any] = {
 def make(**changes: Any) -> Evaluation:
     """The evaluation with some of its keys replaced, as metrics.json has them."""
     return Evaluation.model_validate_json(json.dumps(TABLE | changes))
+
+
+def judged(against: dict[str, Any] = BEATEN, is_met: bool = True, **changes: Any) -> Evaluation:
+    """An evaluation with another verdict.
+
+    Args:
+        against: the best baseline.
+        is_met: whether R2 meets its target, as MAE and time do.
+        changes: other keys of the verdict.
+    """
+    targets = TABLE["targets"] | {"r2": {"goal": 0.9, "value": 0.99, "is_met": is_met}}
+    beats = against["outcome"] == "better"
+    verdict = {
+        "against_best": against,
+        "meets_targets": is_met,
+        "beats_baselines": beats,
+        "meets_all_targets": is_met and beats,
+    }
+    return make(verdict=VERDICT | verdict | changes, targets=targets)

@@ -149,7 +149,7 @@ def test_keys_of_the_file_are_those_of_its_table():
     [
         ("{", r"metrics\.json: expected JSON, got .*\. Evaluate the run again\."),
         ("[]", r"metrics\.json: expected an object, got \[\]\."),
-        ('{"test": {}}', r"expected key 'test\.overall', got none\."),
+        ("missing", r"expected key 'test\.overall', got none\."),
         ("value", r"expected 'test\.x\.mae_mm' to be a valid number, got 'low'\."),
         ("key", r"expected known keys, got 'horizon_ms'\."),
         (None, r"expected a readable file, got 'No such file or directory'\."),
@@ -160,10 +160,12 @@ def test_a_damaged_file_is_one_line_that_names_the_key(tmp_path, text, message):
     table = copy.deepcopy(evaluations.TABLE)
     if text == "value":
         table["test"]["x"] = evaluations.ACCURACY | {"mae_mm": "low"}
+    elif text == "missing":
+        table["test"] = {}
     elif text == "key":
         table["horizon_ms"] = 1
     if text is not None:
-        path.write_text(json.dumps(table) if text in ("value", "key") else text)
+        path.write_text(text if text in ("{", "[]") else json.dumps(table))
     with pytest.raises(InputError, match=message) as refusal:
         metrics.read(path)
     assert "\n" not in str(refusal.value)

@@ -168,17 +168,19 @@ def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, li
 
 
 def show_evaluation(evaluation: "Evaluation", run_id: str) -> None:
-    """Prints accuracy, baselines, breakdown, latency, and a verdict for each target."""
+    """Prints the verdict, then accuracy, baselines, breakdown, latency and targets."""
     from rich.markup import escape
 
     from jaxcorr.cli import console
     from jaxcorr.evaluation import wording
     from jaxcorr.units import horizon_text
 
+    show_verdict(evaluation)
     instant = horizon_text(evaluation.horizon, 1e6 / evaluation.period_us)
     console.out.print(f"[bold]{escape(run_id)}[/bold] predicts the error {instant}")
     _show_table(wording.accuracy_table(evaluation))
     _show_sentences(
+        wording.accuracy_sentence(evaluation),
         wording.interval_sentence(evaluation),
         wording.percentile_sentence(evaluation),
         wording.dynamic_sentence(evaluation),
@@ -186,7 +188,7 @@ def show_evaluation(evaluation: "Evaluation", run_id: str) -> None:
     _show_table(wording.baselines_table(evaluation))
     _show_sentences(
         wording.baselines_sentence(evaluation),
-        evaluation.against_best_baseline.sentence,
+        wording.path_sentence(evaluation.verdict),
         wording.ceiling_sentence(evaluation),
     )
     for table in wording.breakdown_tables(evaluation):
@@ -195,7 +197,19 @@ def show_evaluation(evaluation: "Evaluation", run_id: str) -> None:
     _show_table(wording.latency_table(evaluation))
     _show_sentences(wording.latency_sentence(evaluation))
     _show_table(wording.targets_table(evaluation))
-    console.out.print(f"[bold]{wording.verdict(evaluation)}[/bold]")
+    # Again, since the tables have moved the first lines off the screen.
+    show_verdict(evaluation)
+
+
+def show_verdict(evaluation: "Evaluation") -> None:
+    """Prints how the model stands, and what to use."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+    from jaxcorr.evaluation import wording
+
+    console.out.print(f"[bold]{escape(wording.standing(evaluation.verdict))}[/bold]")
+    _show_sentences(wording.recommendation(evaluation))
 
 
 def _show_table(table: "Table", most: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The command `pipeline`: collect, train, evaluate, export; then what was made and where.
+"""The command `pipeline`: collect, train, evaluate, export; then what was made and the verdict.
 
 Each stage keeps what it finished, so the same command goes on where it was stopped.
 """
@@ -127,14 +127,19 @@ def _export(run: Any) -> None:
 
 
 def _show(run: Any, loaded: Any, as_json: bool) -> None:
+    from jaxcorr import metrics
+    from jaxcorr.cli import evaluate
     from jaxcorr.studies import workflow
 
     made = list(workflow.list_products(run, loaded.data))
+    evaluation = metrics.read(run.path / metrics.FILE)
     if as_json:
         rows = [product._asdict() | {"path": str(product.path)} for product in made]
-        print(json.dumps({"run": str(run.path), "made": rows}))
+        verdict = evaluation.verdict.model_dump(mode="json")
+        print(json.dumps({"run": str(run.path), "verdict": verdict, "made": rows}))
         return
     _show_products(made)
+    evaluate.show_verdict(evaluation)
 
 
 @contextlib.contextmanager

@@ -19,8 +19,9 @@ UNKNOWN = "not known"
 
 
 class Judgement(NamedTuple):
-    """An evaluation in words: a table of accuracy and what it means, and how long a call takes."""
+    """An evaluation in words: the verdict, a table of accuracy and what it means, the latency."""
 
+    verdict: str
     columns: tuple[str, ...]
     rows: list[list[str]]
     sentences: tuple[str, ...]

@@ -4,7 +4,7 @@ Predictions are those of the deployed predictor, streamed from the first sample 
 every baseline is judged on the very same rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,23 +18,21 @@ from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import timing
 from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.errors import InputError
-from jaxcorr.evaluation import bootstrap, breakdown
+from jaxcorr.evaluation import bootstrap, breakdown, verdict
 from jaxcorr.evaluation import ceiling as ceilings
-from jaxcorr.evaluation.bootstrap import Blocks, Paired
+from jaxcorr.evaluation.bootstrap import Blocks
 from jaxcorr.metrics import (
     Accuracy,
     AccuracyByAxis,
-    AgainstBaseline,
     Ceiling,
     Evaluation,
     IdentifiedAxis,
     Intervals,
     Latency,
-    RatioIntervals,
     ReachedCeiling,
+    ReachedTarget,
+    ReachedTargets,
     StreamedAccuracy,
-    Verdict,
-    Verdicts,
 )
 from jaxcorr.models import baselines, bulk, identification
 from jaxcorr.models.baselines import Fitted
@@ -87,7 +85,7 @@ def evaluate(
     fitted: Fitted,
     ceiling: Ceiling | None = None,
 ) -> Evaluated:
-    """Accuracy, its uncertainty, baselines, latency and verdicts of a model on these traces.
+    """Accuracy, its uncertainty, baselines, latency and the verdict on a model on these traces.
 
     Args:
         labels: of the same samples.
@@ -109,28 +107,25 @@ def evaluate(
     test = _measure_streamed(spec, samples, streamed, rows, len(set(layers)))
     answers = baselines.predict(fitted, samples)
     measured = {name: _by_axis(spec, samples, values, rows) for name, values in answers.items()}
-    best = min(measured, key=lambda name: measured[name].overall.rmse_mm)
     latency = measure_latency(loaded, samples)
-    verdicts = judge_targets(spec.targets, test.overall, latency.p99_us)
+    targets = judge_targets(spec.targets, test.overall, latency.p99_us)
+    model = verdict.describe(spec, loaded.best_epoch, fitted)
+    against = verdict.compare_with_each(samples.targets, streamed, answers, blocks)
     evaluation = Evaluation(
+        verdict=verdict.judge(model, against, targets, test.overall.rmse_mm, ceiling),
         test=test,
         window=_measure_windows(loaded, samples, rows),
         horizon=spec.data.horizon,
         period_us=1e6 / spec.data.sample_rate_hz,
         intervals=measure_intervals(samples, streamed, blocks),
         baselines=measured,
-        best_baseline=best,
-        against_best_baseline=_compare_with(best, samples, streamed, answers[best], blocks),
         identified=_list_axes(spec, fitted),
         ceiling=reached_ceiling(ceiling, test.overall) if ceiling else None,
         dynamic=breakdown.dynamics(samples, streamed, rows, spec.data, labels),
         per_trace=breakdown.per_trace(samples, streamed, rows),
         breakdown=breakdown.by_kind(samples, streamed, rows, spec.data, labels),
         latency=latency,
-        targets=verdicts,
-        meets_all_targets=all(
-            verdict.is_met for verdict in (verdicts.mae_mm, verdicts.r2, verdicts.inference_ms)
-        ),
+        targets=targets,
         best_epoch=loaded.best_epoch,
         is_finished=loaded.is_finished,
     )
@@ -145,25 +140,6 @@ def measure_intervals(samples: Samples, predicted: Values, blocks: Blocks) -> In
         confidence=bootstrap.CONFIDENCE,
         method=f"block bootstrap, {bootstrap.NUM_RESAMPLES} resamples of {blocks.method}",
         num_blocks=blocks.num_blocks,
-    )
-
-
-def against_baseline(name: str, paired: Mapping[str, Paired]) -> AgainstBaseline:
-    """How the model compares with a baseline, and one sentence that says so.
-
-    Args:
-        paired: of `bootstrap.compare`, the model first.
-    """
-    rmse, mae, r2 = (paired[key] for key in ("rmse_ratio", "mae_ratio", "r2"))
-    return AgainstBaseline(
-        name=name,
-        rmse_ratio=rmse.value,
-        mae_ratio=mae.value,
-        r2_difference=r2.value,
-        intervals=RatioIntervals(
-            rmse_ratio=rmse.interval, mae_ratio=mae.interval, r2_difference=r2.interval
-        ),
-        sentence=_sentence(name, rmse),
     )
 
 
@@ -191,15 +167,15 @@ def measure_latency(loaded: Loaded, samples: Samples) -> Latency:
     )
 
 
-def judge_targets(targets: Targets, overall: Accuracy, p99_us: float) -> Verdicts:
+def judge_targets(targets: Targets, overall: Accuracy, p99_us: float) -> ReachedTargets:
     """Each target with what was reached; the time that counts is the 99th percentile."""
     r2, inference_ms = overall.r2, p99_us / 1e3
-    return Verdicts(
-        mae_mm=Verdict(
+    return ReachedTargets(
+        mae_mm=ReachedTarget(
             goal=targets.mae_mm, value=overall.mae_mm, is_met=overall.mae_mm <= targets.mae_mm
         ),
-        r2=Verdict(goal=targets.r2, value=r2, is_met=r2 is not None and r2 >= targets.r2),
-        inference_ms=Verdict(
+        r2=ReachedTarget(goal=targets.r2, value=r2, is_met=r2 is not None and r2 >= targets.r2),
+        inference_ms=ReachedTarget(
             goal=targets.inference_ms,
             value=inference_ms,
             is_met=inference_ms <= targets.inference_ms,
@@ -253,28 +229,3 @@ def _list_axes(spec: Spec, fitted: Fitted) -> dict[str, IdentifiedAxis]:
         axis: IdentifiedAxis(**{name: numbers[name] for name in names})
         for axis, numbers in table.items()
     }
-
-
-def _compare_with(
-    name: str, samples: Samples, streamed: Values, answers: Values, blocks: Blocks
-) -> AgainstBaseline:
-    ours, theirs = (
-        bootstrap.summarize(samples.targets, predicted, blocks) for predicted in (streamed, answers)
-    )
-    return against_baseline(name, bootstrap.compare(ours, theirs))
-
-
-def _sentence(name: str, ratio: Paired) -> str:
-    baseline = f"the best baseline ({name})"
-    if ratio.value is None:
-        return f"Nothing can be said against {baseline}, since it makes no error."
-    reached = f"its RMSE is {ratio.value:.2f} times the baseline's"
-    if ratio.interval is None:
-        return f"Against {baseline}, {reached}; too few samples to tell that from chance."
-    low, high = ratio.interval
-    reached += f" (95% interval {low:.2f} to {high:.2f})"
-    if high < 1:
-        return f"The network beats {baseline}: {reached}."
-    if low > 1:
-        return f"The network does not beat {baseline}: {reached}."
-    return f"The network and {baseline} do not differ beyond chance: {reached}."

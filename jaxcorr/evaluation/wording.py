@@ -1,6 +1,7 @@
 """Words of an evaluation: the sentences and tables that terminal, report and model card show.
 
-Lengths are in um with two decimals, R2 and correlations have four, times of a call in us one.
+Lengths are in um with two decimals, R2 and correlations have four, times of a call in us one;
+how many times a baseline's error, two or as many as keep it off 1.
 """
 
 import re
@@ -11,7 +12,17 @@ from typing import NamedTuple
 from jaxcorr import metrics
 from jaxcorr.deploy.model_card import Judgement
 from jaxcorr.evaluation.tracks import short_name
-from jaxcorr.metrics import Accuracy, Ceiling, Evaluation, Group, Intervals, Verdict
+from jaxcorr.metrics import (
+    Accuracy,
+    AgainstBaseline,
+    Ceiling,
+    Evaluation,
+    Group,
+    Interval,
+    Intervals,
+    ReachedTarget,
+    Verdict,
+)
 from jaxcorr.units import count
 
 UNDEFINED = "n/a"
@@ -36,8 +47,34 @@ BASELINES = {
     "zero": "no prediction",
     "mean": "the mean training error",
     "linear_fir": "a linear regression on past velocities",
-    "linear_binned": "that, by direction and speed",
-    "physics": "the plant of each axis, identified",
+    "linear_binned": "a linear regression by direction and speed",
+    "physics": "the identified plant",
+}
+# What is judged: in a sentence, and in a table of baselines.
+NETWORKS = {
+    "none": ("the network", "network"),
+    "plant": ("the network beside the identified plant", "plant and network"),
+    "binned": ("the network beside a linear regression", "regression and network"),
+}
+PATHS = {
+    "plant": ("the identified plant alone, without a network,", "this run, the plant alone"),
+    "binned": ("the linear regression alone, without a network,", "this run, the regression alone"),
+}
+RELATIONS = {
+    "better": "beats {}",
+    "worse": "does worse than {}",
+    "level": "is level with {} within chance",
+    "unknown": "was given too few samples to tell it from {}",
+}
+ADVICE = {
+    "model": "no baseline does better",
+    "plant": "use the plant alone: model.path = 'plant', train.epochs = 0 "
+    "(specs/small_physics.toml has the path with a small network)",
+    "binned": "use the linear regression alone: model.path = 'binned', train.epochs = 0",
+    "mean": "the mean error of the training would do, without a model",
+    "zero": "no prediction at all would do",
+    "baseline": "that baseline cannot run as a path on these features, so train longer or on more",
+    "more_traces": "evaluate on more traces before using it",
 }
 TIMES = {
     "p50_us": "p50",
@@ -98,14 +135,48 @@ def typeset(text: str) -> str:
 
 
 def verdict(evaluation: Evaluation) -> str:
-    """The first sentence: how well the model predicts, and whether the targets are met."""
-    test, targets = evaluation.test, evaluation.targets
-    verdicts = {"MAE": targets.mae_mm, "R2": targets.r2, "time": targets.inference_ms}
-    missed = [name for name, one in verdicts.items() if not one.is_met]
-    end = f"misses its target for {' and '.join(missed)}" if missed else "meets all its targets"
+    """The first lines: against the best baseline and the ceiling, the targets, what to use."""
+    return f"{standing(evaluation.verdict)} {recommendation(evaluation)}"
+
+
+def standing(judged: Verdict) -> str:
+    """The first sentence: how the model stands against the best baseline and the noise ceiling."""
+    best, is_own = judged.against_best, judged.against_best == judged.against_path
+    role = "the best baseline" if judged.has_network else "the best other baseline"
+    text = _compare(judged, best, f" ({role}{', and its own path' if is_own else ''})")
+    if judged.ceiling_rmse_ratio is not None:
+        text += f", and {judged.ceiling_rmse_ratio:.2f} times that of the noise ceiling"
+    return f"{text}."
+
+
+def path_sentence(judged: Verdict) -> str:
+    """A network against its path alone; empty where that is said already, or there is no path."""
+    path = judged.against_path
+    return f"{_compare(judged, path)}." if path and path != judged.against_best else ""
+
+
+def recommendation(evaluation: Evaluation) -> str:
+    """Whether it meets its targets and beats the baselines, and otherwise what to use instead."""
+    judged, targets = evaluation.verdict, evaluation.targets
+    reached = {"MAE": targets.mae_mm, "R2": targets.r2, "time": targets.inference_ms}
+    missed = " and ".join(name for name, one in reached.items() if not one.is_met)
+    if judged.meets_all_targets:
+        return "It meets all targets, and no baseline does better."
+    text = f"misses its target for {missed}" if missed else "meets its targets for MAE, R2 and time"
+    if not judged.beats_baselines:
+        compared = filter(None, (judged.against_best, judged.against_path))
+        name = next(one.name for one in compared if one.outcome != "better")
+        joint = "and" if missed else "but"
+        text += f", {joint} does not beat {BASELINES[name]} beyond chance"
+    return f"It {text}; {_advice(judged)}."
+
+
+def accuracy_sentence(evaluation: Evaluation) -> str:
+    """How well the error is predicted, and over how much."""
+    overall = evaluation.test.overall
     return (
-        f"The network predicts the error to {um(test.overall.mae_mm)} um on average "
-        f"(R2 {ratio(test.overall.r2)}), {streamed_over(evaluation)}, and {end}."
+        f"The error is predicted to {um(overall.mae_mm)} um on average (R2 {ratio(overall.r2)}), "
+        f"{streamed_over(evaluation)}."
     )
 
 
@@ -168,9 +239,9 @@ def interval_sentence(evaluation: Evaluation) -> str:
 
 
 def baselines_table(evaluation: Evaluation) -> Table:
-    """The network, its baselines and the ceiling on the same samples, best RMSE first."""
+    """The model, its baselines and the ceiling on the same samples, best RMSE first."""
     overall = {name: one.overall for name, one in evaluation.baselines.items()}
-    overall["network"] = evaluation.test.overall
+    overall[_names(evaluation.verdict)[1]] = evaluation.test.overall
     order = sorted(overall, key=lambda name: overall[name].rmse_mm)
     rows = [accuracy_row(name, overall[name]) for name in order]
     if evaluation.ceiling:
@@ -191,7 +262,7 @@ def baselines_sentence(evaluation: Evaluation) -> str:
 
 
 def ceiling_sentence(evaluation: Evaluation) -> str:
-    """How near the network is to what noise leaves possible; empty where that is not known."""
+    """How near the model is to what noise leaves possible; empty where that is not known."""
     best = evaluation.ceiling
     if best is None:
         return ""
@@ -202,7 +273,7 @@ def ceiling_sentence(evaluation: Evaluation) -> str:
     )
     if best.explained_share is not None and best.mae_share:
         text += (
-            f" The network explains {percent(best.explained_share)} of the variance that anyone "
+            f" The model explains {percent(best.explained_share)} of the variance that anyone "
             f"can explain; its MAE is {1 / best.mae_share:.2f} times the best possible."
         )
     return text
@@ -215,7 +286,7 @@ def dynamic_sentence(evaluation: Evaluation) -> str:
         return ""
     return (
         f"Without the offset that friction leaves in the direction of travel ({dynamic.offset}), "
-        f"{um(dynamic.rms_mm)} um RMS of dynamics remain; of that part alone the network reaches "
+        f"{um(dynamic.rms_mm)} um RMS of dynamics remain; of that part alone the model reaches "
         f"R2 {ratio(dynamic.r2)}."
     )
 
@@ -288,13 +359,14 @@ def for_card(path: Path) -> Judgement | None:
     evaluation = metrics.read(path)
     table = accuracy_table(evaluation)
     sentences = (
-        verdict(evaluation),
+        accuracy_sentence(evaluation),
         interval_sentence(evaluation),
         percentile_sentence(evaluation),
         ceiling_sentence(evaluation),
-        evaluation.against_best_baseline.sentence,
+        path_sentence(evaluation.verdict),
     )
     return Judgement(
+        verdict=verdict(evaluation),
         columns=table.columns,
         rows=table.rows,
         sentences=tuple(filter(None, sentences)),
@@ -302,8 +374,41 @@ def for_card(path: Path) -> Judgement | None:
     )
 
 
+def _names(judged: Verdict) -> tuple[str, str]:
+    """What is judged, in a sentence and in a table."""
+    return (NETWORKS if judged.has_network else PATHS)[judged.path]
+
+
+def _compare(judged: Verdict, one: AgainstBaseline, role: str = "") -> str:
+    relation = RELATIONS[one.outcome].format(BASELINES[one.name] + role)
+    subject = _names(judged)[0]
+    text = f"{subject[0].upper()}{subject[1:]} {relation}"
+    if one.rmse_ratio is None:
+        return f"{text}, which makes no error here"
+    times, interval = _times(one.rmse_ratio, one.intervals.rmse_ratio)
+    return f"{text}: its RMSE is {times} times the baseline's{interval}"
+
+
+def _times(value: float, interval: Interval | None) -> tuple[str, str]:
+    """A ratio and its interval, with two digits at least, and enough to tell them from 1."""
+    values, digits = [value, *(interval or ())], 2
+    while digits < 4 and (value < 10 ** (1 - digits) or 1 in [round(v, digits) for v in values]):
+        digits += 1
+    shown = [f"{one:.{digits}f}" for one in values]
+    return shown[0], f" (95% interval {shown[1]} to {shown[2]})" if interval else ""
+
+
+def _advice(judged: Verdict) -> str:
+    """What to use; a run with a path has its spec already."""
+    if judged.advice == "model" and not judged.beats_baselines:
+        return "either can be used"
+    if judged.has_network and judged.advice == judged.path:
+        return f"{ADVICE[judged.advice].split(':')[0]}: this spec with train.epochs = 0"
+    return ADVICE[judged.advice]
+
+
 def _target_row(
-    name: str, sign: str, one: Verdict, form_fn: Callable[[float | None], str]
+    name: str, sign: str, one: ReachedTarget, form_fn: Callable[[float | None], str]
 ) -> list[str]:
     mark = "met" if one.is_met else "missed"
     return [name, f"{sign} {form_fn(one.goal)}", form_fn(one.value), mark]

@@ -116,8 +116,8 @@ def outcome(fold: Fold, run: Run) -> Outcome:
         intervals=evaluation.intervals,
         ceiling_r2=ceiling.r2 if ceiling else None,
         explained_share=ceiling.explained_share if ceiling else None,
-        best_baseline=evaluation.best_baseline,
-        rmse_ratio=evaluation.against_best_baseline.rmse_ratio,
+        best_baseline=evaluation.verdict.against_best.name,
+        rmse_ratio=evaluation.verdict.against_best.rmse_ratio,
     )
 
 

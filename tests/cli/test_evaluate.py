@@ -9,10 +9,10 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import files
+from jaxcorr import files, metrics
 from jaxcorr.cli import app
 from jaxcorr.errors import InputError
-from jaxcorr.evaluation import evaluate, report
+from jaxcorr.evaluation import evaluate, report, wording
 from jaxcorr.studies import trainings
 from jaxcorr.training import run_folder
 from jaxcorr.training.run_folder import Run
@@ -43,8 +43,12 @@ def run(*argv):
 def test_eval_shows_rivals_uncertainty_and_breakdown(done):
     said = run("eval", done, "--no-report")
     assert said.exit_code == 0, said.output
+    found = metrics.read(done / metrics.FILE)
+    unwrapped = " ".join(said.stdout.split())
+    assert unwrapped.startswith(wording.verdict(found))
+    assert unwrapped.endswith(wording.verdict(found))
     for text in (
-        "linear_binned", "identified (x 1", "the best baseline (",
+        "linear_binned", "identified plant (x 1",
         "95% interval", "um RMS of dynamics remain", "by speed", "predicts the error at the newest",
         "by way since the last corner", "by trace, worst first", "p99.9", "the limit of 1 ms",
     ):  # fmt: skip
@@ -53,6 +57,18 @@ def test_eval_shows_rivals_uncertainty_and_breakdown(done):
     assert "noise ceiling" not in said.stdout
     assert "by kind of line" not in said.stdout
     assert not (done / "report").exists()
+
+
+def test_a_plant_alone_is_judged_by_the_best_other_baseline(layers, tmp_path):
+    begun = oscillator.begin(layers, tmp_path, model={"path": "plant"}, train={"epochs": 0})
+    oscillator.fit(begun)
+    said = run("eval", begun.run.path, "--no-report")
+    assert said.exit_code == 0, said.output
+    assert said.stdout.startswith("The identified plant alone, without a network, ")
+    found = metrics.read(begun.run.path / metrics.FILE)
+    assert (found.verdict.path, found.verdict.has_network) == ("plant", False)
+    assert found.verdict.against_best.name != "physics"
+    assert "this run, the plant alone" in said.stdout
 
 
 def test_eval_writes_a_page_and_predictions(done, monkeypatch):

@@ -9,10 +9,11 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
+from jaxcorr import metrics
 from jaxcorr.cli import app, session
 from jaxcorr.data import collect, octave
 from jaxcorr.errors import InputError
-from jaxcorr.evaluation import evaluate
+from jaxcorr.evaluation import evaluate, wording
 from jaxcorr.studies import workflow
 from jaxcorr.training.run_folder import Run
 
@@ -69,12 +70,15 @@ def test_it_goes_on_where_it_was_stopped_and_names_what_was_made(spec, monkeypat
         assert (folder / name).exists()
     assert "6 traces" in said.stdout
     assert "2 epochs" in said.stdout
+    evaluation = metrics.read(folder / "metrics.json")
+    assert " ".join(said.stdout.split()).endswith(wording.verdict(evaluation))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     before = stamps(spec.parent)
     found = json.loads(run(spec, "--json").stdout)
     assert stamps(spec.parent) == before
     assert found["run"] == str(folder)
+    assert found["verdict"] == evaluation.verdict.model_dump(mode="json")
     sizes = {row["path"]: row["num_bytes"] for row in found["made"]}
     assert {str(folder / name) for name in MADE} <= sizes.keys()
     assert all(size > 0 for size in sizes.values())

@@ -55,17 +55,19 @@ def test_before_an_evaluation_it_says_so(run, loaded):
 
 def test_accuracy_and_latency_are_those_of_the_evaluation(run, loaded):
     judgement = Judgement(
+        verdict="The network beats the plant.",
         columns=("", "MAE um", "R2"),
         rows=[["overall", "1.59", "0.9995"], ["x", "1.60", "n/a"]],
-        sentences=("The network beats the best baseline.", "Nobody could do better."),
+        sentences=("Within 2 um on average.", "Nobody could do better."),
         latency="A prediction takes 50.0 us.",
     )
     card = model_card.write(run, loaded, MANIFEST, judgement)
     rows = table_rows(card, "|  | MAE um | R2 |")
     assert rows == [["---"] * 3, ["overall", "1.59", "0.9995"], ["x", "1.60", "n/a"]]
-    assert "The network beats the best baseline.\nNobody could do better.\n" in card
+    assert "Within 2 um on average.\nNobody could do better.\n" in card
     assert "\n## Latency\n\nA prediction takes 50.0 us.\n" in card
     assert "Not evaluated" not in card
+    assert card.splitlines()[:3] == ["# Model card: a-run", "", "The network beats the plant."]
 
 
 def test_inputs_data_and_files_have_their_tables(run, loaded, trained):

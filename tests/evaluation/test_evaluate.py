@@ -8,8 +8,7 @@ import pytest
 from jaxcorr import metrics
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import evaluate
-from jaxcorr.evaluation.bootstrap import Paired
-from jaxcorr.metrics import Accuracy, Ceiling, Interval
+from jaxcorr.metrics import Accuracy, Ceiling
 from jaxcorr.models import baselines, bulk
 from jaxcorr.spec import Targets
 from jaxcorr.training import restore, test_set
@@ -78,7 +77,8 @@ def test_constant_targets_have_no_r2_and_miss_it(loaded, trained, kept):
     assert flat.test.overall.r2 is None
     assert flat.test.axes["x"].correlation is None
     assert not flat.targets.r2.is_met
-    assert not flat.meets_all_targets
+    assert not flat.verdict.meets_targets
+    assert not flat.verdict.meets_all_targets
 
 
 def test_rows_without_a_target_do_not_count(loaded, trained, kept):
@@ -121,21 +121,21 @@ def test_every_baseline_is_judged_on_the_same_rows(evaluation, trained, kept):
         assert entry.overall.rmse_mm == pytest.approx(rmse)
         assert set(entry.axes) == {"x", "y"}
     assert evaluation.baselines["zero"].overall.mae_mm == pytest.approx(np.abs(true).mean())
-    best = evaluation.best_baseline
-    assert best == min(evaluation.baselines, key=lambda n: evaluation.baselines[n].overall.rmse_mm)
+    best = min(evaluation.baselines, key=lambda n: evaluation.baselines[n].overall.rmse_mm)
     assert evaluation.identified["x"].frequency_hz == pytest.approx(12.0, rel=0.1)
-    against = evaluation.against_best_baseline
+    against = evaluation.verdict.against_best
+    assert against.name == best
     ratio = evaluation.test.overall.rmse_mm / evaluation.baselines[best].overall.rmse_mm
     assert against.rmse_ratio == pytest.approx(ratio, rel=1e-5)
     low, high = against.intervals.rmse_ratio
     assert low < ratio < high
-    assert f"the best baseline ({best})" in against.sentence
 
 
 def test_shares_of_the_ceiling(evaluation):
     overall = evaluation.test.overall
     assert evaluation.ceiling.explained_share == pytest.approx(overall.r2 / 0.999)
     assert evaluation.ceiling.mae_share == pytest.approx(1e-4 / overall.mae_mm)
+    assert evaluation.verdict.ceiling_rmse_ratio == pytest.approx(overall.rmse_mm / 1e-4)
     flat = overall.model_copy(update={"r2": None, "mae_mm": 0.0})
     best = Ceiling(r2=None, rmse_mm=0.0, mae_mm=0.0, repetitions=6)
     reached = evaluate.reached_ceiling(best, flat)
@@ -167,20 +167,3 @@ def test_an_evaluation_survives_its_file(evaluation, tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps(evaluation.model_dump(mode="json"), allow_nan=False))
     assert metrics.read(path) == evaluation
-
-
-@pytest.mark.parametrize(
-    ("ratio", "interval", "words"),
-    [
-        (0.5, Interval(0.4, 0.6), "The network beats the best baseline (mean): its RMSE is 0.50"),
-        (1.5, Interval(1.2, 1.9), "The network does not beat the best baseline (mean)"),
-        (0.9, Interval(0.7, 1.1), "do not differ beyond chance"),
-        (0.9, None, "too few samples to tell that from chance"),
-        (None, None, "Nothing can be said"),
-    ],
-)
-def test_the_sentence_says_no_more_than_the_interval(ratio, interval, words):
-    paired = dict.fromkeys(("rmse_ratio", "mae_ratio", "r2"), Paired(ratio, interval))
-    against = evaluate.against_baseline("mean", paired)
-    assert words in against.sentence
-    assert against.intervals.rmse_ratio == interval

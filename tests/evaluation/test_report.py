@@ -101,6 +101,9 @@ def test_the_page_says_what_was_found(judged, built):
     assert [one["id"] for one in page.all("section")] == SECTIONS
     assert [one["id"] for one in page.all("figure")] == FIGURES
     text = " ".join(page.text.split())
+    first = report.wording.typeset(report.wording.standing(evaluation.verdict))
+    assert text.split(run.id)[2].startswith(f" {first}")  # after the title and the heading
+    assert report.wording.typeset(report.wording.recommendation(evaluation)) in text
     assert f"R² {report.wording.ratio(evaluation.test.overall.r2)}" in text
     assert "1 test trace that it was not trained on" in text
     assert samples.names[0].rsplit("/")[-1] in text
@@ -128,12 +131,10 @@ def test_a_run_without_velocities_or_history_gets_a_page_of_what_it_has(judged):
 @pytest.mark.usefixtures("quick")
 def test_a_sentence_is_no_markup(judged):
     run, evaluation, samples, predicted = judged
-    against = evaluation.against_best_baseline.model_copy(
-        update={"sentence": "Better than <nothing> & all."}
-    )
-    other = evaluation.model_copy(update={"against_best_baseline": against})
+    intervals = evaluation.intervals.model_copy(update={"method": "of <nothing> & all"})
+    other = evaluation.model_copy(update={"intervals": intervals})
     page = Page(report.build(run, other, samples, predicted, "sentence"))
-    assert "Better than <nothing> & all." in page.text
+    assert "Intervals: of <nothing> & all" in page.text
 
 
 @pytest.mark.usefixtures("quick")

@@ -35,12 +35,105 @@ def test_a_share_is_shown_as_per_cent(share):
     assert float(wording.percent(share).removesuffix("%")) == pytest.approx(100 * share, abs=0.0051)
 
 
-def test_the_verdict_names_what_was_missed():
-    text = wording.verdict(evaluations.make())
-    assert "predicts the error to 2.00 um on average (R2 0.9900), over 1,234 samples of 2" in text
-    assert text.endswith("2 traces (1 layer), streamed one by one, and misses its target for R2.")
-    met = evaluations.TABLE["targets"] | {"r2": {"goal": 0.9, "value": 0.99, "is_met": True}}
-    assert wording.verdict(evaluations.make(targets=met)).endswith("and meets all its targets.")
+def test_the_first_sentence_names_the_best_baseline_and_the_ceiling():
+    plant = evaluations.AGAINST | {"name": "physics", "rmse_ratio": 1.234}
+    plant["intervals"] = plant["intervals"] | {"rmse_ratio": [1.191, 1.268]}
+    text = wording.verdict(evaluations.judged(plant, ceiling_rmse_ratio=1.456, advice="plant"))
+    assert text.startswith(
+        "The network does worse than the identified plant (the best baseline): its RMSE is 1.23 "
+        "times the baseline's (95% interval 1.19 to 1.27), and 1.46 times that of the noise "
+        "ceiling. It meets its targets for MAE, R2 and time, but does not beat the identified "
+        "plant beyond chance; use the plant alone: model.path = 'plant', train.epochs = 0 "
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("better", "The network beats a linear regression by direction and speed (the best base"),
+        ("level", "The network is level with a linear regression by direction and speed (the "),
+        ("unknown", "The network was given too few samples to tell it from a linear regression"),
+    ],
+)
+def test_the_relation_is_that_of_the_verdict(outcome, words):
+    against = evaluations.AGAINST | {"outcome": outcome}
+    assert wording.standing(evaluations.judged(against).verdict).startswith(words)
+
+
+def test_only_a_model_that_beats_the_best_baseline_meets_all_targets():
+    won, lost = evaluations.BEATEN, evaluations.AGAINST
+    good = wording.recommendation(evaluations.judged(won, advice="model"))
+    assert good == "It meets all targets, and no baseline does better."
+    missed = wording.recommendation(evaluations.judged(won, is_met=False, advice="model"))
+    assert missed == "It misses its target for R2; no baseline does better."
+    both = wording.recommendation(evaluations.judged(lost, is_met=False))
+    assert both == (
+        "It misses its target for R2, and does not beat a linear regression by direction and speed "
+        "beyond chance; use the linear regression alone: model.path = 'binned', train.epochs = 0."
+    )
+    assert "all targets" not in missed + both
+    assert "all targets" not in wording.recommendation(evaluations.judged(lost))
+
+
+def test_a_network_beside_a_path_stands_against_it_too():
+    level = evaluations.AGAINST | {"name": "physics", "outcome": "level", "rmse_ratio": 0.9964}
+    level["intervals"] = level["intervals"] | {"rmse_ratio": [0.9876, 1.0012]}
+    how = {"path": "plant", "against_path": level, "advice": "plant"}
+    evaluation = evaluations.judged(level, **how)
+    assert wording.standing(evaluation.verdict) == (
+        "The network beside the identified plant is level with the identified plant (the best "
+        "baseline, and its own path) within chance: its RMSE is 0.996 times the baseline's (95% "
+        "interval 0.988 to 1.001)."
+    )
+    assert wording.path_sentence(evaluation.verdict) == ""
+    assert wording.recommendation(evaluation).endswith(
+        "use the plant alone: this spec with train.epochs = 0."
+    )
+    other = evaluations.judged(**how, beats_baselines=False, meets_all_targets=False)
+    assert "is level with the identified plant within" in wording.path_sentence(other.verdict)
+    assert "but does not beat the identified plant bey" in wording.recommendation(other)
+
+
+def test_a_path_alone_is_called_so():
+    evaluation = evaluations.judged(path="plant", has_network=False, advice="model")
+    assert wording.standing(evaluation.verdict) == (
+        "The identified plant alone, without a network, beats a linear regression by direction and "
+        "speed (the best other baseline): its RMSE is 0.50 times the baseline's (95% interval 0.40 "
+        "to 0.60)."
+    )
+    level = evaluations.AGAINST | {"outcome": "level"}
+    draw = evaluations.judged(level, path="plant", has_network=False, advice="model")
+    assert wording.recommendation(draw).endswith("beyond chance; either can be used.")
+    rows = wording.baselines_table(evaluation).rows
+    assert "this run, the plant alone" in [row[0] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "text"),
+    [
+        (0.0712, [0.0664, 0.0761], "0.071 times the baseline's (95% interval 0.066 to 0.076)"),
+        (0.9912, [0.9836, 0.9988], "0.991 times the baseline's (95% interval 0.984 to 0.999)"),
+        (0.5, None, "0.50 times the baseline's."),
+    ],
+)
+def test_decimals_show_on_which_side_of_one_a_ratio_lies(value, interval, text):
+    against = evaluations.BEATEN | {"rmse_ratio": value}
+    against["intervals"] = against["intervals"] | {"rmse_ratio": interval}
+    assert text in wording.standing(evaluations.judged(against).verdict)
+
+
+def test_a_baseline_without_error_cannot_be_beaten():
+    against = evaluations.AGAINST | {"name": "zero", "rmse_ratio": None}
+    text = wording.standing(evaluations.judged(against).verdict)
+    assert text.endswith("no prediction (the best baseline), which makes no error here.")
+
+
+def test_what_was_predicted_is_told_with_counts():
+    text = wording.accuracy_sentence(evaluations.make())
+    assert text == (
+        "The error is predicted to 2.00 um on average (R2 0.9900), over 1,234 samples of 2 traces "
+        "(1 layer), streamed one by one."
+    )
 
 
 def test_nothing_is_said_of_what_is_not_known():
@@ -131,6 +224,6 @@ def test_a_card_shows_the_table_and_sentences_of_the_evaluation(tmp_path):
     judgement = wording.for_card(path)
     assert judgement is not None
     assert judgement.rows == wording.accuracy_table(evaluation).rows
-    assert judgement.sentences[0] == wording.verdict(evaluation)
-    assert judgement.sentences[-1] == evaluation.against_best_baseline.sentence
+    assert judgement.verdict == wording.verdict(evaluation)
+    assert judgement.sentences[0] == wording.accuracy_sentence(evaluation)
     assert judgement.latency == wording.latency_sentence(evaluation)
