@@ -1,4 +1,4 @@
-"""Files of text, JSON and arrays, written whole or not at all; arrays and TOML read back."""
+"""Files of text, JSON and arrays, written whole or not at all, and arrays read back."""
 
 import contextlib
 import json
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomli
 from numpy import ndarray
 
 from jaxcorr.errors import InputError
@@ -79,33 +78,6 @@ def render(
     )
     environment.filters |= filters or {}
     return environment.get_template(template).render(**values)
-
-
-def read_toml(path: Path, what: str, mend: str) -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    Args:
-        what, mend: what the file should be, and what to do where there is none, for the error.
-    Raises:
-        InputError: the file is missing, not to be read, or no TOML.
-    """
-    try:
-        return tomli.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected {what}, got none. {mend}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: expected {what}, got a folder. {mend}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset "
-            f"{error.start}. Save the file as UTF-8."
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected a readable file, got '{error.strerror}'. Check the path."
-        ) from None
-    except tomli.TOMLDecodeError as error:
-        raise InputError(f"{path}: expected TOML, got {error}. Mend that line.") from None
 
 
 def check_folder(folder: Path) -> None:

@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from jaxcorr.errors import InputError
-from jaxcorr.files import read_toml
-from jaxcorr.schema import NonNegative, Positive, Section, Seed, check
+from jaxcorr.schema import NonNegative, Positive, Section, Seed, check, read_toml
 
 PRESETS = Path(__file__).parent / "printer" / "presets"
 # Where a trace's error comes from; see printer/simulate.py.

@@ -7,8 +7,10 @@ import difflib
 import types
 import typing
 from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jaxcorr.errors import InputError
@@ -57,6 +59,33 @@ def check(model: type[M], table: Mapping[str, Any], where: str) -> M:
     if checked is None or problems:
         raise InputError("\n".join(dict.fromkeys(problems)))
     return checked
+
+
+def read_toml(path: Path, what: str, mend: str) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Args:
+        what, mend: what the file should be, and what to do where there is none, for the error.
+    Raises:
+        InputError: the file is missing, not to be read, or no TOML.
+    """
+    try:
+        return tomli.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected {what}, got none. {mend}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: expected {what}, got a folder. {mend}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset "
+            f"{error.start}. Save the file as UTF-8."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a readable file, got '{error.strerror}'. Check the path."
+        ) from None
+    except tomli.TOMLDecodeError as error:
+        raise InputError(f"{path}: expected TOML, got {error}. Mend that line.") from None
 
 
 def explain(

@@ -11,7 +11,6 @@ import tomli
 from pydantic import BeforeValidator, Field, model_validator
 
 from jaxcorr.errors import InputError
-from jaxcorr.files import read_toml
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.schema import (
     Count,
@@ -23,6 +22,7 @@ from jaxcorr.schema import (
     Section,
     Seed,
     check,
+    read_toml,
 )
 
 # The reference's networks: hidden_size, num_layers.

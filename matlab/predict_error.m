@@ -63,7 +63,8 @@ if isfield(model, 'path')
     state.path = zeros(1, size(model.path.response, 2) - numel(model.targets));
 end
 if isfield(model, 'plant')
-    state.path = zeros(2 + max(-model.plant.horizon, 0), numel(model.targets));
+    num_lags = (2 + max(-model.plant.horizon, 0)) * numel(model.targets);
+    state.path = zeros(1, num_lags + model.plant.num_recalled);
 end
 end
 

@@ -22,7 +22,7 @@ from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import parameters
 from jaxcorr.deploy.parameters import Facts, LinearPath, Plain, PlantPath
 from jaxcorr.errors import InputError
-from jaxcorr.models import linear_path
+from jaxcorr.models import linear_path, plant_path
 from jaxcorr.spec import Model
 from jaxcorr.units import SIGN
 
@@ -53,6 +53,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
         norm_epsilon=parameters.NORM_EPSILON,
         most=units.MOST,
         bins=linear_path,
+        between=plant_path,
         has_plant=isinstance(plain.path, PlantPath),
         number=number,
         numbers=numbers,
@@ -101,7 +102,7 @@ def _arrays(options: Model, plain: Plain) -> dict[str, Float32[ndarray, "..."]]:
         }
     if isinstance(plain.path, PlantPath):
         names = ("transition", "command", "force", "friction", "slope", "friction_velocity")
-        names += ("sine", "cosine", "offset", "places")
+        names += ("sine", "cosine", "offset")
         arrays |= {f"path_{name}": getattr(plain.path, name) for name in names}
     if isinstance(plain.path, LinearPath):
         arrays |= {

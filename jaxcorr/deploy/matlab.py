@@ -20,7 +20,7 @@ from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import parameters
 from jaxcorr.deploy.parameters import Facts, LinearPath, Plain, PlantPath
 from jaxcorr.errors import InputError
-from jaxcorr.models import linear_path
+from jaxcorr.models import linear_path, plant_path
 from jaxcorr.spec import Model
 from jaxcorr.units import SIGN
 
@@ -102,13 +102,20 @@ def _plant(path: PlantPath) -> dict[str, Any]:
     }
     by_axis = ("slope", "friction_velocity", "offset")
     rows = {name: _double(getattr(path, name)[None]) for name in by_axis}
-    tables = ("transition", "command", "force", "friction", "sine", "cosine", "places")
-    single = ("first_period", "sample_s", "horizon", "samples_ahead")
+    tables = ("transition", "command", "force", "friction", "sine", "cosine")
+    single = ("num_steps", "first_period", "sample_s", "horizon", "samples_ahead")
+    between = {
+        "rounding_mm_s": plant_path.ROUNDING_MM_S,
+        "curve_weight": plant_path.CURVE_WEIGHT,
+        "most_shift": plant_path.MOST_SHIFT,
+        "num_recalled": float(plant_path.NUM_RECALLED),
+    }
     return (
         columns
         | rows
         | {name: _double(getattr(path, name)) for name in tables}
         | {name: float(np.float32(getattr(path, name))) for name in single}
+        | between
     )
 
 

@@ -61,11 +61,11 @@ class LinearPath(NamedTuple):
 
 
 class PlantPath(NamedTuple):
-    """The identified plant of A axes, see plant_path.py; n steps a sample, p periods.
+    """The identified plant of A axes, see plant_path.py; p periods.
 
     Attributes:
         positions, velocities: its columns of the features.
-        places: distance from the sample before to the ends of the steps, per v0, v1 and distance.
+        num_steps: in a sample.
         first_period: mm, the longest; each of the others is half the one before.
         sample_s: from sample to sample.
         horizon: samples from the newest one to the error.
@@ -75,7 +75,7 @@ class PlantPath(NamedTuple):
     positions: tuple[int, ...]
     velocities: tuple[int, ...]
     transition: Float32[ndarray, "2 2 A"]
-    command: Float32[ndarray, "n 2 3 A"]
+    command: Float32[ndarray, "2 3 A"]
     force: Float32[ndarray, "2 A"]
     friction: Float32[ndarray, "2 A"]
     slope: Float32[ndarray, " A"]
@@ -83,7 +83,7 @@ class PlantPath(NamedTuple):
     sine: Float32[ndarray, "p A"]
     cosine: Float32[ndarray, "p A"]
     offset: Float32[ndarray, " A"]
-    places: Float32[ndarray, "m 3"]
+    num_steps: int
     first_period: float
     sample_s: float
     horizon: int
@@ -91,8 +91,8 @@ class PlantPath(NamedTuple):
 
     @property
     def num_remembered(self) -> int:
-        """Values that a stream remembers of it: lags, velocities, and lags that are told later."""
-        return (2 + max(-self.horizon, 0)) * len(self.offset)
+        """Values that a stream remembers of it; see `plant_path.initialize`."""
+        return (2 + max(-self.horizon, 0)) * len(self.offset) + plant_path.NUM_RECALLED
 
 
 class Plain(NamedTuple):
@@ -198,7 +198,7 @@ def _path(spec: Spec, parameters: Any) -> LinearPath | PlantPath:
             sine=_copy(parameters["sine_mm"]),
             cosine=_copy(parameters["cosine_mm"]),
             offset=_copy(parameters["offset_mm"]),
-            places=_copy(plant_path.place_shapes(len(parameters["command"]), data.sample_rate_hz)),
+            num_steps=plant_path.count_steps(data.sample_rate_hz),
             first_period=plant_path.PERIODS_MM[0],
             sample_s=1.0 / data.sample_rate_hz,
             horizon=data.horizon,

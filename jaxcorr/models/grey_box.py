@@ -26,7 +26,7 @@ from numpy import ndarray
 
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import plant_path
-from jaxcorr.models.plant_path import PERIODS_MM, Axes, Numbers, Sample, State
+from jaxcorr.models.plant_path import PERIODS_MM, Axes, Numbers, Sample, State, Steps
 
 PIECE_S, MOST_PIECES = 6.0, 30
 SEARCH_PIECE_S, SEARCH_PIECES = 2.0, 8  # for each start
@@ -60,7 +60,6 @@ LOWEST = (0.1, 1e-3, 0.01, 0.0)
 HIGHEST = (np.inf, 10.0, 300.0)
 MOST_SHARE = 1.0  # of the sampling rate, for the frequency
 BEGIN = (np.nan, 0.2, 3.0, 0.03)
-_NEIGHBOURS = (slice(None, -1), slice(1, None))
 
 
 class Piece(NamedTuple):
@@ -69,6 +68,13 @@ class Piece(NamedTuple):
     position_mm: Float[Any, "T *L A"]
     velocity_mm_s: Float[Any, "T *L A"]
     error_mm: Float[Any, "T *L A"]  # actual - command; NaN where it is not known
+
+
+class _Table(NamedTuple):
+    """Pieces side by side. Axes: T samples, L pieces, A axes, n steps a sample."""
+
+    steps: Steps  # (n + 1, T, L, A) and (T, L, A), from the sample before
+    error_mm: Float[Any, "T L A"]
 
 
 class Identified(NamedTuple):
@@ -202,8 +208,8 @@ def _cut(traces: Iterable[Piece], length: float, most: int) -> list[Piece]:
     return [whole[place] for place in places]
 
 
-def _table(pieces: Sequence[Piece], rate_hz: float) -> Piece:
-    """Pieces side by side, (T, L, A); errors that do not count are NaN."""
+def _table(pieces: Sequence[Piece], rate_hz: float) -> _Table:
+    """Pieces side by side, all but the first sample; errors that do not count are NaN."""
     length = max(len(piece.error_mm) for piece in pieces)
     settle = min(round(SETTLE_S * rate_hz), length // 4)
     position, velocity, error = (
@@ -211,7 +217,9 @@ def _table(pieces: Sequence[Piece], rate_hz: float) -> Piece:
         for i, mode in enumerate(("edge", "edge", "nan"))
     )
     error[:settle] = np.nan
-    return Piece(position, velocity, error)
+    command = Sample(jnp.asarray(position), jnp.asarray(velocity))
+    steps = plant_path.interpolate_all(command, rate_hz)
+    return _Table(jax.tree.map(np.asarray, steps), error[1:])
 
 
 def _extend(column: ndarray, length: int, mode: str) -> ndarray:
@@ -253,14 +261,13 @@ def _name(values: Numbers) -> Axes:
     return Axes(frequency, damping, friction, velocity, viscous, offset, sine, cosine)
 
 
-def _residual(numbers: Float[Array, " P"], piece: Piece, rate_hz: float) -> Float[Array, " T"]:
+def _residual(numbers: Float[Array, " P"], table: _Table, rate_hz: float) -> Float[Array, " T"]:
     """Of one axis along one piece: model less measurement, zero where there is none."""
     values = jnp.concatenate([jnp.exp(numbers[:NUM_LOGS]), numbers[NUM_LOGS:]])
     values = jnp.pad(values, (0, len(NAMES) - len(values)))
     path = plant_path.discretize(_name(values[:, None]), rate_hz, plant_path.count_steps(rate_hz))
-    command = Sample(piece.position_mm[:, None], piece.velocity_mm_s[:, None])
-    before, now = (jax.tree.map(lambda a, rows=rows: a[rows], command) for rows in _NEIGHBOURS)
-    driven = jnp.moveaxis(plant_path.drive(path, rate_hz, before, now), 2, 0)
+    steps = jax.tree.map(lambda column: column[..., None], table.steps)
+    driven = jnp.moveaxis(plant_path.drive(path, steps), 2, 0)
 
     # Loops in a loop are compiled in half of the time of one with the steps side by side.
     def advance(state: State, driven: Array) -> tuple[State, None]:
@@ -270,10 +277,9 @@ def _residual(numbers: Float[Array, " P"], piece: Piece, rate_hz: float) -> Floa
         state, _ = jax.lax.scan(advance, state, driven)
         return state, state.lag_mm[0]
 
-    begun = State(jnp.zeros(1), command.velocity_mm_s[0])
+    begun = State(jnp.zeros(1), steps.velocity_mm_s[0, 0])
     _, lag = jax.lax.scan(sample, begun, driven)
-    lag = jnp.pad(lag, (1, 0)) + path["offset_mm"]
-    error = piece.error_mm
+    lag, error = lag + path["offset_mm"], table.error_mm
     return jnp.where(jnp.isfinite(error), lag - jnp.nan_to_num(error), 0.0)
 
 
@@ -287,19 +293,19 @@ class _Sums(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames="rate_hz")
 def _evaluate(
-    numbers: Float[Array, "L A P"], table: Piece, rate_hz: float
+    numbers: Float[Array, "L A P"], table: _Table, rate_hz: float
 ) -> tuple[Float[Array, "L A"], Float[Array, "L A P P"], Float[Array, "L A B P"]]:
     """The fields of `_Sums`, of each lane with numbers of its own."""
     length = min(max(round(BLOCK_S * rate_hz), 1), len(table.error_mm))
 
-    def one(numbers: Array, piece: Piece) -> tuple[Array, Array, Array]:
-        left = _residual(numbers, piece, rate_hz)
-        slopes = jax.jacfwd(_residual)(numbers, piece, rate_hz)
+    def one(numbers: Array, table: _Table) -> tuple[Array, Array, Array]:
+        left = _residual(numbers, table, rate_hz)
+        slopes = jax.jacfwd(_residual)(numbers, table, rate_hz)
         products = jnp.pad(left[:, None] * slopes, ((0, -len(left) % length), (0, 0)))
         scores = products.reshape(-1, length, len(numbers)).sum(axis=1)
         return jnp.sum(left**2), slopes.T @ slopes, scores
 
-    return jax.vmap(jax.vmap(one, (0, -1)), (0, 1))(numbers, table)
+    return jax.vmap(jax.vmap(one, (0, -1)), (0, -2))(numbers, table)
 
 
 class _Fit(NamedTuple):
@@ -313,7 +319,7 @@ class _Fit(NamedTuple):
 
 def _descend(
     numbers: Float[ndarray, "S A P"],
-    table: Piece,
+    table: _Table,
     rate_hz: float,
     bounds: tuple[ndarray, ndarray],
     iterations: int,
@@ -343,11 +349,11 @@ def _descend(
     return _Fit(numbers, here.cost, here.scores, here.hessian)
 
 
-def _total(numbers: Float[ndarray, "S A P"], table: Piece, rate_hz: float) -> _Sums:
+def _total(numbers: Float[ndarray, "S A P"], table: _Table, rate_hz: float) -> _Sums:
     """Sums over all pieces for each start."""
     num_starts, num_pieces = len(numbers), table.error_mm.shape[1]
     start, piece = np.divmod(np.arange(num_starts * num_pieces), num_pieces)
-    wide = Piece(*(column[:, piece] for column in table))
+    wide = jax.tree.map(lambda column: column[..., piece, :], table)
     found = [np.asarray(part) for part in _evaluate(numbers[start], wide, rate_hz)]
     cost, hessian, scores = (
         part.reshape(num_starts, num_pieces, *part.shape[1:]) for part in found

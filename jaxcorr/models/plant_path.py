@@ -9,12 +9,16 @@ r (velocity v), the head's lag e behind it and the head's velocity u:
   u' = w^2 (d - e) + 2 z w (v + d' - u) - w^2 tau u - w^2 F tanh(u / v_s)
   d = sum over p of S_p sin(2 pi r / p) + C_p cos(2 pi r / p)
 
-Between two samples r is the cubic Hermite through positions and velocities; this part is linear and
-stepped exactly, in steps of a fraction of a sample. Held over such a step are the mean of
-d + (2 z / w) d', exact for a steady speed, so that full steps above the sampling rate cancel as
-they do in the machine, and the mean of the friction, which a Padé approximation of the exponential
-gives without stiffness: near rest friction reverses within a millisecond. Of 12 default traces this
-is, at 500 Hz, 1.0 um RMS from a step of 4 kHz, at 800 Hz 0.4, at 1000 Hz 0.2, of 100.
+The linear part is stepped exactly, in steps of a fraction of a sample. Held over such a step are
+the mean of d + (2 z / w) d', exact for a steady speed, so that full steps above the sampling rate
+cancel as they do in the machine, and the mean of the friction, which a Padé approximation of the
+exponential gives without stiffness: near rest friction reverses within a millisecond.
+
+Between two samples r is what their positions and velocities tell. A planner changes speed at a
+steady rate, or at once at a corner, all axes at the same instant; a correction is a smooth curve.
+So the velocity is a ramp from the first to the last one, about an instant that the distances of all
+axes agree on, as long as it has room; what they do not agree on is a cubic. How much of a distance
+tells of a corner, and how much of a curve, the samples before show: a curve is never idle.
 
 Source: the friction step is an exponential Rosenbrock step (Hochbruck and Ostermann, 2010) with
 1 / (1 + x + x^2 / 2) for exp(-x), which damps the fastest decays too.
@@ -33,6 +37,11 @@ from jaxcorr.models import linear_path
 PERIODS_MM = (0.8, 0.4, 0.2, 0.1)
 STEP_RATE_HZ = 800.0
 MOST_SAMPLES_AHEAD = 50  # what rings has died away; the rest is steady motion
+# Speeds that distances and velocities differ by in a sample, and by which a curve's are known.
+ROUNDING_MM_S = 1.0
+CURVE_WEIGHT = 16.0
+MOST_SHIFT = 0.49  # of a sample, of a change of speed from the middle
+NUM_RECALLED = 2  # samples before, whose differences tell of a curve
 
 Path = dict[str, Any]
 Numbers = Array | np.ndarray
@@ -64,33 +73,35 @@ def discretize(axes: Axes, rate_hz: float, num_steps: int) -> Path:
         rate_hz: of the samples.
         num_steps: n, of equal length, in a sample.
     Returns:
-        transition (2, 2, A) of lag and velocity; command (n, 2, 3, A), per v0, v1 (mm/s) and
-        distance (mm) of the sample; force (2, A), per mm of motor deviation; friction (2, A), of
-        full friction; slope (A,), mm of deviation per mm of its change over a step; and fields of
-        the axes.
+        transition (2, 2, A) of lag and velocity; command (2, 3, A), per velocity at the start and
+        at the end of a step (mm/s) and distance (mm); force (2, A), per mm of motor deviation;
+        friction (2, A), of full friction; slope (A,), mm of deviation per mm of its change over a
+        step; and fields of the axes.
     """
-    sample_s = 1.0 / rate_hz
+    step_rate_hz = rate_hz * num_steps
     w = 2.0 * jnp.pi * jnp.asarray(axes.frequency_hz)
     relative, viscous = 2.0 * axes.damping_ratio * w, w**2 * axes.viscous_s
     zero, one = jnp.zeros_like(w), jnp.ones_like(w)
-    rates = jnp.stack(  # of lag, u, v, h v', h^2 v'' and force, h a sample
+    rates = jnp.stack(  # of lag, u, v, h v', h^2 v'' and force, h a step
         [
             jnp.stack([zero, one, -one, zero, zero, zero]),
             jnp.stack([-(w**2), -relative - viscous, relative, zero, zero, w**2]),
-            jnp.stack([zero, zero, zero, one * rate_hz, zero, zero]),
-            jnp.stack([zero, zero, zero, zero, one * rate_hz, zero]),
+            jnp.stack([zero, zero, zero, one * step_rate_hz, zero, zero]),
+            jnp.stack([zero, zero, zero, zero, one * step_rate_hz, zero]),
             *jnp.zeros((2, 6, *w.shape), w.dtype),
         ]
     )
-    exact = jax.vmap(jax.scipy.linalg.expm, -1, -1)(rates * (sample_s / num_steps))
-    shapes = jnp.asarray(_velocity_shapes(num_steps, rate_hz), w.dtype)
+    exact = jax.vmap(jax.scipy.linalg.expm, -1, -1)(rates / step_rate_hz)
+    # v, h v' and h^2 v'' at the start of a step, per v0, v1 and distance: its cubic Hermite.
+    shapes = np.array([[1.0, 0.0, 0.0], [-4.0, -2.0, 6.0], [6.0, 6.0, -12.0]])
+    shapes = jnp.asarray(shapes * [1.0, 1.0, step_rate_hz], w.dtype)
     force = exact[:2, 5]
     return {
         "transition": exact[:2, :2],
-        "command": jnp.einsum("ija,njc->nica", exact[:2, 2:5], shapes),
+        "command": jnp.einsum("ija,jc->ica", exact[:2, 2:5], shapes),
         "force": force,
         "friction": force * axes.friction_mm,
-        "slope": 2.0 * axes.damping_ratio / w * (rate_hz * num_steps),
+        "slope": 2.0 * axes.damping_ratio / w * step_rate_hz,
         "friction_velocity_mm_s": jnp.asarray(axes.friction_velocity_mm_s),
         "offset_mm": jnp.asarray(axes.offset_mm),
         "sine_mm": jnp.asarray(axes.sine_mm),
@@ -106,12 +117,12 @@ def from_axes(axes: Axes, rate_hz: float) -> Path:
     return {name: np.asarray(field, np.float32) for name, field in made.items()}
 
 
-def blank(num_axes: int, rate_hz: float) -> Path:
+def blank(num_axes: int) -> Path:
     """A path that predicts zero, in the shape of every other."""
-    steps, periods = count_steps(rate_hz), len(PERIODS_MM)
+    periods = len(PERIODS_MM)
     shapes = {
         "transition": (2, 2),
-        "command": (steps, 2, 3),
+        "command": (2, 3),
         "force": (2,),
         "friction": (2,),
         "slope": (),
@@ -139,24 +150,73 @@ class Sample(NamedTuple):
     velocity_mm_s: Float[Array, "b A"]
 
 
-def drive(
-    path: Path, rate_hz: float, before: Sample, now: Sample
-) -> Float[Array, "n 2 *samples A"]:
-    """What the command adds to lag and velocity in each step from `before` to `now`.
+class Steps(NamedTuple):
+    """The command at the ends of n steps from one sample to the next."""
+
+    start_mm: Float[Array, "*samples A"]  # of the first step
+    distance_mm: Float[Array, "n+1 *samples A"]  # from there
+    velocity_mm_s: Float[Array, "n+1 *samples A"]
+
+
+def interpolate(
+    before: Sample,
+    now: Sample,
+    difference_mm_s: Float[Array, "*samples A"],
+    curve: Float[Array, "*samples 1"],
+    rate_hz: float,
+) -> Steps:
+    """The command between samples.
+
+    Args:
+        before, now: both ends.
+        difference_mm_s: of `differ`.
+        curve: of `recall`.
+        rate_hz: of the samples.
+    """
+    change = now.velocity_mm_s - before.velocity_mm_s
+    agreed = jnp.sum(difference_mm_s * change, axis=-1, keepdims=True)
+    evidence = jnp.sum(change**2, axis=-1, keepdims=True) + ROUNDING_MM_S**2 + CURVE_WEIGHT * curve
+    shift = jnp.clip(agreed / evidence, -MOST_SHIFT, MOST_SHIFT)  # earlier, in samples
+    left = difference_mm_s - shift * change
+    width = 1.0 - 2.0 * jnp.abs(shift)
+    begin = jnp.maximum(-2.0 * shift, 0.0)
+    share = np.linspace(0.0, 1.0, count_steps(rate_hz) + 1).reshape(-1, *[1] * change.ndim)
+    share = share.astype(change.dtype)
+    ramp = jnp.clip((share - begin) / width, 0.0, 1.0)
+    gone = width * ramp**2 / 2.0 + jnp.maximum(share - begin - width, 0.0)
+    bump, passed = 6.0 * share * (1.0 - share), share**2 * (3.0 - 2.0 * share)
+    velocity = before.velocity_mm_s + change * ramp + left * bump
+    distance = (before.velocity_mm_s * share + change * gone + left * passed) / rate_hz
+    return Steps(before.position_mm, distance, velocity)
+
+
+def interpolate_all(command: Sample, rate_hz: float) -> Steps:
+    """The command from each of T samples of L streams, (T, L, A), to the next one."""
+    before = jax.tree.map(lambda column: column[0], command)
+    start = jnp.zeros((before.position_mm.shape[0], NUM_RECALLED), before.position_mm.dtype)
+    steps, _ = _interpolate_on(rate_hz, command, before, start, start[:, :1])
+    return Steps(steps.start_mm[1:], steps.distance_mm[:, 1:], steps.velocity_mm_s[:, 1:])
+
+
+def differ(before: Sample, now: Sample, rate_hz: float) -> Float[Array, "*samples A"]:
+    """By how much the mean velocity (mm/s) between samples is more than the mean of both ends'."""
+    mean = (now.position_mm - before.position_mm) * rate_hz
+    return mean - (before.velocity_mm_s + now.velocity_mm_s) / 2.0
+
+
+def drive(path: Path, steps: Steps) -> Float[Array, "n 2 *samples A"]:
+    """What the command adds to lag and velocity in each step.
 
     The state has no part in it, so that all samples of a trace are done at once.
     """
-    distance = now.position_mm - before.position_mm
-    command = jnp.stack([before.velocity_mm_s, now.velocity_mm_s, distance])
-    per_command = jnp.asarray(path["command"])
-    places = jnp.asarray(place_shapes(len(per_command), rate_hz), command.dtype)
+    moved, velocity = steps.distance_mm, steps.velocity_mm_s
+    command = jnp.stack([velocity[:-1], velocity[1:], moved[1:] - moved[:-1]])
     # The remainder first: a turn is lost in float32 after some thousand radians.
-    start = jnp.mod(before.position_mm, PERIODS_MM[0])
-    moved = jnp.tensordot(places, command, 1)
-    middle, half = start + (moved[1:] + moved[:-1]) / 2.0, (moved[1:] - moved[:-1]) / 2.0
+    start = jnp.mod(steps.start_mm, PERIODS_MM[0])
+    middle, half = start + (moved[1:] + moved[:-1]) / 2.0, command[2] / 2.0
     deviation = _mean_deviation(path, middle, half)[:, None]
-    force = jnp.expand_dims(jnp.asarray(path["force"]), tuple(range(1, distance.ndim)))
-    return jnp.einsum("nijA,j...A->ni...A", per_command, command) + force * deviation
+    force = jnp.expand_dims(jnp.asarray(path["force"]), tuple(range(1, middle.ndim - 1)))
+    return jnp.einsum("icA,cn...A->ni...A", path["command"], command) + force * deviation
 
 
 def advance(path: Path, state: State, driven: Float[Array, "n 2 *samples A"]) -> State:
@@ -175,8 +235,8 @@ def advance(path: Path, state: State, driven: Float[Array, "n 2 *samples A"]) ->
 
 
 def initialize(num_streams: int, num_axes: int, horizon: int) -> Float[Array, "b p"]:
-    """What a stream remembers: its state, and the lags that are not yet told."""
-    return jnp.zeros((num_streams, (2 + max(-horizon, 0)) * num_axes))
+    """What a stream remembers: its state, what tells of a curve, and the lags not yet told."""
+    return jnp.zeros((num_streams, (2 + max(-horizon, 0)) * num_axes + NUM_RECALLED))
 
 
 def follow(
@@ -201,10 +261,11 @@ def follow(
         command: t samples.
         before: the sample before them; counted only where is_started is 1.
     """
-    num_axes = before.position_mm.shape[-1]
-    state = State(memory[:, :num_axes], memory[:, num_axes : 2 * num_axes])
-    earlier = Sample(*map(linear_path.sample_before, command, before))
-    driven = jnp.moveaxis(drive(path, rate_hz, earlier, command), 2, 0)
+    num_axes, num_kept = before.position_mm.shape[-1], 2 * before.position_mm.shape[-1]
+    state = State(memory[:, :num_axes], memory[:, num_axes:num_kept])
+    recalled, waiting = jnp.split(memory[:, num_kept:], [NUM_RECALLED], axis=1)
+    steps, recalled = _interpolate_on(rate_hz, command, before, recalled, is_started)
+    driven = jnp.moveaxis(drive(path, steps), 2, 0)
 
     def body(carry: tuple[State, Array], given: tuple[Array, Array]) -> tuple[Any, State]:
         state, is_started = carry
@@ -221,16 +282,35 @@ def follow(
     else:
         (state, _), states = jax.lax.scan(body, carry, (driven, command.velocity_mm_s))
     lags = _look_ahead(path, rate_hz, states, command, horizon) if horizon > 0 else states.lag_mm
-    memory = jnp.concatenate([state.lag_mm, state.velocity_mm_s, memory[:, 2 * num_axes :]], axis=1)
     if horizon < 0:
-        waiting = memory[:, 2 * num_axes :].reshape(-1, -horizon, num_axes).swapaxes(0, 1)
+        waiting = waiting.reshape(-1, -horizon, num_axes).swapaxes(0, 1)
         # lax's, since an export may not know t, see linear_path.sample_before.
-        told, steps = jax.lax.concatenate([waiting, lags], 0), command.position_mm.shape[0]
-        waiting = jax.lax.slice_in_dim(told, steps, None).swapaxes(0, 1)
+        told, count = jax.lax.concatenate([waiting, lags], 0), command.position_mm.shape[0]
+        waiting = jax.lax.slice_in_dim(told, count, None).swapaxes(0, 1)
         waiting = waiting.reshape(-1, -horizon * num_axes)
-        memory = jnp.concatenate([memory[:, : 2 * num_axes], waiting], axis=1)
-        lags = jax.lax.slice_in_dim(told, 0, steps)
+        lags = jax.lax.slice_in_dim(told, 0, count)
+    memory = jnp.concatenate([*state, recalled, waiting], axis=1)
     return memory, lags + path["offset_mm"]
+
+
+def _interpolate_on(
+    rate_hz: float,
+    command: Sample,
+    before: Sample,
+    recalled: Float[Array, "b r"],
+    is_started: Float[Array, "b 1"],
+) -> tuple[Steps, Float[Array, "b r"]]:
+    """The command up to each of t samples of streams, and what is recalled after them."""
+    earlier = Sample(*map(linear_path.sample_before, command, before))
+    difference = differ(earlier, command, rate_hz)
+    size = jnp.sum(difference**2, axis=-1)
+    count = size.shape[0]
+    first = is_started.T * size[:1]
+    size = first if count == 1 else jax.lax.concatenate([first, size[1:]], 0)
+    known = jax.lax.concatenate([recalled.T, size], 0)
+    curve = jnp.minimum(known[:count], known[1 : count + 1])
+    steps = interpolate(earlier, command, difference, curve[..., None], rate_hz)
+    return steps, known[-NUM_RECALLED:].T
 
 
 def _look_ahead(
@@ -240,15 +320,17 @@ def _look_ahead(
 
     # Where the stepper stands is all that matters, and keeps its digits.
     now = command._replace(position_mm=jnp.mod(command.position_mm, PERIODS_MM[0]))
-    far = command.velocity_mm_s / rate_hz
+    speed, none = now.velocity_mm_s, jnp.zeros_like(now.velocity_mm_s)
+    steady = interpolate(now, now, none, none[..., :1], rate_hz)
 
-    def body(carry: tuple[State, Sample], _: None) -> tuple[tuple[State, Sample], None]:
-        state, now = carry
-        then = now._replace(position_mm=now.position_mm + far)
-        return (advance(path, state, drive(path, rate_hz, now, then)), then), None
+    def body(carry: tuple[State, Array], _: None) -> tuple[tuple[State, Array], None]:
+        state, place = carry
+        driven = drive(path, steady._replace(start_mm=place))
+        return (advance(path, state, driven), place + speed / rate_hz), None
 
     samples = min(horizon, MOST_SAMPLES_AHEAD)
-    (state, _), _ = jax.lax.scan(body, (states, now), length=samples, unroll=samples == 1)
+    carry = (states, now.position_mm)
+    (state, _), _ = jax.lax.scan(body, carry, length=samples, unroll=samples == 1)
     return state.lag_mm
 
 
@@ -284,22 +366,3 @@ def _mean_friction(before: Array, change: Array, strength: Array) -> Array:
     slope = 1.0 - value**2
     x = strength * slope
     return (value * (1.0 + x / 2.0) + change * slope * (1.0 + x) / 2.0) / (1.0 + x + x**2 / 2.0)
-
-
-def _velocity_shapes(num_steps: int, rate_hz: float) -> np.ndarray:
-    """v, h v' and h^2 v'' at the start of each step, (n, 3, 3), per v0, v1 and distance."""
-    s = np.arange(num_steps)[:, None] / num_steps
-    zero, one = np.zeros_like(s), np.ones_like(s)
-    rows = [
-        np.hstack([1.0 - 4.0 * s + 3.0 * s**2, 3.0 * s**2 - 2.0 * s, 6.0 * s - 6.0 * s**2]),
-        np.hstack([6.0 * s - 4.0, 6.0 * s - 2.0, 6.0 - 12.0 * s]),
-        np.hstack([6.0 * one, 6.0 * one, zero - 12.0]),
-    ]
-    return np.stack(rows, axis=1) * [1.0, 1.0, rate_hz]
-
-
-def place_shapes(num_steps: int, rate_hz: float) -> np.ndarray:
-    """Distance from the sample before to the ends of steps, (n + 1, 3), per v0, v1, distance."""
-    s = np.arange(num_steps + 1) / num_steps
-    from_v0, from_v1 = s - 2.0 * s**2 + s**3, s**3 - s**2
-    return np.stack([from_v0 / rate_hz, from_v1 / rate_hz, 3.0 * s**2 - 2.0 * s**3], axis=1)

@@ -1,20 +1,22 @@
 function [errors, memory] = follow_plant(state, samples)
 %FOLLOW_PLANT   What the identified plant beside a network predicts.
 %   [ERRORS, MEMORY] = FOLLOW_PLANT(STATE, SAMPLES) takes the STATE of PREDICT_ERROR before N raw
-%   samples and returns N-by-K errors in mm, and what the plant remembers after them: a row of
-%   lags in mm, one of velocities in mm/s, and rows of lags that are told later.
+%   samples and returns N-by-K errors in mm, and what the plant remembers after them: lags in mm,
+%   velocities in mm/s, what tells of a curve, and lags that are told later.
 %
-%   Each axis is a mass on a spring with friction and the stepper's own error. The command between
-%   two samples is the cubic through positions and velocities; the linear part is stepped exactly
-%   in parts of a sample, over which friction has the mean of the line that it follows from the
-%   start of the step.
+%   Each axis is a mass on a spring with friction and the stepper's own error. Between two samples
+%   the velocity is a ramp about an instant that the distances of all axes agree on, and a cubic
+%   for what they do not; the linear part is stepped exactly in parts of a sample, over which
+%   friction has the mean of the line that it follows from the start of the step.
 %
 %   See also PREDICT_ERROR, JAXCORR.FOLLOW_PATH.
 
 plant = state.model.plant;
-lag = state.path(1, :);
-velocity = state.path(2, :);
-waiting = state.path(3:end, :);
+k = numel(plant.offset);
+lag = state.path(1:k);
+velocity = state.path(k+1:2*k);
+recalled = state.path(2*k+1:2*k+plant.num_recalled);
+waiting = reshape(state.path(2*k+plant.num_recalled+1:end), k, [])';
 errors = zeros(size(samples, 1), numel(plant.offset));
 before = state.previous;
 for t = 1:size(samples, 1)
@@ -23,37 +25,58 @@ for t = 1:size(samples, 1)
     if isempty(before)
         lag = zeros(size(x));
         velocity = v;
+        recalled = [recalled(2:end), 0];
     else
         last = before(plant.positions);
-        command = [before(plant.velocities); v; x - last];
-        [lag, velocity] = advance(plant, last, command, lag, velocity);
+        difference = (x - last) / plant.sample_s - (before(plant.velocities) + v) / 2;
+        change = v - before(plant.velocities);
+        evidence = sum(change.^2) + plant.rounding_mm_s^2 + plant.curve_weight * min(recalled);
+        shift = sum(difference .* change) / evidence;
+        shift = min(max(shift, -plant.most_shift), plant.most_shift);
+        motion = place(plant, before(plant.velocities), change, difference - shift * change, shift);
+        [lag, velocity] = advance(plant, last, motion, lag, velocity);
+        recalled = [recalled(2:end), sum(difference.^2)];
     end
     before = samples(t, :);
     told = lag;
     speed = velocity;
     x = mod(x, plant.first_period);
-    for k = 1:plant.samples_ahead
-        command = [v; v; v * plant.sample_s];
-        [told, speed] = advance(plant, x, command, told, speed);
-        x = x + command(3, :);
+    steady = place(plant, v, zeros(size(v)), zeros(size(v)), 0);
+    for ahead = 1:plant.samples_ahead
+        [told, speed] = advance(plant, x, steady, told, speed);
+        x = x + v * plant.sample_s;
     end
     waiting = [waiting; told]; %#ok<AGROW>
     errors(t, :) = waiting(1, :) + plant.offset;
     waiting = waiting(2:end, :);
 end
-memory = [lag; velocity; waiting];
+memory = [lag, velocity, recalled, reshape(waiting', 1, [])];
 end
 
-function [lag, velocity] = advance(plant, position, command, lag, velocity)
-% One sample on; COMMAND has rows of velocity before, velocity now and distance.
+function motion = place(plant, before, change, left, shift)
+% Distances and velocities at the ends of the steps of a sample: a ramp, earlier by the shift, and a
+% cubic.
+share = (0:plant.num_steps)' / plant.num_steps;
+width = 1 - 2 * abs(shift);
+begin = max(-2 * shift, 0);
+ramp = min(max((share - begin) / width, 0), 1);
+gone = width * ramp.^2 / 2 + max(share - begin - width, 0);
+motion.velocity = before + ramp * change + 6 * share .* (1 - share) * left;
+motion.distance = plant.sample_s * ...
+    (share * before + gone * change + share.^2 .* (3 - 2 * share) * left);
+end
+
+function [lag, velocity] = advance(plant, position, motion, lag, velocity)
+% One sample on.
 start = mod(position, plant.first_period);
-moved = zeros(size(start));
-for step = 1:size(plant.command, 1)
-    ahead = plant.places(step + 1, :) * command;
+for step = 1:plant.num_steps
+    moved = motion.distance(step, :);
+    ahead = motion.distance(step + 1, :);
+    command = [motion.velocity(step:step + 1, :); ahead - moved];
     deviation = mean_deviation(plant, start + (moved + ahead) / 2, (ahead - moved) / 2);
     next = zeros(2, numel(start));
     for i = 1:2
-        gains = reshape(plant.command(step, i, :, :), 3, []);
+        gains = reshape(plant.command(i, :, :), 3, []);
         next(i, :) = reshape(plant.transition(i, 1, :), 1, []) .* lag ...
             + reshape(plant.transition(i, 2, :), 1, []) .* velocity ...
             + plant.force(i, :) .* deviation + sum(gains .* command, 1);
@@ -65,7 +88,6 @@ for step = 1:size(plant.command, 1)
     rubbed = (value .* (1 + x / 2) + change .* slope .* (1 + x) / 2) ./ (1 + x + x.^2 / 2);
     lag = next(1, :) - plant.friction(1, :) .* rubbed;
     velocity = next(2, :) - plant.friction(2, :) .* rubbed;
-    moved = ahead;
 end
 end
 
