@@ -198,7 +198,7 @@ def _path(spec: Spec, parameters: Any) -> LinearPath | PlantPath:
             sine=_copy(parameters["sine_mm"]),
             cosine=_copy(parameters["cosine_mm"]),
             offset=_copy(parameters["offset_mm"]),
-            num_steps=plant_path.count_steps(data.sample_rate_hz),
+            num_steps=len(parameters["share"]) - 1,
             first_period=plant_path.PERIODS_MM[0],
             sample_s=1.0 / data.sample_rate_hz,
             horizon=data.horizon,

@@ -192,7 +192,7 @@ def blank_path(spec: Spec) -> Variables:
     num_targets = len(spec.data.targets)
     match spec.model.path:
         case "plant":
-            return {PATH: plant_path.blank(num_targets)}
+            return {PATH: plant_path.blank(num_targets, spec.data.sample_rate_hz)}
         case "binned":
             return {PATH: linear_path.blank(num_targets)}
         case _:

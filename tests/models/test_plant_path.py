@@ -38,17 +38,12 @@ def test_follows_the_simulator():
     assert np.std(errors[settled]) > 0.08
 
 
-def test_more_steps_come_nearer_and_each_number_counts(monkeypatch):
+def test_more_steps_come_nearer_and_each_number_counts():
     axes, truth = axes_of(PLANT), motion()[2][30:]
 
     def miss(axes, rate_hz):
-        with monkeypatch.context() as patch:
-            patch.setattr(plant_path, "STEP_RATE_HZ", rate_hz)
-            follow.clear_cache()
-            path = plant_path.discretize(axes, RATE_HZ, plant_path.count_steps(RATE_HZ))
-            errors = run(path)[2]
-        follow.clear_cache()
-        return np.sqrt(np.mean((errors[30:] - truth) ** 2))
+        path = plant_path.discretize(axes, RATE_HZ, round(rate_hz / RATE_HZ))
+        return np.sqrt(np.mean((run(path)[2][30:] - truth) ** 2))
 
     assert miss(axes, 1600) < 0.5 * miss(axes, 800) < 0.25 * miss(axes, 400)
     for field, change in zip(
@@ -106,7 +101,7 @@ def test_at_rest_nothing_moves_and_a_blank_path_says_nothing():
     path = plant_path.from_axes(axes_of(PLANT, 0.0), RATE_HZ)
     still = np.full((50, 2), 100.0)
     np.testing.assert_array_equal(run(path, 0, still, 0 * still)[2], 0)
-    blank = plant_path.blank(2)
+    blank = plant_path.blank(2, RATE_HZ)
     assert {n: np.shape(a) for n, a in blank.items()} == {n: np.shape(a) for n, a in path.items()}
     np.testing.assert_array_equal(run(blank)[2], 0)
 
