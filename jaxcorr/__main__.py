@@ -1,6 +1,6 @@
 """Where `jaxcorr` and `python -m jaxcorr` begin."""
 
-from jaxcorr.cli import interrupts
+from jaxcorr import interrupts
 
 
 def main() -> None:

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.markup import escape
 
-from jaxcorr.cli import app, console, interrupts
+from jaxcorr import interrupts
+from jaxcorr.cli import app, console
 from jaxcorr.cli import options as cli_options
 from jaxcorr.data import trace
 from jaxcorr.training import run_folder
@@ -266,7 +267,7 @@ def test_ctrl_c_ends_an_import_at_once(tmp_path, body, code, printed):
     (tmp_path / "swallows.py").write_text(swallows)
     begin = (
         "import signal\n"
-        "from jaxcorr.cli import interrupts\n"
+        "from jaxcorr import interrupts\n"
         "from sender import send\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "interrupts.watch()\n"

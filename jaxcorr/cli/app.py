@@ -12,20 +12,20 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from jaxcorr import interrupts
 from jaxcorr.cli import (
     bench,
     compensate,
     deploy,
     evaluate,
-    interrupts,
     pipeline,
     simulate,
     sweep,
     train,
 )
-from jaxcorr.cli.interrupts import INTERRUPTED
 from jaxcorr.cli.options import SimulationCommand, make_app
 from jaxcorr.errors import InputError
+from jaxcorr.interrupts import INTERRUPTED
 
 app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts and corrects it.")
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from jaxcorr.cli.interrupts import INTERRUPTED
 from jaxcorr.errors import InputError
+from jaxcorr.interrupts import INTERRUPTED
 from jaxcorr.spec import Spec
 from jaxcorr.training import locks
 from jaxcorr.training.run_folder import Run, read_lines

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jaxcorr.cli.interrupts import INTERRUPTED
 from jaxcorr.cli.options import (
     JsonOption,
     RunsOption,
@@ -21,6 +20,7 @@ from jaxcorr.cli.options import (
     complete_spec,
 )
 from jaxcorr.errors import InputError
+from jaxcorr.interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
     from jaxcorr.studies.loss_table import Cell, Figure

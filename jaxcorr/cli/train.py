@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jaxcorr.cli.interrupts import INTERRUPTED
 from jaxcorr.cli.options import (
     JsonOption,
     RunArgument,
@@ -19,6 +18,7 @@ from jaxcorr.cli.options import (
     SetOption,
     SpecArgument,
 )
+from jaxcorr.interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
     from jaxcorr.data import inspection
