@@ -73,7 +73,7 @@ inspect *ARGS: _setup
 simulate *ARGS: _setup
     @{{bin}}/jaxcorr simulate "$@"
 
-# Find a printer's numbers in traces, with intervals: just identify FILE|GLOB [--out FILE.toml]
+# Find a printer's numbers in traces or resonance files: just identify FILE|GLOB [--out FILE.toml]
 identify *ARGS: _setup
     @{{bin}}/jaxcorr identify "$@"
 

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "jaxcorr"
 # In the order of the data flow: a folder imports from those before it and from the root's words.
 FOLDERS = (
-    "printer", "data", "models", "training", "deploy", "evaluation",
+    "printer", "identify", "data", "models", "training", "deploy", "evaluation",
     "compensation", "studies", "bench", "cli",
 )  # fmt: skip
 ENTRANCES = {"__init__", "__main__", "compensator"}  # of the root: they lead into the folders

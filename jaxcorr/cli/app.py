@@ -18,6 +18,7 @@ from jaxcorr.cli import (
     compensate,
     deploy,
     evaluate,
+    identify,
     pipeline,
     simulate,
     sweep,
@@ -45,7 +46,7 @@ app.command()(compensate.compensate_suite)
 app.command()(sweep.sweep)
 app.command()(sweep.table)
 app.command()(train.inspect)
-app.command()(simulate.identify)
+app.command()(identify.identify)
 app.command(cls=SimulationCommand)(simulate.simulate)
 app.command()(simulate.plan)
 app.add_typer(bench.app)

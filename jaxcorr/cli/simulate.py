@@ -1,10 +1,9 @@
-"""The commands that make and explain motion: `plan`, `simulate`, `identify`. Results go out."""
+"""The commands that make and explain motion: `plan` and `simulate`. Results go out."""
 
 import json
 import math
-import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -337,71 +336,3 @@ def _joint_rms(files: "Sequence[Collected]", source: str) -> float:
     """RMS over the samples of several files."""
     power = sum(file.num_samples * file.rms_um[source] ** 2 for file in files)
     return math.sqrt(power / sum(file.num_samples for file in files))
-
-
-def identify(
-    traces: Annotated[list[str], typer.Argument(help=".mat files, folders or glob patterns.")],
-    sample_rate_hz: Annotated[float, typer.Option(help="Of the traces.")] = 100.0,
-    out: Annotated[
-        Path | None, typer.Option(help="Write the numbers here too, .toml or .json.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Finds frequency, damping, friction and stepper error of each axis, with 95% intervals."""
-    from jaxcorr.cli import console
-    from jaxcorr.models import identification
-
-    console.err.print("fitting the plant to the traces", markup=False)
-    found = identification.from_traces(traces, sample_rate_hz)
-    table = identification.describe(found, identification.AXES)
-    if out is not None:
-        command = f"jaxcorr identify {shlex.join(traces)} --sample-rate-hz {sample_rate_hz:g}"
-        identification.write(out, table, f"Made by `{command}`.")
-    if as_json:
-        print(json.dumps(table))
-        return
-    for axis, numbers in table.items():
-        _show(axis, numbers)
-    if out is not None:
-        console.out.print(f"written: {out}", markup=False)
-
-
-UNITS = (
-    ("frequency_hz", "frequency", "Hz", 1.0, 3),
-    ("damping_ratio", "damping ratio", "", 1.0, 4),
-    ("friction_mm", "friction by stiffness", "um", 1e3, 2),
-    ("friction_velocity_mm_s", "friction speed", "mm/s", 1.0, 3),
-    ("viscous_s", "lag of steady motion", "us", 1e6, 1),
-    ("offset_mm", "constant offset", "um", 1e3, 2),
-)
-
-
-def _show(axis: str, numbers: Mapping[str, Any]) -> None:
-    from jaxcorr.cli import console
-
-    rows = [_row(numbers, *each) for each in UNITS]
-    for each in numbers["stepper"]:
-        value, spread = 1e3 * each["amplitude_mm"], each.get("amplitude_mm_plus_minus")
-        interval = "" if spread is None else f"+- {1e3 * spread:.2f}"
-        name = f"stepper, each {each['period_mm']:g} mm"
-        rows.append([name, f"{value:.2f} um", interval, f"phase {each['phase_rad']:.2f} rad"])
-    console.out.print(console.table(f"axis {axis}", ["", "value", "95% interval", ""], rows))
-    console.out.print(
-        f"{axis}: {100 * numbers['unexplained_share']:.3f}% of the error's variance is not "
-        f"explained, {1e3 * numbers['unexplained_rms_mm']:.2f} um RMS "
-        f"({numbers['num_samples']:,} samples)\n",
-        markup=False,
-    )
-
-
-def _row(
-    numbers: Mapping[str, Any], key: str, name: str, unit: str, factor: float, digits: int
-) -> list[str]:
-    interval = numbers.get(f"{key}_95")
-    between = (
-        f"{factor * interval[0]:.{digits}f} to {factor * interval[1]:.{digits}f}"
-        if interval
-        else "not told by these traces"
-    )
-    note = "at its bound" if key in numbers["at_bound"] else ""
-    return [name, f"{factor * numbers[key]:.{digits}f} {unit}".rstrip(), between, note]

@@ -5,12 +5,10 @@ plant; the plant that they are judged on may be another. Corrections are `comman
 what takes an error away has the opposite sign.
 
 The linear inverse is the least-squares solution over the knots of a correction: as good as a model
-without friction gets. Sources for the shapers: Singer and Seering, 1990 (ZV); Singhose, Seering and
-Singer, 1994 (EI); MZV has three impulses at three quarters of ZV's spacing.
+without friction gets. The impulses of shapers are in identify/shapers.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -19,6 +17,7 @@ from numpy import ndarray
 from scipy.linalg import solveh_banded
 from scipy.signal import correlate
 
+from jaxcorr.identify.shapers import Shaper, make_shaper
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer, corrected
 from jaxcorr.printer.planner import sample_plan
@@ -28,8 +27,6 @@ from jaxcorr.printer_spec import Printer, Simulation
 Method = Callable[[Layer], Command]
 PlantMethod = Callable[[Layer, Simulation], Command]  # tuned to that plant
 
-EI_TOLERANCE = 0.05  # of vibration, the usual choice
-KINDS = ("zv", "mzv", "ei")
 # An axis rings for a second at most (exp(-21) of it is left); a much looser one is cut off there.
 RESPONSE_S = 1.2
 EFFORT = 1e-8
@@ -37,25 +34,8 @@ PAD = 20_000  # plant samples; commands are prolonged to a multiple, so that few
 SPAN = 2  # knots; the curve of one knot begins so many knots before it (see correction_curve.py)
 
 
-class Shaper(NamedTuple):
-    """Impulses of one axis.
-
-    Attributes:
-        amplitudes: sum 1.
-        times_s: the first is 0.
-    """
-
-    amplitudes: Float[ndarray, " n"]
-    times_s: Float[ndarray, " n"]
-
-    @property
-    def lag_s(self) -> float:
-        """How far constant speed falls behind."""
-        return float(self.amplitudes @ self.times_s)
-
-
 def shaped(kind: str) -> PlantMethod:
-    """Each axis's reference through an input shaper of KINDS."""
+    """Each axis's reference through an input shaper of shapers.KINDS."""
 
     def method(layer: Layer, plant: Simulation) -> Command:
         position, velocity = np.empty((2, len(layer.time_s), 2))
@@ -77,30 +57,6 @@ def subtracted(
 ) -> Command:
     """The reference less an error, the naive way; errors are those at the layer's knots."""
     return corrected(layer, -error_mm, rate_hz)
-
-
-def make_shaper(kind: str, frequency_hz: float, damping_ratio: float) -> Shaper:
-    """The impulses of a shaper of KINDS.
-
-    Args:
-        frequency_hz: undamped, of the axis.
-        damping_ratio: of the axis, below 1.
-    """
-    root = np.sqrt(1.0 - damping_ratio**2)
-    half_s = 0.5 / (frequency_hz * root)
-    decay = np.exp(-np.pi * damping_ratio / root)
-    if kind == "zv":
-        weights, spacing = np.array([1.0, 1.0]), 1.0
-    elif kind == "mzv":
-        weights, spacing = np.array([1.0, np.sqrt(2.0), 1.0]), 0.75
-    elif kind == "ei":
-        weights = np.array([1.0 + EI_TOLERANCE, 2.0 * (1.0 - EI_TOLERANCE), 1.0 + EI_TOLERANCE])
-        spacing = 1.0
-    else:
-        raise ValueError(f"kind = {kind!r} is none of {KINDS}")
-    count = np.arange(len(weights))
-    amplitudes = weights * decay ** (spacing * count)
-    return Shaper(amplitudes / amplitudes.sum(), spacing * half_s * count)
 
 
 def shaper_for(kind: str, printer: Printer, axis: int) -> Shaper:

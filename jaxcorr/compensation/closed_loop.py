@@ -21,6 +21,7 @@ from jaxcorr.compensation.judge import Judged, judge_layer
 from jaxcorr.data import trace
 from jaxcorr.data.parts import BUNDLED, find_part, part_name, select_layers
 from jaxcorr.errors import InputError
+from jaxcorr.identify import shapers
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.drive import Command, Driven, Layer
 from jaxcorr.printer.gcode import Program
@@ -36,7 +37,7 @@ TUNED = ", tuned"  # ends the name of a method that is tuned to the printer it i
 
 # Methods that need a model of the printer, by name.
 MODEL_BASED: dict[str, PlantMethod] = {
-    **{kind.upper(): baselines.shaped(kind) for kind in baselines.KINDS},
+    **{kind.upper(): baselines.shaped(kind) for kind in shapers.KINDS},
     "linear inverse": baselines.inverted,
 }
 # Not a seed of any training data: jitter and floor are met for the first time.

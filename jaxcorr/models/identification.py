@@ -1,16 +1,13 @@
-"""The plant identified from trace files, and its numbers with their intervals as a table."""
+"""The plant identified from trace files: its numbers with their intervals, and as a printer."""
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tomli_w
 
-from jaxcorr import files
 from jaxcorr.data import trace
 from jaxcorr.errors import InputError
+from jaxcorr.identify import printer_file
 from jaxcorr.models import grey_box
 from jaxcorr.models.grey_box import Identified, Piece
 from jaxcorr.models.plant_path import PERIODS_MM
@@ -65,27 +62,15 @@ def describe(found: Identified, names: Sequence[str]) -> dict[str, Any]:
     return {name: _describe_axis(found, i) for i, name in enumerate(names)}
 
 
-def write(path: Path, table: Mapping[str, Any], about: str) -> None:
-    """Writes what `describe` gave, as JSON or as TOML with a comment, by the file's ending.
-
-    Raises:
-        InputError: another ending, or the file cannot be written.
-    """
-    if path.suffix == ".json":
-        text = json.dumps(table, indent=2) + "\n"
-    elif path.suffix == ".toml":
-        text = f"# {about}\n\n{tomli_w.dumps(dict(table))}"
-    else:
-        raise InputError(
-            f"--out: expected a file that ends in .toml or .json, got '{path.name}'. Rename it."
-        )
-    try:
-        files.write_text(path, text)
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected to write the numbers, got '{error.strerror}'. Make room, or choose "
-            "another place."
-        ) from None
+def printer_of(found: Identified) -> printer_file.Identified:
+    """What a printer file says of x and y."""
+    axes = found.axes
+    frequency_hz, damping_ratio, friction_mm = (
+        (float(values[0]), float(values[1]))
+        for values in (axes.frequency_hz, axes.damping_ratio, axes.friction_mm)
+    )
+    velocity = float(np.mean(axes.friction_velocity_mm_s))
+    return printer_file.Identified(frequency_hz, damping_ratio, friction_mm, velocity)
 
 
 def _describe_axis(found: Identified, axis: int) -> dict[str, Any]:

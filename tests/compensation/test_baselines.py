@@ -1,16 +1,12 @@
-"""Shapers as the literature has them; the linear inverse undoes what the linear plant does."""
-
-from typing import Any
+"""Shaped moves leave the plant at rest; the linear inverse undoes what the linear plant does."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.optimize import brentq
 
 from jaxcorr.compensation import baselines
 from jaxcorr.compensation.baselines import linear_response
 from jaxcorr.data import parts
+from jaxcorr.identify import shapers
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.drive import Command
 from jaxcorr.printer.planner import PlanOptions, plan_layer
@@ -85,91 +81,18 @@ def test_a_layer_too_short_to_correct():
     np.testing.assert_array_equal(found, np.zeros((2, 2)))
 
 
-FREQUENCIES, RATIOS = st.floats(5.0, 80.0), st.floats(0.0, 0.6)
-
-
-def residual(shaper, frequency_hz, ratio):
-    """V: vibration after the last impulse, as a fraction of what one impulse leaves.
-
-    Source: Singer and Seering, 1990, equation of the residual amplitude.
-    """
-    w = 2.0 * np.pi * frequency_hz
-    phase = w * np.sqrt(1.0 - ratio**2) * shaper.times_s
-    left = shaper.amplitudes * np.exp(ratio * w * (shaper.times_s - shaper.times_s[-1]))
-    return float(np.hypot(left @ np.cos(phase), left @ np.sin(phase)))
-
-
-def insensitivity(kind, tolerance=0.05):
-    """Width of the range of w / w_modelled, without damping, where V stays within a tolerance."""
-    shaper = baselines.make_shaper(kind, 1.0, 0.0)
-
-    def above(ratio):
-        return residual(shaper, ratio, 0.0) - tolerance - 1e-9
-
-    low: Any = brentq(above, 0.5, 0.999 if above(0.999) < 0 else 0.95)
-    high: Any = brentq(above, 1.001 if above(1.001) < 0 else 1.05, 1.5)
-    return high - low
-
-
-@given(st.sampled_from(baselines.KINDS), FREQUENCIES, RATIOS)
-def test_impulses_are_positive_and_sum_to_one(kind, frequency_hz, ratio):
-    shaper = baselines.make_shaper(kind, frequency_hz, ratio)
-    assert np.all(shaper.amplitudes > 0)
-    assert np.all(np.diff(shaper.times_s) > 0)
-    assert shaper.times_s[0] == 0.0
-    assert shaper.amplitudes.sum() == pytest.approx(1.0)
-
-
-@given(st.sampled_from(["zv", "mzv"]), FREQUENCIES, RATIOS)
-def test_zv_and_mzv_leave_no_vibration(kind, frequency_hz, ratio):
-    assert residual(baselines.make_shaper(kind, frequency_hz, ratio), frequency_hz, ratio) < 1e-12
-
-
-def test_impulses_as_the_literature_has_them():
-    zv, ei = baselines.make_shaper("zv", 10.0, 0.0), baselines.make_shaper("ei", 10.0, 0.0)
-    np.testing.assert_allclose(zv.amplitudes, [0.5, 0.5])
-    np.testing.assert_allclose(zv.times_s, [0.0, 0.05])
-    np.testing.assert_allclose(ei.amplitudes, [0.2625, 0.475, 0.2625])
-    np.testing.assert_allclose(ei.times_s, [0.0, 0.05, 0.1])
-    mzv = baselines.make_shaper("mzv", 10.0, 0.0)
-    np.testing.assert_allclose(mzv.amplitudes, [1 - 0.5**0.5, 2**0.5 - 1, 1 - 0.5**0.5])
-    np.testing.assert_allclose(mzv.times_s, [0.0, 0.0375, 0.075])
-
-
-def test_ei_leaves_its_tolerance_at_the_frequency_and_nothing_on_either_side():
-    ei = baselines.make_shaper("ei", 1.0, 0.0)
-    assert residual(ei, 1.0, 0.0) == pytest.approx(baselines.EI_TOLERANCE)
-    aside = np.arccos(-(1 - baselines.EI_TOLERANCE) / (1 + baselines.EI_TOLERANCE)) / np.pi
-    for ratio in (aside, 2 - aside):
-        assert residual(ei, ratio, 0.0) < 1e-12
-
-
-def test_robustness_to_a_wrong_frequency_is_that_of_the_literature():
-    # Singhose's insensitivity at 5% of vibration: ZV 0.065, EI 0.399.
-    zv, mzv, ei = (insensitivity(kind) for kind in baselines.KINDS)
-    assert zv == pytest.approx(0.065, abs=0.002)
-    assert ei == pytest.approx(0.399, abs=0.002)
-    assert zv < mzv < ei
-
-
-@pytest.mark.parametrize(("kind", "slope"), [("zv", np.pi / 2), ("mzv", 0.976)])
-def test_slopes_of_the_residual(kind, slope):
-    shaper = baselines.make_shaper(kind, 1.0, 0.0)
-    assert residual(shaper, 1.0001, 0.0) / 1e-4 == pytest.approx(slope, rel=1e-3)
-
-
 def test_the_axes_of_the_printer():
     assert baselines.natural(Simulation(), 0) == pytest.approx((24.06, 0.142), rel=2e-3)
     assert baselines.natural(Simulation(), 1) == pytest.approx((21.22, 0.125), rel=2e-3)
 
 
 def test_constant_speed_has_no_lag():
-    shaper = baselines.make_shaper("ei", 20.0, 0.1)
+    shaper = shapers.make_shaper("ei", 20.0, 0.1)
     time_s = np.linspace(0, 1, 11)
     np.testing.assert_allclose(baselines.shape(shaper, time_s, lambda t: 3.0 * t), 3.0 * time_s)
 
 
-@pytest.mark.parametrize("kind", baselines.KINDS)
+@pytest.mark.parametrize("kind", shapers.KINDS)
 def test_the_plant_rests_after_a_shaped_move(kind):
     """A move from rest to rest, 0.8 s long, on both axes of the true plant without friction."""
     plant = Simulation(friction_n=(0.0, 0.0), plant_rate_hz=8000.0)

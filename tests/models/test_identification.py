@@ -1,14 +1,12 @@
-"""From trace files to a table of numbers, and the file that holds it."""
-
-import json
+"""From trace files to a table of numbers, and to those of a printer file."""
 
 import numpy as np
 import pytest
-import tomli
 from elastic import PLANT, RATE_HZ, axes_of, motion
 
 from jaxcorr.data import trace
 from jaxcorr.errors import InputError
+from jaxcorr.identify import printer_file
 from jaxcorr.models import identification
 
 PLANTS_ARE_FOUND = True
@@ -28,8 +26,12 @@ def pattern(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def table(pattern):
-    found = identification.from_traces([pattern], RATE_HZ)
+def found(pattern):
+    return identification.from_traces([pattern], RATE_HZ)
+
+
+@pytest.fixture(scope="module")
+def table(found):
     return identification.describe(found, identification.AXES)
 
 
@@ -47,14 +49,12 @@ def test_numbers_come_with_intervals_and_steppers_as_phasors(table):
         assert steppers[0.4]["amplitude_mm"] < 4e-4
 
 
-def test_written_as_toml_and_json(table, tmp_path):
-    for name, load in (("a.toml", tomli.loads), ("a.json", json.loads)):
-        identification.write(tmp_path / name, table, "Made by a test.")
-        assert load((tmp_path / name).read_text()) == table
-    assert (tmp_path / "a.toml").read_text().startswith("# Made by a test.\n")
-    with pytest.raises(InputError, match=r"ends in .toml or .json, got 'a.txt'"):
-        identification.write(tmp_path / "a.txt", table, "")
-    assert not (tmp_path / "a.txt").exists()
+def test_a_printer_file_of_traces_has_the_friction_too(found):
+    keys = printer_file.table_of(identification.printer_of(found), PLANT.mass_kg)
+    for name in ("stiffness_n_m", "damping_ns_m", "friction_n"):
+        assert keys[name] == pytest.approx(getattr(PLANT, name), rel=0.05)
+    speed_mm_s = PLANT.friction_velocity_mm_s
+    assert keys["friction_velocity_mm_s"] == pytest.approx(speed_mm_s, rel=0.1)
 
 
 def test_a_trace_that_stands_is_refused(tmp_path):

@@ -1,0 +1,93 @@
+"""`identify`: what it prints and writes of resonance files and ringing, and what it refuses."""
+
+import json
+
+import pytest
+import resonances
+
+from jaxcorr.printer_spec import read_printer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measured")
+    resonances.write_psd(folder / "resonances_x.csv", [(48.0, 0.08, 1.0)])
+    two = [(42.0, 0.06, 0.6), (70.0, 0.06, 0.4)]
+    resonances.write_psd(folder / "resonances_y.csv", two, direction="z")
+    return folder
+
+
+def test_resonance_files_become_a_printer_a_figure_and_a_report(run, folder, tmp_path):
+    paths = [folder / f"resonances_{axis}.csv" for axis in "xy"]
+    out, plot = tmp_path / "mine.toml", tmp_path / "fit.png"
+    code, text, err = run("identify", *paths, "--mass-kg", 0.4, 0.6, "--out", out, "--plot", plot)
+    assert (code, err) == (0, "")
+    assert "48.0" in text
+    assert "one mode does not do: it leaves" in text
+    assert "the accelerometer's z moved most" in text
+    assert "MZV" in text
+    assert "Friction is not told" in text
+    assert plot.stat().st_size > 10_000
+    assert read_printer(str(out))["mass_kg"] == (0.4, 0.6)
+    assert "the weaker of two modes, 70.0" in out.read_text()
+    # The file is a printer for other commands.
+    part = tmp_path / "part.gcode"
+    part.write_text("G1 X10 F3000\nG1 X0\n")
+    assert run("plan", part, "--printer", out)[0] == 0
+
+
+def test_numbers_for_programs(run, folder, tmp_path):
+    path, out = folder / "resonances_x.csv", tmp_path / "numbers.json"
+    code, text, _ = run("identify", path, "--json", "--out", out)
+    assert code == 0
+    numbers = json.loads(text)
+    assert numbers == json.loads(out.read_text())
+    mode = numbers[0]["modes"][0]
+    assert mode["frequency_hz"] == pytest.approx(48.0, rel=1e-3)
+    low, high = mode["damping_ratio_95"]
+    assert low < mode["damping_ratio"] < high
+    on_file = numbers[0]["shapers"]["mzv"]["on_file"]
+    assert on_file["frequency_hz"] == pytest.approx(48.0, rel=0.05)
+
+
+def test_ringing_becomes_a_printer(run, tmp_path):
+    out = tmp_path / "rings.toml"
+    code, text, _ = run("identify", "--ringing-mm", 1.9, "--speed-mm-s", 100, "--out", out)
+    assert code == 0
+    assert "52.63 Hz" in text
+    assert "damping ratio is not told" in text
+    assert read_printer(str(out))["stiffness_n_m"] == pytest.approx((38275.5, 49211.3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "got neither"),
+        (["a.mat", "--ringing-mm", "2", "--speed-mm-s", "100"], "got both"),
+        (["--ringing-mm", "2"], "together, got one"),
+        (["a.mat", "b.csv"], "expected traces or resonance files"),
+        (["a.mat", "--plot", "a.png"], "--plot: expected resonance files"),
+        (["a.csv", "--plot", "a.txt"], "expected a file ending in"),
+        (["a.csv", "--out", "a.txt"], r"ends in .toml or .json"),
+        (["a.csv"], "a.csv: expected a readable file"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_a_line(run, arguments, message):
+    code, out, err = run("identify", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_printer_file_needs_both_axes(run, folder, tmp_path):
+    out = tmp_path / "mine.toml"
+    code, _, err = run("identify", folder / "resonances_x.csv", "--out", out)
+    assert code == 2
+    assert "expected one file of x and one of y" in err
+    assert not out.exists()
+
+
+def test_the_help_says_what_an_accelerometer_does_not_tell(run):
+    text = " ".join(run("identify", "--help")[1].split())
+    assert "An accelerometer does not tell friction" in text
+    assert "Nor does it tell mass from stiffness" in text
