@@ -1,11 +1,12 @@
-"""Baselines of compensation: input shapers, the linear inverse, and the command less the error.
+"""Baselines of compensation: shapers, linear inverse, friction feedforward, command less error.
 
-Each maps a planned layer to a command of the motors. Shapers and the linear inverse are tuned to a
-plant; the plant that they are judged on may be another. Corrections are `command - reference`, so
-what takes an error away has the opposite sign.
+Each maps a planned layer to a command of the motors. All but the last are tuned to a plant; the
+plant that they are judged on may be another. Corrections are `command - reference`, so what takes
+an error away has the opposite sign.
 
 The linear inverse is the least-squares solution over the knots of a correction: as good as a model
-without friction gets. The impulses of shapers are in identify/shapers.
+without friction gets. Friction feedforward leads by the belt's stretch under friction, as the
+reference's velocity has it. The impulses of shapers are in identify/shapers.
 """
 
 from collections.abc import Callable
@@ -52,6 +53,16 @@ def inverted(layer: Layer, plant: Simulation) -> Command:
     return corrected(layer, invert(plant, layer))
 
 
+def friction_led(layer: Layer, plant: Simulation) -> Command:
+    """The reference, led by the stretch that friction leaves in the belts."""
+    return corrected(layer, friction_lead(plant, layer))
+
+
+def inverted_and_led(layer: Layer, plant: Simulation) -> Command:
+    """The linear inverse plus friction feedforward, both with the plant's own parameters."""
+    return corrected(layer, invert(plant, layer) + friction_lead(plant, layer))
+
+
 def subtracted(
     layer: Layer, error_mm: Float[ndarray, "k 2"], rate_hz: float = KNOT_RATE_HZ
 ) -> Command:
@@ -91,6 +102,19 @@ def invert(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
     """Knots in mm, at KNOT_RATE_HZ from the plan's first instant, that follow a layer's plan."""
     wanted = layer.reference.position_mm - linear_response(plant, layer.reference)
     return solve(plant, wanted[layer.at_knots.start :], layer.num_knots)
+
+
+def friction_lead(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
+    """Knots in mm, at KNOT_RATE_HZ: F/k tanh(v/v_s) at the reference's velocity v, per axis.
+
+    The head lags by F/k at constant speed, so the command leads by as much; nothing where friction
+    is off.
+    """
+    velocity = layer.reference.velocity_mm_s[layer.at_knots]
+    if "friction" not in plant.sources:
+        return np.zeros_like(velocity)
+    stretch_mm = 1000.0 * np.array(plant.friction_n) / np.array(plant.stiffness_n_m)
+    return stretch_mm * np.tanh(velocity / plant.friction_velocity_mm_s)
 
 
 def solve(

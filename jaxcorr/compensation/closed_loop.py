@@ -35,10 +35,16 @@ NOMINAL = "nominal"
 NONE, PERFECT = "none", "minus true error"
 TUNED = ", tuned"  # ends the name of a method that is tuned to the printer it is judged on
 
-# Methods that need a model of the printer, by name.
+FRICTION, LINEAR_FRICTION = "friction feedforward", "linear inverse + friction"
+# Methods that need friction's numbers, and all that need a model of the printer, by name.
+FRICTION_BASED: dict[str, PlantMethod] = {
+    FRICTION: baselines.friction_led,
+    LINEAR_FRICTION: baselines.inverted_and_led,
+}
 MODEL_BASED: dict[str, PlantMethod] = {
     **{kind.upper(): baselines.shaped(kind) for kind in shapers.KINDS},
     "linear inverse": baselines.inverted,
+    **FRICTION_BASED,
 }
 # Not a seed of any training data: jitter and floor are met for the first time.
 SEED = 7_000_003
@@ -284,12 +290,14 @@ def _time(method: Callable[..., Command], *given: Any) -> _Timed:
 def _worth_tuning(
     plant: Simulation, nominal: Simulation, plant_methods: Mapping[str, PlantMethod]
 ) -> dict[str, PlantMethod]:
-    """Methods that do otherwise on this plant; most of them take no friction into account."""
+    """Methods that do otherwise on this plant; few of them take friction into account."""
     if plant == nominal:
         return {}
     same_friction = plant.model_copy(update={"friction_n": nominal.friction_n})
-    swings_otherwise = same_friction != nominal
-    return (MODEL_BASED if swings_otherwise else {}) | dict(plant_methods)
+    if same_friction != nominal:
+        return MODEL_BASED | dict(plant_methods)
+    has_friction = "friction" in plant.sources
+    return (FRICTION_BASED if has_friction else {}) | dict(plant_methods)
 
 
 def _error_at_knots(layer: Layer, driven: Driven, column: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from planned import plan_of
 
 from jaxcorr.compensation import baselines
 from jaxcorr.compensation.baselines import linear_response
@@ -65,6 +66,42 @@ def test_a_stiff_printer_needs_no_correction(layer):
 def test_friction_does_not_enter(layer):
     slippery = Simulation(friction_n=(0.0, 0.0))
     np.testing.assert_array_equal(baselines.invert(PLANT, layer), baselines.invert(slippery, layer))
+
+
+def test_friction_leads_by_its_offset_in_the_direction_of_motion(tmp_path):
+    layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000", "G1 X0 Y0 E1"), RATE_HZ)
+    printer = Simulation(friction_n=(0.8, 1.2), stiffness_n_m=(8000.0, 16000.0))
+    lead = baselines.friction_lead(printer, layer)
+    velocity = layer.reference.velocity_mm_s[layer.at_knots]
+    for sign in (1.0, -1.0):
+        cruising = np.abs(velocity[:, 0] - sign * 50.0) < 1e-9
+        assert cruising.sum() > 20
+        np.testing.assert_allclose(lead[cruising], np.tile([sign * 0.1, 0.0], (cruising.sum(), 1)))
+    options = printer.model_copy(
+        update={"microstep_um": 0.0, "jitter_cycles": 0.0, "floor_um": 0.0}
+    )
+    commands = [layer.reference, baselines.friction_led(layer, printer)]
+    error = drive.drive(layer, commands, [printer] * 2, options, 0).error_mm[::10][
+        : len(lead), :, 0
+    ]
+    # At constant speed, once the corner has rung out, exactly F/k is left or nothing.
+    settled = np.flatnonzero(np.abs(velocity[:, 0] - 50.0) < 1e-9)[-5:]
+    np.testing.assert_allclose(error[settled, 0], -0.1, atol=1e-4)
+    np.testing.assert_allclose(error[settled, 1], 0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("damping", ["relative", "ground"])
+def test_the_inverse_with_friction_takes_what_either_alone_leaves(layer, damping):
+    plant = Simulation(damping=damping)
+    commands = [
+        layer.reference,
+        baselines.inverted(layer, plant),
+        baselines.friction_led(layer, plant),
+        baselines.inverted_and_led(layer, plant),
+    ]
+    driven = drive.drive(layer, commands, [plant] * 4, plant, 1).until(layer.plan.total_s)
+    none, inverse, friction, both = (rms(driven.error_mm[:, i]) for i in range(4))
+    assert both < 0.35 * min(none, inverse, friction)
 
 
 def test_the_linear_response_in_closed_form():

@@ -30,13 +30,13 @@ def rms(tried, method, printer="nominal"):
 
 
 def test_every_method_on_every_printer(tried):
-    always = {"none", "minus true error", "ZV", "MZV", "EI", "linear inverse", "flat"}
+    always = {"none", "minus true error", "flat", *closed_loop.MODEL_BASED}
     tuned = {f"{name}, tuned" for name in closed_loop.MODEL_BASED}
     by_printer = {}
     for row in tried.rows:
         assert row[:2] == ("part/layer01", 3000.0)
         by_printer.setdefault(row.printer, set()).add(row.method)
-    # Nothing to tune where only friction differs: no method here takes friction into account.
+    # Nothing to tune where only friction differs, and that is off.
     assert by_printer == {
         "nominal": always,
         "frequency -20%": always | tuned,
@@ -51,6 +51,28 @@ def test_without_friction_the_linear_inverse_is_best(tried):
     assert rms(tried, "linear inverse, tuned", "frequency -20%") < 0.3 * rms(
         tried, "linear inverse", "frequency -20%"
     )
+
+
+def test_without_friction_there_is_nothing_to_lead_by(tried):
+    assert rms(tried, "friction feedforward") == rms(tried, "none")
+    assert rms(tried, "linear inverse + friction") == rms(tried, "linear inverse")
+
+
+def test_where_only_friction_differs_its_methods_are_tuned(plan):
+    options = Simulation()
+    plants = closed_loop.printers(options, ["nominal", "friction x2"])
+    layout = closed_loop.Layout("part/layer01", 3000.0, 3)
+    tried = closed_loop.run(plan, layout, options, plants, {})
+    doubled = {row.method for row in tried.rows if row.printer == "friction x2"}
+    tuned = {f"{name}, tuned" for name in closed_loop.FRICTION_BASED}
+    assert {name for name in doubled if name.endswith(", tuned")} == tuned
+    for name in closed_loop.FRICTION_BASED:
+        assert rms(tried, name) < 0.6 * rms(tried, "none")
+        on_doubled = (rms(tried, one, "friction x2") for one in (f"{name}, tuned", name, "none"))
+        best, nominal, nothing = on_doubled
+        assert best < nominal < nothing
+    assert rms(tried, "linear inverse + friction") < 0.6 * rms(tried, "friction feedforward")
+    assert rms(tried, "linear inverse + friction") < 0.3 * rms(tried, "linear inverse")
 
 
 def test_shapers_calm_the_corners(tried):
