@@ -14,7 +14,7 @@ from jaxcorr.cli.options import FirmwareOption, JsonOption, PartArgument, RunArg
 
 if TYPE_CHECKING:
     from jaxcorr.compensation.closed_loop import Row
-    from jaxcorr.compensation.goals import Summary, Verdict
+    from jaxcorr.compensation.goals import OffsetShare, Summary, Verdict
     from jaxcorr.compensation.judge import Judged
     from jaxcorr.compensation.methods import Accuracy
 
@@ -152,9 +152,11 @@ def _finish(
         rows += tried.rows
         lags.append(methods.lags(start.network, tried))
     verdicts = goals.judge_goals(rows, methods.SOLVED)
+    shares = goals.offset_shares(rows)
     accuracies = methods.accuracies(lags)
     result = {
         **goals.as_tables(rows),
+        "friction_offset": [one._asdict() for one in shares],
         "model": [one._asdict() for one in accuracies],
         "goals": [one._asdict() for one in verdicts],
         "passed_over": [one._asdict() for one in passed_over],
@@ -165,6 +167,7 @@ def _finish(
         print(json.dumps(result))
         return
     show_fn(rows)
+    show_offset(shares)
     show_accuracies(accuracies)
     show_searches(rows)
     show_verdicts(verdicts)
@@ -174,7 +177,7 @@ def _finish(
 
 
 CONVERGED = "converged"
-COLUMNS = ("RMS um", "down %", "mean", "max", "contour RMS", "max", "ringing", "correction")
+COLUMNS = ("contour um", "max", "RMS um", "down %", "mean", "max", "ringing", "correction")
 
 
 def show_trials(rows: "Sequence[Row]") -> None:
@@ -190,6 +193,20 @@ def show_trials(rows: "Sequence[Row]") -> None:
         if sum(accel == accel_mm_s2 for _, accel in layers) > 1:
             mine = [one for one in summaries if one.accel_mm_s2 == accel_mm_s2]
             _show(f"all layers, {accel_text(accel_mm_s2)}", mine)
+
+
+def show_offset(shares: "Sequence[OffsetShare]") -> None:
+    """Prints how much of the error as planned is the constant offset of friction."""
+    from jaxcorr.cli import console
+    from jaxcorr.compensation.closed_loop import FRICTION
+    from jaxcorr.compensation.goals import accel_text
+
+    parts = [f"{100 * one.share:.0f}% ({accel_text(one.accel_mm_s2)})" for one in shares]
+    console.out.print(
+        f"constant offset of friction, what '{FRICTION}' alone takes of the squared error as "
+        f"planned: {', '.join(parts)}",
+        markup=False,
+    )
 
 
 def show_accuracies(found: "Sequence[Accuracy]") -> None:
@@ -253,12 +270,12 @@ def _row(one: "Summary") -> Sequence[str]:
     judged: Judged = one.judged
     return (
         one.method,
+        f"{judged.contour_um:.1f}",
+        f"{judged.contour_max_um:.0f}",
         f"{judged.rms_um:.1f}",
         f"{100 * one.reduction:.1f}",
         f"{judged.mean_um:.1f}",
         f"{judged.max_um:.0f}",
-        f"{judged.contour_um:.1f}",
-        f"{judged.contour_max_um:.0f}",
         f"{judged.vibration_um:.1f}",
         f"{judged.correction_um:.0f}",
     )

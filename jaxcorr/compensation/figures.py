@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxcorr import plotting
 from jaxcorr.compensation import naive
-from jaxcorr.compensation.closed_loop import NONE, Trial
+from jaxcorr.compensation.closed_loop import NOMINAL, NONE, Trial
 from jaxcorr.deploy.timing import Ticks
 from jaxcorr.evaluation.path_figures import REFERENCE, round_down
 
@@ -43,6 +43,7 @@ def draw_paths(trial: Trial, methods: Sequence[str], path: Path) -> None:
         path: .png, .svg or .pdf, in a folder that exists.
     """
     names = [NONE, *(name for name in methods if name != NONE)]
+    judged = {row.method: row.judged for row in trial.rows if row.printer == NOMINAL}
     errors = {name: trial.driven.error_mm[:, trial.columns[name]] for name in names}
     with plotting.style():
         figure, axes = plotting.new_figure(2, len(names), 5.2, squeeze=False)
@@ -54,8 +55,8 @@ def draw_paths(trial: Trial, methods: Sequence[str], path: Path) -> None:
             size_um = 1e3 * np.hypot(*errors[name].T)
             look = {"s": 0.6, "lw": 0, "cmap": "viridis", "vmin": 0, "vmax": top_um}
             dots = axis.scatter(*reference.T, c=size_um, rasterized=True, **look)
-            rms_um = np.sqrt(np.mean(size_um**2))
-            axis.set_title(f"{name}: RMS {rms_um:.1f} µm")
+            made = judged[name]
+            axis.set_title(f"{name}\ncontour {made.contour_um:.1f} µm, RMS {made.rms_um:.1f} µm")
             axis.set(xlabel="x / mm", ylabel="y / mm")
         figure.colorbar(dots, ax=axes[0], label="|error| / µm", aspect=15)
         _draw_stretch(axes[1], trial, errors)

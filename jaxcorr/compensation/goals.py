@@ -1,6 +1,6 @@
 """Goals of compensation, and methods summed up over all layers of a test.
 
-Goals are of one method, against none and against input shapers on the same layers and the same
+Goals are of one method, against none and against classical methods on the same layers and the same
 printer.
 """
 
@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxcorr.compensation import judge
-from jaxcorr.compensation.closed_loop import NOMINAL, NONE, TUNED, Row
+from jaxcorr.compensation.closed_loop import (
+    FRICTION,
+    LINEAR_FRICTION,
+    NOMINAL,
+    NONE,
+    TUNED,
+    Row,
+)
 from jaxcorr.compensation.judge import Judged
 
 NOMINAL_REDUCTION = 0.92  # of the RMS error, on the nominal printer at every acceleration
@@ -27,6 +34,18 @@ class Summary(NamedTuple):
     method: str
     reduction: float  # of the RMS error against none; negative where it is worse
     judged: Judged
+
+
+class OffsetShare(NamedTuple):
+    """How much of the squared error as planned is the constant offset of friction.
+
+    Attributes:
+        accel_mm_s2: None for that of the file.
+        share: what friction feedforward alone takes away of the squared error, all layers as one.
+    """
+
+    accel_mm_s2: float | None
+    share: float
 
 
 class Verdict(NamedTuple):
@@ -49,12 +68,21 @@ def summarize(rows: Sequence[Row]) -> list[Summary]:
     ]
 
 
+def offset_shares(rows: Sequence[Row]) -> list[OffsetShare]:
+    """The part of friction's constant offset on the nominal printer, for each acceleration."""
+    return [
+        OffsetShare(one.accel_mm_s2, 1.0 - (1.0 - one.reduction) ** 2)
+        for one in summarize(rows)
+        if (one.printer, one.method) == (NOMINAL, FRICTION)
+    ]
+
+
 def judge_goals(rows: Sequence[Row], method: str) -> list[Verdict]:
     """The goals of a method that the rows have the printers for."""
     summaries = summarize(rows)
     verdicts = [
-        *_reductions(summaries, method, (NOMINAL,), NOMINAL_REDUCTION),
         *_contours(summaries, method),
+        *_reductions(summaries, method, (NOMINAL,), NOMINAL_REDUCTION),
         *_reductions(summaries, method, NEAR, NEAR_REDUCTION),
         *_loaded(summaries, method),
     ]
@@ -74,8 +102,19 @@ def _reductions(
 
 
 def _contours(summaries: Sequence[Summary], method: str) -> list[Verdict]:
-    goal = "contour error below that of ZV tuned to the printer: nominal, every acceleration"
-    return _against(summaries, method, (NOMINAL,), "ZV", "contour_um", goal, strictly=True)
+    return [
+        verdict
+        for baseline in (LINEAR_FRICTION, "ZV")
+        for verdict in _against(
+            summaries,
+            method,
+            (NOMINAL,),
+            baseline,
+            "contour_um",
+            f"contour below that of {baseline}, tuned to the printer: nominal, every acceleration",
+            strictly=True,
+        )
+    ]
 
 
 def _loaded(summaries: Sequence[Summary], method: str) -> list[Verdict]:

@@ -1,10 +1,11 @@
-"""Measures of a driven layer: tracking error, contour error, vibration and size of the correction.
+"""Measures of a driven layer: contour error, tracking error, vibration and size of the correction.
 
 Lengths are micrometres, over both axes together, at the rate of the judged samples:
 
+  contour, contour_max   distance to the path as a curve (`deviation`), what a printed line shows:
+                     RMS and largest
   rms, mean, max     length of the error (actual less reference at the same instant); RMS over the
                      instants of the squared length
-  contour, contour_max   distance to the path as a curve (`deviation`): RMS and largest
   vibration          RMS of the error's band of 15 to 35 Hz (Butterworth of second order, forward
                      and back) from 25 to 150 ms after a corner or a stop, less where the next one
                      comes sooner: what still swings once the corner itself is passed. The band
@@ -38,11 +39,11 @@ class Judged(NamedTuple):
     """What a method made of one layer, or of several; lengths in um."""
 
     num_samples: int
+    contour_um: float
+    contour_max_um: float
     rms_um: float
     mean_um: float
     max_um: float
-    contour_um: float
-    contour_max_um: float
     num_vibration: int
     vibration_um: float
     correction_um: float
@@ -58,11 +59,11 @@ def judge_layer(layer: Layer, driven: Driven, commands: Sequence[Command]) -> li
     return [
         Judged(
             num_samples=len(error),
+            contour_um=UM * _rms(off_path[:, i]),
+            contour_max_um=UM * float(off_path[:, i].max()),
             rms_um=UM * _rms(error[:, i]),
             mean_um=UM * float(error[:, i].mean()),
             max_um=UM * float(error[:, i].max()),
-            contour_um=UM * _rms(off_path[:, i]),
-            contour_max_um=UM * float(off_path[:, i].max()),
             num_vibration=int(rings.sum()),
             vibration_um=0.0 if swing is None else UM * _rms(np.linalg.norm(swing[:, i], axis=-1)),
             correction_um=UM * largest_correction(layer, command),
@@ -82,11 +83,11 @@ def pool(layers: Sequence[Judged]) -> Judged:
 
     return Judged(
         num_samples=int(samples.sum()),
+        contour_um=mean("contour_um", 2, samples),
+        contour_max_um=max(one.contour_max_um for one in layers),
         rms_um=mean("rms_um", 2, samples),
         mean_um=mean("mean_um", 1, samples),
         max_um=max(one.max_um for one in layers),
-        contour_um=mean("contour_um", 2, samples),
-        contour_max_um=max(one.contour_max_um for one in layers),
         num_vibration=int(ringing.sum()),
         vibration_um=mean("vibration_um", 2, ringing),
         correction_um=max(one.correction_um for one in layers),

@@ -46,9 +46,15 @@ def test_prints_and_writes_before_and_after(run, done, part, tmp_path):
     assert code == 0, err
     assert "square/layer01, 1000 mm/s2" in text
     assert "never worse than nothing" in text
+    assert text.index("contour um") < text.index("RMS um")
+    assert "constant offset of friction" in text
     result = json.loads((out / "results.json").read_text())
     methods = {row["method"] for row in result["layers"]}
     assert methods >= {"none", "network, solved", "network, streamed", "ZV", "plant, solved"}
+    assert methods >= {"friction feedforward", "linear inverse + friction"}
+    assert [one["accel_mm_s2"] for one in result["friction_offset"]] == [1000.0, 3000.0]
+    slow, fast = (one["share"] for one in result["friction_offset"])
+    assert 1.0 > slow > fast > 0.0
     assert {row["note"] for row in result["layers"] if "solved" in row["method"]} != {""}
     best = min(result["all"], key=lambda row: row["rms_um"])
     assert best["method"] in ("plant, solved", "plant, knots at 200 Hz")
@@ -80,7 +86,7 @@ def test_json(run, done, part):
     code, text, _ = run("compensate", done, part, "--layers", "2", "--json")
     assert code == 0
     result = json.loads(text)
-    assert {"layers", "all", "model", "goals", "passed_over"} == result.keys()
+    assert {"layers", "all", "model", "goals", "friction_offset", "passed_over"} == result.keys()
     assert [one["method"] for one in result["model"]] == ["none", "network, solved"]
     assert result["layers"][0]["accel_mm_s2"] is None
 

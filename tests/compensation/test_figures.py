@@ -30,10 +30,14 @@ def axes(tried, tmp_path, monkeypatch):
     return kept[0].axes
 
 
-def test_titles_give_the_rms_of_what_was_driven(tried, axes):
+def test_titles_give_contour_and_rms_of_what_was_driven(tried, axes):
+    contours_um = {row.method: row.judged.contour_um for row in tried.rows}
     for axis, name in zip(axes[:2], [closed_loop.NONE, "flat"], strict=True):
         error_um = 1e3 * np.hypot(*tried.driven.error_mm[:, tried.columns[name]].T)
-        assert axis.get_title() == f"{name}: RMS {np.sqrt(np.mean(error_um**2)):.1f} µm"
+        head, measures = axis.get_title().split("\n")
+        rms_um = np.sqrt(np.mean(error_um**2))
+        assert head == name
+        assert measures == f"contour {contours_um[name]:.1f} µm, RMS {rms_um:.1f} µm"
         assert np.allclose(axis.collections[0].get_array(), error_um)
 
 

@@ -10,7 +10,7 @@ OURS = "ours"
 
 
 def row(rms_um, method=OURS, printer="nominal", layer="a/layer01", accel=500.0, contour_um=10.0):
-    judged = Judged(1000, rms_um, rms_um, rms_um, contour_um, contour_um, 10, 5.0, 90.0)
+    judged = Judged(1000, contour_um, contour_um, rms_um, rms_um, rms_um, 10, 5.0, 90.0)
     return Row(layer, accel, printer, method, "", 0.1, judged)
 
 
@@ -38,12 +38,25 @@ def test_near_frequencies_need_70_percent(rms_um, is_met):
     assert goals(*rows)["RMS down by 70% or more"].is_met == is_met
 
 
-def test_contour_is_held_against_zv():
-    rows = [row(100.0, "none"), row(20.0, "ZV", contour_um=12.0)]
+@pytest.mark.parametrize("baseline", ["ZV", "linear inverse + friction"])
+def test_contour_is_held_against_classical_methods(baseline):
+    rows = [row(100.0, "none"), row(20.0, baseline, contour_um=12.0)]
     for contour_um, is_met in ((11.9, True), (12.0, False)):
         found = goals(*rows, row(5.0, contour_um=contour_um))
-        name = "contour error below that of ZV tuned to the printer"
-        assert found[name].is_met == is_met
+        assert next(iter(found)) == f"contour below that of {baseline}, tuned to the printer"
+        assert next(iter(found.values())).is_met == is_met
+
+
+def test_the_offset_is_what_feedforward_takes_of_the_squared_error():
+    rows = [
+        row(error_um, method, accel=accel)
+        for accel, left_um in ((500.0, 20.0), (3000.0, 100.0))
+        for method, error_um in (("none", 100.0), ("friction feedforward", left_um))
+    ]
+    elsewhere = [row(100.0, "none", "friction x2"), row(1.0, "friction feedforward", "friction x2")]
+    found = verdicts.offset_shares([*rows, *elsewhere])
+    assert [one.accel_mm_s2 for one in found] == [500.0, 3000.0]
+    assert [one.share for one in found] == pytest.approx([0.96, 0.0])
 
 
 def test_a_loaded_bed_is_held_against_both_mzv():

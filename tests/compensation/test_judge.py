@@ -90,8 +90,8 @@ def test_after_corners(corner):
 
 
 def test_pooled_layers_are_judged_as_one():
-    short = judge.Judged(1000, 30.0, 20.0, 90.0, 10.0, 40.0, 100, 8.0, 120.0)
-    long = judge.Judged(3000, 50.0, 40.0, 70.0, 20.0, 30.0, 0, 0.0, 100.0)
+    short = judge.Judged(1000, 10.0, 40.0, 30.0, 20.0, 90.0, 100, 8.0, 120.0)
+    long = judge.Judged(3000, 20.0, 30.0, 50.0, 40.0, 70.0, 0, 0.0, 100.0)
     both = judge.pool([short, long])
     assert both.num_samples == 4000
     assert both.rms_um == pytest.approx(np.sqrt((30**2 + 3 * 50**2) / 4))
@@ -102,7 +102,7 @@ def test_pooled_layers_are_judged_as_one():
 
 
 def test_pooling_layers_that_never_turn():
-    still = judge.Judged(1000, 30.0, 20.0, 90.0, 10.0, 40.0, 0, 0.0, 0.0)
+    still = judge.Judged(1000, 10.0, 40.0, 30.0, 20.0, 90.0, 0, 0.0, 0.0)
     assert judge.pool([still, still]).vibration_um == 0.0
 
 
