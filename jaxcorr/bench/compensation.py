@@ -42,7 +42,8 @@ def measure(
 
 def _measure_offline(model: ModelMap, reference: ndarray, began: float) -> dict[str, Any]:
     """The whole layer at once; `began` before anything was compiled."""
-    arguments = model.error_fn(reference), model.response, len(reference), model.rate_hz
+    error_fn, num_knots = model.error_fn(reference), len(reference)
+    arguments = error_fn, model.response, num_knots, model.rate_hz, model.options
     solution = solver.solve(*arguments)
     ends = [began, time.perf_counter()]
     for _ in range(ROUNDS):

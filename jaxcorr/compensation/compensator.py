@@ -37,7 +37,7 @@ from jaxcorr.units import MOST
 SHARE = 0.7  # of a block's duration, after which no further step begins
 GOOD_ENOUGH = 0.5  # of the uncompensated error, where the clock stops the solver
 UNSURE = 6  # knots at the end of a window, of which the solver has no view of what follows
-OPTIONS = Options(gain=0.1)
+GAIN = 0.1  # of the solver: each knot is met in several windows, and begins where the last ended
 
 
 class Status(NamedTuple):
@@ -70,7 +70,7 @@ class Compensator:
         loaded: the run; its model as `model_map.check` has it.
         lookahead_ms: how far the solver sees beyond the last command sent.
         block_ms: how much of that goes out at a time.
-        options: of the solver.
+        options: of the solver; those of the model with GAIN if left out.
         clock: seconds, of a steady clock.
 
     Raises:
@@ -82,10 +82,11 @@ class Compensator:
         loaded: Loaded,
         lookahead_ms: float = 300.0,
         block_ms: float = 100.0,
-        options: Options = OPTIONS,
+        options: Options | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
         model = ModelMap(loaded)
+        options = options or model.options._replace(gain=GAIN)
         self.rate_hz = model.rate_hz
         self.block, self.lookahead = _lengths(block_ms, lookahead_ms, self.rate_hz)
         self._gate, self._options, self._clock = gate_of(loaded), options, clock
@@ -211,7 +212,8 @@ class Compensator:
         is_hurried = solution.outcome == "out of time"
         if is_hurried and np.sum(after[far] ** 2) > GOOD_ENOUGH**2 * np.sum(before[far] ** 2):
             return faded, ("late",)
-        if solution.outcome not in ("converged", "at bounds", "out of time"):
+        # Where no step helps, the knots of the windows before are as good as they get.
+        if solution.outcome in ("not finite", "too few steps"):
             return faded, ("unconverged",)
         is_within = self._gate.trusts(self._command(window, solution.knots)[near], self.rate_hz)
         if not (is_within and self._gate.believes(before[far], after[far])):

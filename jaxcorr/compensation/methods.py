@@ -20,7 +20,7 @@ from jaxcorr.compensation.closed_loop import NONE, Trial
 from jaxcorr.compensation.compensator import Compensator
 from jaxcorr.compensation.gate import Gate
 from jaxcorr.compensation.model_map import ModelMap
-from jaxcorr.compensation.solver import ErrorFn, ImpulseResponse
+from jaxcorr.compensation.solver import ErrorFn, ImpulseResponse, Options
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import JUDGE_RATE_HZ, KNOT_RATE_HZ, Command, Layer
@@ -73,7 +73,7 @@ def offline_methods(network: ModelMap, trust: Gate) -> dict[str, Method]:
     def solved(layer: Layer) -> Command:
         error_fn = predicted(network, layer)
         num_knots = layer.num_knots_at(rate_hz)
-        solution = solver.solve(error_fn, network.response, num_knots, rate_hz)
+        solution = solver.solve(error_fn, network.response, num_knots, rate_hz, network.options)
         before, after = error_fn(np.zeros_like(solution.knots)), error_fn(solution.knots)
         reference = reference_at(layer, rate_hz)
         trusted = gate.trusted_knots(trust, reference, solution.knots, before, after, rate_hz)
@@ -132,7 +132,7 @@ def pieces(network: ModelMap, options: Simulation) -> dict[str, Method]:
     response = response_of(plant, rate_hz)
 
     def plant_steps(layer: Layer) -> Command:
-        return _solve(layer, predicted(network, layer), response, rate_hz)
+        return _solve(layer, predicted(network, layer), response, rate_hz, network.options)
 
     def network_steps(layer: Layer) -> Command:
         return _solve(layer, true_error(layer, plant, options, rate_hz), network.response, rate_hz)
@@ -226,7 +226,13 @@ def accuracies(layers: Sequence[Lags]) -> list[Accuracy]:
     return results
 
 
-def _solve(layer: Layer, error_fn: ErrorFn, response: ImpulseResponse, rate_hz: float) -> Command:
+def _solve(
+    layer: Layer,
+    error_fn: ErrorFn,
+    response: ImpulseResponse,
+    rate_hz: float,
+    options: Options = solver.DEFAULT,
+) -> Command:
     """The solver's command; its note says how it ended."""
-    solution = solver.solve(error_fn, response, layer.num_knots_at(rate_hz), rate_hz)
+    solution = solver.solve(error_fn, response, layer.num_knots_at(rate_hz), rate_hz, options)
     return drive.corrected(layer, solution.knots, rate_hz)._replace(note=solution.outcome)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 from numpy import ndarray
 
+from jaxcorr.compensation import solver
 from jaxcorr.compensation.solver import ErrorFn, ImpulseResponse
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
@@ -31,6 +32,10 @@ NUM_SLIDES = 64
 WARM_UP = 60  # samples; a model of the default size has forgotten all but 0.001 um after them
 LEAD = 2  # taps before the knot, whose curve begins there
 TAPS = 80  # after it; a loosely damped axis has rung out
+# Of the solver, by model.path. A network alone is least right about knots that turn sharply from
+# one to the next: with the effort of the plant they take a predicted error away, not a true one,
+# and the solver stops early, since no step lowers the cost of the whole layer (specs/LOG.md).
+EFFORTS = {"none": 2e-2, "plant": solver.DEFAULT.effort}
 
 
 def check(spec: Spec) -> None:
@@ -59,6 +64,7 @@ class ModelMap:
     Attributes:
         rate_hz: of samples and knots.
         response: of an axis that slides, to a knot.
+        options: of the solver, as they suit this model.
     """
 
     def __init__(self, loaded: Loaded):
@@ -67,6 +73,7 @@ class ModelMap:
         self.rate_hz = spec.data.sample_rate_hz
         self._spec, self._weights = spec, weights
         self.response = measure_response(spec, weights)
+        self.options = solver.DEFAULT._replace(effort=EFFORTS[spec.model.path])
 
     def lag(self, commands: Float[ndarray, "t 4"]) -> Float[ndarray, "t 2"]:
         """Where the head is, less where the command is, mm, along commands from rest."""

@@ -51,8 +51,8 @@ class Options(NamedTuple):
     """
 
     effort: float = 3e-3
-    most_steps: int = 20
-    gain: float = 0.03
+    most_steps: int = 40
+    gain: float = 0.003
     bounds: Bounds = Bounds()
 
 

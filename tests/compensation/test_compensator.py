@@ -5,7 +5,7 @@ import pytest
 from oscillator import RATE_HZ, reference, true_error
 
 from jaxcorr.compensation import solver
-from jaxcorr.compensation.compensator import OPTIONS, Compensator, Status
+from jaxcorr.compensation.compensator import GAIN, Compensator, Status
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.errors import InputError
 from jaxcorr.training import restore
@@ -57,7 +57,8 @@ def test_streaming_equals_offline_where_the_window_covers_the_layer(loaded):
     rest = np.tile(path[-1] * [1, 1, 0, 0], (10, 1))
     model = ModelMap(loaded)
     whole = np.concatenate([path, rest])
-    offline = solver.solve(model.error_fn(whole), model.response, 80, RATE_HZ, OPTIONS)
+    options = model.options._replace(gain=GAIN)
+    offline = solver.solve(model.error_fn(whole), model.response, 80, RATE_HZ, options)
     assert commands.shape == path.shape
     np.testing.assert_allclose(commands[:, :2] - path[:, :2], offline.knots[:70], atol=1e-6)
     assert np.abs(offline.knots).max() > 0.01
@@ -70,7 +71,8 @@ def test_a_long_layer_is_nearly_as_good_by_block_as_offline(loaded, compensator)
     assert commands.shape == path.shape
     knots = commands[:, :2] - path[:, :2]
     model = ModelMap(loaded)
-    offline = solver.solve(model.error_fn(path), model.response, 300, RATE_HZ, OPTIONS)
+    options = model.options._replace(gain=GAIN)
+    offline = solver.solve(model.error_fn(path), model.response, 300, RATE_HZ, options)
     left = [
         np.sqrt(np.mean(model.error_fn(path)(k) ** 2))
         for k in (np.zeros((300, 2)), knots, offline.knots)
@@ -133,6 +135,19 @@ def test_a_block_that_is_not_trusted_fades_the_correction_out(compensator):
     first = 10 * compensator.status.num_compensated
     start = np.abs(knots[first])
     assert np.all(np.abs(np.diff(knots[first:], axis=0)).max(axis=0) <= 0.2 * start + 1e-12)
+
+
+def test_knots_that_no_step_betters_are_sent(loaded):
+    """A window begins with the knots of the one before, which may be as good as they get."""
+    options = ModelMap(loaded).options._replace(gain=-1.0, most_steps=500)  # until no step helps
+    patient = make(loaded, options=options)
+    patient.feed(layer(300)[:60])
+    window = patient._window()
+    patient._knots, reasons = patient._solve(window, np.inf)
+    assert reasons == ("compensated",)
+    again, reasons = patient._solve(window, np.inf)
+    assert reasons == ("compensated",)
+    np.testing.assert_array_equal(again, patient._knots)
 
 
 def test_the_gate_closes_on_garbage(compensator):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planned import FRICTIONLESS, SHORT, plan_of
 
-from jaxcorr.compensation import baselines, closed_loop, methods
+from jaxcorr.compensation import baselines, closed_loop, methods, solver
 from jaxcorr.compensation.gate import Gate
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import drive
@@ -86,6 +86,7 @@ class Perfect(ModelMap):
 
     rate_hz = 100.0
     response = methods.response_of(PLANT)
+    options = solver.DEFAULT
 
     def __init__(self, layer, options):
         self.asked, self._plant_fn = [], methods.true_error(layer, PLANT, options)

@@ -91,10 +91,23 @@ def test_a_learned_map_is_inverted_and_the_toy_printer_follows_better(model):
     """The toy printer is known in closed form; its model has seen no corrections, only paths."""
     path = reference(300)
     error_fn = model.error_fn(path)
-    found = solver.solve(error_fn, model.response, 300, RATE_HZ)
+    found = solver.solve(error_fn, model.response, 300, RATE_HZ, model.options)
     assert found.rms_mm[-1] < 0.5 * found.rms_mm[0]
     assert found.outcome in ("converged", "too few steps")
     assert true_error(path, found.knots) < 0.8 * true_error(path, np.zeros((300, 2)))
+
+
+def test_a_network_alone_gets_smoother_knots_than_the_plant(loaded, model):
+    """It is least right about knots that turn sharply from one to the next."""
+    assert loaded.spec.model.path == "none"
+    assert model.options == solver.DEFAULT._replace(effort=model_map.EFFORTS["none"])
+    path = reference(300)
+    turns = {}
+    for name, effort in model_map.EFFORTS.items():
+        options = solver.DEFAULT._replace(effort=effort)
+        found = solver.solve(model.error_fn(path), model.response, 300, RATE_HZ, options)
+        turns[name] = np.sum(np.diff(found.knots, 2, axis=0) ** 2)
+    assert turns["none"] < turns["plant"]
 
 
 @pytest.mark.parametrize(
