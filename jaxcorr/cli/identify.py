@@ -42,6 +42,10 @@ def identify(
         tuple[float, float] | None,
         typer.Option(metavar="X Y", help="Moving masses; the reference's if left out."),
     ] = None,
+    num_modes: Annotated[
+        int | None,
+        typer.Option("--modes", min=1, max=2, help="Fit so many; two if one does not do."),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the resonance files and the fit into this file.")
     ] = None,
@@ -61,7 +65,8 @@ def identify(
     An accelerometer does not tell friction: record a few slow lines in both directions and identify
     them as traces, or pull the axis with a spring scale, and add friction_n to the file. Nor does
     it tell mass from stiffness: weigh what moves and give --mass-kg; or test once more with a known
-    mass on it, which takes the frequency from f to g: the mass is that one over (f / g)^2 - 1.
+    mass on it, which takes the frequency from f to g, both with the same --modes: what moves has
+    that mass over (f / g)^2 - 1.
     """
     paths = [Path(name) for name in measured or []]
     _check_arguments(paths, ringing_mm, speed_mm_s, plot, out)
@@ -72,7 +77,7 @@ def identify(
     if ringing_mm and speed_mm_s is not None:
         found = _from_ringing(ringing_mm, speed_mm_s)
     elif _num_resonances(paths):
-        found = _from_resonances(paths, plot)
+        found = _from_resonances(paths, num_modes, plot)
     else:
         found = _from_traces(measured or [], sample_rate_hz)
     notes: list[str] = []
@@ -153,11 +158,11 @@ def _from_ringing(ringing_mm: Sequence[float], speed_mm_s: float) -> Found:
     return Found(numbers, found, [f"{text}.", damping], show)
 
 
-def _from_resonances(paths: Sequence[Path], plot: Path | None) -> Found:
+def _from_resonances(paths: Sequence[Path], num_modes: int | None, plot: Path | None) -> Found:
     from jaxcorr.cli import console
     from jaxcorr.identify import axis_response, figures, wording
 
-    responses = axis_response.identify_files(paths)
+    responses = axis_response.identify_files(paths, num_modes)
     if plot is not None:
         figures.draw(responses, plot)
 

@@ -14,6 +14,7 @@ from jaxcorr.identify.accelerometer import DIRECTIONS, Spectrum
 from jaxcorr.identify.modes import FIT_HZ, Fit
 from jaxcorr.identify.printer_file import Identified
 from jaxcorr.identify.shapers import Setting, klippers_choice
+from jaxcorr.units import count
 
 AXES = ("x", "y")
 SHAPERS = ("zv", "mzv")
@@ -47,9 +48,11 @@ class AxisResponse(NamedTuple):
         return DIRECTIONS[self.spectrum.moved]
 
 
-def identify_files(paths: Sequence[Path]) -> list[AxisResponse]:
+def identify_files(paths: Sequence[Path], num_modes: int | None = None) -> list[AxisResponse]:
     """Identifies an axis from each file; where the names do not tell, x comes first, then y.
 
+    Args:
+        num_modes: 1 or 2, to have so many; two only where one does not do, if left out.
     Raises:
         InputError: with one line for each file that is refused.
     """
@@ -62,7 +65,8 @@ def identify_files(paths: Sequence[Path]) -> list[AxisResponse]:
                     f"{path}: expected _x or _y in the name of the third file and of later ones, "
                     "got neither. Rename it."
                 )
-            found.append(identify(spectrum._replace(axis=spectrum.axis or AXES[place])))
+            named = spectrum._replace(axis=spectrum.axis or AXES[place])
+            found.append(identify(named, num_modes))
         except InputError as problem:
             problems.append(str(problem))
     if problems:
@@ -70,27 +74,40 @@ def identify_files(paths: Sequence[Path]) -> list[AxisResponse]:
     return found
 
 
-def identify(spectrum: Spectrum) -> AxisResponse:
+def identify(spectrum: Spectrum, num_modes: int | None = None) -> AxisResponse:
     """Fits one mode, and two where one does not do.
 
+    Args:
+        num_modes: 1 or 2, to have so many.
     Raises:
-        InputError: the spectrum has no peak, or neither one nor two modes explain it.
+        InputError: the spectrum has no peak, or the modes do not explain it.
     """
     psd = spectrum.psd[:, spectrum.moved]
     _check_peak(spectrum, psd)
-    one = _judge(spectrum, modes.fit(spectrum.spacing_hz, psd, 1))
-    ratio = one.on_model["mzv"].frequency_hz / one.on_file["mzv"].frequency_hz
-    if one.fit.residual <= ONE_MODE_RESIDUAL and abs(ratio - 1.0) <= SAME_SETTING:
-        return one
+    one = None
+    if num_modes != 2:
+        one = _judge(spectrum, modes.fit(spectrum.spacing_hz, psd, 1))
+        if num_modes == 1 or _does(one):
+            return _accept(one)
     two = _judge(spectrum, modes.fit(spectrum.spacing_hz, psd, 2))
-    if two.fit.residual > LARGEST_RESIDUAL:
+    return _accept(two._replace(one_mode=one))
+
+
+def _does(one: AxisResponse) -> bool:
+    """Whether one mode leaves little, and sets MZV as the file does."""
+    ratio = one.on_model["mzv"].frequency_hz / one.on_file["mzv"].frequency_hz
+    return one.fit.residual <= ONE_MODE_RESIDUAL and abs(ratio - 1.0) <= SAME_SETTING
+
+
+def _accept(found: AxisResponse) -> AxisResponse:
+    num_modes = len(found.fit.modes)
+    if found.fit.residual > LARGEST_RESIDUAL:
         raise InputError(
-            f"{spectrum.path}: expected the spectrum of one or two modes, within "
-            f"{LARGEST_RESIDUAL:g} of its logarithm, got {two.fit.residual:.2f} (one mode "
-            f"{one.fit.residual:.2f}). Look for loose screws, belts and the accelerometer's mount, "
-            "and test again."
+            f"{found.spectrum.path}: expected the spectrum of {count(num_modes, 'mode')}, within "
+            f"{LARGEST_RESIDUAL:g} of its logarithm, got {found.fit.residual:.2f}. Look for loose "
+            "screws, belts and the accelerometer's mount, and test again."
         )
-    return two._replace(one_mode=one)
+    return found
 
 
 def printer_of(responses: Sequence[AxisResponse]) -> Identified | None:

@@ -27,8 +27,9 @@ LEAST_WEIGHT = 0.003
 LOWEST = (np.log(10.0), np.log(0.01), np.log(10.0), np.log(0.01), -1.0, -0.3)
 HIGHEST = (np.log(200.0), np.log(0.6), np.log(200.0), np.log(0.6), 2.0, 0.6)
 STEPS = (0.02, 0.2, 0.02, 0.2, 0.1, 0.1)
-QUICK_EVALUATIONS, EVALUATIONS = 60, 30
-NUM_SIMULATED = 3  # of the starts' ends
+# The best ends of a search without the simulation begin one with it; the best of those goes on.
+NUM_SIMULATED = 5
+QUICK_EVALUATIONS, FIRST_EVALUATIONS, EVALUATIONS = 60, 6, 30
 NEIGHBOURS = 6  # bins whose misfit goes together
 INTERVAL = 1.96  # standard deviations
 
@@ -119,13 +120,13 @@ def _starts(peak_hz: float, num_modes: int) -> list[list[float]]:
     peak = np.log(peak_hz)
     if num_modes == 1:
         return [[peak, np.log(z)] for z in (0.03, 0.1, 0.25)]
-    others = [a * peak_hz for a in (0.6, 0.8, 1.25, 1.6, 2.5)]
+    others = [a * peak_hz for a in (0.5, 0.7, 0.87, 1.15, 1.35, 1.6, 1.9, 2.4)]
     return [
-        [peak, np.log(0.08), np.log(other), np.log(z), share, 0.02]
+        [peak, np.log(0.08), np.log(other), np.log(z), share, stiff]
         for other in others
         if LOWEST[0] < np.log(other) < HIGHEST[0]
         for z in (0.05, 0.2)
-        for share in (0.5, 0.85, 1.15)
+        for share, stiff in ((0.4, 0.0), (0.8, 0.0), (0.6, 0.3), (1.25, 0.0))
     ]
 
 
@@ -143,8 +144,9 @@ def _search(target: _Target, starts: Sequence[Sequence[float]]) -> OptimizeResul
         is_new = all(np.abs((end.x - one.x) / STEPS[: len(end.x)]).max() > 1.0 for one in ends)
         if is_new and len(ends) < NUM_SIMULATED:
             ends.append(end)
-    found = [_minimize(target.simulated, end.x, EVALUATIONS) for end in ends]
-    return min(found, key=lambda one: one.cost)
+    begun = [_minimize(target.simulated, end.x, FIRST_EVALUATIONS) for end in ends]
+    best = min(begun, key=lambda one: one.cost)
+    return _minimize(target.simulated, best.x, EVALUATIONS)
 
 
 def _minimize(

@@ -79,8 +79,8 @@ def sentences(response: AxisResponse) -> list[str]:
             else f"sets MZV to {_setting(one.on_model['mzv'])}"
         )
         lines.append(f"one mode does not do: it {why}")
-        stiff = stiff_share(fit.modes)
-        lines.append(f"{stiff:.2f} of the motion follows the motor stiffly")
+    if len(fit.modes) > 1:
+        lines.append(f"{stiff_share(fit.modes):.2f} of the motion follows the motor stiffly")
     return lines
 
 

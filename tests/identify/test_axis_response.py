@@ -31,6 +31,27 @@ def test_one_mode_where_it_does_and_otherwise_two(both):
     assert y.one_mode.fit.residual > axis_response.ONE_MODE_RESIDUAL
 
 
+def test_so_many_modes_as_are_asked_for(both):
+    with pytest.raises(InputError, match=r"expected the spectrum of 1 mode, .*got 0\.8"):
+        axis_response.identify(both[1].spectrum, 1)
+    two = axis_response.identify(both[0].spectrum, 2)
+    assert (len(two.fit.modes), two.one_mode) == (2, None)
+    assert two.fit.residual <= both[0].fit.residual
+
+
+def test_a_known_mass_on_the_bed_tells_what_moves():
+    """The way of the help: 2.1 kg on a spring, and 1 kg more on it."""
+    frequencies = []
+    for added_kg in (0.0, 1.0):
+        w = np.sqrt(120_000.0 / (2.1 + added_kg))
+        modes = [(w / (2 * np.pi), 0.08, 1.0)]
+        frequency_hz, psd = resonances.spectra(resonances.measured(modes))
+        spectrum = make_spectrum(psd[:, 0], float(frequency_hz[1]))
+        frequencies.append(axis_response.identify(spectrum, 1).fit.modes[0].frequency_hz)
+    bare, loaded = frequencies
+    assert 1.0 / ((bare / loaded) ** 2 - 1.0) == pytest.approx(2.1, rel=0.005)
+
+
 def test_shapers_are_set_on_the_model_as_on_the_file(both):
     for one in both:
         for kind in axis_response.SHAPERS:
@@ -83,7 +104,7 @@ def test_what_no_two_modes_explain_is_refused():
     rough = np.exp(2.5 * np.random.default_rng(1).standard_normal(134))
     psd = (F + 1.0) * rough
     psd[40] = 2.0 * psd.max()
-    with pytest.raises(InputError, match=r"expected the spectrum of one or two modes, .*got \d"):
+    with pytest.raises(InputError, match=r"expected the spectrum of 2 modes, .*got \d"):
         axis_response.identify(make_spectrum(psd))
 
 
