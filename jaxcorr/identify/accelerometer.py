@@ -6,6 +6,7 @@ accel_x, accel_y, accel_z in mm/s2; its spectrum is taken as Klipper takes it.
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -110,7 +111,8 @@ def _find_header(path: Path) -> tuple[int, str]:
 
 def _read_numbers(path: Path, skip: int, places: Sequence[int]) -> Float[ndarray, "n 4"]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding="utf-8-sig") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where there are no rows, which is refused below
             lines = (line for i, line in enumerate(file) if i >= skip)
             columns = np.loadtxt(lines, delimiter=",", usecols=places, ndmin=2)
     except ValueError as error:

@@ -121,7 +121,7 @@ def nan_in_row_5(lines):
         (lambda lines: [*lines[:9], lines[9].replace(",", ",-", 1), *lines[10:]], "above 0"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:loadtxt")
+@pytest.mark.filterwarnings("error")
 def test_other_spectra_are_refused(psd_file, change, message):
     path, lines = psd_file
     path.write_text("\n".join(change(lines)))
