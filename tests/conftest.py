@@ -60,13 +60,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _plants_are_found_roughly(request):
+def _any_plant_does(request):
     """Unless a module says PLANTS_ARE_FOUND; most look at other things."""
     import toy
 
     with pytest.MonkeyPatch.context() as patch:
         if not hasattr(request.module, "PLANTS_ARE_FOUND"):
-            toy.end_fits_early(patch.setattr)
+            toy.take_any_plant(patch.setattr)
         yield
 
 

@@ -55,7 +55,7 @@ def serve() -> None:
     from jaxcorr.cli import app
     from jaxcorr.training import checkpoint, experiment  # noqa: F401
 
-    toy.end_fits_early()
+    toy.take_any_plant()
     assert len(os.listdir("/proc/self/task")) == 1
     for line in sys.stdin:
         request = json.loads(line)

@@ -1,5 +1,6 @@
 """Tiny traces made in memory: a circle for files, and counters whose values name their row."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,28 @@ import numpy as np
 from jaxcorr.data import trace
 from jaxcorr.data.trace import Trace
 from jaxcorr.models import grey_box
+from jaxcorr.models.grey_box import Identified, Piece
 from jaxcorr.spec import Data
 
 RATE_HZ = 100.0
 
 
-def end_fits_early(patch: Any = setattr) -> None:
-    """Lets a toy's plant be found roughly, in a tenth of the time."""
-    for name in ("SEARCH_ITERATIONS", "ITERATIONS"):
-        patch(grey_box, name, 1)
+def take_any_plant(patch: Any = setattr) -> None:
+    """Lets the first guess stand for an identified plant, without a fit and its compilation."""
+
+    def guess(traces: Iterable[Piece], rate_hz: float) -> Identified:
+        num_axes = next(iter(traces)).error_mm.shape[1]
+        numbers = np.zeros((num_axes, len(grey_box.NAMES)))
+        numbers[:, : len(grey_box.BEGIN)] = grey_box.BEGIN
+        numbers[:, 0] = 0.2 * rate_hz
+        axes = grey_box._name(numbers.T)
+        low, high, none = (
+            grey_box._name(np.full(numbers.T.shape, value)) for value in (-np.inf, np.inf, False)
+        )
+        share = np.full(num_axes, 0.1)
+        return Identified(axes, low, high, none, share, share, 1)
+
+    patch(grey_box, "identify", guess)
 
 
 def circle(num_samples: int = 200) -> dict[str, np.ndarray]:

@@ -16,6 +16,8 @@ from jaxcorr.models import baselines, bulk, linear_path, network
 from jaxcorr.training import checkpoint, loop, path_first, test_set
 from jaxcorr.training import restore as stream
 
+PLANTS_ARE_FOUND = True
+
 PATH = {"path": "binned", "hidden_size": 8, "encoder_size": 8}
 
 
