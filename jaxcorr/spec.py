@@ -91,6 +91,22 @@ class Data(Section):
     augment: Augment = Augment()
     simulate: Simulate | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _traces_are_made_at_their_rate(cls, table: Any) -> Any:
+        simulate = table.get("simulate") if isinstance(table, Mapping) else None
+        if not isinstance(simulate, Mapping) or "rate_hz" in simulate:
+            return table
+        rate_hz = table.get("sample_rate_hz", cls.model_fields["sample_rate_hz"].default)
+        return {**table, "simulate": {**simulate, "rate_hz": rate_hz}}
+
+    @model_validator(mode="after")
+    def _rates_agree(self) -> "Data":
+        if self.simulate is not None and self.simulate.rate_hz != self.sample_rate_hz:
+            rule = f"sample_rate_hz to be simulate.rate_hz = {self.simulate.rate_hz:g}"
+            raise ValueError(f"{rule}|{self.sample_rate_hz:g}")
+        return self
+
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "Data":
         names = (*self.features, *self.targets)
@@ -255,6 +271,24 @@ def from_table(table: Mapping[str, Any], where: str) -> Spec:
 def to_table(spec: Spec) -> dict[str, Any]:
     """A spec as plain nested dictionaries and lists, every default filled in."""
     return spec.model_dump(mode="json")
+
+
+def printer_of(spec: Spec, named: str | None = None) -> Simulation:
+    """The simulated printer that made a run's traces, or a named one.
+
+    Raises:
+        InputError: the traces are foreign and no printer is named, or there is no such printer.
+    """
+    table = {"rate_hz": spec.data.sample_rate_hz}
+    if named is not None:
+        return check(Simulation, table | {"printer": named}, "--printer")
+    if spec.data.simulate is None:
+        raise InputError(
+            "compensate: expected a run of simulated traces, or a printer to judge on, got neither."
+            " Name one: --printer reference, or a file of yours."
+        )
+    own = spec.data.simulate.model_dump(include=set(Simulation.model_fields))
+    return check(Simulation, own | table, "data.simulate")
 
 
 def axis_of(target: str) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from jaxcorr import spec
 from jaxcorr.errors import InputError
+from jaxcorr.printer_spec import Simulation
 
 FOLDER = Path(__file__).parent.parent / "specs"
 SPECS = sorted(p for p in FOLDER.glob("*.toml") if not p.stem.startswith("sweep"))
@@ -243,3 +244,25 @@ def test_every_malformed_override_is_named(tmp_path):
     (tmp_path / "s.toml").write_text(MINIMAL)
     with pytest.raises(InputError, match=r"(?s)'foo'.*'=3'"):
         spec.load(tmp_path / "s.toml", ["foo", "train.epochs=2", "=3"])
+
+
+def test_a_run_is_judged_on_its_own_printer_or_a_named_one():
+    table = {"traces": ["none"], "sample_rate_hz": 200.0}
+    made = {"parts": ["boat"], "printer": "ender3_v2", "seed": 3}
+    simulated = spec.from_table({"data": table | {"simulate": made}}, "spec")
+    assert simulated.data.simulate.rate_hz == 200.0
+    own = spec.printer_of(simulated)
+    assert (own.printer, own.rate_hz, own.seed) == ("ender3_v2", 200.0, 3)
+    assert spec.printer_of(simulated, "reference") == Simulation(rate_hz=200.0)
+    foreign = spec.from_table({"data": table}, "spec")
+    assert spec.printer_of(foreign, "reference") == Simulation(rate_hz=200.0)
+    with pytest.raises(InputError, match=r"a printer to judge on, got neither\. Name one"):
+        spec.printer_of(foreign)
+
+
+def test_traces_are_made_at_the_rate_that_they_are_read_at():
+    simulate = {"parts": ["boat"], "rate_hz": 100.0}
+    message = r"\[data\]: expected sample_rate_hz to be simulate.rate_hz = 100, got 200\."
+    table = {"traces": ["none"], "sample_rate_hz": 200.0, "simulate": simulate}
+    with pytest.raises(InputError, match=message):
+        spec.from_table({"data": table}, "spec")

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from jaxcorr.cli.options import FirmwareOption, JsonOption, PartArgument, RunArgument, RunsOption
+from jaxcorr.cli.options import (
+    FirmwareOption,
+    JsonOption,
+    JudgedPrinterOption,
+    PartArgument,
+    RunArgument,
+    RunsOption,
+)
 
 if TYPE_CHECKING:
     from jaxcorr.compensation.closed_loop import Row
@@ -42,6 +49,7 @@ def compensate(
         bool, typer.Option("--pieces", help="Swap the plant for the network piece by piece.")
     ] = False,
     firmware: FirmwareOption = None,
+    printer: JudgedPrinterOption = None,
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
@@ -52,9 +60,13 @@ def compensate(
         raise InputError("compensate --plot: expected --out FOLDER, got none. Name a folder.")
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode
+    from jaxcorr.spec import printer_of
+    from jaxcorr.training import run_folder
 
-    program = gcode.read(parts.find_part(part)[0], firmware=firmware)
-    start = _start(run, runs, out)
+    found = run_folder.find(run, runs)
+    judged = printer_of(found.spec(), printer)
+    program = gcode.read(parts.find_part(part)[0], firmware, judged)
+    start = _start(found, judged, out)
     from jaxcorr.cli import console
     from jaxcorr.compensation import closed_loop, methods
 
@@ -74,21 +86,26 @@ def compensate(
 def compensate_suite(
     run: RunArgument,
     accel_mm_s2: AccelOption = SUITE_ACCELS_MM_S2,
-    printers: Annotated[
-        list[str], typer.Option("--printer", help="Only these; repeat the option.")
+    variants: Annotated[
+        list[str], typer.Option("--variant", help="Only these; repeat the option.")
     ] = [],
+    printer: JudgedPrinterOption = None,
     bound: Annotated[bool, typer.Option(help="Solve on the plant itself, for comparison.")] = True,
     out: Annotated[Path | None, typer.Option(help="Write results.json into this folder.")] = None,
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
-    start = _start(run, runs, out)
+    from jaxcorr.spec import printer_of
+    from jaxcorr.training import run_folder
+
+    found = run_folder.find(run, runs)
+    start = _start(found, printer_of(found.spec(), printer), out)
     from jaxcorr.cli import console
     from jaxcorr.compensation import closed_loop, methods
 
     cases = closed_loop.cases_held_out(start.found, accel_mm_s2)
-    names = closed_loop.check_printers(start.printer, printers)
+    names = closed_loop.check_printers(start.printer, variants)
     plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)} if bound else {}
 
     def follow(case: Any, tried: Any) -> None:
@@ -99,7 +116,7 @@ def compensate_suite(
 
 
 class _Start(NamedTuple):
-    """What both commands begin with: a run, its maps, and the printer that it learned from."""
+    """What both commands begin with: a run, its maps, and the printer that judges them."""
 
     found: Any
     network: Any
@@ -107,19 +124,16 @@ class _Start(NamedTuple):
     printer: Any
 
 
-def _start(run: str, runs: Path, out: Path | None) -> _Start:
-    from jaxcorr.training import run_folder as run_folders
-
-    found = run_folders.find(run, runs)
+def _start(found: Any, printer: Any, out: Path | None) -> _Start:
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
-    from jaxcorr.compensation import closed_loop, gate, methods
+    from jaxcorr.compensation import gate, methods
     from jaxcorr.training import restore
 
     loaded = restore.load_weights(found)
     network, trust = methods.load_map(loaded), gate.gate_of(loaded)
     own = methods.offline_methods(network, trust) | methods.streaming_methods(loaded)
-    return _Start(found, network, own, closed_loop.printer_of(loaded.spec))
+    return _Start(found, network, own, printer)
 
 
 def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -> None:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jaxcorr.cli.options import JsonOption, PartOption, RunArgument, RunsOption, TracesOption
+from jaxcorr.cli.options import (
+    JsonOption,
+    JudgedPrinterOption,
+    PartOption,
+    RunArgument,
+    RunsOption,
+    TracesOption,
+)
 from jaxcorr.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,12 +88,14 @@ def demo_control(
     layer: Annotated[int, typer.Option(help="Which, counted from 1.")] = 10,
     warm: Annotated[bool, typer.Option(help="Warm the caches up before each tick.")] = True,
     plot: Annotated[Path | None, typer.Option(help="Draw into this .png, .svg or .pdf.")] = None,
+    printer: JudgedPrinterOption = None,
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Predicts in a paced loop along a planned layer, and shows what naive correction would do."""
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode, planner
+    from jaxcorr.spec import printer_of
     from jaxcorr.training import run_folder as run_folders
 
     if rate not in RATES:
@@ -94,13 +103,14 @@ def demo_control(
             f"--rate: expected {' or '.join(map(str, RATES))} Hz, got {rate}. Choose one of them."
         )
     found_run = run_folders.find(run, runs)
+    judged = printer_of(found_run.spec(), printer)
     path, note = parts.find_part(part)
-    program = gcode.read(path)
+    program = gcode.read(path, printer=judged)
     parts.select_layers(layer, program.num_layers)
     plan = planner.plan_layer(program, layer - 1)
     from jaxcorr import plotting
     from jaxcorr.cli import console
-    from jaxcorr.compensation import closed_loop, naive
+    from jaxcorr.compensation import naive
     from jaxcorr.deploy import timing
     from jaxcorr.deploy.predictor import Predictor
 
@@ -113,7 +123,7 @@ def demo_control(
     console.err.print(f"{note}, layer {layer}; {seconds:g} s at {rate} Hz", markup=False)
     ticks = timing.run_loop(fast, plan, rate, seconds, warm)
     loop, status = timing.summarize_loop(ticks), fast.status
-    subtraction = naive.subtract(own, plan, closed_loop.printer_of(own.spec), seed=0)
+    subtraction = naive.subtract(own, plan, judged, seed=0)
     if plot is not None:
         from jaxcorr.compensation import figures
 

@@ -92,6 +92,10 @@ FirmwareOption = Annotated[
 PrinterOption = Annotated[
     str, typer.Option("--printer", help="Printer file, or one that comes with jaxcorr.")
 ]
+JudgedPrinterOption = Annotated[
+    str | None,
+    typer.Option("--printer", help="Printer to judge on; the run's own if left out."),
+]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")

@@ -20,7 +20,7 @@ from scipy.signal import correlate
 
 from jaxcorr.identify.shapers import Shaper, make_shaper
 from jaxcorr.printer import correction_curve
-from jaxcorr.printer.drive import KNOT_RATE_HZ, Command, Layer, corrected
+from jaxcorr.printer.drive import Command, Layer, corrected
 from jaxcorr.printer.planner import sample_plan
 from jaxcorr.printer.plant import discretize, initial_state, mean_velocity, respond
 from jaxcorr.printer_spec import Printer, Simulation
@@ -64,7 +64,7 @@ def inverted_and_led(layer: Layer, plant: Simulation) -> Command:
 
 
 def subtracted(
-    layer: Layer, error_mm: Float[ndarray, "k 2"], rate_hz: float = KNOT_RATE_HZ
+    layer: Layer, error_mm: Float[ndarray, "k 2"], rate_hz: float | None = None
 ) -> Command:
     """The reference less an error, the naive way; errors are those at the layer's knots."""
     return corrected(layer, -error_mm, rate_hz)
@@ -99,13 +99,13 @@ def shape(
 
 
 def invert(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
-    """Knots in mm, at KNOT_RATE_HZ from the plan's first instant, that follow a layer's plan."""
+    """Knots in mm, at their rate from the plan's first instant, that follow a layer's plan."""
     wanted = layer.reference.position_mm - linear_response(plant, layer.reference)
-    return solve(plant, wanted[layer.at_knots.start :], layer.num_knots)
+    return solve(plant, wanted[layer.at_knots.start :], layer.num_knots, layer.knot_rate_hz)
 
 
 def friction_lead(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
-    """Knots in mm, at KNOT_RATE_HZ: F/k tanh(v/v_s) at the reference's velocity v, per axis.
+    """Knots in mm, at their rate: F/k tanh(v/v_s) at the reference's velocity v, per axis.
 
     The head lags by F/k at constant speed, so the command leads by as much; nothing where friction
     is off.
@@ -118,7 +118,7 @@ def friction_lead(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
 
 
 def solve(
-    plant: Simulation, wanted_mm: Float[ndarray, "T 2"], num_knots: int
+    plant: Simulation, wanted_mm: Float[ndarray, "T 2"], num_knots: int, knot_rate_hz: float
 ) -> Float[ndarray, "k 2"]:
     """Knots whose response is nearest to a wanted motion.
 
@@ -127,9 +127,10 @@ def solve(
         wanted_mm: what the correction should do, at the plant's rate from the first knot on; it
             ends at rest.
         num_knots: how many; the first SPAN stay at zero.
+        knot_rate_hz: of the knots.
     """
-    n = round(plant.plant_rate_hz / KNOT_RATE_HZ)
-    response = knot_response(plant, n)
+    n = round(plant.plant_rate_hz / knot_rate_hz)
+    response = knot_response(plant, n, knot_rate_hz)
     free, reach = num_knots - SPAN, -(-len(response) // n)
     knots = np.zeros((num_knots, 2))
     for axis in range(2 if free > 0 else 0):
@@ -157,9 +158,7 @@ def linear_response(plant: Simulation, command: Command) -> Float[ndarray, "T 2"
     return command.position_mm + error[:count]
 
 
-def knot_response(
-    plant: Simulation, per_knot: int, knot_rate_hz: float = KNOT_RATE_HZ
-) -> Float[ndarray, "h 2"]:
+def knot_response(plant: Simulation, per_knot: int, knot_rate_hz: float) -> Float[ndarray, "h 2"]:
     """The response to one knot of 1 mm, at the plant's rate, from SPAN knots before it."""
     knots = np.zeros((2 * SPAN + 1 + round(RESPONSE_S * knot_rate_hz), 2))
     knots[SPAN] = 1.0

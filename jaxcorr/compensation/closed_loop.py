@@ -28,7 +28,6 @@ from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.planner import Plan, PlanOptions, plan_layer
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.schema import check
-from jaxcorr.spec import Spec
 from jaxcorr.training.run_folder import Run
 
 NOMINAL = "nominal"
@@ -110,12 +109,6 @@ def held_out(run: Run) -> dict[str, list[int]]:
     return {part: sorted(numbers) for part, numbers in layers.items()}
 
 
-def printer_of(spec: Spec) -> Simulation:
-    """The simulated printer that made a run's traces; the default one for foreign traces."""
-    options = spec.data.simulate
-    return options or Simulation()
-
-
 def cases_of_part(
     run: Run,
     name: str,
@@ -173,7 +166,7 @@ def check_printers(options: Simulation, names: Sequence[str]) -> list[str]:
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise InputError(
-            f"--printer: expected some of {', '.join(known)}, got '{unknown[0]}'. Check its name."
+            f"--variant: expected some of {', '.join(known)}, got '{unknown[0]}'. Check its name."
         )
     return [name for name in known if not names or name in names or name == NOMINAL]
 
@@ -232,7 +225,7 @@ def run(
         methods: that need no plant, by name.
         plant_methods: given a plant with its friction, by name.
     """
-    layer = drive.make_layer(plan, options.plant_rate_hz)
+    layer = drive.make_layer(plan, options.plant_rate_hz, options.rate_hz)
     plain = drive.drive(
         layer, [layer.reference] * len(plants), list(plants.values()), options, layout.seed
     )
@@ -301,5 +294,5 @@ def _worth_tuning(
 
 
 def _error_at_knots(layer: Layer, driven: Driven, column: int) -> np.ndarray:
-    every = round(drive.JUDGE_RATE_HZ / drive.KNOT_RATE_HZ)
+    every = round(drive.JUDGE_RATE_HZ / layer.knot_rate_hz)
     return driven.error_mm[::every, column][: layer.num_knots]

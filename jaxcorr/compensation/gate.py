@@ -70,7 +70,7 @@ class Gate(NamedTuple):
 
 def gate_of(loaded: Loaded) -> Gate:
     """The gate of a run."""
-    return make_gate(loaded.ranges, np.asarray(loaded.weights.targets.std, np.float64))
+    return make_gate(loaded.ranges, np.asarray(loaded.ranges.target_std))
 
 
 def make_gate(ranges: Ranges, targets_std_mm: Float[ndarray, " 2"]) -> Gate:

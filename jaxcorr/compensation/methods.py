@@ -23,7 +23,7 @@ from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.compensation.solver import ErrorFn, ImpulseResponse, Options
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive
-from jaxcorr.printer.drive import JUDGE_RATE_HZ, KNOT_RATE_HZ, Command, Layer
+from jaxcorr.printer.drive import JUDGE_RATE_HZ, Command, Layer
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.training.restore import Loaded
 
@@ -116,7 +116,9 @@ def plant_solved(options: Simulation) -> PlantMethod:
     """The solver with a perfect map, the plant itself: the bound of what a network can reach."""
 
     def solved(layer: Layer, plant: Simulation) -> Command:
-        return _solve(layer, true_error(layer, plant, options), response_of(plant), KNOT_RATE_HZ)
+        rate_hz = layer.knot_rate_hz
+        error_fn = true_error(layer, plant, options, rate_hz)
+        return _solve(layer, error_fn, response_of(plant, rate_hz), rate_hz)
 
     return solved
 
@@ -162,7 +164,7 @@ def true_error(
     layer: Layer,
     plant: Simulation,
     options: Simulation,
-    knot_rate_hz: float = KNOT_RATE_HZ,
+    knot_rate_hz: float,
 ) -> ErrorFn:
     """True actual - reference in mm at the knots, from the knots.
 
@@ -182,7 +184,7 @@ def true_error(
     return error
 
 
-def response_of(plant: Simulation, knot_rate_hz: float = KNOT_RATE_HZ) -> ImpulseResponse:
+def response_of(plant: Simulation, knot_rate_hz: float) -> ImpulseResponse:
     """Response of a sliding axis of a plant to a knot."""
     per_knot = round(plant.plant_rate_hz / knot_rate_hz)
     whole = baselines.knot_response(plant, per_knot, knot_rate_hz)

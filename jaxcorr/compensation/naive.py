@@ -34,11 +34,11 @@ def check_model(predictor: Predictor) -> None:
     """
     data = predictor.spec.data
     is_known = data.features in INPUTS and data.targets in OUTPUTS
-    if not is_known or data.sample_rate_hz != drive.KNOT_RATE_HZ:
+    if not is_known or drive.JUDGE_RATE_HZ % data.sample_rate_hz:
         raise InputError(
             f"demo-control: expected a model from {', '.join(INPUTS[0])} to "
-            f"{', '.join(OUTPUTS[0])}, or from references to errors, at "
-            f"{drive.KNOT_RATE_HZ:g} Hz, got {', '.join(data.features)} to "
+            f"{', '.join(OUTPUTS[0])}, or from references to errors, at a rate that divides "
+            f"{drive.JUDGE_RATE_HZ:g} Hz, got {', '.join(data.features)} to "
             f"{', '.join(data.targets)} at {data.sample_rate_hz:g} Hz. Choose another run."
         )
 
@@ -56,9 +56,9 @@ def subtract(predictor: Predictor, plan: Plan, options: Simulation, seed: int) -
     Returns:
         `total_um` and `bands_um` (see `band_rms`) by kind (none, network, perfect), and `edges_hz`.
     """
-    layer = drive.make_layer(plan, options.plant_rate_hz)
+    layer = drive.make_layer(plan, options.plant_rate_hz, predictor.spec.data.sample_rate_hz)
     plain = drive.drive(layer, [layer.reference], [options], options, seed)
-    every = round(drive.JUDGE_RATE_HZ / drive.KNOT_RATE_HZ)
+    every = round(drive.JUDGE_RATE_HZ / layer.knot_rate_hz)
     errors = {
         NETWORK: predicted_error(predictor, layer),
         PERFECT: plain.error_mm[::every, 0][: layer.num_knots],

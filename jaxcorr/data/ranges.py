@@ -27,12 +27,14 @@ class Ranges(NamedTuple):
         low, high: of each feature, in its unit.
         jump_mm: of each axis: most that the way differs from `explained_way_mm`.
         accel_mm_s2: of each axis: most that the velocity changes, per second.
+        target_std: standard deviation of each target, in its unit.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     jump_mm: tuple[float, ...]
     accel_mm_s2: tuple[float, ...]
+    target_std: tuple[float, ...] = ()
 
 
 def explained_way_mm(v0_mm_s: Any, v1_mm_s: Any, rate_hz: float) -> Any:
@@ -87,10 +89,14 @@ def read_ranges(stats: Any, features: Sequence[str], where: str) -> Ranges:
     sizes = {"low": len(features), "high": len(features), "jump_mm": num_axes}
     sizes["accel_mm_s2"] = num_axes
     try:
-        columns = {name: tuple(map(float, stats["ranges"][name])) for name in sizes}
-        is_good = all(
-            len(columns[name]) == size and np.isfinite(columns[name]).all()
-            for name, size in sizes.items()
+        columns = {"target_std": tuple(map(float, stats["ranges"]["target_std"]))}
+        columns |= {name: tuple(map(float, stats["ranges"][name])) for name in sizes}
+        is_good = (
+            all(
+                len(columns[name]) == size and np.isfinite(columns[name]).all()
+                for name, size in sizes.items()
+            )
+            and np.isfinite(columns["target_std"]).all()
         )
     except (KeyError, TypeError, ValueError):
         is_good, columns = False, {}

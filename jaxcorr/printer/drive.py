@@ -27,7 +27,6 @@ from jaxcorr.printer.simulate import draw_noise
 from jaxcorr.printer_spec import Printer, Simulation
 
 REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
-KNOT_RATE_HZ = 100.0
 TAIL_S = 0.1  # of rest that knots cover: nothing would tell on the last ones, and they ran wild
 JUDGE_RATE_HZ = 1000.0
 BLOCK = 2000  # plant samples per call; layers of all lengths share one compiled function
@@ -48,16 +47,17 @@ class Layer(NamedTuple):
     rate_hz: float
     time_s: Float[ndarray, " T"]  # of the plan: negative before it begins
     reference: Command
+    knot_rate_hz: float
 
     @property
     def num_knots(self) -> int:
-        """How many knots at KNOT_RATE_HZ; see `num_knots_at`."""
-        return self.num_knots_at(KNOT_RATE_HZ)
+        """How many knots at their rate; see `num_knots_at`."""
+        return self.num_knots_at(self.knot_rate_hz)
 
     @property
     def at_knots(self) -> slice:
-        """The plant samples that are knots at KNOT_RATE_HZ."""
-        return self.samples_at(KNOT_RATE_HZ)
+        """The plant samples that are knots at their rate."""
+        return self.samples_at(self.knot_rate_hz)
 
     def samples_at(self, rate_hz: float) -> slice:
         """The plant samples that are knots at a rate."""
@@ -90,24 +90,26 @@ class Driven(NamedTuple):
         return Driven(self.time_s[kept], self.reference_mm[kept], self.actual_mm[kept])
 
 
-def make_layer(plan: Plan, rate_hz: float) -> Layer:
-    """Samples a plan at the plant's rate."""
+def make_layer(plan: Plan, rate_hz: float, knot_rate_hz: float) -> Layer:
+    """Samples a plan at the plant's rate; corrections have knots at a rate that divides it."""
     rest = round(REST_S * rate_hz)
     steps = int(np.ceil(plan.total_s * rate_hz)) + rest
     steps += -(steps + rest) % round(rate_hz / JUDGE_RATE_HZ)
     time_s = np.arange(-rest, steps + 1) / rate_hz
     at = sample_plan(plan, time_s)
     reference = Command(at.position_mm[:, :2], at.velocity_mm_s[:, :2])
-    return Layer(plan, rate_hz, time_s, reference)
+    return Layer(plan, rate_hz, time_s, reference, knot_rate_hz)
 
 
 def corrected(
-    layer: Layer, knots_mm: Float[ndarray, "k 2"], rate_hz: float = KNOT_RATE_HZ
+    layer: Layer, knots_mm: Float[ndarray, "k 2"], rate_hz: float | None = None
 ) -> Command:
-    """The reference plus a correction given by its knots at a rate (see correction_curve.py).
+    """The reference plus a correction given by its knots, at the layer's or another rate
+    (see correction_curve.py).
 
     Outside of the knots the correction stays what it is at the first and the last.
     """
+    rate_hz = rate_hz or layer.knot_rate_hz
     position, velocity = correction_curve.curve(knots_mm, rate_hz, round(layer.rate_hz / rate_hz))
     before = round(REST_S * layer.rate_hz)
     after = len(layer.time_s) - before - len(position)

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tomli_w
 
 from jaxcorr import files
@@ -165,9 +166,11 @@ def _as_given(path: Path, overrides: list[str]) -> str:
 def _stats(spec: Spec, scales: Any, samples: Samples) -> dict[str, Any]:
     names, rate_hz = spec.data.features, spec.data.sample_rate_hz
     spanned = ranges.measure_ranges(names, samples.features, samples.first_row, rate_hz)
+    known = np.concatenate([samples.targets[rows][samples.lead :] for rows in samples.spans()])
+    std = tuple(np.std(known, axis=0, dtype=np.float64).tolist())
     stats = {
         "features": list(names),
-        "ranges": spanned._asdict(),
+        "ranges": spanned._replace(target_std=std)._asdict(),
         "inputs": {"kind": spec.model.inputs, **_as_lists(scales.inputs)},
     }
     if not network.has_path(spec):  # beside one, the network's targets are what it leaves

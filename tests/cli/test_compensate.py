@@ -26,6 +26,8 @@ G1 Z0.4
 G1 X9 Y0 E1
 """
 
+REFERENCE = ("--printer", "reference")  # the toy's traces are foreign
+
 
 @pytest.fixture
 def part(tmp_path):
@@ -42,7 +44,7 @@ def done(trained, tmp_path):
 def test_prints_and_writes_before_and_after(run, done, part, tmp_path):
     out = tmp_path / "out"
     arguments = ["--layers", "1", "--accel-mm-s2", 1000, "--accel-mm-s2", 3000, "--out", out]
-    code, text, err = run("compensate", done, part, *arguments, "--pieces", "--plot")
+    code, text, err = run("compensate", done, part, *REFERENCE, *arguments, "--pieces", "--plot")
     assert code == 0, err
     assert "square/layer01, 1000 mm/s2" in text
     assert "never worse than nothing" in text
@@ -83,7 +85,7 @@ def _check_commands(stem):
 
 
 def test_json(run, done, part):
-    code, text, _ = run("compensate", done, part, "--layers", "2", "--json")
+    code, text, _ = run("compensate", done, part, *REFERENCE, "--layers", "2", "--json")
     assert code == 0
     result = json.loads(text)
     assert {"layers", "all", "model", "goals", "friction_offset", "passed_over"} == result.keys()
@@ -102,7 +104,7 @@ def test_json(run, done, part):
     ],
 )
 def test_bad_input_is_one_line(run, done, part, arguments, message):
-    code, text, err = run("compensate", done, part, *arguments)
+    code, text, err = run("compensate", done, part, *REFERENCE, *arguments)
     assert (code, text) == (2, "")
     assert message in err
     assert len(err.strip().splitlines()) == 1
@@ -110,9 +112,10 @@ def test_bad_input_is_one_line(run, done, part, arguments, message):
 
 def test_bad_part_run_and_printer(run, done):
     for arguments, message in (
-        (["compensate", done, "nothing.gcode"], "expected a G-code file or one of"),
+        (["compensate", done, "nothing.gcode", *REFERENCE], "expected a G-code file or one of"),
         (["compensate", "no-such-run", "boat"], "no-such-run"),
-        (["compensate-suite", done], "expected held-out layers of 3dbenchy"),
+        (["compensate-suite", done, *REFERENCE], "expected held-out layers of 3dbenchy"),
+        (["compensate", done, "boat"], "a printer to judge on, got neither"),
     ):
         code, text, err = run(*arguments)
         assert (code, text, len(err.strip().splitlines())) == (2, "", 1)
@@ -127,7 +130,7 @@ def test_suite_on_held_out_layers(run, done, tmp_path):
     content["split"]["test"] = [held, held.replace("_p50", "")]
     path.write_text(json.dumps(content))
     assert closed_loop.held_out(Run(done)) == {"standard_trajectory": [1]}
-    options = ["--accel-mm-s2", 3000, "--printer", "frequency -20%", "--no-bound"]
+    options = ["--accel-mm-s2", 3000, "--variant", "frequency -20%", "--no-bound", *REFERENCE]
     options += ["--out", tmp_path / "suite"]
     code, text, err = run("compensate-suite", done, *options)
     assert code == 0, err
@@ -135,7 +138,7 @@ def test_suite_on_held_out_layers(run, done, tmp_path):
     assert "no more than that of MZV" in text
     result = json.loads((tmp_path / "suite" / "results.json").read_text())
     assert {row["printer"] for row in result["all"]} == {"nominal", "frequency -20%"}
-    code, _, err = run("compensate-suite", done, "--printer", "tiny")
+    code, _, err = run("compensate-suite", done, "--variant", "tiny", *REFERENCE)
     assert code == 2
     assert "got 'tiny'" in err
 
@@ -144,19 +147,19 @@ def test_runs_that_cannot_compensate(run, done, part):
     path = done / "resolved.json"
     given = json.loads(path.read_text())
     for changes, message in (
-        ({"sample_rate_hz": 300.0}, "that divides 1000 Hz, got 300 Hz"),
+        ({"sample_rate_hz": 300.0}, "rate_hz to divide plant_rate_hz = 2000, got 300"),
         ({"horizon": 1}, "horizon 0"),
     ):
         content = {**given, "spec": {**given["spec"], "data": given["spec"]["data"] | changes}}
         path.write_text(json.dumps(content))
-        code, text, err = run("compensate", done, part, "--layers", "1")
+        code, text, err = run("compensate", done, part, *REFERENCE, "--layers", "1")
         assert (code, text, len(err.strip().splitlines())) == (2, "", 1)
         assert message in err
 
 
 def test_columns_end_with_the_plan(trained, part):
     case = closed_loop.cases_of_part(trained.run, str(part), "1", [None])[0]
-    layer = drive.make_layer(case.plan, 2000.0)
+    layer = drive.make_layer(case.plan, 2000.0, 100.0)
     table = command_files.columns(layer, layer.reference)
     assert table["time"][0] == 0.0
     assert 0 <= case.plan.total_s - table["time"][-1] < 1e-3

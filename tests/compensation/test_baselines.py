@@ -20,7 +20,7 @@ PLANT = Simulation()
 @pytest.fixture(scope="module")
 def layer():
     program = gcode.read(parts.find_part("standard_trajectory")[0])
-    return drive.make_layer(plan_layer(program, 0, PlanOptions(accel_mm_s2=3000.0)), RATE_HZ)
+    return drive.make_layer(plan_layer(program, 0, PlanOptions(accel_mm_s2=3000.0)), RATE_HZ, 100.0)
 
 
 def rms(values):
@@ -33,7 +33,7 @@ def test_recovers_a_known_command_exactly(layer):
     command = drive.corrected(layer, knots)
     begin = layer.at_knots.start
     wanted = linear_response(PLANT, command) - linear_response(PLANT, layer.reference)
-    found = baselines.solve(PLANT, wanted[begin:], layer.num_knots)
+    found = baselines.solve(PLANT, wanted[begin:], layer.num_knots, 100.0)
     np.testing.assert_allclose(found, knots, atol=2e-4)
 
 
@@ -69,7 +69,7 @@ def test_friction_does_not_enter(layer):
 
 
 def test_friction_leads_by_its_offset_in_the_direction_of_motion(tmp_path):
-    layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000", "G1 X0 Y0 E1"), RATE_HZ)
+    layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000", "G1 X0 Y0 E1"), RATE_HZ, 100.0)
     printer = Simulation(friction_n=(0.8, 1.2), stiffness_n_m=(8000.0, 16000.0))
     lead = baselines.friction_lead(printer, layer)
     velocity = layer.reference.velocity_mm_s[layer.at_knots]
@@ -114,7 +114,7 @@ def test_the_linear_response_in_closed_form():
 
 
 def test_a_layer_too_short_to_correct():
-    found = baselines.solve(PLANT, np.ones((21, 2)), 2)
+    found = baselines.solve(PLANT, np.ones((21, 2)), 2, 100.0)
     np.testing.assert_array_equal(found, np.zeros((2, 2)))
 
 

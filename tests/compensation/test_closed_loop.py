@@ -117,7 +117,7 @@ def test_printers_differ_as_their_names_say():
 
 
 def test_shaped_commands_stay_on_a_straight_line(tmp_path):
-    layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000"), 2000.0)
+    layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000"), 2000.0, 100.0)
     command = baselines.shaped("ei")(layer, Simulation())
     assert np.abs(command.position_mm[:, 1]).max() < 1e-12
     np.testing.assert_allclose(command.position_mm[[0, -1], 0], [0.0, 30.0], atol=1e-9)
@@ -129,7 +129,7 @@ def test_shaped_commands_stay_on_a_straight_line(tmp_path):
 
 
 def test_a_subtracted_error_has_the_opposite_sign(tmp_path):
-    layer = drive.make_layer(plan_of(tmp_path, "G1 X10 Y0 E1 F3000"), 2000.0)
+    layer = drive.make_layer(plan_of(tmp_path, "G1 X10 Y0 E1 F3000"), 2000.0, 100.0)
     error = np.tile([0.1, -0.2], (layer.num_knots, 1))
     command = baselines.subtracted(layer, error)
     added = (command.position_mm - layer.reference.position_mm)[layer.at_knots]

@@ -16,7 +16,9 @@ RATE_HZ = 2000.0
 @pytest.fixture
 def corner(tmp_path):
     return drive.make_layer(
-        plan_of(tmp_path, "G1 X20 Y0 E1 F3000", "G1 X20 Y20 E1", "G4 P300", "G1 X0 Y20 E1"), RATE_HZ
+        plan_of(tmp_path, "G1 X20 Y0 E1 F3000", "G1 X20 Y20 E1", "G4 P300", "G1 X0 Y20 E1"),
+        RATE_HZ,
+        100.0,
     )
 
 

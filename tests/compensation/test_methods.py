@@ -16,7 +16,7 @@ PLANT = Simulation()
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory):
     plan = plan_of(tmp_path_factory.mktemp("plan"), "M204 P3000 T3000", *SHORT)
-    return drive.make_layer(plan, 2000.0)
+    return drive.make_layer(plan, 2000.0, 100.0)
 
 
 def rms_um(layer, command, options):
@@ -27,7 +27,7 @@ def rms_um(layer, command, options):
 def test_errors_are_those_of_the_driven_layer(layer):
     knots = 0.02 * np.random.default_rng(0).standard_normal((layer.num_knots, 2))
     options = Simulation()
-    found = methods.true_error(layer, PLANT, options)(knots)
+    found = methods.true_error(layer, PLANT, options, 100.0)(knots)
     quiet = methods.without(options, *methods.RANDOM)
     driven = drive.drive(layer, [drive.corrected(layer, knots)], [PLANT], quiet, 99)
     np.testing.assert_allclose(found, driven.error_mm[::10, 0], atol=1e-12)
@@ -35,19 +35,19 @@ def test_errors_are_those_of_the_driven_layer(layer):
 
 
 def test_the_response_adds_up_to_a_constant_correction():
-    response = methods.response_of(PLANT)
+    response = methods.response_of(PLANT, 100.0)
     # A correction of 1 mm everywhere moves the head by 1 mm.
     np.testing.assert_allclose(response.taps.sum(axis=0), 1.0, atol=1e-3)
     assert np.abs(response.taps[: response.lead - 1]).max() < 1e-9
 
 
 def test_the_response_predicts_the_linear_plant(layer):
-    ask = methods.true_error(layer, PLANT, FRICTIONLESS)
+    ask = methods.true_error(layer, PLANT, FRICTIONLESS, 100.0)
     knots = np.zeros((layer.num_knots, 2))
     at = layer.num_knots // 2
     knots[at] = 0.1
     change = ask(knots) - ask(np.zeros_like(knots))
-    response = methods.response_of(PLANT)
+    response = methods.response_of(PLANT, 100.0)
     begin = at - response.lead
     count = min(len(response.taps), layer.num_knots - begin)
     np.testing.assert_allclose(
@@ -85,11 +85,11 @@ class Perfect(ModelMap):
     """A network that is the plant; the pieces of it must all be the bound then."""
 
     rate_hz = 100.0
-    response = methods.response_of(PLANT)
+    response = methods.response_of(PLANT, 100.0)
     options = solver.DEFAULT
 
     def __init__(self, layer, options):
-        self.asked, self._plant_fn = [], methods.true_error(layer, PLANT, options)
+        self.asked, self._plant_fn = [], methods.true_error(layer, PLANT, options, 100.0)
 
     def error_fn(self, reference):
         self.asked.append(reference)
@@ -110,7 +110,7 @@ def test_a_perfect_network_is_as_good_as_the_plant(layer):
     assert errors["plant, knots at 200 Hz"] < rms_um(layer, bound, options)
     assert errors["plant without microsteps"] > rms_um(layer, bound, options)
     naive = own[methods.NAIVE](layer)
-    error = methods.true_error(layer, PLANT, options)(np.zeros((layer.num_knots, 2)))
+    error = methods.true_error(layer, PLANT, options, 100.0)(np.zeros((layer.num_knots, 2)))
     added = (naive.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, -error, atol=1e-12)
 

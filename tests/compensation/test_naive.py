@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr import Predictor
-from jaxcorr.compensation import closed_loop, naive
+from jaxcorr import Predictor, spec
+from jaxcorr.compensation import naive
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.planner import plan_layer
@@ -65,7 +65,7 @@ def test_subtraction_multiplies_the_error_by_the_response(plan, predictor):
 
 
 def test_a_prediction_belongs_horizon_samples_later(plan, predictor, monkeypatch):
-    layer = drive.make_layer(plan, 1000.0)
+    layer = drive.make_layer(plan, 1000.0, 100.0)
     counted = np.arange(1.0, layer.num_knots + 1)[:, None] * np.ones(2)
     monkeypatch.setattr(predictor, "predict_ahead", lambda rows: counted[: len(rows)])
     for horizon, head, tail in ((0, 1, layer.num_knots), (2, 0, layer.num_knots - 2), (-3, 4, 0)):
@@ -89,7 +89,7 @@ def test_verdict_joins_neighbouring_bands():
 
 def test_models_of_other_inputs_are_refused(predictor, monkeypatch):
     naive.check_model(predictor)
-    for change in ({"sample_rate_hz": 50.0}, {"targets": ("error_x",)}):
+    for change in ({"sample_rate_hz": 30.0}, {"targets": ("error_x",)}):
         data = predictor.spec.data.model_copy(update=change)
         spec = predictor.spec.model_copy(update={"data": data})
         monkeypatch.setattr(predictor, "spec", spec)
@@ -102,7 +102,7 @@ def call(run, tmp_path, trained):
     file = tmp_path / "steps.gcode"
     file.write_text(GCODE)
     fixed = ("demo-control", trained.run.path, "--part", file, "--layer", "1", "--seconds", "0.1")
-    return lambda *arguments: run(*fixed, *arguments)
+    return lambda *arguments: run(*fixed, "--printer", "reference", *arguments)
 
 
 def test_command_prints_and_draws(call, tmp_path):
@@ -128,7 +128,7 @@ def test_a_run_is_found_in_its_folder_and_its_own_printer_is_driven(
 ):
     (tmp_path / "steps.gcode").write_text(GCODE)
     still = Simulation(floor_um=0.0)
-    monkeypatch.setattr(closed_loop, "printer_of", lambda _: still)
+    monkeypatch.setattr(spec, "printer_of", lambda *_: still)
     subtract, driven = naive.subtract, []
     monkeypatch.setattr(
         naive, "subtract", lambda *given, seed: driven.append(given[2]) or subtract(*given, seed)

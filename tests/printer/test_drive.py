@@ -9,6 +9,7 @@ from jaxcorr.printer.planner import PlanOptions, plan_layer
 from jaxcorr.printer.simulate import make_jobs, simulate_jobs
 from jaxcorr.printer_spec import Printer, Simulation
 
+KNOT_RATE_HZ = 100.0
 QUIET = Simulation(sources_off=("jitter", "floor"))
 
 
@@ -19,7 +20,7 @@ def program():
 
 @pytest.fixture(scope="module")
 def layer(program):
-    return drive.make_layer(plan_layer(program, 0, PlanOptions()), 2000.0)
+    return drive.make_layer(plan_layer(program, 0, PlanOptions()), 2000.0, KNOT_RATE_HZ)
 
 
 def run(layer, *knots, plants=None, options=QUIET, seed=0):
@@ -47,7 +48,7 @@ def test_a_command_is_the_reference_plus_its_knots(layer):
     added = (command.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, knots, atol=1e-12)
     speed = (command.velocity_mm_s - layer.reference.velocity_mm_s)[layer.at_knots]
-    np.testing.assert_allclose(speed, correction_curve.slopes(knots, drive.KNOT_RATE_HZ), atol=1e-9)
+    np.testing.assert_allclose(speed, correction_curve.slopes(knots, KNOT_RATE_HZ), atol=1e-9)
 
 
 def test_position_and_velocity_of_a_command_belong_together(layer):
