@@ -39,7 +39,7 @@ STEP_RATE_HZ = 1000.0  # at 500 Hz a fifth more of the error is left, at 2 kHz n
 MOST_SAMPLES_AHEAD = 50  # what rings has died away; the rest is steady motion
 # Speeds that distances and velocities differ by in a sample, and by which a curve's are known.
 ROUNDING_MM_S = 1.0
-CURVE_WEIGHT = 16.0
+CURVE_WEIGHT = 256.0  # less is better along plain commands, and far worse along solved ones
 MOST_SHIFT = 0.49  # of a sample, of a change of speed from the middle
 NUM_RECALLED = 2  # samples before, whose differences tell of a curve
 
