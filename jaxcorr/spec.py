@@ -167,7 +167,7 @@ class Train(Section):
 
 
 class Targets(Section):
-    """What "meets all targets" means in the evaluation."""
+    """Numbers that a model has to meet, besides beating the best baseline, to meet all targets."""
 
     mae_mm: Positive = 0.025
     r2: Annotated[float, Field(le=1.0)] = 0.67

@@ -18,6 +18,7 @@ from jaxcorr import Predictor
 from jaxcorr.data.ranges import measure_ranges
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import export, parameters
+from jaxcorr.deploy import onnx as onnx_export
 from jaxcorr.models import bulk, plant_path
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
@@ -132,6 +133,12 @@ def draw_plant(rng, spec):
         cosine_mm=periods[1],
     )
     return plant_path.from_axes(axes, spec.data.sample_rate_hz)
+
+
+@pytest.mark.parametrize("name", ["step.onnx", "window.onnx"])
+def test_no_constant_of_onnx_is_without_use(case, name, capfd):
+    onnx_export.load(case.folder / name)
+    assert not capfd.readouterr().err, "onnxruntime warns of each"
 
 
 @pytest.fixture(params=FORMS)

@@ -5,6 +5,7 @@ else; how its operations become operators is `onnx_operators`'. Both files take 
 `window.onnx` any number of samples.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,6 +85,7 @@ def _write(
     import onnx
 
     onnx_operators.register()
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of shapes that it leaves open
     proto = jax2onnx.to_onnx(
         model_fn,
         list(inputs.values()),
@@ -95,9 +97,32 @@ def _write(
     )
     proto.ir_version = IR_VERSION
     proto.producer_name = "jaxcorr"
+    _drop_unused(proto.graph)
     onnx.helper.set_model_props(proto, labels)
     onnx.checker.check_model(proto, full_check=True)
     path.write_bytes(proto.SerializeToString())
+
+
+def _drop_unused(graph: Any) -> None:
+    """Takes out constants that no node reads; a runtime would warn of each."""
+    used = _names_read(graph)
+    kept = [one for one in graph.initializer if one.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    for inner in _subgraphs(graph):
+        _drop_unused(inner)
+
+
+def _names_read(graph: Any) -> set[str]:
+    """What nodes of a graph and of the graphs inside it read, and what it gives out."""
+    names = {name for node in graph.node for name in node.input}
+    names |= {output.name for output in graph.output}
+    return names.union(*map(_names_read, _subgraphs(graph)))
+
+
+def _subgraphs(graph: Any) -> list[Any]:
+    attributes = [one for node in graph.node for one in node.attribute]
+    return [one.g for one in attributes if one.HasField("g")]
 
 
 def load(path: Path) -> Any:
