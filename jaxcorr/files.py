@@ -117,7 +117,8 @@ def load_arrays(path: Path, names: Iterable[str], what: str, mend: str) -> dict[
         InputError: the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # A file of one's own: of a damaged one numpy would leave its own open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in names}
     # zipfile passes on whatever a damaged file provokes in zlib and its other decoders.
     except Exception as error:
