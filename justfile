@@ -49,7 +49,7 @@ table *ARGS: _setup
 export *ARGS: _setup
     @{{bin}}/jaxcorr export "$@"
 
-# Predict in a paced control loop: just demo-control runs/<id> [--rate 100|1000] [--plot FILE]
+# Predict in a paced control loop: just demo-control runs/<id> [--rate 1000] [--plot FILE]
 demo-control *ARGS: _setup
     @{{bin}}/jaxcorr demo-control "$@"
 

@@ -77,12 +77,14 @@ def _row(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-RATES = (100, 1000)
+MOST_HZ = 1000
 
 
 def demo_control(
     run: RunArgument,
-    rate: Annotated[int, typer.Option(help="Of the loop, in Hz: 100 or 1000.")] = 100,
+    rate: Annotated[
+        int | None, typer.Option(help="Of the loop, in Hz; the model's own if left out.")
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Of the loop.")] = 10.0,
     part: PartOption = "3dbenchy",
     layer: Annotated[int, typer.Option(help="Which, counted from 1.")] = 10,
@@ -98,11 +100,14 @@ def demo_control(
     from jaxcorr.spec import printer_of
     from jaxcorr.training import run_folder as run_folders
 
-    if rate not in RATES:
-        raise InputError(
-            f"--rate: expected {' or '.join(map(str, RATES))} Hz, got {rate}. Choose one of them."
-        )
     found_run = run_folders.find(run, runs)
+    own_hz = round(found_run.spec().data.sample_rate_hz)
+    rate = own_hz if rate is None else rate
+    if rate % own_hz or not 0 < rate <= MOST_HZ:
+        raise InputError(
+            f"--rate: expected a whole multiple of the model's {own_hz} Hz up to {MOST_HZ}, got "
+            f"{rate}. Choose another."
+        )
     judged = printer_of(found_run.spec(), printer)
     path, note = parts.find_part(part)
     program = gcode.read(path, printer=judged)

@@ -142,7 +142,8 @@ def test_a_run_is_found_in_its_folder_and_its_own_printer_is_driven(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--rate", "300"), "--rate: expected 100 or 1000 Hz, got 300."),
+        (("--rate", "150"), "--rate: expected a whole multiple of the model's 100 Hz up to 1000,"),
+        (("--rate", "2000"), "up to 1000, got 2000. Choose another."),
         (("--plot", "loop.txt"), "loop.txt: expected a file ending in .png"),
         (("--layer", "2"), "layers: expected numbers from 1 to 1, got 2."),
         (("--part", "cube"), "part: expected a G-code file or one of"),
