@@ -78,10 +78,11 @@ def test_many_kinds_are_summed_up_in_ten_lines(run, tmp_path, part):
 
 
 @pytest.mark.parametrize("command", ["plan", "simulate", "compensate"])
-def test_an_error_in_line_1_is_said_before_anything_heavy_loads(tmp_path, command):
+def test_an_error_in_line_1_is_said_before_anything_heavy_loads(tmp_path, trained, command):
     path = tmp_path / "bad.gcode"
     path.write_text("G1 X1 X2\n" + "G1 X3 F600\n" * 100_000)
-    arguments = [command, *(["latest"] if command == "compensate" else []), str(path)]
+    run = [str(trained.run.path), "--printer", "reference"] if command == "compensate" else []
+    arguments = [command, *run, str(path)]
     code = (
         "import sys; from jaxcorr.cli import app\n"
         f"sys.argv = ['jaxcorr', *{arguments!r}]\n"
