@@ -104,7 +104,7 @@ def compensate_suite(
     from jaxcorr.cli import console
     from jaxcorr.compensation import closed_loop, methods
 
-    cases = closed_loop.cases_held_out(start.found, accel_mm_s2)
+    cases = closed_loop.cases_held_out(start.found, accel_mm_s2, start.printer)
     names = closed_loop.check_printers(start.printer, variants)
     plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)} if bound else {}
 

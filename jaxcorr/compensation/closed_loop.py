@@ -114,7 +114,7 @@ def cases_of_part(
     name: str,
     layers: str | None,
     accels: Sequence[float | None],
-    program: Program | None = None,
+    program: Program,
 ) -> list[Case]:
     """Chosen layers of a part or a file, each at each acceleration.
 
@@ -123,12 +123,12 @@ def cases_of_part(
         name: of a bundled part, or a G-code file.
         layers: a selection (see `parts.select_layers`); None for the held-out ones.
         accels: None stands for that of the file.
-        program: what the part's file holds, where it has been read already.
+        program: what the part's file holds, as the printer's firmware reads it.
 
     Raises:
         InputError: the part or a layer does not exist, or the run has held out none of this part.
     """
-    part, program = part_name(name), program or gcode.read(find_part(name)[0])
+    part = part_name(name)
     chosen = held_out(run).get(part, [])
     if layers is not None:
         chosen = select_layers(layers, program.num_layers)
@@ -141,8 +141,13 @@ def cases_of_part(
     return [case for accel in accels for case in _plan(part, program, chosen, accel)]
 
 
-def cases_held_out(run: Run, accels: Sequence[float | None]) -> list[Case]:
+def cases_held_out(run: Run, accels: Sequence[float | None], printer: Simulation) -> list[Case]:
     """The held-out layers of all bundled parts of a run, each at each acceleration.
+
+    Args:
+        run: whose test split is taken.
+        accels: None stands for that of the file.
+        printer: whose firmware and limits the parts are planned with.
 
     Raises:
         InputError: the run has held out no layer of a part that can be simulated.
@@ -153,7 +158,12 @@ def cases_held_out(run: Run, accels: Sequence[float | None]) -> list[Case]:
             f"{run.path}: expected held-out layers of {', '.join(sorted(BUNDLED))}, got "
             "none. Choose a run that was trained on simulated parts."
         )
-    return [case for part in parts for case in cases_of_part(run, part, None, accels)]
+    programs = {part: gcode.read(find_part(part)[0], printer=printer) for part in parts}
+    return [
+        case
+        for part, program in programs.items()
+        for case in cases_of_part(run, part, None, accels, program)
+    ]
 
 
 def check_printers(options: Simulation, names: Sequence[str]) -> list[str]:

@@ -151,9 +151,9 @@ def pieces_of(
         horizon: samples from a row to its target.
     """
     chosen = np.linspace(0, len(samples.names) - 1, min(MOST_PIECES, len(samples.names)))
-    found = []
+    spans, found = samples.spans(), []
     for trace in np.unique(chosen.round().astype(int)):
-        rows = slice(samples.first_row[trace], samples.first_row[trace] + samples.num_rows[trace])
+        rows = spans[trace]
         features = samples.features[rows]
         error = np.full(samples.targets[rows].shape, np.nan)
         known = samples.targets[rows][samples.lead :]

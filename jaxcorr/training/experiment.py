@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import tomli_w
 
 from jaxcorr import files
@@ -166,8 +165,7 @@ def _as_given(path: Path, overrides: list[str]) -> str:
 def _stats(spec: Spec, scales: Any, samples: Samples) -> dict[str, Any]:
     names, rate_hz = spec.data.features, spec.data.sample_rate_hz
     spanned = ranges.measure_ranges(names, samples.features, samples.first_row, rate_hz)
-    known = np.concatenate([samples.targets[rows][samples.lead :] for rows in samples.spans()])
-    std = tuple(np.std(known, axis=0, dtype=np.float64).tolist())
+    std = tuple(scales.targets.std.tolist())
     stats = {
         "features": list(names),
         "ranges": spanned._replace(target_std=std)._asdict(),

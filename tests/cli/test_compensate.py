@@ -10,7 +10,7 @@ import scipy.io
 from matplotlib.image import imread
 
 from jaxcorr.compensation import closed_loop, command_files
-from jaxcorr.printer import drive
+from jaxcorr.printer import drive, gcode
 from jaxcorr.training.run_folder import Run
 
 GCODE = """M83
@@ -158,7 +158,7 @@ def test_runs_that_cannot_compensate(run, done, part):
 
 
 def test_columns_end_with_the_plan(trained, part):
-    case = closed_loop.cases_of_part(trained.run, str(part), "1", [None])[0]
+    case = closed_loop.cases_of_part(trained.run, str(part), "1", [None], gcode.read(part))[0]
     layer = drive.make_layer(case.plan, 2000.0, 100.0)
     table = command_files.columns(layer, layer.reference)
     assert table["time"][0] == 0.0
