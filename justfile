@@ -65,6 +65,10 @@ compensate-suite *ARGS: _setup
 runs *ARGS: _setup
     @{{bin}}/jaxcorr runs "$@"
 
+# Make traces from a machine's logs: just import FILE... --time t --command x_cmd --actual x_act
+import *ARGS: _setup
+    @{{bin}}/jaxcorr import "$@"
+
 # Show what .mat files hold and whether they can be trained on: just inspect FILE|GLOB
 inspect *ARGS: _setup
     @{{bin}}/jaxcorr inspect "$@"

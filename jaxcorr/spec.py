@@ -27,6 +27,7 @@ from jaxcorr.schema import (
 
 # The reference's networks: hidden_size, num_layers.
 SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}
+RATES_HZ = (20.0, 2000.0)  # of traces: the slowest and the fastest
 NUM_LAGS = 20  # samples that the linear regressions look back on, the newest included
 
 

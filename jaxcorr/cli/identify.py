@@ -1,5 +1,9 @@
-"""The command `identify`: a printer's numbers from traces, resonance files or ringing."""
+"""The commands that take measurements: `identify` and `import`.
 
+A printer's numbers come from traces, resonance files or ringing; traces from a machine's logs.
+"""
+
+import dataclasses
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +16,8 @@ from jaxcorr.cli.options import JsonOption
 from jaxcorr.errors import InputError
 
 if TYPE_CHECKING:
+    from jaxcorr.data.log_file import Axis, Layout
+    from jaxcorr.data.measured import LogNote
     from jaxcorr.identify.printer_file import Identified
 
 
@@ -234,3 +240,189 @@ def _row(
     )
     note = "at its bound" if key in numbers["at_bound"] else ""
     return [name, f"{factor * numbers[key]:.{digits}f} {unit}".rstrip(), between, note]
+
+
+def import_logs(
+    logs: Annotated[list[Path], typer.Argument(help="CSV, TSV, .npz or .mat files.")],
+    kind: Annotated[
+        str | None, typer.Option("--format", help="duet | halsampler | sinumerik | emps.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the time stamps.")] = None,
+    command: Annotated[
+        list[str], typer.Option(help="Column of a commanded position; once for each axis.")
+    ] = [],
+    actual: Annotated[
+        list[str], typer.Option(help="Column of an actual position; once for each axis.")
+    ] = [],
+    axis: Annotated[
+        list[str], typer.Option(help="Name of an axis, in the same order; x y z if left out.")
+    ] = [],
+    units: Annotated[str | None, typer.Option(help="Of positions: mm | m | um | in.")] = None,
+    unit_mm: Annotated[
+        float | None, typer.Option(help="One unit of position in mm, such as 0.2 for a step.")
+    ] = None,
+    time_units: Annotated[str | None, typer.Option(help="Of time stamps: s | ms | us.")] = None,
+    log_rate_hz: Annotated[
+        float | None, typer.Option(help="Rate of the log's samples, in place of --time.")
+    ] = None,
+    rate_hz: Annotated[
+        float | None, typer.Option(help="Rate of the traces; the log's own if left out.")
+    ] = None,
+    shortest_s: Annotated[float, typer.Option(help="Shortest trace.")] = 1.0,
+    longest_s: Annotated[float, typer.Option(help="Longest trace.")] = 60.0,
+    out: Annotated[Path, typer.Option(help="Folder to make for the traces.")] = Path("traces"),
+    as_json: JsonOption = False,
+) -> None:
+    """Makes traces from logs of a real machine, and says what was done to them."""
+    from jaxcorr.data import measured
+
+    for name, value in (("unit-mm", unit_mm), ("log-rate-hz", log_rate_hz), ("rate-hz", rate_hz)):
+        if value is not None and not 0 < value < float("inf"):
+            raise InputError(f"--{name}: expected a number > 0, got {value:g}. Change it.")
+    if not 0 < shortest_s <= longest_s:
+        raise InputError(
+            f"--shortest-s: expected a number > 0 and at most --longest-s {longest_s:g}, got "
+            f"{shortest_s:g}. Change one of them."
+        )
+    axes = _axes(command, actual, axis)
+    factors = (_factor(units, unit_mm), _time_factor(time_units))
+    layouts = {path: _layout(path, kind, axes, time, log_rate_hz, factors) for path in logs}
+    cutting = measured.Cutting(rate_hz, shortest_s, longest_s)
+    notes = []
+    for note in measured.import_logs(layouts, cutting, out):
+        notes.append(note)
+        if not as_json:
+            _show_note(note)
+    if as_json:
+        print((out / measured.NOTE).read_text(encoding="utf-8"), end="")
+    else:
+        _show_next(notes, out, len(notes[0].axes))
+
+
+def _axes(command: Sequence[str], actual: Sequence[str], names: Sequence[str]) -> "list[Axis]":
+    from jaxcorr.data.log_file import Axis
+
+    if len(command) != len(actual):
+        raise InputError(
+            f"--actual: expected one for each --command, got {len(actual)} for {len(command)}. "
+            "Name both columns of each axis."
+        )
+    known = names or "xyz"[: len(command)]
+    if command and len(known) != len(command):
+        raise InputError(
+            f"--axis: expected {len(command)} names, got {len(known)}. Name each axis once."
+        )
+    for name in known:
+        if not (name.isidentifier() and name.isascii() and name[0].isalpha()):
+            raise InputError(
+                f"--axis: expected letters, digits and _, got '{name}'. Rename the axis."
+            )
+    if len(set(known)) < len(known):
+        raise InputError(f"--axis: expected distinct names, got {' '.join(known)}. Rename one.")
+    return [Axis(*each) for each in zip(known, command, actual, strict=False)]
+
+
+def _factor(units: str | None, unit_mm: float | None) -> float | None:
+    """One unit of position, mm; None where a format knows it."""
+    from jaxcorr.data.log_file import UNITS_MM
+
+    if units is not None and unit_mm is not None:
+        raise InputError(
+            f"--unit-mm: expected --units or it, got {units} and {unit_mm:g}. Drop one."
+        )
+    if units is not None and units not in UNITS_MM:
+        known = ", ".join(UNITS_MM)
+        raise InputError(
+            f"--units: expected one of {known}, got '{units}'. Give any other as --unit-mm."
+        )
+    return UNITS_MM[units] if units is not None else unit_mm
+
+
+def _time_factor(units: str | None) -> float | None:
+    from jaxcorr.data.log_file import TIME_UNITS_S
+
+    if units is not None and units not in TIME_UNITS_S:
+        known = ", ".join(TIME_UNITS_S)
+        raise InputError(f"--time-units: expected one of {known}, got '{units}'. Change it.")
+    return None if units is None else TIME_UNITS_S[units]
+
+
+def _layout(
+    path: Path,
+    kind: str | None,
+    axes: "Sequence[Axis]",
+    time: str | None,
+    log_rate_hz: float | None,
+    factors: tuple[float | None, float | None],
+) -> "Layout":
+    """What the format says, and above it what the command line says."""
+    from jaxcorr.data import log_file
+
+    if kind is not None:
+        layout = log_file.layout_of(kind, path)
+        layout = dataclasses.replace(layout, axes=tuple(axes)) if axes else layout
+    elif not axes:
+        raise InputError(
+            f"{path}: expected --command and --actual, or --format, got neither; its columns are "
+            f"{', '.join(log_file.names_of(path))}. Name those of the positions."
+        )
+    else:
+        layout = log_file.Layout(tuple(axes))
+    unit_mm, time_unit_s = factors
+    given = {"unit_mm": unit_mm, "time_unit_s": time_unit_s, "time": time}
+    if log_rate_hz is not None:
+        given |= {"log_rate_hz": log_rate_hz}
+        layout = dataclasses.replace(layout, time=None)
+    return dataclasses.replace(layout, **{k: v for k, v in given.items() if v is not None})
+
+
+def _show_note(note: "LogNote") -> None:
+    """Prints what was found in a log and what became of it."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+
+    columns = (
+        "axis", "mm", "peak mm/s", "error RMS um", "mean um", "lag ms", "resolution um", "values",
+    )  # fmt: skip
+    rows = [
+        [
+            axis.axis,
+            f"{axis.range_mm[0]:.1f}..{axis.range_mm[1]:.1f}",
+            f"{axis.peak_speed_mm_s:.1f}",
+            f"{axis.rms_um:.2f}",
+            f"{axis.mean_um:.2f}",
+            f"{axis.lag_ms:.2f}",
+            f"{axis.resolution_um:.3g}",
+            f"{axis.num_distinct:,}",
+        ]
+        for axis in note.axes
+    ]
+    console.out.print(console.table(escape(note.log), columns, rows))
+    in_motion = sum(piece.begins_in_motion for piece in note.pieces)
+    made = sum(piece.num_samples for piece in note.pieces)
+    lines = [
+        f"{note.num_samples:,} samples became {len(note.pieces)} traces of {made:,} samples at "
+        f"{note.rate_hz:g} Hz; {in_motion} begin in motion",
+        *([f"axes that never move, left out: {', '.join(note.left_out)}"] if note.left_out else []),
+        *note.remarks,
+    ]
+    console.out.print("\n".join([*lines, ""]), markup=False)
+
+
+def _show_next(notes: "Sequence[LogNote]", out: Path, num_axes: int) -> None:
+    from jaxcorr.cli import console
+    from jaxcorr.data.measured import NOTE
+
+    names = [axis.axis for axis in notes[0].axes]
+    features = [f"{name}_ref" for name in names] + [f"v{name}_ref" for name in names]
+    data = {"traces": [f"{out}/*.mat"]}
+    if num_axes != 2 or names != ["x", "y"]:
+        data |= {"features": features, "targets": [f"error_{name}" for name in names]}
+    settings = [f"data.{key}={json.dumps(value)}" for key, value in data.items()]
+    if notes[0].rate_hz != 100:
+        settings.append(f"data.sample_rate_hz={notes[0].rate_hz:g}")
+    words = " ".join(f"--set {shlex.quote(each)}" for each in settings)
+    console.out.print(
+        f"note: {out / NOTE}\nnext: jaxcorr train specs/own_traces.toml {words}", markup=False
+    )

@@ -26,6 +26,7 @@ from jaxcorr import files
 from jaxcorr.errors import InputError
 
 STRUCT = "simulation_data"
+MEASURED = "measured"  # params.source of a trace that comes from a log, with its units told
 REQUIRED = ("time", "x_ref", "y_ref", "vx_ref", "vy_ref", "error_x", "error_y")
 LOGICAL = ("is_extruding", "is_travel")
 # A field that is asked for and not in the file comes from these, if they are there.
@@ -133,22 +134,8 @@ def read(path: Path, names: Sequence[str] | None = None) -> Trace:
     Raises:
         InputError: the file is missing, no MAT file, damaged, or not a struct of equal columns.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(HDF5_OFFSET + 8)
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected a readable .mat file, got '{error.strerror}'. Check the path."
-        ) from None
-    is_hdf5 = head[HDF5_OFFSET + 1 : HDF5_OFFSET + 4] == b"HDF" or head[1:4] == b"HDF"
-    if not is_hdf5 and not head.startswith(b"MATLAB 5.0"):
-        got = f"other content ({path.stat().st_size} bytes)" if head else "an empty file"
-        raise InputError(
-            f"{path}: expected a MATLAB file of version 5, 7 or 7.3, got {got}. Save it with "
-            "MATLAB's or Octave's save -v7."
-        )
     wanted = None if names is None else _needed(names)
-    struct = _read_v73(path, wanted) if is_hdf5 else _read_v7(path)
+    struct = _read_v73(path, wanted) if is_hdf5(path) else _read_v7(path)
     params = struct.pop("params", {})
     fields = {
         name: np.asarray(value, np.float64).reshape(-1)
@@ -158,6 +145,30 @@ def read(path: Path, names: Sequence[str] | None = None) -> Trace:
     params = params if isinstance(params, dict) else {}  # MATLAB's empty struct comes as an array
     fields = _equal_columns(path, fields)
     return Trace(path, part_of(path), fields if names is None else derive(fields, names), params)
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a .mat file is of version 7.3, which is HDF5.
+
+    Raises:
+        InputError: it is missing, or no MAT file at all.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HDF5_OFFSET + 8)
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a readable .mat file, got '{error.strerror}'. Check the path."
+        ) from None
+    if head[HDF5_OFFSET + 1 : HDF5_OFFSET + 4] == b"HDF" or head[1:4] == b"HDF":
+        return True
+    if not head.startswith(b"MATLAB 5.0"):
+        got = f"other content ({path.stat().st_size} bytes)" if head else "an empty file"
+        raise InputError(
+            f"{path}: expected a MATLAB file of version 5, 7 or 7.3, got {got}. Save it with "
+            "MATLAB's or Octave's save -v7."
+        )
+    return False
 
 
 def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRED) -> None:
@@ -314,7 +325,8 @@ def _check_motion(trace: Trace) -> None:
     if not {"x_ref", "y_ref", "vx_ref", "vy_ref"} <= trace.fields.keys():
         return
     speeds = np.abs(trace.columns(("vx_ref", "vy_ref")))
-    if 0 < speeds.max() < MIN_PEAK_SPEED_MM_S:
+    is_measured = trace.params.get("source") == MEASURED
+    if 0 < speeds.max() < MIN_PEAK_SPEED_MM_S and not is_measured:
         raise InputError(
             f"{trace.path}: vx_ref, vy_ref: expected a peak of at least {MIN_PEAK_SPEED_MM_S:g} "
             f"mm/s, got {speeds.max():.3g}. Convert the file to mm and mm/s."
@@ -342,7 +354,7 @@ def _read_v7(path: Path) -> dict[str, Any]:
         raise
     # scipy passes on whatever a damaged file provokes in its parser and in zlib.
     except Exception as error:
-        raise InputError(_damaged(path, error)) from None
+        raise InputError(damaged(path, error)) from None
 
 
 def _read_v73(path: Path, names: Collection[str] | None) -> dict[str, Any]:
@@ -354,7 +366,7 @@ def _read_v73(path: Path, names: Collection[str] | None) -> dict[str, Any]:
             if not isinstance(group, h5py.Group):
                 raise InputError(_no_struct(path, [str(n) for n in file if str(n)[0] != "#"]))
             return {
-                str(name): _from_hdf5(item)
+                str(name): from_hdf5(item)
                 for name, item in group.items()
                 if names is None or name in names or name == "params"
             }
@@ -362,12 +374,13 @@ def _read_v73(path: Path, names: Collection[str] | None) -> dict[str, Any]:
         raise
     # So does h5py.
     except Exception as error:
-        raise InputError(_damaged(path, error)) from None
+        raise InputError(damaged(path, error)) from None
 
 
-def _from_hdf5(item: Any) -> Any:
+def from_hdf5(item: Any) -> Any:
+    """A variable of a v7.3 file as scipy would give it: structs as dictionaries."""
     if hasattr(item, "items"):
-        return {name: _from_hdf5(inner) for name, inner in item.items()}
+        return {name: from_hdf5(inner) for name, inner in item.items()}
     value = item[()]
     if item.attrs.get("MATLAB_empty"):  # what is stored is the size of the empty array
         return np.zeros(0)
@@ -377,9 +390,11 @@ def _from_hdf5(item: Any) -> Any:
     return value.item() if np.size(value) == 1 else value.T
 
 
-def _damaged(path: Path, error: Exception) -> str:
+def damaged(path: Path, error: Exception) -> str:
+    """The line for a .mat or .npz file that its library fails on."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{path}: expected a whole .mat file, got a damaged one ({reason}). Write it again."
+    kind = f"a whole {path.suffix} file"
+    return f"{path}: expected {kind}, got a damaged one ({reason}). Write it again."
 
 
 def _no_struct(path: Path, names: Sequence[str]) -> str:

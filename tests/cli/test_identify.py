@@ -1,7 +1,8 @@
-"""`identify`: what it prints and writes of resonance files and ringing, and what it refuses."""
+"""`identify` and `import`: what they print and write of measurements, and what they refuse."""
 
 import json
 
+import numpy as np
 import pytest
 import resonances
 
@@ -91,3 +92,50 @@ def test_the_help_says_what_an_accelerometer_does_not_tell(run):
     text = " ".join(run("identify", "--help")[1].split())
     assert "An accelerometer does not tell friction" in text
     assert "Nor does it tell mass from stiffness" in text
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A second of a sine in m at 200 Hz, and an axis that lags."""
+    t = np.arange(0, 4, 0.005)
+    columns = np.stack([t, 0.02 * np.sin(3 * t), 0.02 * np.sin(3 * (t - 0.004))], axis=1)
+    path = tmp_path / "log.csv"
+    np.savetxt(path, columns, delimiter=",", header="t,x_cmd,x_act", comments="")
+    return path
+
+
+NAMED = ("--time", "t", "--command", "x_cmd", "--actual", "x_act", "--units", "m")
+
+
+def test_a_log_becomes_traces_and_the_command_to_train(log, tmp_path, run):
+    out = tmp_path / "traces"
+    code, shown, _ = run("import", log, *NAMED, "--rate-hz", "100", "--out", out)
+    assert code == 0
+    assert "800 samples became 3 traces of 402 samples at 100 Hz; 3 begin in motion" in shown
+    assert f"""--set 'data.traces=["{out}/*.mat"]'""" in shown
+    assert """--set 'data.features=["x_ref", "vx_ref"]'""" in shown
+    code, shown, _ = run("import", log, *NAMED, "--json", "--out", tmp_path / "more")
+    assert json.loads(shown)["logs"][0]["rate_hz"] == 200
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ((), "expected --command and --actual, or --format, got neither; its columns are t, x_cmd"),
+        (("--command", "x_cmd"), "--actual: expected one for each --command, got 0 for 1"),
+        ((*NAMED, "--axis", "a", "--axis", "b"), "--axis: expected 1 names, got 2"),
+        ((*NAMED, "--axis", "a-b"), "--axis: expected letters, digits and _, got 'a-b'"),
+        ((*NAMED[:-1], "yd"), "--units: expected one of mm, m, um, in, got 'yd'"),
+        ((*NAMED, "--unit-mm", "2"), "--unit-mm: expected --units or it"),
+        ((*NAMED, "--time-units", "h"), "--time-units: expected one of s, ms, us, got 'h'"),
+        ((*NAMED, "--rate-hz", "0"), "--rate-hz: expected a number > 0, got 0"),
+        ((*NAMED, "--shortest-s", "90"), "--shortest-s: expected a number > 0 and at most"),
+        (("--format", "duet"), "expected a log of the format duet"),
+    ],
+)
+def test_bad_options_of_an_import_are_refused_in_one_line(log, tmp_path, run, argv, message):
+    code, _, shown = run("import", log, *argv, "--out", tmp_path / "traces")
+    assert code == 2
+    assert message in shown
+    assert shown.count("\n") == 1
+    assert not (tmp_path / "traces").exists()
