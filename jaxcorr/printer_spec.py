@@ -6,26 +6,29 @@ simulate_options alone. Printers that the package knows are in printer/presets, 
 a user's own file has the same keys.
 """
 
+import math
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from jaxcorr.errors import InputError
-from jaxcorr.schema import NonNegative, Positive, Section, Seed, check, read_toml
+from jaxcorr.schema import NonNegative, Positive, Rate, Section, Seed, check, read_toml
 
 PRESETS = Path(__file__).parent / "printer" / "presets"
 # Where a trace's error comes from; see printer/simulate.py.
 Source = Literal["junction_deviation", "resonance", "friction", "microstep", "jitter", "floor"]
 SOURCES: tuple[str, ...] = typing.get_args(Source)
 Firmware = Literal["marlin2.0", "marlin2.1", "klipper", "reprapfirmware"]
+Kinematics = Literal["cartesian", "corexy"]
 # Above this, friction held over a step of the plant overshoots its own sign (2 is the end of
 # stability).
 MAX_FRICTION_STEP = 1.5
 CORNERS = ("classic_jerk_mm_s", "junction_deviation_mm", "square_corner_velocity_mm_s")
 Axes = tuple[Positive, Positive, Positive, Positive]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class MotionLimits(Section):
@@ -60,7 +63,11 @@ class MotionLimits(Section):
 class Printer(Section):
     """What is known of a printer; pairs are of x and y.
 
-    The serialization alias is a field's name as an option and in MATLAB where that differs.
+    Motors of a CoreXY drive a = x + y and b = x - y: there pairs of belts and motors (stiffness,
+    damping, friction) are of a and b. An axis's main mode is its mass on its belts, with the share
+    of the motion that a second mode and what follows the motor stiffly leave to it, as
+    identify/resonance_test.py has them. The serialization alias is a field's name as an option and
+    in MATLAB where that differs.
     """
 
     printer: str = Field(
@@ -70,23 +77,46 @@ class Printer(Section):
         default=None, description="Firmware; found in the G-code if left out."
     )
     limits: MotionLimits = MotionLimits()
+    kinematics: Kinematics = Field(
+        default="cartesian", description="Motors drive x and y, or x + y and x - y."
+    )
     mass_kg: tuple[Positive, Positive] = Field(
         default=(0.35, 0.45), description="Moving mass, x and y."
     )
     stiffness_n_m: tuple[Positive, Positive] = Field(
-        default=(8000.0, 8000.0), description="Belt stiffness, x and y."
+        default=(8000.0, 8000.0), description="Stiffness of the belts."
     )
     damping_ns_m: tuple[NonNegative, NonNegative] = Field(
-        default=(15.0, 15.0), description="Damping, x and y."
+        default=(15.0, 15.0), description="Damping of the belts."
     )
     friction_n: tuple[NonNegative, NonNegative] = Field(
-        default=(0.8, 0.8), description="Friction force, x and y."
+        default=(0.8, 0.8), description="Friction force of the belts."
     )
     friction_velocity_mm_s: Positive = Field(
         default=2.0, description="Speed at which friction has three quarters of its force."
     )
     damping: Literal["relative", "ground"] = Field(
         default="relative", description="Damping of the head against its motor or the frame."
+    )
+    second_frequency_hz: tuple[NonNegative, NonNegative] = Field(
+        default=(0.0, 0.0), description="Of a second mode, x and y."
+    )
+    second_damping_ratio: tuple[Rate, Rate] = Field(
+        default=(0.08, 0.08), description="Of a second mode, x and y."
+    )
+    second_share: tuple[Finite, Finite] = Field(
+        default=(0.0, 0.0), description="Of the motion, the second mode's; 0 for none."
+    )
+    stiff_share: tuple[Finite, Finite] = Field(
+        default=(0.0, 0.0), description="Of the motion, what follows the motor stiffly."
+    )
+    bed_axis: Literal["x", "y"] | None = Field(
+        default=None, description="Axis that moves the bed, and with it what is printed."
+    )
+    filament_diameter_mm: Positive = Field(default=1.75, description="Of the filament.")
+    filament_density_g_cm3: Positive = Field(default=1.24, description="Of the filament.")
+    bed_size_mm: tuple[Positive, Positive] | None = Field(
+        default=None, description="Where the nozzle may go, from 0; x and y."
     )
     sources_off: tuple[Source, ...] = Field(
         default=(),
@@ -109,6 +139,93 @@ class Printer(Section):
         if set(Printer.model_fields) <= set(table):
             return table
         return read_printer(table["printer"]) | dict(table)
+
+    @property
+    def pulls(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """How far each motor goes, a row each, per mm of x and of y."""
+        if self.kinematics == "cartesian":
+            return ((1.0, 0.0), (0.0, 1.0))
+        return ((1.0, 1.0), (1.0, -1.0))
+
+    @property
+    def axis_stiffness_n_m(self) -> tuple[float, float]:
+        """Of the belts that hold x and y."""
+        return self._held_by(self.stiffness_n_m)
+
+    @property
+    def axis_damping_ns_m(self) -> tuple[float, float]:
+        """Of the belts that hold x and y."""
+        return self._held_by(self.damping_ns_m)
+
+    @property
+    def has_second_mode(self) -> bool:
+        """Whether an axis has a second mode."""
+        return any(self.second_share)
+
+    @property
+    def main_share(self) -> tuple[float, float]:
+        """Of the motion of x and y, what the main mode has."""
+        x, y = (
+            1.0 - second - stiff
+            for second, stiff in zip(self.second_share, self.stiff_share, strict=True)
+        )
+        return x, y
+
+    @property
+    def friction_slope_hz(self) -> float:
+        """Speed that friction takes in a second near rest, by that speed: its fastest decay."""
+        modes = zip(self.main_share, self.second_share, self.mass_kg, strict=True)
+        yields = [(abs(main) + abs(second)) / mass for main, second, mass in modes]
+
+        def shared(one: tuple[float, float], other: tuple[float, float]) -> float:
+            return abs(sum(map(math.prod, zip(one, other, yields, strict=True))))
+
+        fastest = max(
+            sum(
+                force * shared(motor, other)
+                for other, force in zip(self.pulls, self.friction_n, strict=True)
+            )
+            for motor in self.pulls
+        )
+        return 1000.0 * fastest / self.friction_velocity_mm_s
+
+    def loaded(self, filament_mm: float) -> Self:
+        """The printer once so much filament lies on its bed."""
+        if self.bed_axis is None:
+            return self
+        area_mm2 = math.pi * self.filament_diameter_mm**2 / 4.0
+        # To the milligram, so that a sum in another order is no other printer.
+        printed_kg = round(filament_mm * area_mm2 * self.filament_density_g_cm3 * 1e-6, 6)
+        return self.with_mass_on_bed(max(printed_kg, 0.0))
+
+    def with_mass_on_bed(self, mass_kg: float) -> Self:
+        """The printer with a mass on what moves its bed."""
+        x, y = (
+            mass + mass_kg * (axis == self.bed_axis)
+            for axis, mass in zip("xy", self.mass_kg, strict=True)
+        )
+        return self.model_copy(update={"mass_kg": (x, y)})
+
+    def _held_by(self, of_belts: tuple[float, float]) -> tuple[float, float]:
+        x, y = (
+            sum(abs(pull[axis]) * value for pull, value in zip(self.pulls, of_belts, strict=True))
+            for axis in (0, 1)
+        )
+        return x, y
+
+    @model_validator(mode="after")
+    def _modes_belong_together(self) -> Self:
+        for axis, hertz, second, main in zip(
+            "xy", self.second_frequency_hz, self.second_share, self.main_share, strict=True
+        ):
+            if second and not hertz:
+                raise ValueError(
+                    f"second_frequency_hz > 0 where {axis} has a second mode|{hertz:g}"
+                )
+            if not main > 0.0:
+                rule = f"second_share + stiff_share < 1, the rest {axis}'s main mode's"
+                raise ValueError(f"{rule}|{1.0 - main:g}")
+        return self
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -155,9 +272,7 @@ class Simulation(Printer):
             raise ValueError(f"{rule}|{self.rate_hz:g}")
         if self.floor_hz >= self.plant_rate_hz / 2:
             raise ValueError(f"floor_hz < {self.plant_rate_hz / 2:g}|{self.floor_hz:g}")
-        forces = zip(self.friction_n, self.mass_kg, strict=True)
-        slope = max(1000.0 * force / mass for force, mass in forces) / self.friction_velocity_mm_s
-        lowest = slope / MAX_FRICTION_STEP
+        lowest = self.friction_slope_hz / MAX_FRICTION_STEP
         if not self.plant_rate_hz >= lowest:
             rule = f"plant_rate_hz >= {lowest:.0f} for this friction"
             raise ValueError(f"{rule}|{self.plant_rate_hz:g}")

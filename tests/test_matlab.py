@@ -15,12 +15,14 @@ import scipy.io
 
 from jaxcorr.data import trace
 from jaxcorr.data.collect import collect
+from jaxcorr.data.octave import code_of
 from jaxcorr.data.parts import find_part
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
 from jaxcorr.printer.planner import PlanOptions, plan_program
 from jaxcorr.printer.simulate import make_jobs, rms_by_source, simulate_jobs
 from jaxcorr.printer_spec import SOURCES, Simulation
+from jaxcorr.spec import Simulate
 
 ROOT = Path(__file__).parent.parent
 GCODE = Path(__file__).parent / "data" / "gcode"
@@ -157,6 +159,31 @@ def test_options_mean_the_same(tmp_path):
     for made in twins:
         octaves = trace.read(tmp_path / made.path.relative_to(tmp_path / "twin"))
         assert_same(octaves, dict(trace.read(made.path).fields))
+
+
+def test_printers_with_belts_modes_and_a_load_are_the_same(tmp_path):
+    """As the call of GNU Octave spells a printer, at another rate than 100 Hz."""
+    options = Simulate(
+        parts=("boat",),
+        layers="48",
+        sources_off=RANDOM,
+        rate_hz=250.0,
+        kinematics="corexy",
+        stiffness_n_m=(9000.0, 7000.0),
+        friction_n=(0.8, 0.5),
+        second_frequency_hz=(70.0, 45.0),
+        second_share=(0.3, -0.2),
+        stiff_share=(0.0, 0.1),
+        bed_axis="x",
+    )
+    octave(code_of(["boat"], options), tmp_path)
+    (made,) = collect("boat", find_part("boat")[0], "48", options, tmp_path / "twin")
+    octaves = trace.read(tmp_path / made.path.relative_to(tmp_path / "twin"))
+    twins = trace.read(made.path)
+    assert_same(octaves, dict(twins.fields))
+    assert twins.params["plant"]["x"]["mass_kg"] > 0.351
+    expected = dict(twins.params) | {"simulator": octaves.params["simulator"]}
+    np.testing.assert_equal(octaves.params, expected)
 
 
 def test_octaves_files_train_and_count_as_finished(collected):

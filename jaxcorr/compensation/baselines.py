@@ -22,7 +22,14 @@ from jaxcorr.identify.shapers import Shaper, make_shaper
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.drive import Command, Layer, corrected
 from jaxcorr.printer.planner import sample_plan
-from jaxcorr.printer.plant import discretize, initial_state, mean_velocity, respond
+from jaxcorr.printer.plant import (
+    discretize,
+    friction_stretch_mm,
+    initial_state,
+    mean_velocity,
+    respond,
+    to_motors,
+)
 from jaxcorr.printer_spec import Printer, Simulation
 
 Method = Callable[[Layer], Command]
@@ -76,10 +83,10 @@ def shaper_for(kind: str, printer: Printer, axis: int) -> Shaper:
 
 
 def natural(printer: Printer, axis: int) -> tuple[float, float]:
-    """Undamped frequency in Hz and damping ratio of an axis, 0 for x and 1 for y."""
-    mass, stiffness = printer.mass_kg[axis], printer.stiffness_n_m[axis]
+    """Undamped frequency in Hz and damping ratio of an axis's main mode, 0 for x and 1 for y."""
+    mass, stiffness = printer.mass_kg[axis], printer.axis_stiffness_n_m[axis]
     w = np.sqrt(stiffness / mass)
-    ratio = printer.damping_ns_m[axis] / (2.0 * np.sqrt(stiffness * mass))
+    ratio = printer.axis_damping_ns_m[axis] / (2.0 * np.sqrt(stiffness * mass))
     return float(w / (2.0 * np.pi)), float(ratio)
 
 
@@ -105,7 +112,7 @@ def invert(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
 
 
 def friction_lead(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
-    """Knots in mm, at their rate: F/k tanh(v/v_s) at the reference's velocity v, per axis.
+    """Knots in mm, at their rate: F/k tanh(v/v_s) at the reference's velocity v, per motor.
 
     The head lags by F/k at constant speed, so the command leads by as much; nothing where friction
     is off.
@@ -113,8 +120,8 @@ def friction_lead(plant: Simulation, layer: Layer) -> Float[ndarray, "k 2"]:
     velocity = layer.reference.velocity_mm_s[layer.at_knots]
     if "friction" not in plant.sources:
         return np.zeros_like(velocity)
-    stretch_mm = 1000.0 * np.array(plant.friction_n) / np.array(plant.stiffness_n_m)
-    return stretch_mm * np.tanh(velocity / plant.friction_velocity_mm_s)
+    turned = np.tanh(to_motors(plant, velocity) / plant.friction_velocity_mm_s)
+    return turned @ friction_stretch_mm(plant).T
 
 
 def solve(
@@ -152,17 +159,25 @@ def linear_response(plant: Simulation, command: Command) -> Float[ndarray, "T 2"
     position, velocity = (np.pad(values, edges, mode="edge") for values in command[:2])
     mean_v = mean_velocity(position, plant.plant_rate_hz)
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        start = initial_state(jax.numpy.asarray(velocity[0]))
-        states, _ = respond(discretize(plant, plant.plant_rate_hz), start, velocity, mean_v, 0.0)
+        matrices = discretize(plant, plant.plant_rate_hz)
+        start = initial_state(matrices, jax.numpy.asarray(velocity[0]))
+        states, _ = respond(matrices, start, velocity, mean_v, 0.0)
         error = np.concatenate([np.zeros((1, 2)), np.asarray(states.error_mm)])
     return command.position_mm + error[:count]
 
 
 def knot_response(plant: Simulation, per_knot: int, knot_rate_hz: float) -> Float[ndarray, "h 2"]:
-    """The response to one knot of 1 mm, at the plant's rate, from SPAN knots before it."""
+    """The response of an axis to one knot of 1 mm of its own, at the plant's rate, from SPAN knots
+    before it."""
     knots = np.zeros((2 * SPAN + 1 + round(RESPONSE_S * knot_rate_hz), 2))
     knots[SPAN] = 1.0
-    return linear_response(plant, Command(*correction_curve.curve(knots, knot_rate_hz, per_knot)))
+    moved = Command(*correction_curve.curve(knots, knot_rate_hz, per_knot))
+    if plant.kinematics == "cartesian":
+        return linear_response(plant, moved)
+    # Belts that differ couple the axes: each one moves alone.
+    alone = [Command(*(part * mask for part in moved[:2])) for mask in np.eye(2)]
+    each = [linear_response(plant, command)[:, axis] for axis, command in enumerate(alone)]
+    return np.stack(each, axis=1)
 
 
 def _motion(layer: Layer, axis: int) -> Callable[[ndarray], Float[ndarray, "n 2"]]:

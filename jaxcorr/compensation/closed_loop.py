@@ -45,6 +45,7 @@ MODEL_BASED: dict[str, PlantMethod] = {
     "linear inverse": baselines.inverted,
     **FRICTION_BASED,
 }
+PRINTED_KG = 0.3
 # Not a seed of any training data: jitter and floor are met for the first time.
 SEED = 7_000_003
 
@@ -56,6 +57,7 @@ class Case(NamedTuple):
     layer: int  # from 1
     accel_mm_s2: float | None  # None: as in the file
     plan: Plan
+    filament_mm: float = 0.0  # that lies on the bed before
 
     @property
     def name(self) -> str:
@@ -186,11 +188,14 @@ def printers(nominal: Simulation, names: Sequence[str] = ()) -> dict[str, Simula
     made = {NOMINAL: nominal}
     for percent in (10, -10, -20):
         # Mass: what a loaded bed changes. The offset of friction, F / k, stays.
-        by = (1.0 + percent / 100.0) ** -2
-        made[f"frequency {percent:+d}%"] = _scaled(nominal, "mass_kg", by)
+        by = 1.0 + percent / 100.0
+        heavier = _scaled(nominal, "mass_kg", by**-2)
+        made[f"frequency {percent:+d}%"] = _scaled(heavier, "second_frequency_hz", by)
     for name, field in (("damping", "damping_ns_m"), ("friction", "friction_n")):
         for factor in (0.5, 2.0):
             made[f"{name} x{factor:g}"] = _scaled(nominal, field, factor)
+    if nominal.bed_axis is not None:
+        made[f"{1000 * PRINTED_KG:g} g printed"] = nominal.with_mass_on_bed(PRINTED_KG)
     return {name: made[name] for name in names} if names else made
 
 
@@ -210,11 +215,12 @@ def run_cases(
         methods: of the run, by name.
         plant_methods: given a plant with its friction, by name.
     """
-    plants = printers(options, names)
     for case in cases:
         seed = SEED + zlib.crc32(case.file_stem.encode())
         layout = Layout(case.name, case.accel_mm_s2, seed)
-        yield case, run(case.plan, layout, options, plants, methods, plant_methods)
+        loaded = options.loaded(case.filament_mm)
+        plants = printers(loaded, names)
+        yield case, run(case.plan, layout, loaded, plants, methods, plant_methods)
 
 
 def run(
@@ -269,7 +275,10 @@ def run(
 
 def _plan(part: str, program: Program, layers: Sequence[int], accel: float | None) -> list[Case]:
     options = PlanOptions(accel_mm_s2=accel)
-    return [Case(part, n, accel, plan_layer(program, n - 1, options)) for n in layers]
+    return [
+        Case(part, n, accel, plan_layer(program, n - 1, options), program.filament_before_mm(n - 1))
+        for n in layers
+    ]
 
 
 def _scaled(plant: Simulation, field: str, factor: float) -> Simulation:

@@ -22,7 +22,8 @@ from jaxcorr.printer_spec import Simulation
 from jaxcorr.spec import Simulate
 
 MATLAB = Path(__file__).parent.parent.parent / "matlab"  # there in a checkout, not in a wheel
-NOT_IN_MATLAB = ("printer", "firmware", "limits")  # MATLAB's planner goes by the G-code alone
+# MATLAB's planner goes by the G-code alone.
+NOT_IN_MATLAB = ("printer", "firmware", "limits", "bed_size_mm")
 POLL_S = 0.5
 END_S = 10.0  # that a process which was asked to end may take
 
@@ -106,7 +107,7 @@ def make(program: str, options: Simulate, files: dict[str, list[Path]]) -> Itera
     num_workers = min(len(wanted), len(os.sched_getaffinity(0)))
     with contextlib.ExitStack() as stack:
         workers = [
-            stack.enter_context(_running(program, _code(wanted[i::num_workers], options)))
+            stack.enter_context(_running(program, code_of(wanted[i::num_workers], options)))
             for i in range(num_workers)
         ]
         while True:
@@ -146,10 +147,10 @@ def _failed(worker: _Worker) -> InputError:
     )
 
 
-def _code(names: Sequence[str], options: Simulate) -> str:
-    """Calls of collect_data for these parts, one after the other."""
+def code_of(names: Sequence[str], options: Simulate) -> str:
+    """Calls of collect_data for these parts, one after the other, in MATLAB's words."""
     told = set(Simulation.model_fields) - set(NOT_IN_MATLAB)
-    given = options.model_dump(include=told, by_alias=True)
+    given = options.model_dump(include=told, by_alias=True, exclude_none=True)
     pairs = ", ".join(f"{quote(name)}, {_literal(value)}" for name, value in given.items())
     layers = quote(options.layers)
     return " ".join(f"collect_data({quote(name)}, {layers}, {pairs});" for name in names)

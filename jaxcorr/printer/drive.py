@@ -14,16 +14,15 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr.printer import correction_curve
-from jaxcorr.printer.disturbance import microstep
 from jaxcorr.printer.planner import Plan, sample_plan
 from jaxcorr.printer.plant import (
-    StepMatrices,
     discretize,
     initial_state,
     mean_velocity,
     respond,
+    stack,
 )
-from jaxcorr.printer.simulate import draw_noise
+from jaxcorr.printer.simulate import deviate, draw_noise
 from jaxcorr.printer_spec import Printer, Simulation
 
 REST_S = 0.25  # before and after the plan; longer than any shaper, six periods of the axes
@@ -133,19 +132,20 @@ def drive(
         layer: whose plan the commands are for.
         commands: as long as the layer's own reference.
         printers: one for each command, of which the axes count; all run at the layer's rate.
-        options: which sources are on, and how large; its own axes are not used.
+        options: which sources are on, and how large, and the kinematics of all printers; its own
+            axes are not used.
         seed: of jitter and floor.
     """
     every = round(layer.rate_hz / JUDGE_RATE_HZ)
     late_s, floor_mm = draw_noise(seed, len(layer.time_s), options, layer.rate_hz)
     scale = float("friction" in options.sources)
-    matrices = _stack_matrices(printers, layer.rate_hz)
+    matrices = stack([discretize(one, layer.rate_hz) for one in printers])
     actual = []
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        state = initial_state(jax.numpy.zeros((len(commands), 2)))
+        state = initial_state(matrices, jax.numpy.zeros((len(commands), 2)))
         for first in range(0, len(layer.time_s) - 1, BLOCK):
             rows = np.minimum(np.arange(first, first + BLOCK + 1), len(layer.time_s) - 1)
-            u, v = _motors(commands, rows, late_s, options.microstep_mm)
+            u, v = _motors(commands, rows, late_s[rows], options)
             mean_v = mean_velocity(u, layer.rate_hz)
             states, state = respond(matrices, state, v, mean_v, scale, every=every)
             error = np.asarray(states.error_mm)
@@ -155,19 +155,11 @@ def drive(
     return Driven(time_s[kept], reference[kept], np.concatenate(actual)[: len(time_s)][kept])
 
 
-def _stack_matrices(printers: Sequence[Printer], rate_hz: float) -> StepMatrices:
-    """One printer's matrices for each command, along an axis before that of x and y."""
-    each = [discretize(printer, rate_hz) for printer in printers]
-    return each[0]._replace(
-        a=np.stack([one.a for one in each], axis=-2),
-        b=np.stack([one.b for one in each], axis=-2),
-        g=np.stack([one.g for one in each], axis=-2),
-        friction_velocity_mm_s=np.array([[one.friction_velocity_mm_s] for one in printers]),
-    )
-
-
 def _motors(
-    commands: Sequence[Command], rows: ndarray, late_s: ndarray, micro_mm: float
+    commands: Sequence[Command],
+    rows: ndarray,
+    late_s: ndarray,
+    options: Simulation,
 ) -> tuple[ndarray, ndarray]:
     """Positions and velocities of the motors, (t, commands, 2): microsteps and jitter included.
 
@@ -175,5 +167,5 @@ def _motors(
     """
     position = np.stack([command.position_mm[rows] for command in commands], axis=1)
     velocity = np.stack([command.velocity_mm_s[rows] for command in commands], axis=1)
-    micro, slope = microstep(position, micro_mm) if micro_mm else (0.0, 0.0)
-    return position + micro - velocity * late_s[rows, None], velocity * (1.0 + slope)
+    off = deviate(options, position, velocity, late_s[:, None])
+    return position + off.micro_mm + off.late_mm, off.velocity_mm_s

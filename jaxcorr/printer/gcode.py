@@ -73,6 +73,11 @@ class Program:
         """Number of layers in the file."""
         return len(self.layer_z_mm)
 
+    def filament_before_mm(self, layer: int) -> float:
+        """Filament that was extruded before a layer, from 0, begins; what was retracted is not."""
+        first = int(np.argmax(self.layer == layer))
+        return float(self.extrude_mm[:first].sum())
+
 
 def parse(
     text: str, name: str, firmware: str | None = None, printer: Printer = REFERENCE

@@ -44,16 +44,28 @@ from jaxcorr.printer.planner import (
     sample_plan,
     sample_velocity_steps,
 )
-from jaxcorr.printer.plant import discretize, initial_state, mean_velocity, respond
+from jaxcorr.printer.plant import (
+    StepMatrices,
+    discretize,
+    from_motors,
+    initial_state,
+    mean_velocity,
+    respond,
+    stack,
+    to_motors,
+)
 from jaxcorr.printer_spec import SOURCES, Simulation
 
 BATCH = 8  # layers that run side by side; memory grows with this, not with the number of layers
 BLOCK = 256  # output samples per call, so that every layer runs through one compiled function
 AS_IN_FILE = PlanOptions()  # cornering, accelerations and speeds of the G-code
 NUM_LANES = 5  # steps, reference, with friction, with microsteps, with jitter
-# What varies between the traces of a folder, and what their params spell in another way.
+# What varies between the traces of a folder, what their params spell in another way, and what is
+# there only where a printer has it.
 NOT_IN_PARAMS = {"accel_mm_s2", "velocity_mm_s", "probe_um", "sources_off", "seed"}
-NOT_IN_PARAMS |= {"rate_hz", "plant_rate_hz", "printer", "firmware", "limits"}
+NOT_IN_PARAMS |= {"rate_hz", "plant_rate_hz", "printer", "firmware", "limits", "bed_size_mm"}
+SECOND_MODE = {"second_frequency_hz", "second_damping_ratio", "second_share", "stiff_share"}
+BED = {"bed_axis", "filament_diameter_mm", "filament_density_g_cm3"}
 
 
 class Job(NamedTuple):
@@ -117,7 +129,8 @@ def simulate_jobs(
         batch = jobs[first : first + BATCH]
         plans = [plan_layer(program, job.layer - 1, job.plan) for job in batch]
         randoms = [_draw(plan, job, options, part) for plan, job in zip(plans, batch, strict=True)]
-        elastic = _run(plans, randoms, options)
+        loads = [program.filament_before_mm(job.layer - 1) for job in batch]
+        elastic = _run(plans, randoms, options, loads)
         for job, plan, random, error in zip(batch, plans, randoms, elastic, strict=True):
             fields = _fields(plan, job, random, error, options)
             yield Simulated(job, fields, params_of(job, options, part, program))
@@ -160,6 +173,34 @@ def draw_noise(
     return late_s, floor_noise(for_floor, num_samples, rms_mm, options.floor_hz, rate_hz)
 
 
+class Deviation(NamedTuple):
+    """How motors stand off their command, in x and y; shapes (..., 2)."""
+
+    micro_mm: Float[ndarray, "*samples 2"]
+    late_mm: Float[ndarray, "*samples 2"]
+    velocity_mm_s: Float[ndarray, "*samples 2"]  # of the motors, microsteps included
+
+
+def deviate(
+    options: Simulation,
+    position_mm: Float[ndarray, "*samples 2"],
+    velocity_mm_s: Float[ndarray, "*samples 2"],
+    late_s: Float[ndarray, "*#samples 2"],
+) -> Deviation:
+    """Microsteps and lateness of motors along a command.
+
+    Args:
+        options: the printer whose motors they are, and its microsteps.
+        position_mm, velocity_mm_s: of the command, in x and y.
+        late_s: of the step pulses of each motor.
+    """
+    at, speed = to_motors(options, position_mm), to_motors(options, velocity_mm_s)
+    amplitude = options.microstep_mm
+    micro, slope = microstep(at, amplitude) if amplitude else (np.zeros_like(at), 0.0)
+    moved = (micro, -(speed * late_s), speed * (1.0 + slope))
+    return Deviation(*(from_motors(options, part) for part in moved))
+
+
 def _draw(plan: Plan, job: Job, options: Simulation, part: str) -> _Randoms:
     words = [_seed(job, options), zlib.crc32(part.encode()), job.layer]
     words += [round(1000 * (v or 0)) for v in (job.plan.accel_mm_s2, job.plan.velocity_mm_s)]
@@ -191,7 +232,7 @@ def _num_samples(plan: Plan, options: Simulation) -> int:
 
 
 def _run(
-    plans: list[Plan], randoms: list[_Randoms], options: Simulation
+    plans: list[Plan], randoms: list[_Randoms], options: Simulation, loads_mm: list[float]
 ) -> list[Float[ndarray, "N 5 2"]]:
     """The plant's error of every lane of each plan, at the rate of the trace, float64.
 
@@ -201,11 +242,11 @@ def _run(
     counts = [_num_samples(plan, options) for plan in plans]
     friction = "friction" in options.sources
     scale = np.array([0.0, 0.0, friction, friction, friction])[:, None]
-    matrices, steps = discretize(options, options.plant_rate_hz), BLOCK * options.every
+    matrices, steps = _matrices(options, loads_mm), BLOCK * options.every
     shape = (BATCH, NUM_LANES, 2)
     blocks = [np.zeros((1, *shape))]
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        state = initial_state(jax.numpy.zeros(shape))
+        state = initial_state(matrices, jax.numpy.zeros(shape))
         for first in range(0, (max(counts) - 1) * options.every, steps):
             velocity = np.zeros((steps + 1, *shape))
             mean_v = np.zeros((steps, *shape))
@@ -216,6 +257,15 @@ def _run(
             blocks.append(states.error_mm)
         error = np.concatenate([np.asarray(block) for block in blocks])
     return [error[:count, i] for i, count in enumerate(counts)]
+
+
+def _matrices(options: Simulation, loads_mm: list[float]) -> StepMatrices:
+    """One step of the printer, or of a batch of layers with their filament on the bed."""
+    if options.bed_axis is None:
+        return discretize(options, options.plant_rate_hz)
+    loads_mm = loads_mm + loads_mm[-1:] * (BATCH - len(loads_mm))
+    loaded = [discretize(options.loaded(load), options.plant_rate_hz) for load in loads_mm]
+    return stack(loaded, num_lanes_after=1)
 
 
 def _commands(
@@ -229,11 +279,10 @@ def _commands(
     r = at.position_mm[:, :2] + random.probe_mm[rows]
     v = at.velocity_mm_s[:, :2] + random.probe_mm_s[rows]
     step_v, step_u = sample_velocity_steps(plan, time)
-    late = random.late_s[rows]
-    micro, slope = microstep(r, options.microstep_mm)
-    position = np.stack([step_u[:, :2], r, r, r + micro, r + micro - v * late], axis=1)
-    micro_v = v * (1.0 + slope)
-    return position, np.stack([step_v[:, :2], v, v, micro_v, micro_v], axis=1)
+    off = deviate(options, r, v, random.late_s[rows])
+    stepped = r + off.micro_mm
+    position = np.stack([step_u[:, :2], r, r, stepped, stepped + off.late_mm], axis=1)
+    return position, np.stack([step_v[:, :2], v, v, *[off.velocity_mm_s] * 2], axis=1)
 
 
 def _fields(
@@ -291,8 +340,7 @@ def _per_source(
 ) -> dict[str, Float[ndarray, "N 2"]]:
     """What each source adds, in the order of SOURCES; zero where it is off."""
     keep = slice(None, None, options.every)
-    micro = microstep(r, options.microstep_mm)[0]
-    late = -v * random.late_s[keep]
+    micro, late, _ = deviate(options, r, v, random.late_s[keep])
     steps, linear, rubbed, stepped, jittered = elastic.transpose(1, 0, 2)
     added = (
         steps,
@@ -312,12 +360,14 @@ def _axes(pattern: str, values: ndarray) -> dict[str, ndarray]:
 
 def params_of(job: Job, options: Simulation, part: str, program: Program) -> dict[str, Any]:
     """How a trace was made, nested, without None (NaN stands for "as in the file")."""
-    given = options.model_dump(include=set(Simulation.model_fields) - NOT_IN_PARAMS)
+    loaded = options.loaded(program.filament_before_mm(job.layer - 1))
+    given = loaded.model_dump(include=set(Simulation.model_fields) - _left_out(options))
     axes = {
         axis: {name: pair[i] for name, pair in given.items() if isinstance(pair, tuple)}
         for i, axis in enumerate("xy")
     }
-    plant = {name: given.pop(name) for name in ("friction_velocity_mm_s", "damping")}
+    of_plant = ("friction_velocity_mm_s", "damping", "kinematics")
+    plant = {name: given.pop(name) for name in of_plant if name in given}
     limits = options.limits.given
     return {
         "simulator": "jaxcorr",
@@ -335,3 +385,11 @@ def params_of(job: Job, options: Simulation, part: str, program: Program) -> dic
         "plan": {k: np.nan if v is None else v for k, v in vars(job.plan).items()},
         "plant": {**axes, **plant, "rate_hz": options.plant_rate_hz},
     }
+
+
+def _left_out(options: Simulation) -> set[str]:
+    """Fields that are not in params: those that say nothing of this printer among them."""
+    left = NOT_IN_PARAMS | ({"kinematics"} if options.kinematics == "cartesian" else set())
+    if not any((*options.second_share, *options.stiff_share)):
+        left |= SECOND_MODE
+    return left if options.bed_axis else left | BED

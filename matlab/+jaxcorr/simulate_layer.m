@@ -31,6 +31,7 @@ if nargin < 6
     probe_um = 0;
 end
 plan = jaxcorr.plan_layer(program, layer, plan_options);
+options = jaxcorr.load_bed(options, program, layer);
 % The last sample is at or before the end, within 1e-6 of a sample; two at least.
 num_samples = max(floor(plan.total_s * options.rate_hz + 1e-6) + 1, 2);
 [late_s, floor_mm] = draw(num_samples, layer, options, part, plan_options);
@@ -42,8 +43,7 @@ samples = jaxcorr.sample_plan(plan, time_s);
 keep = 1:options.every:size(late_s, 1);
 command = struct('position_mm', samples.position_mm(:, 1:2) + probe.position_mm(keep, :), ...
     'velocity_mm_s', samples.velocity_mm_s(:, 1:2) + probe.velocity_mm_s(keep, :));
-micro = jaxcorr.microstep(command.position_mm, microstep_mm(options));
-late = -command.velocity_mm_s .* late_s(keep, :);
+[micro, late] = deviate(command.position_mm, command.velocity_mm_s, late_s(keep, :), options);
 errors = cat(3, elastic(:, :, 1), elastic(:, :, 2) - elastic(:, :, 1), ...
     elastic(:, :, 3) - elastic(:, :, 2), elastic(:, :, 4) + micro - elastic(:, :, 3), ...
     elastic(:, :, 5) + late - elastic(:, :, 4), floor_mm(keep, :));
@@ -88,17 +88,16 @@ function elastic = elastic_error(plan, num_samples, late_s, probe, options)
 % microsteps, with jitter. In blocks, so that a long layer takes no more memory than a short one.
 num_lanes = 5;
 block_samples = 1000;
-axis = repmat([1 2], 1, num_lanes);
 has_friction = [0 0 1 1 1] * ismember('friction', options.sources);
 matrices = jaxcorr.plant_matrices(options.plant);
-state = zeros(2 * num_lanes, 2);
+state = zeros(size(matrices.a, 1), num_lanes);
 elastic = zeros(num_samples, 2 * num_lanes);
 for first = 1:block_samples:num_samples - 1
     last = min(first + block_samples, num_samples);
     index = ((first - 1) * options.every + 1:(last - 1) * options.every + 1)';
     [position, velocity] = commands(plan, index, late_s(index, :), probe, options);
-    [elastic(first + 1:last, :), state] = jaxcorr.run_plant(matrices, state, axis, ...
-        reshape([has_friction; has_friction], 1, []), position, velocity, options.every);
+    [elastic(first + 1:last, :), state] = jaxcorr.run_plant(matrices, state, has_friction, ...
+        position, velocity, options.every);
 end
 elastic = reshape(elastic, num_samples, 2, num_lanes);
 end
@@ -110,12 +109,18 @@ samples = jaxcorr.sample_plan(plan, time_s);
 r = samples.position_mm(:, 1:2) + probe.position_mm(index, :);
 v = samples.velocity_mm_s(:, 1:2) + probe.velocity_mm_s(index, :);
 [step_v, step_r] = jaxcorr.sample_velocity_steps(plan, time_s);
-[micro, slope] = jaxcorr.microstep(r, microstep_mm(options));
-micro_v = v .* (1 + slope);
-position = [step_r(:, 1:2), r, r, r + micro, r + micro - v .* late_s];
+[micro, late, micro_v] = deviate(r, v, late_s, options);
+position = [step_r(:, 1:2), r, r, r + micro, r + micro + late];
 velocity = [step_v(:, 1:2), v, v, micro_v, micro_v];
 end
 
-function amplitude = microstep_mm(options)
+function [micro, late, micro_v] = deviate(position, velocity, late_s, options)
+% How the motors stand off a command, in x and y, and how fast they are with their microsteps.
 amplitude = options.microstep_um / 1000 * ismember('microstep', options.sources);
+back = @(motors) jaxcorr.from_motors(options.plant, motors);
+speed = jaxcorr.to_motors(options.plant, velocity);
+[micro, slope] = jaxcorr.microstep(jaxcorr.to_motors(options.plant, position), amplitude);
+micro = back(micro);
+late = back(-speed .* late_s);
+micro_v = back(speed .* (1 + slope));
 end

@@ -5,6 +5,7 @@ function params = trace_params(layer, options, part, plan_options, program, prob
 %
 %   See also SIMULATE_LAYER, WRITE_TRACE.
 
+loaded = jaxcorr.load_bed(options, program, layer);
 names = jaxcorr.source_names();
 sources = cell2struct(num2cell(double(ismember(names, options.sources))), names, 2);
 params = struct('simulator', 'jaxcorr matlab', 'sign', 'error = actual - reference', ...
@@ -13,5 +14,10 @@ params = struct('simulator', 'jaxcorr matlab', 'sign', 'error = actual - referen
     'sample_rate_hz', options.rate_hz, 'sources', sources, 'probe_um', probe_um, ...
     'microstep_um', options.microstep_um, 'jitter_cycles', options.jitter_cycles, ...
     'floor_um', options.floor_um, 'floor_hz', options.floor_hz, 'plan', plan_options, ...
-    'plant', options.plant);
+    'plant', loaded.plant);
+if ~isempty(options.bed_axis)
+    for name = {'bed_axis', 'filament_diameter_mm', 'filament_density_g_cm3'}
+        params.(name{1}) = options.(name{1});
+    end
+end
 end

@@ -6,7 +6,8 @@ function [pass, names] = test_plant()
 %   See also RUN_TESTS, JAXCORR.RUN_PLANT.
 
 [pass, names] = run_checks({@natural_frequencies, @constant_acceleration, @velocity_step, ...
-    @half_the_stiffness, @friction_offset, @damping_to_ground, @in_pieces, @finer_steps_agree, ...
+    @half_the_stiffness, @friction_offset, @damping_to_ground, @two_modes_ring, ...
+    @belts_stretch, @diagonal_turns_one_motor, @printed_mass_slows_the_bed, @in_pieces, @finer_steps_agree, ...
     @microstep_slope, @lateness_is_bounded, @floor_has_its_rms, @sources_add_up, ...
     @sources_switch_off, @seed_decides, @verdict_of_the_standard_trajectory, @refusals});
 end
@@ -18,9 +19,14 @@ end
 function error_mm = follow(x, y, damping, position_mm, velocity_mm_s)
 % Error of both axes on one command at 2000 Hz, a row per step.
 plant = jaxcorr.plant_options(x, y, 2, damping, 2000);
-both = [1 1];
-error_mm = jaxcorr.run_plant(jaxcorr.plant_matrices(plant), velocity_mm_s(1) * [0 1; 0 1], ...
-    [1 2], both, position_mm .* both, velocity_mm_s .* both, 1);
+error_mm = run_both(plant, position_mm .* [1 1], velocity_mm_s .* [1 1]);
+end
+
+function error_mm = run_both(plant, position_mm, velocity_mm_s)
+% Error of both axes, the head as fast as the motors at first.
+matrices = jaxcorr.plant_matrices(plant);
+start = reshape(repmat([0 0; velocity_mm_s(1, :)], size(matrices.a, 1) / 4, 1), [], 1);
+error_mm = jaxcorr.run_plant(matrices, start, 1, position_mm, velocity_mm_s, 1);
 end
 
 function pass = natural_frequencies()
@@ -47,7 +53,7 @@ dv = 10;
 t = (0:1000)' / 2000;
 plant = jaxcorr.plant_matrices(jaxcorr.plant_options( ...
     frictionless(0.35, 8000), frictionless(0.45, 8000), 2, 'relative', 2000));
-error_mm = jaxcorr.run_plant(plant, zeros(2), [1 2], [1 1], dv * t .* [1 1], ...
+error_mm = jaxcorr.run_plant(plant, zeros(4, 1), 1, dv * t .* [1 1], ...
     dv * ones(numel(t), 2), 1);
 w = sqrt(8000 ./ [0.35 0.45]);
 z = 15 ./ (2 * sqrt(8000 * [0.35 0.45]));
@@ -82,16 +88,69 @@ error_mm = follow(frictionless(0.35, 8000), frictionless(0.45, 8000), 'ground', 
 pass = all(abs(error_mm(end, :) + 15 * 100 / 8000) < 1e-9);
 end
 
+function pass = two_modes_ring()
+% At once to a constant speed: the sum of both modes' closed forms by their shares.
+second = struct('second_frequency_hz', 70, 'second_damping_ratio', 0.05, 'second_share', 0.3, ...
+    'stiff_share', 0);
+axis = jaxcorr.axis_plant(0.35, 8000, 15, 0, second);
+matrices = jaxcorr.plant_matrices(jaxcorr.plant_options(axis, axis, 2, 'relative', 2000));
+t = (0:1000)' / 2000;
+error_mm = jaxcorr.run_plant(matrices, zeros(8, 1), 1, 10 * t .* [1 1], ...
+    10 * ones(numel(t), 2), 1);
+w = [sqrt(8000 / 0.35), 2 * pi * 70];
+z = [15 / (2 * sqrt(8000 * 0.35)), 0.05];
+wd = w .* sqrt(1 - z.^2);
+exact = -10 * (exp(-t * (z .* w)) .* sin(t * wd) ./ wd) * [0.7; 0.3];
+wrong = error_mm - exact(2:end);
+pass = max(abs(wrong(:))) < 1e-9;
+end
+
+function pass = belts_stretch()
+% Constant speed leaves F / k in each belt of a CoreXY, constant acceleration half of the force.
+plant = jaxcorr.plant_options(jaxcorr.axis_plant(0.35, 8000, 15, 0.8), ...
+    jaxcorr.axis_plant(0.45, 6000, 9, 0.3), 2, 'relative', 2000, 'corexy');
+t = (0:6000)' / 2000;
+error_mm = run_both(plant, t * [70 20], ones(size(t)) * [70 20]);
+steady = jaxcorr.to_motors(plant, error_mm(end, :));
+plant.x.friction_n = 0;
+plant.y.friction_n = 0;
+error_mm = run_both(plant, t.^2 * [200 0], t * [400 0]);
+pulled = jaxcorr.to_motors(plant, error_mm(end, :));
+pass = max(abs(steady + [0.8 / 8, 0.3 / 6])) < 1e-9 ...
+    && max(abs(pulled + 0.35 * 400 / 2 ./ [8000 6000])) < 1e-9;
+end
+
+function pass = diagonal_turns_one_motor()
+% Along x = y the motor of x - y stands still: no friction, microstep or jitter of its own.
+program = jaxcorr.parse_gcode(sprintf('M83\nG1 X0 Y0 F6000\nG1 X20 Y20 E1\n'), 'p');
+options = jaxcorr.simulate_options('kinematics', 'corexy', 'mass_kg', 0.4, 'floor_um', 0);
+fields = jaxcorr.simulate_layer(program, 1, options, 'part');
+pass = max(abs(fields.error_x - fields.error_y)) < 1e-9 && max(abs(fields.error_x)) > 0.04;
+end
+
+function pass = printed_mass_slows_the_bed()
+% A metre of filament weighs 2.983 g.
+program = jaxcorr.parse_gcode( ...
+    sprintf('M83\n;LAYER:0\nG1 X9 E1000 F600\n;LAYER:1\nG1 Z1\nG1 X0 E1\n'), 'p');
+options = jaxcorr.simulate_options('bed_axis', 'y');
+loaded = jaxcorr.load_bed(options, program, 2);
+empty = jaxcorr.load_bed(options, program, 1);
+pass = abs(loaded.plant.y.mass_kg - 0.452983) < 1e-6 && loaded.plant.x.mass_kg == 0.35 ...
+    && isequal(empty.plant, options.plant);
+end
+
 function pass = in_pieces()
 % Two runs with the state handed on are one run, sample by sample.
 t = (0:400)' / 2000;
 r = 5 * sin(20 * t);
 v = 100 * cos(20 * t);
 matrices = jaxcorr.plant_matrices(jaxcorr.plant_options());
-run = @(state, index) jaxcorr.run_plant(matrices, state, 1, 1, r(index), v(index), 20);
-whole = run([0 v(1)], 1:401);
-[first, state] = run([0 v(1)], 1:201);
-pass = isequal(whole, [first; run(state, 201:401)]) && numel(whole) == 20;
+run = @(state, index) jaxcorr.run_plant(matrices, state, 1, r(index) .* [1 1], ...
+    v(index) .* [1 1], 20);
+start = v(1) * [0; 1; 0; 1];
+whole = run(start, 1:401);
+[first, state] = run(start, 1:201);
+pass = isequal(whole, [first; run(state, 201:401)]) && isequal(size(whole), [20 2]);
 end
 
 function pass = finer_steps_agree()
@@ -104,10 +163,11 @@ for k = 1:2
     t = (0:2 * rates(k))' / rates(k);
     plant = jaxcorr.plant_options();
     plant.rate_hz = rates(k);
-    error_mm{k} = jaxcorr.run_plant(jaxcorr.plant_matrices(plant), [0 100], 1, 1, r(t), v(t), ...
-        rates(k) / 100);
+    error_mm{k} = jaxcorr.run_plant(jaxcorr.plant_matrices(plant), [0; 100; 0; 100], 1, ...
+        r(t) .* [1 1], v(t) .* [1 1], rates(k) / 100);
 end
-pass = max(abs(error_mm{1} - error_mm{2})) < 5e-4 && max(abs(error_mm{1})) > 0.09;
+wrong = error_mm{1} - error_mm{2};
+pass = max(abs(wrong(:))) < 5e-4 && max(abs(error_mm{1}(:))) > 0.09;
 end
 
 function pass = microstep_slope()
@@ -181,6 +241,9 @@ end
 function pass = refusals()
 option = @(varargin) @() jaxcorr.simulate_options(varargin{:});
 pass = is_refused(option('mass_kg', -1), 'jaxcorr:plant:badAxis', 'expected mass_kg > 0') ...
+    && is_refused(option('kinematics', 'delta'), 'jaxcorr:plant:badKinematics', '''delta''') ...
+    && is_refused(option('second_share', 0.2), 'jaxcorr:plant:badAxis', 'second_frequency_hz') ...
+    && is_refused(option('bed_axis', 'z'), 'jaxcorr:options:badValue', 'bed_axis') ...
     && is_refused(option('damping', 'air'), 'jaxcorr:plant:badDamping', '''air''') ...
     && is_refused(option('friction_n', 50), 'jaxcorr:plant:badRate', 'expected rate_hz >= ') ...
     && is_refused(option('mass', 1), 'jaxcorr:options:unknownName', 'unknown name ''mass''') ...

@@ -153,3 +153,19 @@ def test_the_plant_rests_after_a_shaped_move(kind):
     allowed = 0.07 if kind == "ei" else 1e-3
     assert np.all(rings > 1e-3)
     assert np.all(left < allowed * rings)
+
+
+def test_belts_that_differ_are_inverted_and_led(layer):
+    belts = Simulation(
+        kinematics="corexy",
+        stiffness_n_m=(8000.0, 6000.0),
+        second_share=(0.2, 0.0),
+        second_frequency_hz=(70.0, 0.0),
+        sources_off=("microstep", "jitter", "floor"),
+    )
+    commands = [layer.reference, baselines.inverted_and_led(layer, belts)]
+    driven = drive.drive(layer, commands, [belts] * 2, belts, 0).until(layer.plan.total_s)
+    none, both = (rms(driven.error_mm[:, i]) for i in range(2))
+    assert both < 0.25 * none
+    frequency, _ = baselines.natural(belts, 0)
+    assert frequency == pytest.approx(np.sqrt(14000.0 / 0.35) / (2 * np.pi))

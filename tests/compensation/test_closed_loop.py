@@ -139,3 +139,14 @@ def test_a_subtracted_error_has_the_opposite_sign(tmp_path):
 def test_printers_need_not_be_alike_in_x_and_y():
     made = closed_loop.printers(Simulation())["frequency -20%"]
     assert made.mass_kg[1] == pytest.approx(0.45 / 0.64)
+
+
+def test_a_bed_that_moves_is_tried_with_a_print_on_it():
+    made = closed_loop.printers(Simulation(bed_axis="y"))
+    assert made["300 g printed"].mass_kg == (0.35, pytest.approx(0.75))
+    assert "300 g printed" not in closed_loop.printers(Simulation())
+
+
+def test_second_modes_go_with_the_frequency():
+    two = Simulation(second_share=(0.2, 0.0), second_frequency_hz=(70.0, 0.0))
+    assert closed_loop.printers(two)["frequency -20%"].second_frequency_hz == (56.0, 0.0)

@@ -237,3 +237,25 @@ def test_a_sweep_takes_the_place_of_the_plans_own_values():
     assert [job.plan for job in make_jobs(DEFAULT, [1], plan)] == [plan]
     swept = make_jobs(Simulation(accel_mm_s2=(400.0,)), [1], plan)
     assert [job.plan for job in swept] == [dataclasses.replace(plan, accel_mm_s2=400.0)]
+
+
+def test_a_diagonal_turns_one_motor_of_a_corexy():
+    """Along x = y the motor of x - y stands still: neither friction nor microsteps of its own."""
+    program = gcode.parse("M83\nG1 X0 Y0 F6000\nG1 X20 Y20 E1\n", "p")
+    options = Simulation(kinematics="corexy", mass_kg=(0.4, 0.4), floor_um=0.0)
+    made = next(simulate_jobs(program, make_jobs(options, [1]), options)).fields
+    np.testing.assert_allclose(made["error_x"], made["error_y"], atol=1e-12)
+    assert np.abs(made["microstep_x"]).max() > 1e-3 < np.abs(made["jitter_x"] * 1e6).max()
+    assert made["friction_x"].min() < -0.04  # half of F / k of the motor that turns
+
+
+def test_layers_carry_what_was_printed_before(three_layers):
+    """A batch of layers, each with a mass of its own; alone it is the same."""
+    options = QUIET.model_copy(update={"bed_axis": "y", "filament_density_g_cm3": 5000.0})
+    made = list(simulate_jobs(three_layers, make_jobs(options, [1, 3]), options))
+    masses = [one.params["plant"]["y"]["mass_kg"] for one in made]
+    grams = 2.405 * 5.0 * three_layers.filament_before_mm(2)
+    assert masses == [0.45, pytest.approx(0.45 + grams / 1000, rel=1e-3)]
+    heavy = options.model_copy(update={"mass_kg": (0.35, masses[1]), "bed_axis": None})
+    alone = next(simulate_jobs(three_layers, make_jobs(heavy, [3]), heavy)).fields
+    np.testing.assert_allclose(made[1].fields["error_y"], alone["error_y"], atol=1e-12)
