@@ -66,7 +66,7 @@ def test_loop_counts_every_target_once(toy):
 
 def test_throughput_without_torch_has_rates_and_shares(toy):
     found = training.throughput(*toy, "small", SECONDS, rounds=2, with_torch=False)
-    assert set(found["loops"]) == {"all", "last"}
+    assert set(found["loops"]) >= {"all", "last"}  # a GPU has more
     assert found["ratios"] == {}
     for loop in found["loops"].values():
         assert len(loop["turns_per_s"]) == 2
@@ -205,7 +205,7 @@ def test_throughput_is_in_ratio_to_torch(torch, toy):
     for name, ratio in found["ratios"].items():
         expected = loops[name]["targets_per_s"] / loops["torch"]["targets_per_s"]
         assert ratio == pytest.approx(expected)
-    assert set(found["ratios"]) == {"all", "last"}
+    assert set(found["ratios"]) >= {"all", "last"}
 
 
 def test_race_ends_at_the_rivals_accuracy(torch, toy, tmp_path):

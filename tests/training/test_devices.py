@@ -11,6 +11,8 @@ from jaxcorr.training import devices, experiment
 
 DEVICES = 4  # conftest.py asks for them
 
+pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="counts CPU devices")
+
 
 def begin(layers, folder, num_devices):
     folder.mkdir(exist_ok=True)

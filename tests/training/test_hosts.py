@@ -13,7 +13,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.training import hosts, run_folder
 
 SPEC = LIVELY | {
-    "train": {"num_devices": 2, "epochs": 8},
+    "train": {"num_devices": 2, "epochs": 8, "device": "cpu"},
     "model": {"dropout": 0.2, "num_layers": 1},
 }
 
