@@ -17,8 +17,8 @@ from jaxcorr.models.normalize import Scale
 from jaxcorr.models.plant_path import Sample
 from jaxcorr.spec import Model, Spec, own_positions, own_velocities
 
-# A GPU would round the operands of a product to ten bits: what was evaluated there would not be what
-# streams on a CPU, and a path's numbers, times positions, would be off by micrometres.
+# A GPU would round the operands of a product to ten bits: what was evaluated there would not be
+# what streams on a CPU, and a path would be off by micrometres.
 jax.config.update("jax_default_matmul_precision", "float32")
 
 Variables = dict[str, Any]
