@@ -28,6 +28,7 @@ class Found(NamedTuple):
     printer: "Identified | None"
     about: list[str]
     show_fn: Callable[[], None]
+    mass_kg: tuple[float, float] | None = None  # where the measurement told both
 
 
 def identify(
@@ -48,6 +49,10 @@ def identify(
         tuple[float, float] | None,
         typer.Option(metavar="X Y", help="Moving masses; the reference's if left out."),
     ] = None,
+    added_kg: Annotated[
+        list[float],
+        typer.Option(help="On the axis in each resonance file, in their order: tells what moves."),
+    ] = [],
     num_modes: Annotated[
         int | None,
         typer.Option("--modes", min=1, max=2, help="Fit so many; two if one does not do."),
@@ -71,11 +76,11 @@ def identify(
     An accelerometer does not tell friction: record a few slow lines in both directions and identify
     them as traces, or pull the axis with a spring scale, and add friction_n to the file. Nor does
     it tell mass from stiffness: weigh what moves and give --mass-kg; or test once more with a known
-    mass on it, which takes the frequency from f to g, both with the same --modes: what moves has
-    that mass over (f / g)^2 - 1.
+    mass on it, and give every file's --added-kg and the same --modes for all: 1 / f^2 is a line
+    over it.
     """
     paths = [Path(name) for name in measured or []]
-    _check_arguments(paths, ringing_mm, speed_mm_s, plot, out)
+    _check_arguments(paths, ringing_mm, speed_mm_s, plot, out, added_kg)
     from jaxcorr import files
     from jaxcorr.cli import console
     from jaxcorr.identify import printer_file
@@ -83,7 +88,7 @@ def identify(
     if ringing_mm and speed_mm_s is not None:
         found = _from_ringing(ringing_mm, speed_mm_s)
     elif _num_resonances(paths):
-        found = _from_resonances(paths, num_modes, plot)
+        found = _from_resonances(paths, num_modes, plot, added_kg)
     else:
         found = _from_traces(measured or [], sample_rate_hz)
     notes: list[str] = []
@@ -96,7 +101,7 @@ def identify(
                 f"--out: expected one file of x and one of y for a printer file, got {names}. "
                 "Give both."
             )
-        notes = printer_file.write(out, found.printer, mass_kg, found.about)
+        notes = printer_file.write(out, found.printer, mass_kg or found.mass_kg, found.about)
     if as_json:
         print(json.dumps(found.numbers))
         return
@@ -114,6 +119,7 @@ def _check_arguments(
     speed_mm_s: float | None,
     plot: Path | None,
     out: Path | None,
+    added_kg: Sequence[float],
 ) -> None:
     """Refuses arguments that do not go together, before the work."""
     num_csv = _num_resonances(paths)
@@ -131,6 +137,8 @@ def _check_arguments(
             "identify: expected traces or resonance files (.csv), got both. Identify them one "
             "after the other."
         )
+    if added_kg and not num_csv:
+        raise InputError("--added-kg: expected resonance files (.csv), got none. Leave it out.")
     if plot is not None and not num_csv:
         raise InputError("--plot: expected resonance files (.csv), got none. Leave it out.")
     if plot is not None:
@@ -164,11 +172,14 @@ def _from_ringing(ringing_mm: Sequence[float], speed_mm_s: float) -> Found:
     return Found(numbers, found, [f"{text}.", damping], show)
 
 
-def _from_resonances(paths: Sequence[Path], num_modes: int | None, plot: Path | None) -> Found:
+def _from_resonances(
+    paths: Sequence[Path], num_modes: int | None, plot: Path | None, added_kg: Sequence[float]
+) -> Found:
     from jaxcorr.cli import console
-    from jaxcorr.identify import axis_response, figures, wording
+    from jaxcorr.identify import axis_response, figures, weighings, wording
 
     responses = axis_response.identify_files(paths, num_modes)
+    weighed = weighings.weigh(responses, added_kg) if added_kg else []
     if plot is not None:
         figures.draw(responses, plot)
 
@@ -179,10 +190,17 @@ def _from_resonances(paths: Sequence[Path], num_modes: int | None, plot: Path | 
             table = console.table("", wording.SHAPER_COLUMNS, wording.shaper_rows(one))
             console.out.print(table)
             console.out.print("\n".join([*wording.sentences(one), ""]), markup=False)
+        for one in weighed:
+            console.out.print("\n".join(wording.weighing_sentences(one)), markup=False)
 
     about = wording.about_printer(responses)
-    numbers = [wording.describe(one) for one in responses]
-    return Found(numbers, axis_response.printer_of(responses), about, show)
+    numbers: list[Any] = [wording.describe(one) for one in responses]
+    numbers += [wording.describe_weighing(one) for one in weighed]
+    # What is written is the axis as it is, without the masses.
+    bare = [one for i, one in enumerate(responses) if not added_kg or added_kg[i] == 0.0]
+    moving = {one.axis: one.moving_kg for one in weighed}
+    masses = (moving["x"], moving["y"]) if len(moving) == 2 else None
+    return Found(numbers, axis_response.printer_of(bare), about, show, masses)
 
 
 def _from_traces(traces: Sequence[str], sample_rate_hz: float) -> Found:

@@ -175,7 +175,7 @@ def knot_response(plant: Simulation, per_knot: int, knot_rate_hz: float) -> Floa
     if plant.kinematics == "cartesian":
         return linear_response(plant, moved)
     # Belts that differ couple the axes: each one moves alone.
-    alone = [Command(*(part * mask for part in moved[:2])) for mask in np.eye(2)]
+    alone = [Command(moved.position_mm * mask, moved.velocity_mm_s * mask) for mask in np.eye(2)]
     each = [linear_response(plant, command)[:, axis] for axis, command in enumerate(alone)]
     return np.stack(each, axis=1)
 

@@ -13,6 +13,7 @@ from jaxcorr.identify import accelerometer, modes
 from jaxcorr.identify.accelerometer import DIRECTIONS, Spectrum
 from jaxcorr.identify.modes import FIT_HZ, Fit
 from jaxcorr.identify.printer_file import Identified
+from jaxcorr.identify.resonance_test import Mode, stiff_share
 from jaxcorr.identify.shapers import Setting, klippers_choice
 from jaxcorr.units import count
 
@@ -110,13 +111,27 @@ def _accept(found: AxisResponse) -> AxisResponse:
     return found
 
 
+def main_mode(found: Sequence[Mode]) -> Mode:
+    """The mode that gives way most, of those that move with the axis."""
+    return next(mode for mode in found if mode.share > 0.0)
+
+
 def printer_of(responses: Sequence[AxisResponse]) -> Identified | None:
-    """The mode of x and of y that gives way most; None unless there is one response of each."""
-    by_axis = {one.spectrum.axis: one.fit.modes[0] for one in responses}
+    """The modes of x and of y; None unless there is one response of each."""
+    by_axis = {one.spectrum.axis: one.fit.modes for one in responses}
     if set(by_axis) != set(AXES) or len(responses) != len(AXES):
         return None
-    x, y = (by_axis[axis] for axis in AXES)
-    return Identified((x.frequency_hz, y.frequency_hz), (x.damping_ratio, y.damping_ratio))
+    x, y = (main_mode(by_axis[axis]) for axis in AXES)
+    others = [
+        [one for one in by_axis[axis] if one is not main_mode(by_axis[axis])] for axis in AXES
+    ]
+    second_x, second_y = (next(iter(rest), None) for rest in others)
+    return Identified(
+        (x.frequency_hz, y.frequency_hz),
+        (x.damping_ratio, y.damping_ratio),
+        second=(second_x, second_y),
+        stiff_share=(stiff_share(by_axis["x"]), stiff_share(by_axis["y"])),
+    )
 
 
 def _check_peak(spectrum: Spectrum, psd: Float[ndarray, " f"]) -> None:

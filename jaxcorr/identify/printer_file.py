@@ -9,6 +9,7 @@ import tomli_w
 
 from jaxcorr import files
 from jaxcorr.errors import InputError
+from jaxcorr.identify.resonance_test import Mode
 from jaxcorr.printer_spec import Printer
 from jaxcorr.schema import check
 
@@ -21,15 +22,19 @@ class Identified(NamedTuple):
     """What a measurement told of x and y.
 
     Attributes:
-        frequency_hz, damping_ratio: of each axis's mode.
+        frequency_hz, damping_ratio: of each axis's main mode.
         friction_mm: force over stiffness; None where the measurement does not tell.
         friction_velocity_mm_s: speed at which friction has three quarters of its force.
+        second: a second mode of each axis, where it has one.
+        stiff_share: of each axis's motion, what follows the motor stiffly.
     """
 
     frequency_hz: tuple[float, float]
     damping_ratio: tuple[float, float]
     friction_mm: tuple[float, float] | None = None
     friction_velocity_mm_s: float | None = None
+    second: tuple[Mode | None, Mode | None] = (None, None)
+    stiff_share: tuple[float, float] = (0.0, 0.0)
 
 
 def of_ringing(ringing_mm: Sequence[float], speed_mm_s: float) -> Identified:
@@ -71,6 +76,13 @@ def table_of(found: Identified, mass_kg: tuple[float, float]) -> dict[str, Any]:
         table["friction_n"] = _digits(stiffness * np.array(found.friction_mm) / 1000.0)
     if found.friction_velocity_mm_s is not None:
         table["friction_velocity_mm_s"] = _digits([found.friction_velocity_mm_s])[0]
+    if any(found.second):
+        none = Mode(0.0, USUAL_DAMPING_RATIO, 0.0)
+        second = [mode or none for mode in found.second]
+        table["second_frequency_hz"] = _digits([mode.frequency_hz for mode in second])
+        table["second_damping_ratio"] = _digits([mode.damping_ratio for mode in second])
+        table["second_share"] = _digits([mode.share for mode in second])
+        table["stiff_share"] = _digits([round(share, 9) for share in found.stiff_share])
     return table
 
 

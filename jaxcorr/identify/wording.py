@@ -7,6 +7,7 @@ from jaxcorr.identify.axis_response import ONE_MODE_RESIDUAL, AxisResponse
 from jaxcorr.identify.modes import FIT_HZ
 from jaxcorr.identify.resonance_test import stiff_share
 from jaxcorr.identify.shapers import Setting
+from jaxcorr.identify.weighings import Weighing
 
 MODE_COLUMNS = ("mode", "frequency", "95% interval", "damping ratio", "95% interval", "share")
 SHAPER_COLUMNS = ("shaper", "on the file", "on the model")
@@ -88,15 +89,38 @@ def about_printer(responses: Sequence[AxisResponse]) -> list[str]:
     """What a printer file of these axes says in its head, a line an axis."""
     lines = []
     for one in responses:
-        mode, rest = one.fit.modes[0], len(one.fit.modes) - 1
-        text = (
-            f"{one.spectrum.axis}: {mode.frequency_hz:.2f} Hz, damping ratio "
-            f"{mode.damping_ratio:.4f}, from {one.spectrum.path.name}"
+        modes = [
+            f"{mode.frequency_hz:.2f} Hz, damping ratio {mode.damping_ratio:.4f}"
+            for mode in one.fit.modes
+        ]
+        lines.append(f"{one.spectrum.axis}: {'; '.join(modes)}, from {one.spectrum.path.name}.")
+    return lines
+
+
+def describe_weighing(weighing: Weighing) -> dict[str, Any]:
+    """Tests with masses as plain values, for programs."""
+    return weighing._asdict() | {"worst_share": worst_share(weighing)}
+
+
+def worst_share(weighing: Weighing) -> float | None:
+    """By how much the others miss a test's frequency, at most; None of two tests."""
+    if not weighing.predicted_hz:
+        return None
+    pairs = zip(weighing.predicted_hz, weighing.frequency_hz, strict=True)
+    return max(abs(predicted / found - 1.0) for predicted, found in pairs)
+
+
+def weighing_sentences(weighing: Weighing) -> list[str]:
+    """What moves, and how well the tests agree on it."""
+    axis, worst = weighing.axis, worst_share(weighing)
+    lines = [f"{axis}: {weighing.moving_kg:.2f} kg move, by 1 / f^2 over the mass that was added"]
+    for i, predicted in enumerate(weighing.predicted_hz):
+        lines.append(
+            f"{axis} with {weighing.added_kg[i]:g} kg: {weighing.frequency_hz[i]:.2f} Hz, by the "
+            f"other tests {predicted:.2f} Hz"
         )
-        left_out = (
-            f"; the weaker of two modes, {one.fit.modes[-1].frequency_hz:.2f} Hz, is left out"
-        )
-        lines.append(f"{text}{left_out if rest else ''}.")
+    if worst is not None:
+        lines.append(f"{axis}: the tests predict each other within {100 * worst:.1f}%")
     return lines
 
 

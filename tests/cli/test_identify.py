@@ -30,7 +30,9 @@ def test_resonance_files_become_a_printer_a_figure_and_a_report(run, folder, tmp
     assert "Friction is not told" in text
     assert plot.stat().st_size > 10_000
     assert read_printer(str(out))["mass_kg"] == (0.4, 0.6)
-    assert "the weaker of two modes, 70.0" in out.read_text()
+    made = read_printer(str(out))
+    assert made["second_frequency_hz"][1] == pytest.approx(70.0, rel=0.02)
+    assert made["second_share"] == (0.0, pytest.approx(0.4, abs=0.05))
     # The file is a printer for other commands.
     part = tmp_path / "part.gcode"
     part.write_text("G1 X10 F3000\nG1 X0\n")
@@ -49,6 +51,28 @@ def test_numbers_for_programs(run, folder, tmp_path):
     assert low < mode["damping_ratio"] < high
     on_file = numbers[0]["shapers"]["mzv"]["on_file"]
     assert on_file["frequency_hz"] == pytest.approx(48.0, rel=0.05)
+
+
+def test_known_masses_tell_what_moves(run, tmp_path):
+    """1 / f^2 is a line over the mass; any two of three tests predict the third."""
+    masses, paths = (0.0, 0.5, 1.2), []
+    for mass in masses:
+        hz = 45.0 * (1.5 / (1.5 + mass)) ** 0.5
+        paths.append(tmp_path / f"{mass}_resonances_y.csv")
+        resonances.write_psd(paths[-1], [(hz, 0.08, 1.0)], direction="y")
+    added = [text for mass in masses for text in ("--added-kg", mass)]
+    code, text, _ = run("identify", *paths, "--modes", 1, *added, "--json")
+    assert code == 0
+    weighing = json.loads(text)[-1]
+    assert weighing["moving_kg"] == pytest.approx(1.5, rel=0.02)
+    assert weighing["worst_share"] < 0.005
+    _, text, _ = run("identify", *paths[:2], "--modes", 1, *added[:4])
+    assert "y: 1.5" in text
+    code, _, err = run("identify", *paths[:2], "--modes", 1, *added[:2])
+    assert code == 2
+    assert "--added-kg: expected one for each of 2 files, got 1" in err
+    code, _, err = run("identify", *paths[1::-1], "--modes", 1, *added[:4])
+    assert "expected a frequency of y that falls as the mass rises" in err
 
 
 def test_ringing_becomes_a_printer(run, tmp_path):

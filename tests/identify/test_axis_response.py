@@ -60,8 +60,11 @@ def test_shapers_are_set_on_the_model_as_on_the_file(both):
             assert on_model.vibrations == pytest.approx(on_file.vibrations, abs=0.01)
 
 
-def test_a_printer_has_one_mode_an_axis(both):
+def test_a_printer_has_the_modes_of_both_axes(both):
     found = axis_response.printer_of(both)
+    second_x, second_y = found.second
+    assert second_x is None
+    assert second_y.share + found.stiff_share[1] + both[1].fit.modes[0].share == pytest.approx(1.0)
     assert found.frequency_hz == pytest.approx((48.0, 42.0), rel=2e-3)
     assert found.damping_ratio == pytest.approx((0.08, 0.06), rel=0.02)
     assert found.friction_mm is None
