@@ -27,9 +27,8 @@ def own(tmp_path):
 
 
 def resonances(printer):
-    k, m, c = (
-        np.array(each) for each in (printer.stiffness_n_m, printer.mass_kg, printer.damping_ns_m)
-    )
+    pairs = printer.axis_stiffness_n_m, printer.mass_kg, printer.axis_damping_ns_m
+    k, m, c = (np.array(each) for each in pairs)
     return np.sqrt(k / m) / (2 * np.pi), c / (2 * np.sqrt(k * m))
 
 
@@ -44,6 +43,9 @@ def test_presets_have_the_resonances_that_they_are_known_for():
     frequency, damping = resonances(check(Printer, {"printer": "ender3_v2"}, "x"))
     np.testing.assert_allclose(frequency, [47.0, 40.0], rtol=0.01)
     np.testing.assert_allclose(damping, 0.08, rtol=0.01)
+    frequency, damping = resonances(check(Printer, {"printer": "corexy"}, "x"))
+    np.testing.assert_allclose(frequency, [63.2, 47.2], rtol=1e-3)
+    np.testing.assert_allclose(damping, [0.08, 0.06], rtol=0.01)
     assert check(Printer, {"printer": "reference"}, "x") == Printer()
 
 
@@ -87,6 +89,11 @@ def test_a_printer_tells_the_firmware_and_its_limits(own):
             r"own.toml \[limits\]: expected one of classic_jerk_mm_s, .*, got junction_deviation",
         ),
         ("[", r"own.toml: expected TOML, got"),
+        ("kinematics = 'delta'", r"own.toml kinematics: expected one of 'cartesian'"),
+        ("second_share = [0.2, 0.0]", r"own.toml: expected second_frequency_hz > 0 where x has"),
+        ("stiff_share = [0.0, 1.0]", r"expected second_share \+ stiff_share < 1, .*, got 1"),
+        ("bed_size_mm = [200.0, 0.0]", r"own.toml bed_size_mm: expected a number > 0, got 0"),
+        ("bed_axis = 'z'", r"own.toml bed_axis: expected one of 'x'"),
     ],
 )
 def test_mistakes_name_the_file_and_the_key(own, text, message):
@@ -97,10 +104,19 @@ def test_mistakes_name_the_file_and_the_key(own, text, message):
 
 
 def test_an_unknown_printer_is_told_the_known_ones():
-    message = r"^ender3: expected a printer file, got none. Name one, or ender3_v2 or reference\.$"
+    message = r"^ender3: expected a printer file, got none. Name one, or corexy or ender3_v2 or ref"
     with pytest.raises(InputError, match=message):
         check(Simulation, {"printer": "ender3"}, "spec")
 
 
 def test_limits_are_those_given():
     assert MotionLimits(max_velocity_mm_s=300.0).given == {"max_velocity_mm_s": 300.0}
+
+
+def test_lines_that_leave_the_bed_are_noted():
+    printer = check(Printer, {"bed_size_mm": [100.0, 80.0]}, "x")
+    program = gcode.parse("G1 X90 Y80 F600\nG1 X101\nG1 X-1 Y70\nG1 X50 E1\n", "p", printer=printer)
+    (noted,) = program.passed_over
+    assert noted[:3] == ("leaves the bed", "of 100 x 80 mm", 2)
+    assert noted.lines == (2, 3)
+    assert not gcode.parse("G1 X500 F600\nG1 X0\n", "p").passed_over

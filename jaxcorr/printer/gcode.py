@@ -31,6 +31,8 @@ __all__ = ["ENDER3_V2", "FEATURES", "FULL_STOP_S", "Limits", "Program", "parse",
 REFERENCE = Printer()
 MAX_LINE_CHARS = 1 << 20
 MAX_LINES = 50_000_000
+ROUNDING_MM = 1e-6
+OFF_BED = "leaves the bed"
 _CHUNK_CHARS = 1 << 20
 
 
@@ -171,6 +173,7 @@ def _program(machine: Machine, firmware: str | None, printer: Printer) -> Progra
         machine.layer_height_mm,
     )
     in_force = machine.settle(firmware, printer)
+    _note_off_bed(machine, printer, end[is_moving_xy, :2], columns[is_moving_xy, 5])
     return Program(
         start_mm=start,
         end_mm=end,
@@ -191,6 +194,18 @@ def _program(machine: Machine, firmware: str | None, printer: Printer) -> Progra
         slicer_time_s=machine.slicer_time_s,
         passed_over=machine.passed_over(),
     )
+
+
+def _note_off_bed(machine: Machine, printer: Printer, end_mm: np.ndarray, line: np.ndarray) -> None:
+    """Notes the lines that end where the printer's nozzle cannot go."""
+    if printer.bed_size_mm is None:
+        return
+    is_off = ((end_mm < -ROUNDING_MM) | (end_mm > np.array(printer.bed_size_mm) + ROUNDING_MM)).any(
+        1
+    )
+    x, y = printer.bed_size_mm
+    for number in np.unique(line[is_off].astype(int)).tolist():
+        machine.pass_over(OFF_BED, f"of {x:g} x {y:g} mm", number)
 
 
 def _held(value_from: dict[int, int], num_moves: int) -> np.ndarray:
