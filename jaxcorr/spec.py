@@ -304,7 +304,7 @@ def own_velocities(data: Data) -> tuple[int, ...] | None:
     """
     found = []
     for target in data.targets:
-        axis = target.rpartition("_")[2]
+        axis = axis_of(target)
         names = [name for name in (f"v{axis}_ref", f"v{axis}_cmd") if name in data.features]
         if not names:
             return None

@@ -42,6 +42,7 @@ XYZ = {
     "targets": ["error_x", "error_y", "error_z"],
     "horizon": 2,
 }
+JOINT = {"features": ["j1_ref", "vj1_ref"], "targets": ["error_j1"]}
 SPECS = {
     "raw": {"model": {"num_layers": 1, "inputs": "raw", "hidden_size": 6, "encoder_size": 5}},
     "xyz": {
@@ -54,8 +55,8 @@ SPECS = {
         "data": {"horizon": 2},
         "model": {"num_layers": 1, "hidden_size": 5, "path": "plant"},
     },
-    "plant behind": {
-        "data": {"horizon": -3},
+    "plant of one joint, behind": {
+        "data": JOINT | {"horizon": -3},
         "model": {"num_layers": 1, "hidden_size": 5, "path": "plant"},
     },
 }
@@ -132,6 +133,7 @@ def draw_plant(rng, spec):
         sine_mm=periods[0],
         cosine_mm=periods[1],
     )
+    axes = jax.tree.map(lambda values: values[..., : len(spec.data.targets)], axes)
     return plant_path.from_axes(axes, spec.data.sample_rate_hz)
 
 

@@ -14,6 +14,7 @@ import typer
 
 from jaxcorr.cli.options import JsonOption
 from jaxcorr.errors import InputError
+from jaxcorr.units import unit_of
 
 if TYPE_CHECKING:
     from jaxcorr.data.log_file import Axis, Layout
@@ -334,6 +335,11 @@ def _axes(command: Sequence[str], actual: Sequence[str], names: Sequence[str]) -
         if not (name.isidentifier() and name.isascii() and name[0].isalpha()):
             raise InputError(
                 f"--axis: expected letters, digits and _, got '{name}'. Rename the axis."
+            )
+        if unit_of(f"{name}_ref") != "mm":
+            raise InputError(
+                f"--axis: expected a name that is no speed's, got '{name}': {name}_ref would be "
+                f"taken for {unit_of(f'{name}_ref')}. Rename the axis."
             )
     if len(set(known)) < len(known):
         raise InputError(f"--axis: expected distinct names, got {' '.join(known)}. Rename one.")

@@ -116,19 +116,16 @@ def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
 
     from jaxcorr.cli import console
 
+    axes = list(dict.fromkeys(axis for row in rows for axis in row.ranges_mm or ()))
     columns = (
-        "file",
-        "samples",
-        "s",
-        "Hz",
-        "x mm",
-        "y mm",
+        *("file", "samples", "s", "Hz"),
+        *(f"{axis} mm" for axis in axes),
         "peak mm/s",
-        "RMS x um",
-        "RMS y um",
+        *(f"RMS {axis} um" for axis in axes),
         "",
     )
-    console.out.print(console.table("", columns, [_inspection_row(row) for row in rows]))
+    body = [_inspection_row(row, axes) for row in rows]
+    console.out.print(console.table("", columns, body))
     problems = [row for row in rows if row.problem]
     for row in problems:
         console.out.print(f"[red]{escape(row.problem or '')}[/red]")
@@ -137,27 +134,23 @@ def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
     console.out.print(f"[bold]{good} files can be trained on, {total:,} samples[/bold]")
 
 
-def _inspection_row(row: "inspection.Row") -> list[str]:
+def _inspection_row(row: "inspection.Row", axes: "Sequence[str]") -> list[str]:
     from rich.markup import escape
 
     from jaxcorr.cli import console
 
     name = escape("/".join(Path(row.path).parts[-2:]))
     if row.num_samples is None:
-        return [name, *("",) * 8, "[red]unreadable[/red]"]
-    ranges = [
-        "n/a" if bounds is None else f"{bounds[0]:.0f}..{bounds[1]:.0f}"
-        for bounds in (row.x_range_mm, row.y_range_mm)
-    ]
+        return [name, *("",) * (4 + 2 * len(axes)), "[red]unreadable[/red]"]
+    ranges = [(row.ranges_mm or {}).get(axis) for axis in axes]
     return [
         name,
         f"{row.num_samples:,}",
         console.number(row.duration_s, 1),
         console.number(row.sample_rate_hz, 2),
-        *ranges,
+        *("n/a" if ends is None else f"{ends[0]:.0f}..{ends[1]:.0f}" for ends in ranges),
         console.number(row.peak_speed_mm_s, 1),
-        console.number(row.rms_x_um, 1),
-        console.number(row.rms_y_um, 1),
+        *(console.number((row.rms_um or {}).get(axis), 1) for axis in axes),
         "[red]refused[/red]" if row.problem else "[green]ok[/green]",
     ]
 

@@ -3,6 +3,7 @@
 The checks are `trace.py`'s own; a file that they refuse gets its line here and stops no other.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,18 +19,20 @@ from jaxcorr.printer_spec import SOURCES
 
 
 class Row(NamedTuple):
-    """One file's figures, each None where the file or the fields for it could not be read."""
+    """One file's figures, each None where the file or the fields for it could not be read.
+
+    Attributes:
+        ranges_mm, rms_um: of the positions and errors of its axes, by name.
+    """
 
     path: str
     part: str | None
     num_samples: int | None
     duration_s: float | None
     sample_rate_hz: float | None
-    x_range_mm: tuple[float, float] | None
-    y_range_mm: tuple[float, float] | None
+    ranges_mm: dict[str, tuple[float, float] | None] | None
     peak_speed_mm_s: float | None
-    rms_x_um: float | None
-    rms_y_um: float | None
+    rms_um: dict[str, float | None] | None
     max_error_um: float | None
     problem: str | None
 
@@ -57,7 +60,7 @@ def _inspect_file(path: Path, sample_rate_hz: float) -> Row:
 
 
 def _describe(found: Trace, problem: str | None) -> Row:
-    fields = found.fields
+    fields, axes = found.fields, trace.axes_of(found.fields)
     time = _finite(fields.get("time"))
     duration_s = float(time[-1] - time[0]) if len(time) else 0.0
     return Row(
@@ -66,12 +69,10 @@ def _describe(found: Trace, problem: str | None) -> Row:
         num_samples=found.num_samples,
         duration_s=duration_s if duration_s > 0 else None,
         sample_rate_hz=(len(time) - 1) / duration_s if duration_s > 0 else None,
-        x_range_mm=_range(fields.get("x_ref")),
-        y_range_mm=_range(fields.get("y_ref")),
-        peak_speed_mm_s=_peak(fields.get("vx_ref"), fields.get("vy_ref")),
-        rms_x_um=_rms_um(fields.get("error_x")),
-        rms_y_um=_rms_um(fields.get("error_y")),
-        max_error_um=_peak(fields.get("error_x"), fields.get("error_y"), 1e3),
+        ranges_mm={axis: _range(fields.get(f"{axis}_ref")) for axis in axes},
+        peak_speed_mm_s=_peak([fields.get(f"v{axis}_ref") for axis in axes]),
+        rms_um={axis: _rms_um(fields.get(f"error_{axis}")) for axis in axes},
+        max_error_um=_peak([fields.get(f"error_{axis}") for axis in axes], 1e3),
         problem=problem,
     )
 
@@ -85,13 +86,12 @@ def _range(values: Float[ndarray, " n"] | None) -> tuple[float, float] | None:
     return (float(finite.min()), float(finite.max())) if len(finite) else None
 
 
-def _peak(
-    x: Float[ndarray, " n"] | None, y: Float[ndarray, " n"] | None, scale: float = 1.0
-) -> float | None:
-    """Greatest length of the vectors (x, y), times `scale`."""
-    if x is None or y is None:
+def _peak(columns: Sequence[Float[ndarray, " n"] | None], scale: float = 1.0) -> float | None:
+    """Greatest length of the vectors of these components, times `scale`."""
+    held = [column for column in columns if column is not None]
+    if len(held) < len(columns):
         return None
-    finite = _finite(np.hypot(x, y))
+    finite = _finite(np.linalg.norm(held, axis=0))
     return float(scale * finite.max()) if len(finite) else None
 
 

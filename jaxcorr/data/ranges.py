@@ -15,7 +15,7 @@ from jaxcorr.errors import InputError
 class Axis(NamedTuple):
     """Where an axis's position and velocity stand among the features."""
 
-    letter: str
+    name: str
     position: int
     velocity: int
 
@@ -49,8 +49,8 @@ def find_axes(features: Sequence[str]) -> tuple[Axis, ...]:
     """The axes whose position and velocity, of reference or command, are among the features."""
     index = {name: i for i, name in enumerate(features)}
     ends = [end for end in ("cmd", "ref") if any(name.endswith(f"_{end}") for name in features)]
-    pairs = ((c, f"{c}_{end}", f"v{c}_{end}") for end in ends[:1] for c in "xyz")
-    return tuple(Axis(c, index[p], index[v]) for c, p, v in pairs if p in index and v in index)
+    pairs = ((n.removesuffix(f"_{end}"), n) for end in ends[:1] for n in features)
+    return tuple(Axis(c, index[n], index[f"v{n}"]) for c, n in pairs if f"v{n}" in index)
 
 
 def measure_ranges(

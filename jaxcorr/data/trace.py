@@ -3,8 +3,10 @@
 A file holds one struct `simulation_data`, every field a column of N samples. A trace that is not
 plausible is refused.
 
-What the motors were told is x_cmd, y_cmd, vx_cmd, vy_cmd. A file without them was made with the
-reference as its command. lag = actual - command is in no file: it is error - (command - reference).
+An axis has any name, such as x or joint_1: its fields are x_ref, vx_ref, error_x, and x_act where
+it was measured. What the motors were told is x_cmd, vx_cmd. A file without them was made with the
+reference as its command. lag_x = actual - command is in no file: it is error - (command -
+reference).
 
 Source: the HDF5 layout of v7.3 files follows MathWorks, "MAT-File Versions".
 """
@@ -24,14 +26,12 @@ from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.errors import InputError
+from jaxcorr.units import unit_of
 
 STRUCT = "simulation_data"
 MEASURED = "measured"  # params.source of a trace that comes from a log, with its units told
-REQUIRED = ("time", "x_ref", "y_ref", "vx_ref", "vy_ref", "error_x", "error_y")
 LOGICAL = ("is_extruding", "is_travel")
-# A field that is asked for and not in the file comes from these, if they are there.
-COMMAND = {"x_cmd": "x_ref", "y_cmd": "y_ref", "vx_cmd": "vx_ref", "vy_cmd": "vy_ref"}
-LAG = {f"lag_{a}": (f"error_{a}", f"{a}_ref", f"{a}_cmd") for a in "xy"}
+NO_AXES = ("magnitude", "direction")  # of error_magnitude, error_direction
 RATE_TOLERANCE = 0.01
 # Beyond these no desktop printer's trace is in mm and mm/s; micrometres look like this.
 MAX_POSITION_MM = 2000.0
@@ -171,15 +171,32 @@ def is_hdf5(path: Path) -> bool:
     return False
 
 
-def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRED) -> None:
+def axes_of(names: Iterable[str]) -> list[str]:
+    """The axes whose errors are among a file's fields; x and y where there is none."""
+    found = [name.removeprefix("error_") for name in names if name.startswith("error_")]
+    return [axis for axis in found if axis not in NO_AXES] or ["x", "y"]
+
+
+def fields_of(axes: Sequence[str]) -> list[str]:
+    """What a trace of these axes is trained on: positions, velocities, errors."""
+    forms = ("{}_ref", "v{}_ref", "error_{}")
+    return [form.format(axis) for form in forms for axis in axes]
+
+
+def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] | None = None) -> None:
     """Refuses a trace that cannot be trained or evaluated on.
 
     Checks, in this order: fields present, at least two samples, finite values, increasing time,
-    sampling rate within 1%, plausible units.
+    sampling rate within 1%, plausible units, an error that is actual - reference.
+
+    Args:
+        sample_rate_hz: that the trace should have.
+        required: fields; those of its axes where None.
 
     Raises:
         InputError: one line with file, field, first bad sample and what to do.
     """
+    required = fields_of(axes_of(trace.fields)) if required is None else required
     for name in dict.fromkeys(("time", *required)):
         if name not in trace.fields:
             known = ", ".join(sorted(trace.fields))
@@ -198,6 +215,7 @@ def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] = REQUIRE
     for name in required:
         _check_magnitude(trace, name)
     _check_motion(trace)
+    _check_sign(trace)
 
 
 def write(path: Path, fields: Mapping[str, ndarray], params: Mapping[str, Any]) -> None:
@@ -218,20 +236,30 @@ def write(path: Path, fields: Mapping[str, ndarray], params: Mapping[str, Any]) 
         scipy.io.savemat(file, {STRUCT: struct}, do_compression=True, long_field_names=True)
 
 
+def _sources(name: str) -> tuple[str, ...]:
+    """What a command or a lag comes from where a file has none: fields to take it from."""
+    if name.endswith("_cmd"):
+        return (f"{name.removesuffix('cmd')}ref",)
+    axis = name.removeprefix("lag_")
+    return () if axis == name else (f"error_{axis}", f"{axis}_ref", f"{axis}_cmd")
+
+
 def _needed(names: Iterable[str]) -> set[str]:
     """The fields to look for in a file so that these can be had."""
-    commands = {command for name in names for command in (name, *LAG.get(name, ()))}
-    return {field for name in commands for field in (name, COMMAND.get(name, name))}
+    with_sources = {field for name in names for field in (name, *_sources(name))}
+    return {field for name in with_sources for field in (name, *_sources(name))}
 
 
 def derive(fields: dict[str, ndarray], names: Iterable[str]) -> dict[str, ndarray]:
     """Adds the commands and lags among the names, where what they come from is there."""
-    wanted = _needed(names) & COMMAND.keys()
-    found = {name: fields[COMMAND[name]] for name in wanted if COMMAND[name] in fields} | fields
-    for name in names:
-        error, reference, command = LAG.get(name, (name, name, name))
-        if name in LAG and {error, reference, command} <= found.keys():
-            found[name] = found[error] - (found[command] - found[reference])
+    found = dict(fields)
+    commands = [name for name in _needed(names) if name.endswith("_cmd")]
+    for name in (*sorted(commands), *(name for name in names if name.startswith("lag_"))):
+        sources = _sources(name)
+        if name in found or not set(sources) <= found.keys():
+            continue
+        first, *rest = (found[source] for source in sources)
+        found[name] = first - (rest[1] - rest[0]) if rest else first
     return found
 
 
@@ -260,7 +288,7 @@ def _equal_columns(path: Path, fields: dict[str, ndarray]) -> dict[str, ndarray]
     guide = "time" if "time" in fields else longest
     n = len(fields[guide])
     for name, column in fields.items():
-        if len(column) == 1 and name not in REQUIRED:
+        if len(column) == 1 and name not in ("time", *fields_of(axes_of(fields))):
             fields[name] = np.full(n, column[0])
         elif len(column) != n:
             raise InputError(
@@ -301,45 +329,57 @@ def _check_time(trace: Trace, sample_rate_hz: float) -> None:
 
 
 def _check_magnitude(trace: Trace, name: str) -> None:
-    limits = {
-        "error": MAX_ERROR_MM,
-        "lag": MAX_ERROR_MM,
-        "v": MAX_SPEED_MM_S,
-        "x": MAX_POSITION_MM,
-        "y": MAX_POSITION_MM,
-    }
-    prefix = next((p for p in limits if re.match(rf"{p}[xyz]?_", name)), None)
-    if prefix is None:
-        return
-    bad = np.flatnonzero(np.abs(trace.fields[name]) > limits[prefix])
-    if len(bad):
-        unit = "mm/s" if prefix == "v" else "mm"
+    unit = unit_of(name)
+    most = MAX_POSITION_MM if unit == "mm" else MAX_SPEED_MM_S
+    most = MAX_ERROR_MM if name.startswith(("error_", "lag_")) else most
+    bad = np.flatnonzero(np.abs(trace.fields[name]) > most)
+    if unit in ("mm", "mm/s") and len(bad):
         raise InputError(
-            f"{trace.path}: {name}: expected at most {limits[prefix]:g} {unit}, got "
+            f"{trace.path}: {name}: expected at most {most:g} {unit}, got "
             f"{trace.fields[name][bad[0]]:g} at sample {bad[0]}. Convert the file to {unit}."
         )
 
 
 def _check_motion(trace: Trace) -> None:
     """Refuses speeds in m/s, and positions and speeds whose units do not belong together."""
-    if not {"x_ref", "y_ref", "vx_ref", "vy_ref"} <= trace.fields.keys():
+    positions = [n for n in trace.fields if n.endswith("_ref") and f"v{n}" in trace.fields]
+    if not positions:
         return
-    speeds = np.abs(trace.columns(("vx_ref", "vy_ref")))
+    velocities = [f"v{name}" for name in positions]
+    speeds = np.abs(trace.columns(velocities))
     is_measured = trace.params.get("source") == MEASURED
     if 0 < speeds.max() < MIN_PEAK_SPEED_MM_S and not is_measured:
         raise InputError(
-            f"{trace.path}: vx_ref, vy_ref: expected a peak of at least {MIN_PEAK_SPEED_MM_S:g} "
-            f"mm/s, got {speeds.max():.3g}. Convert the file to mm and mm/s."
+            f"{trace.path}: {', '.join(velocities)}: expected a peak of at least "
+            f"{MIN_PEAK_SPEED_MM_S:g} mm/s, got {speeds.max():.3g}. Convert the file to mm and "
+            "mm/s."
         )
-    moved_mm = np.sum(np.abs(np.diff(trace.columns(("x_ref", "y_ref")), axis=0)))
+    moved_mm = np.sum(np.abs(np.diff(trace.columns(positions), axis=0)))
     driven_mm = np.sum(speeds[1:] * np.diff(trace.fields["time"])[:, None])
     low, high = sorted((moved_mm, driven_mm))
     # Below a millimetre the sampling of a single move decides, not the unit.
     if high > max(1.0, MAX_PATH_RATIO * low):
         raise InputError(
-            f"{trace.path}: x_ref, y_ref: expected the path that vx_ref and vy_ref drive, "
-            f"{driven_mm:.3g} mm, got {moved_mm:.3g} mm. Convert the file to mm and mm/s."
+            f"{trace.path}: {', '.join(positions)}: expected the path that "
+            f"{' and '.join(velocities)} drive, {driven_mm:.3g} mm, got {moved_mm:.3g} mm. "
+            "Convert the file to mm and mm/s."
         )
+
+
+def _check_sign(trace: Trace) -> None:
+    """Refuses an error that is reference - actual."""
+    for axis in axes_of(trace.fields):
+        names = (f"error_{axis}", f"{axis}_act", f"{axis}_ref")
+        if not set(names) <= trace.fields.keys():
+            continue
+        error, actual, reference = (trace.fields[name] for name in names)
+        if np.dot(error, actual - reference) < 0:
+            at = int(np.argmax(np.abs(error)))
+            raise InputError(
+                f"{trace.path}: {names[0]}: expected {names[1]} - {names[2]}, "
+                f"{actual[at] - reference[at]:.4g} mm at sample {at}, got {error[at]:.4g} mm. "
+                f"Change the sign of {names[0]}."
+            )
 
 
 def _read_v7(path: Path) -> dict[str, Any]:

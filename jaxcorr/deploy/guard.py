@@ -111,7 +111,7 @@ class Guard:
         return (*quiet, -far, far)
 
     def _is_velocity(self, i: int) -> bool:
-        return re.fullmatch(r"v[xyz]_(?:ref|cmd)", self._names[i]) is not None
+        return unit_of(self._names[i]) == "mm/s"
 
     def is_quiet(self, sample: tuple[Any, ...], before: tuple[Any, ...] | None) -> bool:
         """True where there is nothing to say of a sample: `examine` would find nothing.

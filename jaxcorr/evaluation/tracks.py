@@ -58,8 +58,12 @@ class Track(NamedTuple):
 
     @property
     def position_mm(self) -> Float[ndarray, "n 2"] | None:
-        """Of reference or command; None where the model has no positions."""
-        return _pair(self.features, "")
+        """x and y of reference or command; None where the model has none."""
+        for end in ("ref", "cmd"):
+            names = [f"{axis}_{end}" for axis in "xy"]
+            if set(names) <= self.features.keys():
+                return np.stack([self.features[name] for name in names], axis=-1)
+        return None
 
     @property
     def path(self) -> str:
@@ -68,24 +72,21 @@ class Track(NamedTuple):
 
     @property
     def speed_mm_s(self) -> Float[ndarray, " n"] | None:
-        """Of reference or command; by differences where the model has positions only, else None."""
-        velocity, position = _pair(self.features, "v"), self.position_mm
-        if velocity is None and position is not None and len(position) > 1:
-            velocity = np.gradient(position, axis=0) * self.rate_hz
-        return None if velocity is None else np.linalg.norm(velocity, axis=1)
+        """Over all axes; of x and y by differences where the model has no velocities, else None."""
+        for end in ("_ref", "_cmd"):
+            names = [name for name in self.features if name[0] == "v" and name.endswith(end)]
+            velocities = [self.features[name] for name in names if name != "v_mag_ref"]
+            if velocities:
+                return np.linalg.norm(velocities, axis=0)
+        position = self.position_mm
+        if position is None or len(position) < 2:
+            return None
+        return np.linalg.norm(np.gradient(position, axis=0) * self.rate_hz, axis=1)
 
 
 def short_name(part: str, name: str) -> str:
     """Part and file, which tell a trace apart in less than its folder's name does."""
     return f"{part} {name.rsplit('/', 1)[-1]}"
-
-
-def _pair(features: Mapping[str, ndarray], prefix: str) -> Float[ndarray, "n 2"] | None:
-    for end in ("ref", "cmd"):
-        names = [f"{prefix}{axis}_{end}" for axis in "xy"]
-        if set(names) <= features.keys():
-            return np.stack([features[name] for name in names], axis=-1)
-    return None
 
 
 def align(samples: Samples, predicted: Float32[ndarray, "rows k"], spec: Spec) -> list[Track]:

@@ -149,6 +149,7 @@ def test_a_log_becomes_traces_and_the_command_to_train(log, tmp_path, run):
         (("--command", "x_cmd"), "--actual: expected one for each --command, got 0 for 1"),
         ((*NAMED, "--axis", "a", "--axis", "b"), "--axis: expected 1 names, got 2"),
         ((*NAMED, "--axis", "a-b"), "--axis: expected letters, digits and _, got 'a-b'"),
+        ((*NAMED, "--axis", "v1"), "--axis: expected a name that is no speed's, got 'v1'"),
         ((*NAMED[:-1], "yd"), "--units: expected one of mm, m, um, in, got 'yd'"),
         ((*NAMED, "--unit-mm", "2"), "--unit-mm: expected --units or it"),
         ((*NAMED, "--time-units", "h"), "--time-units: expected one of s, ms, us, got 'h'"),

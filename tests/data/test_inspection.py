@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy import circle, write_circle
 
-from jaxcorr.data import inspection
+from jaxcorr.data import inspection, trace
 from jaxcorr.errors import InputError
 
 
@@ -18,23 +18,23 @@ def test_a_circles_figures_are_known(tmp_path):
     assert (row.part, row.num_samples) == ("boat", 401)
     assert row.duration_s == pytest.approx(4.0)
     assert row.sample_rate_hz == pytest.approx(100.0)
-    assert row.x_range_mm == row.y_range_mm == pytest.approx((80.0, 120.0))
+    assert row.ranges_mm["x"] == row.ranges_mm["y"] == pytest.approx((80.0, 120.0))
     assert row.peak_speed_mm_s == pytest.approx(20 * math.pi)
-    assert row.rms_x_um == pytest.approx(100 / math.sqrt(2), rel=2e-3)
+    assert row.rms_um["x"] == pytest.approx(100 / math.sqrt(2), rel=2e-3)
     assert row.max_error_um == pytest.approx(100.0)
 
 
 def test_a_bad_file_gets_its_line_and_stops_no_other(tmp_path):
     write_circle(tmp_path / "a.mat", error_x=np.where(np.arange(200) == 9, np.nan, 0.1))
-    write_circle(tmp_path / "b.mat", error_x=None, vx_ref=None)
+    write_circle(tmp_path / "b.mat", error_x=None, error_y=None, vx_ref=None)
     (tmp_path / "c.mat").write_text("text")
     write_circle(tmp_path / "d.mat")
     nan, missing, text, good = inspection.inspect([str(tmp_path)], 100.0)
     assert "error_x: expected finite values" in nan.problem
-    assert nan.rms_x_um == pytest.approx(100.0)
+    assert nan.rms_um["x"] == pytest.approx(100.0)
     assert "expected field 'vx_ref'" in missing.problem
-    assert missing.rms_x_um is missing.max_error_um is missing.peak_speed_mm_s is None
-    assert missing.x_range_mm is not None
+    assert missing.rms_um["x"] is missing.max_error_um is missing.peak_speed_mm_s is None
+    assert missing.ranges_mm["x"] is not None
     assert "expected a MATLAB file" in text.problem
     assert text.num_samples is None
     assert good.problem is None
@@ -56,6 +56,20 @@ def test_any_row_can_be_written_as_json(tmp_path, changes):
     (row,) = inspection.inspect([str(tmp_path)], 100.0)
     assert row.problem
     json.dumps(row._asdict(), allow_nan=False)
+
+
+def test_axes_are_those_whose_errors_a_file_has(tmp_path):
+    names = {"x": "joint_1", "y": "j2"}
+    joints = {
+        name.replace(a, names[a]): c for name, c in circle().items() for a in "xy" if a in name
+    }
+    trace.write(tmp_path / "joints.mat", joints | {"time": circle()["time"]}, {})
+    write_circle(tmp_path / "one.mat", error_y=None, vy_ref=None)
+    joints, one = inspection.inspect([str(tmp_path)], 100.0)
+    assert joints.problem is one.problem is None
+    assert list(joints.rms_um) == ["joint_1", "j2"]
+    assert joints.peak_speed_mm_s == pytest.approx(20 * math.pi)
+    assert list(one.ranges_mm) == ["x"]
 
 
 def test_no_file_is_refused():

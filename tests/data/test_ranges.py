@@ -48,6 +48,7 @@ def test_nothing_is_counted_across_traces():
 
 def test_axes_need_position_and_velocity():
     assert ranges.find_axes(FEATURES) == (Axis("x", 0, 2), Axis("y", 1, 3))
+    assert ranges.find_axes(("j_1_ref", "vj_1_ref")) == (Axis("j_1", 0, 1),)
     assert ranges.find_axes(("vx_ref", "y_ref", "vy_ref", "x_act")) == (Axis("y", 1, 2),)
     commands = ("x_cmd", "y_cmd", "vx_cmd", "vy_cmd")
     assert ranges.find_axes(commands) == ranges.find_axes(FEATURES)

@@ -14,7 +14,7 @@ from toy import RATE_HZ, circle, write_circle
 from jaxcorr.data import trace
 from jaxcorr.errors import InputError
 
-NEEDED = trace.REQUIRED
+NEEDED = ("time", *trace.fields_of("xy"))
 TEXT = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512, b" ")
 
 
@@ -191,6 +191,10 @@ CHANGES = {
     "metres": (
         {name: circle()[name] / 1e3 for name in ("x_ref", "y_ref", "vx_ref", "vy_ref")},
         r"vx_ref, vy_ref: expected a peak of at least 1 mm/s, got 0\.0628\. Convert the file to mm",
+    ),
+    "sign": (
+        {"x_act": circle()["x_ref"] - circle()["error_x"]},
+        r"error_x: expected x_act - x_ref, -0\.1 mm at sample 50, got 0\.1 mm\. Change the sign of",
     ),
     "positions in metres": (
         {name: circle()[name] / 1e3 for name in ("x_ref", "y_ref")},

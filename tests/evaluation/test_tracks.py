@@ -55,7 +55,7 @@ def test_speed_comes_from_velocities_or_else_from_positions():
     positions = {name: track.features[name] for name in ("x_ref", "y_ref")}
     still = track._replace(features=positions)
     assert np.allclose(still.speed_mm_s, np.sqrt(5) * RATE_HZ)
-    assert track._replace(features={"vx_ref": positions["x_ref"]}).speed_mm_s is None
+    assert track._replace(features={"x_ref": positions["x_ref"]}).speed_mm_s is None
     assert track._replace(features={}).position_mm is None
 
 
