@@ -75,15 +75,16 @@ class ModelMap:
         self.response = measure_response(spec, weights)
         self.options = solver.DEFAULT._replace(effort=EFFORTS[spec.model.path])
 
-    def lag(self, commands: Float[ndarray, "t 4"]) -> Float[ndarray, "t 2"]:
+    def lag(self, commands: Float[ndarray, "t *lanes 4"]) -> Float[ndarray, "t *lanes 2"]:
         """Where the head is, less where the command is, mm, along commands from rest."""
-        carry, lags = network.carry_for(self._spec, 1), []
+        lanes = commands.reshape(len(commands), -1, 4).astype(np.float32)
+        carry, lags = network.carry_for(self._spec, lanes.shape[1]), []
         for first in range(0, len(commands), CHUNK):
-            block = commands[first : first + CHUNK].astype(np.float32)
-            padded = np.pad(block, ((0, CHUNK - len(block)), (0, 0)), mode="edge")
-            carry, lag = _unroll(self._spec, self._weights, carry, padded[:, None])
-            lags.append(np.asarray(lag)[: len(block), 0])
-        return np.concatenate(lags).astype(np.float64)
+            block = lanes[first : first + CHUNK]
+            padded = np.pad(block, ((0, CHUNK - len(block)), (0, 0), (0, 0)), mode="edge")
+            carry, lag = _unroll(self._spec, self._weights, carry, padded)
+            lags.append(np.asarray(lag)[: len(block)])
+        return np.concatenate(lags).astype(np.float64).reshape(*commands.shape[:-1], 2)
 
     def error_fn(self, reference: Float[ndarray, "t 4"]) -> ErrorFn:
         """Predicted actual - reference of a path, from the knots of its correction.

@@ -14,7 +14,7 @@ Source: Bristow, Tharayil and Alleyne, "A survey of
 iterative learning control", 2006, for steps by the inverse of a nominal plant.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -73,6 +73,9 @@ class Solution(NamedTuple):
     rms_mm: tuple[float, ...]
 
 
+Search = Generator[Float[ndarray, "k 2"], Float[ndarray, "k 2"], Solution]
+
+
 def solve(
     error_fn: ErrorFn,
     response: ImpulseResponse,
@@ -106,13 +109,32 @@ def descend(
     The first entry of `rms_mm` is then that of the given knots. Each step is asked for with
     `has_time_fn`; where there is none, the best knots so far are returned.
     """
-    error = error_fn(knots)
+    steps = search(inverse, knots, options, has_time_fn)
+    asked = next(steps)
+    while True:
+        try:
+            asked = steps.send(error_fn(asked))
+        except StopIteration as end:
+            return end.value
+
+
+def search(
+    inverse: KnotInverse,
+    knots: Float[ndarray, "k 2"],
+    options: Options,
+    has_time_fn: Callable[[], bool] = lambda: True,
+) -> Search:
+    """`descend` as a generator that yields knots and is sent the error that they leave.
+
+    Several layers can so be solved side by side, by a map that takes them all at once.
+    """
+    error = yield knots
     best = _cost(knots, error, options.effort)
     rms = [_rms(error)]
     for _ in range(options.most_steps):
         if not has_time_fn():
             return Solution(knots, "out of time", tuple(rms))
-        point = _improve(error_fn, inverse, knots, error, best, options)
+        point = yield from _improve(inverse, knots, error, best, options)
         if point is None:
             return Solution(knots, _why_stuck(error, inverse, knots, len(rms)), tuple(rms))
         gained = 1.0 - point.cost / best
@@ -130,18 +152,13 @@ class _Point(NamedTuple):
 
 
 def _improve(
-    error_fn: ErrorFn,
-    inverse: KnotInverse,
-    knots: ndarray,
-    error: ndarray,
-    best: float,
-    options: Options,
-) -> _Point | None:
+    inverse: KnotInverse, knots: ndarray, error: ndarray, best: float, options: Options
+) -> Generator[ndarray, ndarray, _Point | None]:
     """The step, or a half or a quarter of it, that lowers the cost; None where none does."""
     aim = inverse.step(knots, error) if np.isfinite(error).all() else knots
     for share in (1.0, 0.5, 0.25):
         tried = knots + share * (aim - knots)
-        left = error_fn(tried)
+        left = yield tried
         cost = _cost(tried, left, options.effort)
         if cost < best:
             return _Point(tried, left, cost)
