@@ -61,6 +61,10 @@ compensate *ARGS: _setup
 compensate-suite *ARGS: _setup
     @{{bin}}/jaxcorr compensate-suite "$@"
 
+# Correct a G-code file for a run's printer: just rewrite runs/<id> FILE.gcode --out OUT.gcode
+rewrite *ARGS: _setup
+    @{{bin}}/jaxcorr rewrite "$@"
+
 # List runs with their state and metrics
 runs *ARGS: _setup
     @{{bin}}/jaxcorr runs "$@"

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "jaxcorr"
 # In the order of the data flow: a folder imports from those before it and from the root's words.
 FOLDERS = (
     "printer", "identify", "data", "models", "training", "deploy", "evaluation",
-    "compensation", "studies", "bench", "cli",
+    "compensation", "rewrite", "studies", "bench", "cli",
 )  # fmt: skip
 ENTRANCES = {"__init__", "__main__", "compensator"}  # of the root: they lead into the folders
 INSIDE_FUNCTIONS = {"jinja2", "onnx", "onnxruntime", "jax2onnx", "matplotlib", "torch", "h5py"}

@@ -20,6 +20,7 @@ from jaxcorr.cli import (
     evaluate,
     identify,
     pipeline,
+    rewrite,
     simulate,
     sweep,
     train,
@@ -43,6 +44,7 @@ app.command()(deploy.export)
 app.command()(deploy.demo_control)
 app.command()(compensate.compensate)
 app.command()(compensate.compensate_suite)
+app.command()(rewrite.rewrite)
 app.command()(sweep.sweep)
 app.command()(sweep.table)
 app.command(name="import")(identify.import_logs)

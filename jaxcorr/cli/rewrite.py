@@ -1,0 +1,187 @@
+"""The command `rewrite`: a file of G-code corrected for the printer of a run, or checked again.
+
+Heavy modules load inside the command, after what is cheap to refuse.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jaxcorr.cli.options import (
+    FirmwareOption,
+    JsonOption,
+    JudgedPrinterOption,
+    RunArgument,
+    RunsOption,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from jaxcorr.rewrite.proof import LayerProof
+    from jaxcorr.rewrite.rewriting import FollowFn, Proved
+    from jaxcorr.rewrite.solve import Solver
+    from jaxcorr.training.run_folder import Run
+
+OUTPUT_NAME = "SLIC3R_PP_OUTPUT_NAME"  # PrusaSlicer and its kin set it for their scripts
+MOST_ROWS = 30
+COLUMNS = (
+    "layer", "contour um", "max", "RMS um", "time s", "correction um", "filament off %",
+    "pieces/s", "shortest mm", "E/mm",
+)  # fmt: skip
+FileArgument = Annotated[Path, typer.Argument(help="G-code as the slicer writes it.")]
+
+
+def rewrite(
+    run: RunArgument,
+    file: FileArgument,
+    out: Annotated[Path | None, typer.Option(help="The corrected file.")] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Replace FILE, as a slicer's script does.")
+    ] = False,
+    check: Annotated[
+        Path | None, typer.Option(help="Repeat the proof of a corrected file; write nothing.")
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(help="What is corrected: all, or such as top_surface; repeat the option."),
+    ] = None,
+    layers: Annotated[str, typer.Option(help="all, sampled:N, a number or 3,7,12.")] = "all",
+    accel_mm_s2: Annotated[
+        float | None, typer.Option("--accel-mm-s2", help="Of printing and travel, for the file's.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the worst layer before and after into this file.")
+    ] = None,
+    firmware: FirmwareOption = None,
+    printer: JudgedPrinterOption = None,
+    runs: RunsOption = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Corrects a G-code file for a run's printer, and proves what is written."""
+    from jaxcorr import plotting
+    from jaxcorr.rewrite import rewriting, selection
+    from jaxcorr.spec import printer_of
+    from jaxcorr.training import run_folder
+
+    target = check or _target(file, out, in_place)
+    if plot is not None:
+        plotting.check_paths(plot)
+    found = run_folder.find(run, runs)
+    judged = printer_of(found.spec(), printer)
+    names = tuple(features) if features else selection.WALLS
+    options = rewriting.Options(names, layers, accel_mm_s2, firmware)
+    original = rewriting.read(file, judged, options)
+    with _progress() as follow:
+        if check is not None:
+            proved = rewriting.prove(original, check, judged, follow)
+            rewriting.check(original, check, proved)
+        else:
+            mark = f"{found.id}, {', '.join(names)}, layers {layers}"
+            solver = _solver(found)
+            proved = rewriting.rewrite(original, solver, judged, target, mark, follow)
+    if plot is not None:
+        from jaxcorr.rewrite import figures
+
+        figures.draw_worst(original, target, judged, proved, plot)
+    if as_json:
+        print(json.dumps(as_table(proved)))
+        return
+    show(proved)
+    from jaxcorr.cli import console
+
+    console.out.print(f"{'checked' if check else 'written'}: {target}", markup=False)
+
+
+def _target(file: Path, out: Path | None, in_place: bool) -> Path:
+    """Where the corrected file goes.
+
+    A slicer's post-processing script is called with one path, whose file it replaces.
+    """
+    from jaxcorr.errors import InputError
+
+    if out is not None and not in_place:
+        return out
+    if out is None and (in_place or OUTPUT_NAME in os.environ):
+        return file
+    got = "both" if out is not None else "neither"
+    raise InputError(
+        f"rewrite: expected --out FILE or --in-place, got {got}. Name the corrected file."
+    )
+
+
+def _solver(found: "Run") -> "Solver":
+    from jaxcorr.compensation import gate, methods
+    from jaxcorr.rewrite.solve import Solver
+    from jaxcorr.training import restore
+
+    loaded = restore.load_weights(found)
+    return Solver(methods.load_map(loaded), gate.gate_of(loaded))
+
+
+@contextlib.contextmanager
+def _progress() -> "Iterator[FollowFn]":
+    """Shows which layers are done, on a terminal."""
+    from jaxcorr.cli import console
+
+    with console.counting_bar() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def follow(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(f"{what} layers", total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield follow
+
+
+def as_table(proved: "Proved") -> dict[str, Any]:
+    """The proof as JSON has it: a row for each layer, and all of them together."""
+    rows = []
+    for one in proved.layers:
+        row = one._asdict() | {"before": one.before._asdict(), "after": one.after._asdict()}
+        rows.append(row | {"is_left": one.layer in proved.left})
+    return {"layers": rows, "all": proved.summary._asdict(), "time_s": proved.time_s}
+
+
+def show(proved: "Proved") -> None:
+    """Prints a row for each layer, up to a screenful, and one for all."""
+    from jaxcorr.cli import console
+
+    shown = proved.layers
+    if len(shown) > MOST_ROWS:
+        every = -(-len(shown) // MOST_ROWS)
+        shown = shown[::every]
+    rows = [_row(str(one.layer), one) for one in shown]
+    rows.append(_row("all", proved.summary))
+    console.out.print(console.table("before > after", COLUMNS, rows))
+    before_s, after_s = proved.time_s
+    console.out.print(
+        f"print time {before_s:.0f} > {after_s:.0f} s ({100 * (after_s / before_s - 1):+.2f}%)",
+        markup=False,
+    )
+    if proved.left:
+        left = ", ".join(map(str, proved.left))
+        console.out.print(f"nothing to gain, left as they were: layers {left}", markup=False)
+
+
+def _row(name: str, one: "LayerProof") -> Sequence[str]:
+    before, after = one.before, one.after
+    off = abs(one.extruded_mm[1] / one.extruded_mm[0] - 1.0) if one.extruded_mm[0] else 0.0
+    return (
+        name,
+        f"{before.contour_um:.1f} > {after.contour_um:.1f}",
+        f"{before.contour_max_um:.0f} > {after.contour_max_um:.0f}",
+        f"{before.rms_um:.1f} > {after.rms_um:.1f}",
+        f"{one.time_s[0]:.1f} > {one.time_s[1]:.1f}",
+        f"{one.correction_um:.0f}",
+        f"{100 * off:.4f}",
+        f"{one.pieces_per_s:.0f}",
+        f"{one.shortest_mm:.3f}",
+        f"{one.most_e_per_mm[0]:.3f} > {one.most_e_per_mm[1]:.3f}",
+    )

@@ -1,0 +1,147 @@
+"""Motion limits for corrected moves, and the commands that set them in a firmware's own language.
+
+A correction needs more acceleration and larger steps of velocity than the moves that it corrects,
+for some hundredths of a second at a time. A limit is raised only if it can be put back: where the
+file sets it, or the printer's own file tells it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from jaxcorr.printer.gcode import Limits, Program
+from jaxcorr.printer_spec import Printer
+
+RAISED_ACCEL = 3.0  # times as much
+MOST_ACCEL_MM_S2 = 20_000.0
+RAISED_JERK_MM_S = 20.0  # classic, of x and y
+RAISED_DEVIATION_MM = 0.1
+RAISED_CORNER_MM_S = 15.0
+
+
+class Board(NamedTuple):
+    """What a firmware can do with short moves."""
+
+    shortest_mm: float
+    most_e_per_mm: float  # filament by way, above which it refuses a move
+
+
+# Marlin drops a move of fewer than 6 steps, 80 of which make a millimetre on these printers, and
+# adds its way to the next. Klipper refuses a line thicker than four nozzles of 0.4 mm squared
+# (max_extrude_cross_section).
+_NOZZLE_MM, _FILAMENT_MM2 = 0.4, 2.405
+_MARLIN = Board(shortest_mm=0.08, most_e_per_mm=1.0)
+_BOARDS = {"klipper": Board(0.04, 4.0 * _NOZZLE_MM**2 / _FILAMENT_MM2)}
+
+
+def board_of(firmware: str) -> Board:
+    """The firmware's limits on short moves."""
+    return _BOARDS.get(firmware, _MARLIN)
+
+
+class Dialect(NamedTuple):
+    """How a file's limits are set.
+
+    Attributes:
+        firmware: one of motion_limits.FIRMWARES.
+        known: fields of Limits that can be put back.
+    """
+
+    firmware: str
+    known: frozenset[str]
+
+    def raised(self, limits: Limits) -> Limits:
+        """The limits of a corrected move."""
+        changes: dict[str, Any] = {}
+        for name in ("print_accel_mm_s2", "travel_accel_mm_s2"):
+            changes[name] = _raised_accel(getattr(limits, name))
+        x, y, z, e = limits.max_accel_mm_s2
+        changes["max_accel_mm_s2"] = (_raised_accel(x), _raised_accel(y), z, e)
+        if limits.classic_jerk_mm_s is not None:
+            x, y, z, e = limits.classic_jerk_mm_s
+            raised = max(x, RAISED_JERK_MM_S), max(y, RAISED_JERK_MM_S), z, e
+            changes["classic_jerk_mm_s"] = raised
+        elif limits.square_corner_velocity_mm_s is not None:
+            raised = max(limits.square_corner_velocity_mm_s, RAISED_CORNER_MM_S)
+            changes["square_corner_velocity_mm_s"] = raised
+        elif limits.junction_deviation_mm is not None:
+            raised = max(limits.junction_deviation_mm, RAISED_DEVIATION_MM)
+            changes["junction_deviation_mm"] = raised
+        changes["minimum_cruise_ratio"] = 0.0
+        return replace(limits, **{k: v for k, v in changes.items() if k in self.known})
+
+    def key(self, command: str) -> str:
+        """The command of `commands` that sets what a command of a file sets."""
+        same = {"klipper": {"M204": "SET_VELOCITY_LIMIT"}, "reprapfirmware": {"M205": "M566"}}
+        return same.get(self.firmware, {}).get(command, command)
+
+    def commands(self, limits: Limits) -> list[str]:
+        """What sets these limits, as far as they can be put back, a line each."""
+        made = {"klipper": _klipper, "reprapfirmware": _reprapfirmware}.get(self.firmware, _marlin)
+        return made(limits, self.known)
+
+
+def dialect_of(program: Program, printer: Printer) -> Dialect:
+    """The dialect of a file for a printer."""
+    known = set(program.limits_set_in_line) | set(printer.limits.given)
+    return Dialect(program.firmware, frozenset(known))
+
+
+def with_accel(limits: Limits, accel_mm_s2: float) -> Limits:
+    """The limits with another acceleration of printing and travel, which x and y may have."""
+    x, y, z, e = limits.max_accel_mm_s2
+    return replace(
+        limits,
+        print_accel_mm_s2=accel_mm_s2,
+        travel_accel_mm_s2=accel_mm_s2,
+        max_accel_mm_s2=(max(x, accel_mm_s2), max(y, accel_mm_s2), z, e),
+    )
+
+
+def number(value: float, decimals: int) -> str:
+    """A number as G-code has it: no exponent, no zeros at the end."""
+    text = f"{value:.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def _raised_accel(accel_mm_s2: float) -> float:
+    return max(accel_mm_s2, min(RAISED_ACCEL * accel_mm_s2, MOST_ACCEL_MM_S2))
+
+
+def _marlin(limits: Limits, known: Iterable[str], cornering: bool = True) -> list[str]:
+    lines = []
+    if "max_accel_mm_s2" in known:
+        x, y = limits.max_accel_mm_s2[:2]
+        lines.append(f"M201 X{number(x, 1)} Y{number(y, 1)}")
+    accels = {"P": limits.print_accel_mm_s2, "T": limits.travel_accel_mm_s2}
+    fields = {"P": "print_accel_mm_s2", "T": "travel_accel_mm_s2"}
+    words = [f" {k}{number(v, 1)}" for k, v in accels.items() if fields[k] in known]
+    if words:
+        lines.append("M204" + "".join(words))
+    if cornering and limits.classic_jerk_mm_s is not None and "classic_jerk_mm_s" in known:
+        x, y = limits.classic_jerk_mm_s[:2]
+        lines.append(f"M205 X{number(x, 2)} Y{number(y, 2)}")
+    if limits.junction_deviation_mm is not None and "junction_deviation_mm" in known:
+        lines.append(f"M205 J{number(limits.junction_deviation_mm, 4)}")
+    return lines
+
+
+def _reprapfirmware(limits: Limits, known: Iterable[str]) -> list[str]:
+    lines = _marlin(limits, known, cornering=False)
+    if limits.classic_jerk_mm_s is not None and "classic_jerk_mm_s" in known:
+        x, y = (60.0 * jerk for jerk in limits.classic_jerk_mm_s[:2])
+        lines.append(f"M566 X{number(x, 1)} Y{number(y, 1)}")
+    return lines
+
+
+def _klipper(limits: Limits, known: Iterable[str]) -> list[str]:
+    words = []
+    if "print_accel_mm_s2" in known:
+        words.append(f" ACCEL={number(limits.print_accel_mm_s2, 1)}")
+    corner = limits.square_corner_velocity_mm_s
+    if "square_corner_velocity_mm_s" in known and corner is not None:
+        words.append(f" SQUARE_CORNER_VELOCITY={number(corner, 2)}")
+    if "minimum_cruise_ratio" in known:
+        words.append(f" MINIMUM_CRUISE_RATIO={number(limits.minimum_cruise_ratio, 3)}")
+    return ["SET_VELOCITY_LIMIT" + "".join(words)] if words else []

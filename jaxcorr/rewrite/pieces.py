@@ -1,0 +1,202 @@
+"""Corrected moves cut into straight pieces, at the ends of the original moves and in between.
+
+A piece runs straight from one point of the solved command to another, and the planner drives it at
+nearly one speed. It is cut where the command leaves that chord, taken at the same share of its
+time, by more than a tolerance: short pieces behind a corner, long ones on a straight. Across the
+chord the whole difference counts, along it a share, for that moves the head along a line that it is
+on. Where a second of print would get more pieces than the firmware's board takes, its tolerance
+grows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from jaxcorr.printer.drive import Command, Layer
+from jaxcorr.printer.planner import BOUNDARY_S, sample_plan
+from jaxcorr.rewrite.selection import FileLayer
+
+TOLERANCE_MM = 0.003
+ALONG = 0.3  # of a difference along the chord
+SHORTEST_S = 0.004
+MOST_PER_S = 110.0
+LEAST_MOVING_S = 0.5  # of a second that the rate is reckoned over
+GROWTH = 1.3  # of the tolerance, where a second has too many pieces
+LOOSEST_MM = 0.2
+INNER = np.arange(1, 16) / 16.0  # shares of a piece where it may be cut
+STEP_MM = 1e-3  # of written positions
+# Shorter than this share of its way on the original path, a piece would extrude too thickly.
+LEAST_SHARE = 0.3
+
+
+class Pieces(NamedTuple):
+    """A layer's moves, corrected ones in pieces. Axis: P pieces and untouched moves, in order."""
+
+    parent: Int[ndarray, " P"]  # move of the layer
+    is_piece: Bool[ndarray, " P"]
+    end_s: Float[ndarray, " P"]  # when the original path is where the piece ends
+    wanted_s: Float[ndarray, " P"]  # how long it should take
+    end_mm: Float[ndarray, "P 3"]
+    extrude_mm: Float[ndarray, " P"]
+
+    @property
+    def is_first(self) -> Bool[ndarray, " P"]:
+        """Begins its move."""
+        return np.diff(self.parent, prepend=-1) > 0
+
+
+class _Cuts(NamedTuple):
+    """Where corrected moves are cut, in no order. Axis: n pieces."""
+
+    move: ndarray
+    begin_s: ndarray
+    end_s: ndarray
+
+
+def cut(own: FileLayer, layer: Layer, command: Command, shortest_mm: float) -> Pieces:
+    """Cuts the corrected moves of a layer.
+
+    Args:
+        own: the layer as the file has it.
+        layer: its plan, sampled.
+        command: solved for it.
+        shortest_mm: way on the original path, of pieces that are not whole moves.
+    """
+    path = _Path(layer.time_s, layer.reference.position_mm, command.position_mm)
+    plan, moves = own.plan, np.flatnonzero(own.is_corrected)
+    whole = _Cuts(
+        moves, (plan.start_s + plan.dwell_s)[moves], (plan.start_s + plan.duration_s)[moves]
+    )
+    tolerance_mm = np.full(own.plan.num_moves, TOLERANCE_MM)
+    cuts = _split(whole, path, tolerance_mm, shortest_mm)
+    while (tight := _too_dense(cuts, tolerance_mm)).any():
+        tolerance_mm[tight] *= GROWTH
+        again = np.isin(whole.move, np.flatnonzero(tight))
+        split = _split(_Cuts(*(x[again] for x in whole)), path, tolerance_mm, shortest_mm)
+        kept = ~np.isin(cuts.move, np.flatnonzero(tight))
+        cuts = _Cuts(*(np.concatenate([x[kept], y]) for x, y in zip(cuts, split, strict=True)))
+    return _assemble(own, cuts, path)
+
+
+class _Path(NamedTuple):
+    """The reference and the command at steady instants."""
+
+    time_s: ndarray
+    reference_mm: ndarray
+    command_mm: ndarray
+
+    def command(self, time_s: ndarray) -> ndarray:
+        return _at(time_s, self.time_s, self.command_mm)
+
+    def reference(self, time_s: ndarray) -> ndarray:
+        return _at(time_s, self.time_s, self.reference_mm)
+
+
+def _at(time_s: ndarray, known_s: ndarray, values: ndarray) -> ndarray:
+    return np.stack([np.interp(time_s, known_s, values[:, axis]) for axis in (0, 1)], axis=-1)
+
+
+def _split(cuts: _Cuts, path: _Path, tolerance_mm: ndarray, shortest_mm: float) -> _Cuts:
+    """Cuts at the largest difference, again and again, until none is above the tolerance."""
+    done: list[_Cuts] = []
+    while len(cuts.move):
+        move, begin, end = cuts
+        time = begin[:, None] + INNER * (end - begin)[:, None]
+        first, last = path.command(begin), path.command(end)
+        off = path.command(time) - first[:, None] - INNER[:, None] * (last - first)[:, None]
+        chord = last - first
+        chord /= np.maximum(np.hypot(*chord.T), 1e-9)[:, None]
+        along = np.sum(off * chord[:, None], axis=-1)
+        across = off[..., 1] * chord[:, None, 0] - off[..., 0] * chord[:, None, 1]
+        difference = np.hypot(across, ALONG * along)
+        middle = path.reference(time)
+        before = np.linalg.norm(middle - path.reference(begin)[:, None], axis=-1)
+        behind = np.linalg.norm(middle - path.reference(end)[:, None], axis=-1)
+        may_cut = np.minimum(time - begin[:, None], end[:, None] - time) >= SHORTEST_S
+        may_cut &= np.minimum(before, behind) >= shortest_mm
+        worst = np.where(may_cut, difference, -1.0).argmax(axis=1)
+        goes_on = (difference.max(axis=1) > tolerance_mm[move]) & may_cut.any(axis=1)
+        done.append(_Cuts(*(x[~goes_on] for x in cuts)))
+        at = time[np.arange(len(worst)), worst][goes_on]
+        cuts = _Cuts(
+            np.concatenate([move[goes_on]] * 2),
+            np.concatenate([begin[goes_on], at]),
+            np.concatenate([at, end[goes_on]]),
+        )
+    return _Cuts(*(np.concatenate(x) for x in zip(*done, strict=True)))
+
+
+def _too_dense(cuts: _Cuts, tolerance_mm: ndarray) -> ndarray:
+    """Moves that may be cut less, in seconds of too many pieces for the time that these move."""
+    second = cuts.begin_s.astype(np.int64)
+    moving_s = np.bincount(second, cuts.end_s - cuts.begin_s)
+    most = MOST_PER_S * np.maximum(moving_s, LEAST_MOVING_S)
+    is_dense = (np.bincount(second) > most)[second]
+    is_cut = np.bincount(cuts.move, minlength=len(tolerance_mm)) > 1
+    tight = np.zeros(len(tolerance_mm), np.bool_)
+    tight[cuts.move[is_dense]] = True
+    return tight & is_cut & (tolerance_mm < LOOSEST_MM)
+
+
+def _assemble(own: FileLayer, cuts: _Cuts, path: _Path) -> Pieces:
+    """Pieces and untouched moves in order, with their ends and what they extrude."""
+    plan, program = own.plan, own.program
+    others = np.flatnonzero(~own.is_corrected)
+    parent = np.concatenate([cuts.move, others])
+    end_s = np.concatenate([cuts.end_s, (plan.start_s + plan.duration_s)[others]])
+    order = np.lexsort((end_s, parent))
+    parent, end_s = parent[order], end_s[order]
+    is_first, is_last = parent != np.roll(parent, 1), parent != np.roll(parent, -1)
+    is_first[0] = is_last[-1] = True
+    is_piece = own.is_corrected[parent]
+    nominal = sample_plan(plan, end_s - 2 * BOUNDARY_S).position_mm
+    nominal[is_last] = program.end_mm[parent[is_last]]
+    begin = np.where(is_first[:, None], program.start_mm[parent], np.roll(nominal, 1, axis=0))
+    way = np.linalg.norm(nominal - begin, axis=1)
+    share = np.where(is_first & is_last, 1.0, way / np.maximum(plan.length_mm[parent], 1e-12))
+    end_mm = nominal.copy()
+    correction = path.command(end_s) - path.reference(end_s)
+    end_mm[is_piece, :2] += correction[is_piece]
+    end_mm[is_piece] = np.round(end_mm[is_piece] / STEP_MM) * STEP_MM
+    wanted_s = np.diff(end_s, prepend=0.0) - np.where(is_first, plan.dwell_s[parent], 0.0)
+    extrude_mm = program.extrude_mm[parent] * share
+    found = Pieces(parent, is_piece, end_s, wanted_s, end_mm, extrude_mm)
+    return _without_slivers(found, way)
+
+
+def _without_slivers(pieces: Pieces, way_mm: ndarray) -> Pieces:
+    """Pieces that the correction has all but taken away join their neighbours.
+
+    Their filament goes to the piece behind them, or to the one before them on the same move.
+    """
+    while True:
+        start = np.concatenate([pieces.end_mm[:1], pieces.end_mm[:-1]])
+        length = np.linalg.norm(pieces.end_mm - start, axis=1)
+        is_sliver = pieces.is_piece & (length < LEAST_SHARE * way_mm)
+        is_sliver[0] = False
+        behind = np.flatnonzero(is_sliver[:-1] & pieces.is_piece[1:])
+        before = np.flatnonzero(is_sliver & ~pieces.is_first)
+        if len(behind):
+            gone, into = behind[0], behind[0] + 1
+        elif len(before):
+            gone, into = before[0], before[0] - 1
+        else:
+            return pieces
+        pieces, way_mm = _joined(pieces, way_mm, gone, into)
+
+
+def _joined(pieces: Pieces, way_mm: ndarray, gone: int, into: int) -> tuple[Pieces, ndarray]:
+    """One piece less: what it extruded, and its time, are another's."""
+    columns = pieces._asdict()
+    for name in ("extrude_mm", "wanted_s"):
+        columns[name] = columns[name].copy()
+        columns[name][into] += columns[name][gone]
+    way_mm = way_mm.copy()
+    way_mm[into] += way_mm[gone]
+    if into < gone:
+        columns["end_s"] = columns["end_s"].copy()
+        columns["end_s"][into] = columns["end_s"][gone]
+    kept = np.arange(len(way_mm)) != gone
+    return Pieces(**{name: values[kept] for name, values in columns.items()}), way_mm[kept]

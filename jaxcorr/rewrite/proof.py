@@ -1,0 +1,263 @@
+"""The proof of a rewritten file: read again, planned, driven through the printer, and compared.
+
+Both files are read, each layer is planned by itself, and the run's printer drives both plans. What
+a printed line shows is judged where a chosen feature prints: the distance of the head from the
+original path (contour), and from the place on it that has as much filament behind it (tracking).
+Filament is what tells which place of the rewritten path belongs to which of the original, so that
+the proof needs the two files alone.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from jaxcorr.compensation.judge import UM, deviation
+from jaxcorr.printer import drive
+from jaxcorr.printer.drive import Command
+from jaxcorr.printer.gcode import Program
+from jaxcorr.printer.motion_limits import LIMIT_COMMANDS
+from jaxcorr.printer.planner import Plan, plan_program, sample_plan
+from jaxcorr.printer_spec import Simulation
+from jaxcorr.rewrite.selection import FileLayer, Selection, file_layer, take
+from jaxcorr.rewrite.source import MARKER, open_lines
+
+LAYERS_AT_ONCE = 8
+SEED = 7_000_004  # of jitter and floor, the same for both files
+TINY_MM = 1e-9
+
+
+class Judged(NamedTuple):
+    """What a layer's chosen features look like; um."""
+
+    num_samples: int
+    contour_um: float
+    contour_max_um: float
+    rms_um: float  # tracking
+
+
+class LayerProof(NamedTuple):
+    """A layer of both files, original first."""
+
+    layer: int  # from 1
+    before: Judged
+    after: Judged
+    time_s: tuple[float, float]
+    extruded_mm: tuple[float, float]
+    correction_um: float  # largest
+    num_pieces: int
+    pieces_per_s: float  # of the rewritten moves' time
+    busiest_per_s: float  # pieces in any second
+    shortest_mm: float
+    most_e_per_mm: tuple[float, float]
+
+    @property
+    def gains(self) -> bool:
+        """Whether the contour is better than before."""
+        return self.after.contour_um < self.before.contour_um
+
+
+def prove_layers(
+    program: Program, selection: Selection, rewritten: Program, printer: Simulation
+) -> Iterator[LayerProof]:
+    """Compares the chosen layers of two files, in order.
+
+    Args:
+        program: the original.
+        selection: of it.
+        rewritten: as it was read again.
+        printer: that drives both.
+    """
+    numbers = selection.layers
+    for first in range(0, len(numbers), LAYERS_AT_ONCE):
+        group = [file_layer(program, selection, n) for n in numbers[first : first + LAYERS_AT_ONCE]]
+        again = []
+        for own in group:
+            index = np.flatnonzero(rewritten.layer == own.number - 1)
+            again.append(plan_program(take(rewritten, index)))
+        heads = drive_plans([*(own.plan for own in group), *again], printer)
+        for own, plan, before, after in zip(
+            group, again, heads[: len(group)], heads[len(group) :], strict=True
+        ):
+            yield _compare(own, plan, before, after)
+
+
+def pool(layers: Sequence[LayerProof]) -> LayerProof:
+    """Several layers as if they were one, layer 0; each counts by its number of samples."""
+
+    def total(name: str) -> tuple[float, float]:
+        before, after = zip(*(getattr(one, name) for one in layers), strict=True)
+        return math.fsum(before), math.fsum(after)
+
+    seconds = sum(one.num_pieces / max(one.pieces_per_s, TINY_MM) for one in layers)
+    num_pieces = sum(one.num_pieces for one in layers)
+    return LayerProof(
+        layer=0,
+        before=_pooled([one.before for one in layers]),
+        after=_pooled([one.after for one in layers]),
+        time_s=total("time_s"),
+        extruded_mm=total("extruded_mm"),
+        correction_um=max(one.correction_um for one in layers),
+        num_pieces=num_pieces,
+        pieces_per_s=num_pieces / max(seconds, TINY_MM),
+        busiest_per_s=max(one.busiest_per_s for one in layers),
+        shortest_mm=min(one.shortest_mm for one in layers),
+        most_e_per_mm=(
+            max(one.most_e_per_mm[0] for one in layers),
+            max(one.most_e_per_mm[1] for one in layers),
+        ),
+    )
+
+
+def _pooled(layers: Sequence[Judged]) -> Judged:
+    num_samples = sum(one.num_samples for one in layers)
+
+    def rms(name: str) -> float:
+        squares = math.fsum(one.num_samples * getattr(one, name) ** 2 for one in layers)
+        return math.sqrt(squares / max(num_samples, 1))
+
+    largest = max(one.contour_max_um for one in layers)
+    return Judged(num_samples, rms("contour_um"), largest, rms("rms_um"))
+
+
+class Head(NamedTuple):
+    """Where the head was. Axis: n instants."""
+
+    time_s: Float[ndarray, " n"]
+    position_mm: Float[ndarray, "n 2"]
+
+
+def drive_plans(plans: Sequence[Plan], printer: Simulation) -> list[Head]:
+    """Drives plans side by side; always as many, so that one compiled function does for all."""
+    layers = [drive.make_layer(plan, printer.plant_rate_hz, printer.rate_hz) for plan in plans]
+    longest = max(layers, key=lambda layer: len(layer.time_s))
+    commands = [_prolonged(layer.reference, len(longest.time_s)) for layer in layers]
+    commands += commands[:1] * (2 * LAYERS_AT_ONCE - len(commands))
+    driven = drive.drive(longest, commands, [printer] * len(commands), printer, SEED)
+    heads = []
+    for i, plan in enumerate(plans):
+        kept = driven.time_s <= plan.total_s
+        heads.append(Head(driven.time_s[kept], driven.actual_mm[kept, i]))
+    return heads
+
+
+def _prolonged(command: Command, length: int) -> Command:
+    """The command, at rest from its end on."""
+    more = length - len(command.position_mm)
+    return Command(
+        np.pad(command.position_mm, ((0, more), (0, 0)), mode="edge"),
+        np.pad(command.velocity_mm_s, ((0, more), (0, 0))),
+    )
+
+
+class Places(NamedTuple):
+    """Instants of a plan that print a chosen feature, and where they are on the original path.
+
+    Axis: n instants of those asked about.
+    """
+
+    is_judged: Bool[ndarray, " n"]
+    nominal_mm: Float[ndarray, "n 2"]
+    original_s: Float[ndarray, " n"]  # of the original plan, increasing
+
+
+def find_places(own: FileLayer, plan: Plan, time_s: Float[ndarray, " n"]) -> Places:
+    """Where the instants of a plan are on the original path, by the filament behind them."""
+    original = own.plan
+    at = sample_plan(plan, time_s)
+    printed = _printed(plan)
+    share = np.linalg.norm(at.position_mm - plan.start_mm[at.move], axis=1)
+    share = np.clip(share / np.maximum(plan.length_mm[at.move], TINY_MM), 0.0, 1.0)
+    pushed = np.cumsum(printed)[at.move] - printed[at.move] * (1.0 - share)
+    of_original = _printed(original)
+    moves = np.flatnonzero(of_original)
+    behind = np.cumsum(of_original[moves])
+    place = np.minimum(np.searchsorted(behind, pushed), len(moves) - 1)
+    move = moves[place]
+    part = np.clip(1.0 - (behind[place] - pushed) / of_original[move], 0.0, 1.0)
+    way = original.end_mm[move] - original.start_mm[move]
+    nominal = original.start_mm[move] + part[:, None] * way
+    moving_s = original.duration_s[move] - original.dwell_s[move]
+    when = original.start_s[move] + original.dwell_s[move] + part * moving_s
+    is_judged = own.is_judged[move] & (printed[at.move] > 0.0)
+    return Places(is_judged, nominal[:, :2], np.maximum.accumulate(when))
+
+
+def _printed(plan: Plan) -> ndarray:
+    """Filament of each move that prints along X and Y."""
+    is_moving = (plan.direction[:, :2] != 0.0).any(axis=1)
+    return np.where(is_moving & (plan.extrude_mm > 0.0), plan.extrude_mm, 0.0)
+
+
+def judge(own: FileLayer, places: Places, head: Head) -> Judged:
+    """Judges a head where chosen features print."""
+    kept = places.is_judged
+    position = head.position_mm[kept]
+    aside = contour_mm(own, places, head)
+    apart = np.linalg.norm(position - places.nominal_mm[kept], axis=-1)
+    if not len(aside):
+        return Judged(0, 0.0, 0.0, 0.0)
+    rms = [UM * float(np.sqrt(np.mean(values**2))) for values in (aside, apart)]
+    return Judged(len(aside), rms[0], UM * float(aside.max()), rms[1])
+
+
+def contour_mm(own: FileLayer, places: Places, head: Head) -> Float[ndarray, " n"]:
+    """Distance from the original path where chosen features print."""
+    kept = places.is_judged
+    nearest = deviation(own.plan, places.original_s[kept], head.position_mm[kept])
+    return np.linalg.norm(nearest, axis=-1)
+
+
+def _compare(own: FileLayer, plan: Plan, before: Head, after: Head) -> LayerProof:
+    places = find_places(own, plan, after.time_s)
+    was = judge(own, find_places(own, own.plan, before.time_s), before)
+    path = sample_plan(plan, after.time_s).position_mm[:, :2]
+    shift = np.linalg.norm(path - places.nominal_mm, axis=1)[places.is_judged]
+    pieces = _pieces(own, plan)
+    seconds = plan.duration_s[pieces]
+    busiest = np.bincount(plan.start_s[pieces].astype(np.int64)) if len(pieces) else np.zeros(1)
+    return LayerProof(
+        layer=own.number,
+        before=was,
+        after=judge(own, places, after),
+        time_s=(own.plan.total_s, plan.total_s),
+        extruded_mm=(float(own.plan.extrude_mm.sum()), float(plan.extrude_mm.sum())),
+        correction_um=UM * float(shift.max(initial=0.0)),
+        num_pieces=len(pieces),
+        pieces_per_s=len(pieces) / max(float(seconds.sum()), TINY_MM),
+        busiest_per_s=float(busiest.max()),
+        shortest_mm=float(plan.length_mm[pieces].min(initial=np.inf)),
+        most_e_per_mm=(_thickest(own.plan), _thickest(plan)),
+    )
+
+
+def _pieces(own: FileLayer, plan: Plan) -> ndarray:
+    """Moves of a rewritten plan that the original does not have: they end elsewhere."""
+    known = {tuple(row) for row in np.column_stack([own.plan.end_mm, own.plan.extrude_mm]).tolist()}
+    rows = np.column_stack([plan.end_mm, plan.extrude_mm]).tolist()
+    is_new = np.array([tuple(row) not in known for row in rows], np.bool_)
+    return np.flatnonzero(is_new & (plan.direction[:, :2] != 0.0).any(axis=1))
+
+
+def _thickest(plan: Plan) -> float:
+    """The most filament that a millimetre of way gets."""
+    printed = _printed(plan)
+    return float((printed / np.maximum(plan.length_mm, TINY_MM)).max(initial=0.0))
+
+
+def digest(path: Path) -> str:
+    """A hash of all lines that neither move the head nor set limits, nor are the marker."""
+    found = hashlib.sha256()
+    with open_lines(path) as stream:
+        for line in stream:
+            word = line.lstrip().split(maxsplit=1)[:1]
+            name = word[0].upper() if word else ""
+            is_move = name[:1] == "G" and name[1:].lstrip("0") in ("", "1", "2", "3")
+            if not (is_move or name in LIMIT_COMMANDS or line.startswith(MARKER)):
+                found.update(line.encode("utf-8", "surrogateescape"))
+    return found.hexdigest()

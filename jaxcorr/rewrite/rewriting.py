@@ -1,0 +1,241 @@
+"""A file of G-code rewritten: read, solved layer by layer, written, proved, and given its name.
+
+Layers that the proof finds no better go back to what they were, and the proof begins again. The
+result takes its name only when it is proved; until then it is a temporary file beside it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxcorr import files
+from jaxcorr.errors import InputError
+from jaxcorr.printer import drive, gcode
+from jaxcorr.printer.gcode import Program
+from jaxcorr.printer.planner import plan_program
+from jaxcorr.printer_spec import Simulation
+from jaxcorr.rewrite import dialect, pieces, proof, selection, source, speeds, writer
+from jaxcorr.rewrite.dialect import Dialect
+from jaxcorr.rewrite.pieces import Pieces
+from jaxcorr.rewrite.proof import LayerProof
+from jaxcorr.rewrite.selection import FileLayer, Selection
+from jaxcorr.rewrite.solve import LANES, Solver
+from jaxcorr.rewrite.speeds import Refined
+from jaxcorr.rewrite.writer import Edits
+
+MOST_EXTRUSION_OFF = 1e-4  # share of a layer's filament
+
+FollowFn = Callable[[str, int, int], None]  # what is done, how many of how many
+
+
+class Options(NamedTuple):
+    """What is corrected, and how.
+
+    Attributes:
+        features: see `selection.choose`.
+        layers: a selection.
+        accel_mm_s2: of printing and travel in place of the file's; None leaves it.
+        firmware: one of motion_limits.FIRMWARES; None to go by the printer, or the file.
+    """
+
+    features: tuple[str, ...] = selection.WALLS
+    layers: str = "all"
+    accel_mm_s2: float | None = None
+    firmware: str | None = None
+
+
+class Original(NamedTuple):
+    """A file that can be rewritten."""
+
+    path: Path
+    program: Program  # with the limits that are wanted
+    selection: Selection
+    dialect: Dialect
+    is_overridden: bool  # the limits are not those of the file
+
+
+class Proved(NamedTuple):
+    """A rewritten file and its original."""
+
+    layers: tuple[LayerProof, ...]
+    left: tuple[int, ...]  # layers that had nothing to gain, and are as they were
+    time_s: tuple[float, float]  # of the whole print
+
+    @property
+    def summary(self) -> LayerProof:
+        """All layers as one."""
+        return proof.pool(self.layers)
+
+
+def read(path: Path, printer: Simulation, options: Options) -> Original:
+    """Reads a file, and chooses what is corrected.
+
+    Raises:
+        InputError: it cannot be rewritten, see `source.survey` and `selection.choose`.
+    """
+    surveyed = source.survey(path, path.name)
+    program = gcode.read(path, options.firmware, printer)
+    spoken = dialect.dialect_of(program, printer)
+    if options.accel_mm_s2 is not None:
+        wanted = [dialect.with_accel(own, options.accel_mm_s2) for own in program.limits]
+        program = replace(program, limits=tuple(wanted))
+        accels = {"print_accel_mm_s2", "travel_accel_mm_s2", "max_accel_mm_s2"}
+        spoken = spoken._replace(known=spoken.known | accels)
+    chosen = selection.choose(program, options.features, options.layers, surveyed.relative)
+    return Original(path, program, chosen, spoken, options.accel_mm_s2 is not None)
+
+
+def rewrite(
+    original: Original,
+    solver: Solver,
+    printer: Simulation,
+    out: Path,
+    mark: str,
+    follow_fn: FollowFn,
+) -> Proved:
+    """Writes a corrected file, proved.
+
+    Args:
+        original: the file.
+        solver: of a run.
+        printer: whose axes the proof drives.
+        out: the rewritten file; an earlier one is replaced.
+        mark: what its marker says.
+        follow_fn: is told of the progress.
+
+    Raises:
+        InputError: nothing is gained, or the proof fails; nothing is written then.
+    """
+    edits = _solve(original, solver, printer, follow_fn)
+    with files.write_whole(out) as partial:
+        _write(original, edits, partial, mark)
+        proved = prove(original, partial, printer, follow_fn)
+        losing = {one.layer for one in proved.layers if not one.gains}
+        if losing:
+            edits = {n: one for n, one in edits.items() if n not in losing}
+            _write(original, edits, partial, mark)
+            again = prove(original, partial, printer, follow_fn, tuple(sorted(losing)))
+            kept = [one for one in proved.layers if one.layer not in losing]
+            whole = tuple(sorted([*kept, *again.layers]))
+            proved = again._replace(layers=whole, left=tuple(sorted(losing)))
+        check(original, partial, proved)
+    return proved
+
+
+def prove(
+    original: Original,
+    rewritten: Path,
+    printer: Simulation,
+    follow_fn: FollowFn,
+    layers: Sequence[int] = (),
+) -> Proved:
+    """Reads a rewritten file again and compares it with its original.
+
+    Args:
+        original: the file.
+        rewritten: plain text.
+        printer: whose axes are driven.
+        follow_fn: is told of the progress.
+        layers: from 1; all that are chosen where none is named.
+
+    Raises:
+        InputError: it is not a rewritten form of that file.
+    """
+    program = original.program
+    again = gcode.read(rewritten, program.firmware, printer)
+    if again.num_layers != program.num_layers:
+        raise InputError(
+            f"{rewritten}: expected {program.num_layers} layers as in {original.path}, got "
+            f"{again.num_layers}. Name the original of this file."
+        )
+    chosen = original.selection
+    chosen = chosen._replace(layers=tuple(layers) or chosen.layers)
+    found: list[LayerProof] = []
+    for one in proof.prove_layers(program, chosen, again, printer):
+        found.append(one)
+        follow_fn("proving", len(found), len(chosen.layers))
+    whole_s = plan_program(program).total_s, plan_program(again).total_s
+    return Proved(tuple(found), (), whole_s)
+
+
+def check(original: Original, rewritten: Path, proved: Proved) -> None:
+    """Checks what has to hold of a rewritten file.
+
+    Raises:
+        InputError: nothing is gained, or something of it does not hold.
+    """
+    name = original.path.name
+    if proof.digest(original.path) != proof.digest(rewritten):
+        raise InputError(
+            f"{rewritten.name}: expected every line of {name} that is no move, got others. "
+            "Rewrite the original again."
+        )
+    if not any(one.gains for one in proved.layers):
+        one = proved.layers[0]
+        raise InputError(
+            f"{name}: expected a smaller contour error, got {one.after.contour_um:.1f} um from "
+            f"{one.before.contour_um:.1f} um in layer {one.layer}. Choose a run of this printer."
+        )
+    most = dialect.board_of(original.program.firmware).most_e_per_mm
+    for one in proved.layers:
+        before, after = one.extruded_mm
+        if abs(after - before) > MOST_EXTRUSION_OFF * max(abs(before), 1.0):
+            raise InputError(
+                f"{name}: expected {before:.5f} mm of filament in layer {one.layer}, got "
+                f"{after:.5f}. Please report this file."
+            )
+        if one.most_e_per_mm[1] > max(most, 1.001 * one.most_e_per_mm[0]):
+            raise InputError(
+                f"{name}: expected at most {most:.3f} mm of filament a millimetre in layer "
+                f"{one.layer}, got {one.most_e_per_mm[1]:.3f}. Leave that layer out."
+            )
+
+
+def _solve(
+    original: Original, solver: Solver, printer: Simulation, follow_fn: FollowFn
+) -> dict[int, Edits]:
+    """The pieces of each chosen layer, by its number."""
+    program, numbers = original.program, original.selection.layers
+    raised = tuple(original.dialect.raised(limits) for limits in program.limits)
+    shortest_mm = dialect.board_of(program.firmware).shortest_mm
+    rate_hz = solver.network.rate_hz
+    found: dict[int, Edits] = {}
+    for first in range(0, len(numbers), LANES):
+        own = [
+            selection.file_layer(program, original.selection, n) for n in numbers[first:][:LANES]
+        ]
+        sampled = [drive.make_layer(one.plan, printer.plant_rate_hz, rate_hz) for one in own]
+        for one, layer, command in zip(own, sampled, solver.commands(sampled), strict=True):
+            made = pieces.cut(one, layer, command, shortest_mm)
+            found[one.number] = _columns(one, made, speeds.refine(one, made, raised))
+        follow_fn("solving", len(found), len(numbers))
+    return found
+
+
+def _columns(own: FileLayer, made: Pieces, refined: Refined) -> Edits:
+    """What is written of a layer."""
+    kept = made.is_piece
+    line = own.program.line[made.parent[kept]]
+    dropped = np.setdiff1d(own.program.line[own.is_corrected], line)
+    return Edits(
+        line,
+        made.end_mm[kept],
+        made.extrude_mm[kept],
+        refined.feedrate_mm_s[kept],
+        frozenset(dropped.tolist()),
+    )
+
+
+def _write(original: Original, corrected: dict[int, Edits], path: Path, mark: str) -> None:
+    """Writes the text with these layers' pieces."""
+    edits = writer.join([corrected[n] for n in sorted(corrected)])
+    marker = f"{source.MARKER}: {mark}"
+    made = writer.Writer(edits, original.dialect, original.program, original.is_overridden, marker)
+    with (
+        source.open_lines(original.path) as stream,
+        path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out,
+    ):
+        out.writelines(made.lines(stream))

@@ -1,0 +1,83 @@
+"""Corrections of many layers, solved side by side on the model of a run.
+
+What the model makes of one layer takes as long as of sixteen, so that their searches advance in
+step: each yields the knots that it wants to know the error of, and the model answers all at once.
+Where the run's gate does not trust a correction, it fades to none (see compensation/gate.py).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from jaxcorr.compensation import gate, solver
+from jaxcorr.compensation.gate import Gate
+from jaxcorr.compensation.knot_inverse import KnotInverse
+from jaxcorr.compensation.methods import reference_at
+from jaxcorr.compensation.model_map import ModelMap
+from jaxcorr.printer import correction_curve, drive
+from jaxcorr.printer.drive import Command, Layer
+
+LANES = 16  # layers side by side; always as many, so that one compiled function does for all
+
+
+class Solver(NamedTuple):
+    """A run's map, and where it is trusted."""
+
+    network: ModelMap
+    trust: Gate
+
+    def commands(self, layers: Sequence[Layer]) -> list[Command]:
+        """The command of each layer, at most LANES of them, at the plant's rate."""
+        rate_hz = self.network.rate_hz
+        references = [reference_at(layer, rate_hz) for layer in layers]
+        searches = [self._search(len(reference)) for reference in references]
+        asked = [next(search) for search in searches]
+        knots = list(asked)
+        first: list[ndarray] = []
+        running = set(range(len(layers)))
+        while running:
+            errors = self._errors(references, asked, running)
+            first = first or list(errors)
+            for i in sorted(running):
+                try:
+                    asked[i] = searches[i].send(errors[i])
+                except StopIteration as end:
+                    knots[i] = asked[i] = end.value.knots
+                    running.remove(i)
+        last = self._errors(references, knots, set(range(len(layers))))
+        return [
+            drive.corrected(layer, self._trusted(reference, q, e0, e1), rate_hz)
+            for layer, reference, q, e0, e1 in zip(
+                layers, references, knots, first, last, strict=True
+            )
+        ]
+
+    def _search(self, num_knots: int) -> solver.Search:
+        options, rate_hz = self.network.options, self.network.rate_hz
+        weights = options.effort, options.bounds
+        inverse = KnotInverse(*self.network.response, num_knots, rate_hz, *weights)
+        return solver.search(inverse, np.zeros((num_knots, 2)), options)
+
+    def _trusted(self, reference: ndarray, knots: ndarray, e0: ndarray, e1: ndarray) -> ndarray:
+        rate_hz = self.network.rate_hz
+        trusted = gate.trusted_knots(self.trust, reference, knots, e0, e1, rate_hz)
+        return gate.fade(knots, trusted, rate_hz)
+
+    def _errors(
+        self, references: list[ndarray], knots: list[ndarray], wanted: set[int]
+    ) -> list[Float[ndarray, "k 2"]]:
+        """Predicted actual - reference of each layer; nothing where it is not wanted."""
+        longest = max(len(references[i]) for i in wanted)
+        rate_hz = self.network.rate_hz
+        commands = np.zeros((longest, LANES, 4))
+        for i in wanted:
+            moved = np.hstack([knots[i], correction_curve.slopes(knots[i], rate_hz)])
+            commands[: len(moved), i] = references[i] + moved
+            commands[len(moved) :, i, :2] = commands[len(moved) - 1, i, :2]
+        lag = self.network.lag(commands)
+        return [
+            q + lag[: len(q), i] if i in wanted else np.zeros_like(q) for i, q in enumerate(knots)
+        ]
