@@ -29,7 +29,7 @@ SLOW = (
     "studies/test_sweep", "deploy/test_export", "models/test_network", "cli/test_compensate",
     "training/test_hosts", "evaluation/test_error_figures",
     "test_report_browser", "evaluation/test_report", "evaluation/test_evaluate",
-    "training/test_experiment", "cli/test_pipeline", "compensation/test_model_map",
+    "training/test_experiment", "cli/test_train", "compensation/test_model_map",
     "studies/test_loss_table", "compensation/test_compensator", "training/test_devices",
     "cli/test_app", "test_deployed", "compensation/test_naive",
 )  # fmt: skip

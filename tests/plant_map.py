@@ -4,6 +4,7 @@ import numpy as np
 
 from jaxcorr.compensation import methods, solver
 from jaxcorr.compensation.gate import Gate
+from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import plant
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.rewrite.solve import Solver
@@ -20,12 +21,13 @@ SQUARE = (
 )
 
 
-class PlantMap:
-    """As ModelMap, of the printer itself."""
+class PlantMap(ModelMap):
+    """The map of the printer itself."""
 
-    rate_hz = RATE_HZ
-    response = methods.response_of(PRINTER, RATE_HZ)
-    options = solver.DEFAULT
+    def __init__(self):
+        self.rate_hz = RATE_HZ
+        self.response = methods.response_of(PRINTER, RATE_HZ)
+        self.options = solver.DEFAULT
 
     def lag(self, commands):
         """Where the head is, less where the command is, along commands (t, lanes, 4)."""

@@ -19,7 +19,6 @@ from jaxcorr.cli import (
     deploy,
     evaluate,
     identify,
-    pipeline,
     rewrite,
     simulate,
     sweep,
@@ -34,7 +33,7 @@ app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts
 # In the order of a first day: a model, what it is worth, what it is good for, where it comes from.
 app.command()(train.train)
 app.command()(train.resume)
-app.command()(pipeline.pipeline)
+app.command()(train.pipeline)
 app.command(name="runs")(train.list_runs)
 app.command(name="eval")(evaluate.evaluate)
 app.command()(evaluate.compare)

@@ -10,6 +10,7 @@ would leave the bounds, alternating directions (Boyd et al., 2011) find the best
 returned is inside, whatever the iterations did. Axes are independent.
 """
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,15 @@ class KnotInverse:
             _factor(band + effort * smooth + penalty * inside, shape)
             for band, penalty in zip(bands, self._penalty, strict=True)
         ]
+
+    def shortened(self, num_knots: int) -> "KnotInverse":
+        """The same for fewer knots: its factors are how those of more begin."""
+        made = copy.copy(self)
+        made._free, made._bound = (
+            [(band[:, : num_knots - 1], is_lower) for band, is_lower in factors]
+            for factors in (self._free, self._bound)
+        )
+        return made
 
     def step(
         self, knots: Float[ndarray, "k 2"], error_mm: Float[ndarray, "k 2"]

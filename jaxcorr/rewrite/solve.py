@@ -6,7 +6,6 @@ Where the run's gate does not trust a correction, it fades to none (see compensa
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,20 +19,28 @@ from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import correction_curve, drive
 from jaxcorr.printer.drive import Command, Layer
 
+GAIN = 0.02  # of a step; what smaller ones win is less than cutting into pieces loses
 LANES = 16  # layers side by side; always as many, so that one compiled function does for all
 
 
-class Solver(NamedTuple):
-    """A run's map, and where it is trusted."""
+class Solver:
+    """The solver of a run.
 
-    network: ModelMap
-    trust: Gate
+    Args:
+        network: the run's map.
+        trust: where it is trusted.
+    """
+
+    def __init__(self, network: ModelMap, trust: Gate):
+        self.network, self._trust = network, trust
+        self._inverse: KnotInverse | None = None  # for the longest layer so far
+        self._most_knots = 0
 
     def commands(self, layers: Sequence[Layer]) -> list[Command]:
         """The command of each layer, at most LANES of them, at the plant's rate."""
         rate_hz = self.network.rate_hz
         references = [reference_at(layer, rate_hz) for layer in layers]
-        searches = [self._search(len(reference)) for reference in references]
+        searches = self._searches([len(reference) for reference in references])
         asked = [next(search) for search in searches]
         knots = list(asked)
         first: list[ndarray] = []
@@ -55,15 +62,22 @@ class Solver(NamedTuple):
             )
         ]
 
-    def _search(self, num_knots: int) -> solver.Search:
-        options, rate_hz = self.network.options, self.network.rate_hz
-        weights = options.effort, options.bounds
-        inverse = KnotInverse(*self.network.response, num_knots, rate_hz, *weights)
-        return solver.search(inverse, np.zeros((num_knots, 2)), options)
+    def _searches(self, num_knots: Sequence[int]) -> list[solver.Search]:
+        options, rate_hz = self.network.options._replace(gain=GAIN), self.network.rate_hz
+        longest = max(num_knots)
+        if self._inverse is None or longest > self._most_knots:
+            weights = options.effort, options.bounds
+            inverse = KnotInverse(*self.network.response, longest, rate_hz, *weights)
+            self._inverse, self._most_knots = inverse, longest
+        shorter = (self._inverse.shortened(count) for count in num_knots)
+        return [
+            solver.search(inverse, np.zeros((count, 2)), options)
+            for inverse, count in zip(shorter, num_knots, strict=True)
+        ]
 
     def _trusted(self, reference: ndarray, knots: ndarray, e0: ndarray, e1: ndarray) -> ndarray:
         rate_hz = self.network.rate_hz
-        trusted = gate.trusted_knots(self.trust, reference, knots, e0, e1, rate_hz)
+        trusted = gate.trusted_knots(self._trust, reference, knots, e0, e1, rate_hz)
         return gate.fade(knots, trusted, rate_hz)
 
     def _errors(

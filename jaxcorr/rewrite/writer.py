@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from jaxcorr.printer.firmware import Machine
-from jaxcorr.printer.gcode import Limits, Program
+from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.motion_limits import LIMIT_COMMANDS
 from jaxcorr.rewrite.dialect import Dialect, number
 from jaxcorr.rewrite.source import ending
@@ -69,15 +69,16 @@ class Writer:
     def __init__(
         self, edits: Edits, dialect: Dialect, program: Program, is_overridden: bool, mark: str
     ):
-        self._edits, self._dialect, self._limits = edits, dialect, program.limits
+        self._edits, self._dialect = edits, dialect
         changed = np.flatnonzero(np.diff(program.limits_index, prepend=-1))
         index = program.limits_index[changed].tolist()
         self._limits_from = dict(zip(program.line[changed].tolist(), index, strict=True))
+        self._base = [dialect.commands(limits) for limits in program.limits]
+        self._raised = [dialect.commands(dialect.raised(limits)) for limits in program.limits]
         self._in_force = 0  # index of the file's limits at this line
         self._is_overridden, self._mark = is_overridden, mark
         # What was set last, by command: a line of ours, the file's, or unknown.
-        lines = dialect.commands(program.limits[0])
-        self._set = dict.fromkeys(map(_key, lines), UNKNOWN if is_overridden else FILE)
+        self._set = dict.fromkeys(map(_key, self._base[0]), UNKNOWN if is_overridden else FILE)
         self._machine = Machine()
         self._feedrate: float | None = None  # of the rewritten file, where it is not the file's
         self._owed_mm = 0.0  # filament of dropped lines
@@ -120,7 +121,7 @@ class Writer:
             if key in self._set and (self._is_overridden or self._set[key] != FILE):
                 self._set[key] = UNKNOWN
         elif not _INERT.match(text):
-            yield from self._limited(self._limits[self._in_force])
+            yield from self._limited(self._base[self._in_force])
             yield from self._feedrate_restored(text, name in _MOVES)
 
     def _feedrate_restored(self, text: str, is_move: bool) -> Iterator[str]:
@@ -130,10 +131,10 @@ class Writer:
             yield f"G1 F{self._f(own)}"
         self._feedrate = None
 
-    def _limited(self, limits: Limits) -> Iterator[str]:
+    def _limited(self, wanted: list[str]) -> Iterator[str]:
         """Sets limits, but for those that are in force."""
-        base = self._dialect.commands(self._limits[self._in_force])
-        for line in self._dialect.commands(limits):
+        base = self._base[self._in_force]
+        for line in wanted:
             key = _key(line)
             now = self._set.get(key, FILE)
             if now != line and (now != FILE or line not in base):
@@ -145,7 +146,7 @@ class Writer:
     def _pieces(self, text: str, first: int, behind: int) -> Iterator[str]:
         """A corrected line as pieces; its comment stays on the first."""
         edits, machine = self._edits, self._machine
-        yield from self._limited(self._dialect.raised(self._limits[self._in_force]))
+        yield from self._limited(self._raised[self._in_force])
         unit, offset = machine.unit_mm, list(machine.offset)
         lift, e_before = machine.lift_mm, machine.e - self._owed_mm
         z_before, is_relative = machine.z, machine.is_e_relative

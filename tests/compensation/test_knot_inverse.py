@@ -91,3 +91,14 @@ def test_bounds_without_room_are_refused(name):
     for value in (0.0, -1.0, np.nan):
         with pytest.raises(InputError, match=f"^compensate: expected {name} > 0, got"):
             make(10, Bounds()._replace(**{name: value}))
+
+
+@pytest.mark.parametrize("num_knots", [12, 90])
+def test_fewer_knots_are_solved_with_the_factors_of_more(num_knots):
+    bounds = Bounds(0.05, 1e6, 1e9)
+    error = -respond(smooth_knots(150)[:num_knots])
+    zero = np.zeros((num_knots, 2))
+    for limits in (WIDE, bounds):
+        whole = make(num_knots, limits, effort=0.1).step(zero, error)
+        shortened = make(150, limits, effort=0.1).shortened(num_knots).step(zero, error)
+        np.testing.assert_allclose(shortened, whole, rtol=1e-6, atol=1e-9)

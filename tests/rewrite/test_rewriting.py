@@ -11,6 +11,10 @@ from jaxcorr.printer import gcode
 from jaxcorr.rewrite import rewriting
 
 
+def ignore(*progress):
+    del progress
+
+
 def rewrite(path, out, **options):
     original = rewriting.read(path, PRINTER, rewriting.Options(**options))
     seen = []
@@ -68,7 +72,7 @@ def test_limits_are_put_back_before_what_is_not_corrected(done):
     assert set(np.round(after.feedrate_mm_s[infill], 6)) == {60.0}
 
 
-def test_what_was_corrected_is_not_corrected_again(done, tmp_path):
+def test_what_was_corrected_is_not_corrected_again(done):
     _, out, _, _ = done
     with pytest.raises(InputError, match=r"out.gcode:2: .* corrected already. Take the original"):
         rewriting.read(out, PRINTER, rewriting.Options())
@@ -93,14 +97,14 @@ def test_a_failed_proof_leaves_no_file(tmp_path, monkeypatch):
     before = path.read_bytes()
     original = rewriting.read(path, PRINTER, rewriting.Options())
     monkeypatch.setattr(rewriting.proof, "digest", lambda path: str(path))
-    with pytest.raises(InputError, match="expected every line of square.gcode that is no move"):
-        rewriting.rewrite(original, solver_of_plant(), PRINTER, path, "toy", lambda *progress: None)
+    with pytest.raises(InputError, match=r"expected every line of square.gcode that is no move"):
+        rewriting.rewrite(original, solver_of_plant(), PRINTER, path, "toy", ignore)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
-    "line, message",
+    ("line", "message"),
     [
         ("M200 D1.75", "expected E in mm of filament, got volumetric extrusion in 'M200 D1.75'"),
         ("N5 G1 X3", "expected lines without numbers and checksums, got 'N5 G1 X3'"),
