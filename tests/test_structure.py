@@ -15,7 +15,12 @@ FOLDERS = (
     "printer", "identify", "data", "models", "training", "deploy", "evaluation",
     "compensation", "rewrite", "studies", "bench", "cli",
 )  # fmt: skip
-ENTRANCES = {"__init__", "__main__", "compensator"}  # of the root: they lead into the folders
+ENTRANCES = {
+    "__init__",
+    "__main__",
+    "compensator",
+    "motion",
+}  # of the root: they lead into the folders
 INSIDE_FUNCTIONS = {"jinja2", "onnx", "onnxruntime", "jax2onnx", "matplotlib", "torch", "h5py"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 NAMES = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in MODULES]

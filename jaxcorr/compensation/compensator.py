@@ -157,6 +157,26 @@ class Compensator:
         """Says that the plan ends with the last sample fed; the head rests there."""
         self._is_finished = True
 
+    def compensate(self, planned: ArrayLike) -> Float[ndarray, "n 4"]:
+        """Commands of a whole layer that is known at once, by the same blocks.
+
+        Args:
+            planned: all its samples, as `feed` takes them.
+
+        Returns:
+            A row for each of them.
+
+        Raises:
+            InputError: as `feed` does.
+        """
+        self.reset()
+        self.feed(planned)
+        self.finish()
+        blocks = []
+        while len(self._reference):
+            blocks.append(self.next_block())
+        return np.concatenate([np.zeros((0, 4)), *blocks])
+
     def next_block(self) -> Float[ndarray, "n 4"]:
         """Commands of the next block: rows of x, y, vx, vy; none where the plan has ended.
 

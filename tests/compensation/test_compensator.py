@@ -189,3 +189,10 @@ def test_refusals(loaded, compensator):
 def test_loads_from_a_run(trained):
     compensator = Compensator.load(trained.run.path, lookahead_ms=200.0, block_ms=50.0)
     assert (compensator.lookahead, compensator.block) == (20, 5)
+
+
+def test_a_whole_layer_is_what_its_blocks_are(compensator):
+    path = layer(60)
+    by_block = run(compensator, path, 60)
+    np.testing.assert_array_equal(compensator.compensate(path), by_block)
+    assert compensator.compensate(path[:0]).shape == (0, 4)
