@@ -108,6 +108,11 @@ check: _setup-dev
     {{bin}}/pyright
     just test
 
+# Build these pages as a site into build/site/
+docs *ARGS: _setup-dev
+    @{{bin}}/mkdocs build --strict -q "$@"
+    @echo "build/site/index.html"
+
 # Put code into the house's format
 format: _setup-dev
     {{bin}}/ruff format jaxcorr tests

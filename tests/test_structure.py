@@ -150,7 +150,7 @@ def test_tests_are_in_proportion_and_mirror_the_package():
         assert name in SOURCE_OF, f"no module {name} to test"
 
 
-def test_the_tree_in_the_readme_names_every_folder():
-    readme = (PACKAGE.parent / "README.md").read_text()
-    tree = readme.partition("\n    jaxcorr/ ")[2].partition("\n    matlab/")[0]
+def test_the_tree_in_the_docs_names_every_folder():
+    page = (PACKAGE.parent / "docs" / "how_it_works.md").read_text()
+    tree = page.partition("\n    jaxcorr/ ")[2].partition("\n    matlab/")[0]
     assert tuple(re.findall(r"^      ([a-z]+)/ ", tree, re.MULTILINE))[: len(FOLDERS)] == FOLDERS

@@ -1,0 +1,53 @@
+"""A hook of mkdocs: pages that are files elsewhere, README, CONTRIBUTING and the notebook."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parent.parent
+# What pages link to that is no page: shown as text.
+BESIDE = ("LICENSE", "CITATION.cff", "specs/LOG.md")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Adds the pages."""
+    notebook = json.loads((ROOT / "docs/first_steps.ipynb").read_text(encoding="utf-8"))
+    made = {
+        "index.md": (ROOT / "README.md").read_text(encoding="utf-8"),
+        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+        "first_steps.md": "\n\n".join(map(_show_cell, notebook["cells"])),
+    }
+    for name, text in made.items():
+        files.append(File.generated(config, name, content=_relink(text)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links of the docs that lead out of their folder lead to those pages."""
+    return _relink(markdown)
+
+
+def _relink(text: str) -> str:
+    for name in BESIDE:
+        text = re.sub(rf"\[([^]]*)\]\((?:\.\./)?{re.escape(name)}\)", r"\1", text)
+    text = text.replace("](../README.md", "](index.md").replace("](docs/", "](")
+    text = text.replace("](../CONTRIBUTING.md", "](contributing.md")
+    return text.replace("](CONTRIBUTING.md", "](contributing.md").replace(".ipynb)", ".md)")
+
+
+def _show_cell(cell: dict[str, Any]) -> str:
+    """A cell as Markdown, with what it printed and drew."""
+    text = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        return text
+    shown = [f"```python\n{text}\n```"]
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        if "image/png" in data:
+            shown.append(f"![What the cell draws](data:image/png;base64,{data['image/png']})")
+        elif "text" in output:
+            shown.append(f"```text\n{''.join(output['text']).rstrip()}\n```")
+    return "\n\n".join(shown)
