@@ -26,6 +26,7 @@ Kinematics = Literal["cartesian", "corexy"]
 # Above this, friction held over a step of the plant overshoots its own sign (2 is the end of
 # stability).
 MAX_FRICTION_STEP = 1.5
+PLANT_RATE_HZ = 2000.0  # of the plant's integration
 CORNERS = ("classic_jerk_mm_s", "junction_deviation_mm", "square_corner_velocity_mm_s")
 Axes = tuple[Positive, Positive, Positive, Positive]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -242,7 +243,10 @@ class Simulation(Printer):
     """A printer, and how its layers are simulated."""
 
     rate_hz: Positive = Field(default=100.0, description="Rate of the traces.")
-    plant_rate_hz: Positive = Field(default=2000.0, description="Rate of the integration.")
+    plant_rate_hz: Positive = Field(
+        default=PLANT_RATE_HZ,
+        description="Rate of the integration; a little more where rate_hz does not divide it.",
+    )
     seed: Seed = Field(default=0, description="Of the random sources.")
     accel_mm_s2: tuple[Positive, ...] = Field(
         default=(),
@@ -265,9 +269,22 @@ class Simulation(Printer):
         """Samples of the integration per sample of the trace."""
         return round(self.plant_rate_hz / self.rate_hz)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _integrate_at_a_multiple(cls, table: Any) -> Any:
+        """A rate that does not divide the default one is integrated at the next multiple."""
+        if not isinstance(table, Mapping) or "plant_rate_hz" in table:
+            return table
+        rate_hz = table.get("rate_hz")
+        if not isinstance(rate_hz, int | float) or not 0 < rate_hz <= PLANT_RATE_HZ:
+            return table
+        num_steps = math.ceil(PLANT_RATE_HZ / rate_hz - 1e-9)
+        return {**table, "plant_rate_hz": num_steps * float(rate_hz)}
+
     @model_validator(mode="after")
     def _rates_suit_the_printer(self) -> "Simulation":
-        if self.plant_rate_hz % self.rate_hz:
+        ratio = self.plant_rate_hz / self.rate_hz
+        if abs(ratio - round(ratio)) > 1e-9 or ratio < 1:
             rule = f"rate_hz to divide plant_rate_hz = {self.plant_rate_hz:g}"
             raise ValueError(f"{rule}|{self.rate_hz:g}")
         if self.floor_hz >= self.plant_rate_hz / 2:

@@ -11,7 +11,7 @@ import tomli
 from pydantic import BeforeValidator, Field, model_validator
 
 from jaxcorr.errors import InputError
-from jaxcorr.printer_spec import Simulation
+from jaxcorr.printer_spec import PLANT_RATE_HZ, Simulation
 from jaxcorr.schema import (
     Count,
     Fraction,
@@ -27,6 +27,7 @@ from jaxcorr.schema import (
 
 # The reference's networks: hidden_size, num_layers.
 SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}
+IN_MS = ("window", "stride", "horizon")  # of [data], which may be given in ms
 RATES_HZ = (20.0, 2000.0)  # of traces: the slowest and the fastest
 NUM_LAGS = 20  # samples that the linear regressions look back on, the newest included
 
@@ -76,12 +77,15 @@ class Simulate(Simulation):
 
 
 class Data(Section):
-    """Which traces are read and how they are cut into windows."""
+    """Which traces are read and how they are cut into windows.
+
+    Window, stride and horizon may be given in ms, as window_ms and so on; samples come of it.
+    """
 
     traces: Names
     features: Names = ("x_ref", "y_ref", "vx_ref", "vy_ref")
     targets: Names = ("error_x", "error_y")
-    sample_rate_hz: Positive = 100.0
+    sample_rate_hz: Annotated[float, Field(ge=RATES_HZ[0], le=RATES_HZ[1])] = 100.0
     window: Annotated[int, Field(ge=2)] = 50  # samples
     stride: Count = 4  # samples
     horizon: Annotated[int, Field(ge=-1000, le=1000)] = 0  # samples
@@ -91,6 +95,27 @@ class Data(Section):
     split: Split = Split()
     augment: Augment = Augment()
     simulate: Simulate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lengths_in_ms_become_samples(cls, table: Any) -> Any:
+        found = {k for k in IN_MS if f"{k}_ms" in table} if isinstance(table, Mapping) else set()
+        if not found:
+            return table
+        samples = {
+            key: value for key, value in table.items() if key.removesuffix("_ms") not in found
+        }
+        rate_hz = table.get("sample_rate_hz", cls.model_fields["sample_rate_hz"].default)
+        for key in sorted(found):
+            value = table[f"{key}_ms"]
+            if key in table:
+                raise ValueError(f"{key} or {key}_ms|{table[key]!r} and {value!r}")
+            if not all(type(each) in (int, float) for each in (value, rate_hz)):
+                raise ValueError(f"numbers for {key}_ms and sample_rate_hz|{value!r}, {rate_hz!r}")
+            if not abs(value * rate_hz) < 1e12:
+                raise ValueError(f"{key}_ms of so many samples|{value!r}")
+            samples[key] = round(value * rate_hz / 1e3)
+        return samples
 
     @model_validator(mode="before")
     @classmethod
@@ -278,9 +303,15 @@ def printer_of(spec: Spec, named: str | None = None) -> Simulation:
     """The simulated printer that made a run's traces, or a named one.
 
     Raises:
-        InputError: the traces are foreign and no printer is named, or there is no such printer.
+        InputError: the traces are foreign and no printer is named, there is no such printer, or
+            their rate does not divide that of its integration.
     """
     table = {"rate_hz": spec.data.sample_rate_hz}
+    if PLANT_RATE_HZ % spec.data.sample_rate_hz:
+        raise InputError(
+            f"compensate: expected a run at a rate that divides {PLANT_RATE_HZ:g} Hz, got "
+            f"{spec.data.sample_rate_hz:g} Hz. Train at 100 or 200 Hz."
+        )
     if named is not None:
         return check(Simulation, table | {"printer": named}, "--printer")
     if spec.data.simulate is None:
@@ -340,4 +371,7 @@ def _override(table: dict[str, Any], text: str) -> None:
         table = inner
     if isinstance(value, str) and isinstance(table.get(keys[-1]), list):
         value = [value]
+    if keys[-1].removesuffix("_ms") in IN_MS:  # samples take the place of ms, and ms of samples
+        for twin in (keys[-1].removesuffix("_ms"), f"{keys[-1].removesuffix('_ms')}_ms"):
+            table.pop(twin, None)
     table[keys[-1]] = value

@@ -111,7 +111,7 @@ BAD = [
         "[data.simulate] sources_off: expected one of 'junction_deviation', 'resonance', ",
     ),
     (
-        "[data.simulate]\nparts = ['boat']\nrate_hz = 300.0",
+        "[data.simulate]\nparts = ['boat']\nrate_hz = 300.0\nplant_rate_hz = 2000.0",
         "[data.simulate]: expected rate_hz to divide plant_rate_hz = 2000, got 300.",
     ),
     (
@@ -266,3 +266,42 @@ def test_traces_are_made_at_the_rate_that_they_are_read_at():
     table = {"traces": ["none"], "sample_rate_hz": 200.0, "simulate": simulate}
     with pytest.raises(InputError, match=message):
         spec.from_table({"data": table}, "spec")
+
+
+@pytest.mark.parametrize("rate_hz", [20, 30.0, 62.5, 1500.0, 2000.0])
+def test_any_rate_is_integrated_at_a_multiple(rate_hz):
+    table = {"traces": ["none"], "sample_rate_hz": rate_hz, "simulate": {"parts": ["boat"]}}
+    made = spec.from_table({"data": table}, "spec").data.simulate
+    assert made.plant_rate_hz >= 2000.0
+    assert made.every * rate_hz == made.plant_rate_hz
+
+
+@pytest.mark.parametrize("rate_hz", [19.0, 2001.0])
+def test_rates_beyond_those_tried_are_refused(rate_hz):
+    with pytest.raises(InputError, match=r"sample_rate_hz: expected a number [<>]= (20|2000), got"):
+        spec.from_table({"data": {"traces": ["none"], "sample_rate_hz": rate_hz}}, "spec")
+
+
+def test_lengths_in_ms_are_written_in_samples(tmp_path):
+    in_ms = {"window_ms": 500, "stride_ms": 62.5, "horizon_ms": -10, "sample_rate_hz": 200.0}
+    made = spec.from_table({"data": {"traces": ["none"]} | in_ms}, "spec")
+    assert (made.data.window, made.data.stride, made.data.horizon) == (100, 12, -2)
+    assert spec.from_table(spec.to_table(made), "again") == made
+    (tmp_path / "s.toml").write_text(MINIMAL)
+    changed = spec.load(tmp_path / "s.toml", ["data.window=30", "data.window_ms=400"])
+    assert changed.data.window == 40
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"window": 50, "window_ms": 500}, r"expected window or window_ms, got 50 and 500\."),
+        ({"window_ms": 12}, r"window: expected an integer >= 2, got 1\."),
+        ({"stride_ms": "12"}, "numbers for stride_ms and sample_rate_hz, got '12', 100.0"),
+        ({"horizon_ms": 1e308}, "horizon_ms of so many samples"),
+        ({"batch_size_ms": 1}, "unknown key 'batch_size_ms'"),
+    ],
+)
+def test_bad_lengths_in_ms_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        spec.from_table({"data": {"traces": ["none"]} | changes}, "spec")

@@ -147,7 +147,7 @@ def test_runs_that_cannot_compensate(run, done, part):
     path = done / "resolved.json"
     given = json.loads(path.read_text())
     for changes, message in (
-        ({"sample_rate_hz": 300.0}, "rate_hz to divide plant_rate_hz = 2000, got 300"),
+        ({"sample_rate_hz": 300.0}, "a run at a rate that divides 2000 Hz, got 300 Hz"),
         ({"horizon": 1}, "horizon 0"),
     ):
         content = {**given, "spec": {**given["spec"], "data": given["spec"]["data"] | changes}}
