@@ -6,13 +6,15 @@ that `--help` is quick and a misspelt name does not wait for jax.
 """
 
 import os
+import shutil
 import sys
+import textwrap
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from jaxcorr import interrupts
+from jaxcorr import interrupts, progress
 from jaxcorr.cli import (
     bench,
     compensate,
@@ -28,29 +30,82 @@ from jaxcorr.cli.options import SimulationCommand, make_app
 from jaxcorr.errors import InputError
 from jaxcorr.interrupts import INTERRUPTED
 
+
+def _examples(*lines: str) -> str:
+    """What ends a command's help; the sign keeps its lines as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts and corrects it.")
 
 # In the order of a first day: a model, what it is worth, what it is good for, where it comes from.
-app.command()(train.train)
-app.command()(train.resume)
-app.command()(train.pipeline)
+app.command(
+    epilog=_examples(
+        "jaxcorr train specs/medium_hybrid.toml",
+        "jaxcorr train specs/smoke.toml --set train.epochs=5",
+    )
+)(train.train)
+app.command(epilog=_examples("jaxcorr resume latest"))(train.resume)
+app.command(epilog=_examples("jaxcorr pipeline specs/medium_hybrid.toml --simulator twin"))(
+    train.pipeline
+)
 app.command(name="runs")(train.list_runs)
-app.command(name="eval")(evaluate.evaluate)
-app.command()(evaluate.compare)
-app.command()(evaluate.crossval)
-app.command()(evaluate.horizons)
-app.command()(deploy.export)
-app.command()(deploy.demo_control)
-app.command()(compensate.compensate)
-app.command()(compensate.compensate_suite)
-app.command()(rewrite.rewrite)
-app.command()(sweep.sweep)
-app.command()(sweep.table)
-app.command(name="import")(identify.import_logs)
-app.command()(train.inspect)
-app.command()(identify.identify)
-app.command(cls=SimulationCommand)(simulate.simulate)
-app.command()(simulate.plan)
+app.command(
+    name="eval",
+    epilog=_examples(
+        "jaxcorr eval latest --verbose",
+        "jaxcorr eval latest --traces 'mine/*.mat' --save-predictions",
+    ),
+)(evaluate.evaluate)
+app.command(epilog=_examples("jaxcorr compare 20260101-120000 latest"))(evaluate.compare)
+app.command(epilog=_examples("jaxcorr crossval specs/small_physics.toml --epochs 10"))(
+    evaluate.crossval
+)
+app.command(epilog=_examples("jaxcorr horizons specs/small_physics.toml --from -2 --to 2"))(
+    evaluate.horizons
+)
+app.command(epilog=_examples("jaxcorr export latest"))(deploy.export)
+app.command(epilog=_examples("jaxcorr demo-control latest --rate 1000 --plot loop.png"))(
+    deploy.demo_control
+)
+app.command(
+    epilog=_examples(
+        "jaxcorr compensate latest tugboat --out commands --plot",
+        "jaxcorr compensate latest part.gcode --layers 3,7 --printer ender3_v2",
+    )
+)(compensate.compensate)
+app.command(epilog=_examples("jaxcorr compensate-suite latest --variant 'frequency -20%'"))(
+    compensate.compensate_suite
+)
+app.command(
+    epilog=_examples(
+        "jaxcorr rewrite latest part.gcode --out better.gcode --plot worst.png",
+        "jaxcorr rewrite latest part.gcode --check better.gcode",
+    )
+)(rewrite.rewrite)
+app.command(epilog=_examples("jaxcorr sweep specs/sweep_reference.toml --workers 2"))(sweep.sweep)
+app.command(epilog=_examples("jaxcorr table specs/medium_hybrid.toml --seeds 3 --epochs 20"))(
+    sweep.table
+)
+app.command(
+    name="import",
+    epilog=_examples("jaxcorr import log.csv --time t --command x_cmd --actual x_act"),
+)(identify.import_logs)
+app.command(epilog=_examples("jaxcorr inspect 'mine/*.mat'"))(train.inspect)
+app.command(
+    epilog=_examples(
+        "jaxcorr identify resonances_x.csv resonances_y.csv --out mine.toml",
+        "jaxcorr identify --ringing-mm 1.6 --ringing-mm 2.1 --speed-mm-s 80",
+    )
+)(identify.identify)
+app.command(
+    cls=SimulationCommand,
+    epilog=_examples(
+        "jaxcorr simulate tugboat part.gcode --layers sampled:10",
+        "jaxcorr simulate boat --layers 3 --mass-kg 0.5 0.6 --plot layer.png",
+    ),
+)(simulate.simulate)
+app.command(epilog=_examples("jaxcorr plan part.gcode --printer ender3_v2"))(simulate.plan)
 app.add_typer(bench.app)
 
 
@@ -62,15 +117,17 @@ def main() -> None:
         sys.stdout.flush()  # what a full disk refuses should not pass for a success
         sys.exit(code or 0)
     except InputError as error:
-        print(error, file=sys.stderr)
+        _complain(str(error))
         sys.exit(2)
     except TyperException as error:
         # Its text is the whole help where a command with subcommands got none.
         text, context = error.format_message(), getattr(error, "ctx", None)
         if text and "\n" not in text:
-            command = context.command_path if context else "jaxcorr"
-            text = f"{command}: {text.rstrip('.')}. See `{command} --help`."
-        print(text, file=sys.stderr)
+            # Where options are cut into words there is no context yet.
+            command = context.command_path if context else " ".join(["jaxcorr", *sys.argv[1:2]])
+            end = "" if text.endswith(("?", ".")) else "."
+            text = f"{command}: {text}{end} See `{command} --help`."
+        _complain(text)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
@@ -79,13 +136,21 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         where = error.filename or "jaxcorr"
-        print(
+        _complain(
             f"{where}: expected a file or folder that can be used, got '{error.strerror}'. "
-            "Mend its permissions, make room, or choose another.",
-            file=sys.stderr,
+            "Mend its permissions, make room, or choose another."
         )
         _drop_output()
         sys.exit(2)
+
+
+def _complain(text: str) -> None:
+    """Prints lines to stderr; on a terminal none ends inside a word."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        whole = {"break_long_words": False, "break_on_hyphens": False}
+        text = "\n".join(textwrap.fill(line, width, **whole) for line in text.splitlines())
+    print(text, file=sys.stderr)
 
 
 def _drop_output() -> None:
@@ -109,8 +174,15 @@ def _print_version(is_wanted: bool) -> None:
     raise typer.Exit
 
 
+def _show_phases(told: progress.Progress) -> None:
+    from jaxcorr.cli import console  # loads rich, which commands without phases do without
+
+    console.phases(told)
+
+
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -119,3 +191,4 @@ def _root(
     ] = False,
 ) -> None:
     del version
+    context.with_resource(progress.listening(_show_phases))

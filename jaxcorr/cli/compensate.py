@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from jaxcorr import progress
 from jaxcorr.cli.options import (
+    LAYERS_HELP,
     FirmwareOption,
     JsonOption,
     JudgedPrinterOption,
     PartArgument,
     RunArgument,
     RunsOption,
+    VerboseOption,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ def compensate(
     part: PartArgument,
     layers: Annotated[
         str | None,
-        typer.Option(help="sampled:N, all, a number or 3,7,12; the held-out ones if left out."),
+        typer.Option(help=f"{LAYERS_HELP}; the held-out ones if left out."),
     ] = None,
     accel_mm_s2: AccelOption = [],
     out: Annotated[
@@ -51,6 +54,7 @@ def compensate(
     firmware: FirmwareOption = None,
     printer: JudgedPrinterOption = None,
     runs: RunsOption = Path("runs"),
+    is_verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Finds better commands for layers; judges them and baselines on the simulated printer."""
@@ -66,21 +70,22 @@ def compensate(
     found = run_folder.find(run, runs)
     judged = printer_of(found.spec(), printer)
     program = gcode.read(parts.find_part(part)[0], firmware, judged)
-    start = _start(found, judged, out)
-    from jaxcorr.cli import console
-    from jaxcorr.compensation import closed_loop, methods
+    from jaxcorr.compensation import closed_loop
 
-    cases = closed_loop.cases_of_part(start.found, part, layers, accel_mm_s2 or [None], program)
+    cases = closed_loop.cases_of_part(found, part, layers, accel_mm_s2 or [None], program)
+    start = _start(found, judged, out)
+    from jaxcorr.compensation import methods
+
     own = start.methods | (methods.pieces(start.network, start.printer) if pieces else {})
     plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)}
 
     def follow(case: Any, tried: Any) -> None:
-        console.err.print(f"{case.file_stem}: {case.plan.total_s:.1f} s of motion", markup=False)
         if out is not None:
             _write_layer(out, case, tried, start.found.id, plot)
 
     tried = closed_loop.run_cases(cases, start.printer, [closed_loop.NOMINAL], own, plant_methods)
-    _finish(start, tried, follow, out, as_json, show_trials, program.passed_over)
+    show_fn = show_trials if is_verbose else show_all
+    _finish(start, tried, follow, _Ending(out, as_json, is_verbose, show_fn), program.passed_over)
 
 
 def compensate_suite(
@@ -100,19 +105,17 @@ def compensate_suite(
     from jaxcorr.training import run_folder
 
     found = run_folder.find(run, runs)
-    start = _start(found, printer_of(found.spec(), printer), out)
-    from jaxcorr.cli import console
-    from jaxcorr.compensation import closed_loop, methods
+    judged = printer_of(found.spec(), printer)
+    from jaxcorr.compensation import closed_loop
 
-    cases = closed_loop.cases_held_out(start.found, accel_mm_s2, start.printer)
-    names = closed_loop.check_printers(start.printer, variants)
+    cases = closed_loop.cases_held_out(found, accel_mm_s2, judged)
+    names = closed_loop.check_printers(judged, variants)
+    start = _start(found, judged, out)
+    from jaxcorr.compensation import methods
+
     plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)} if bound else {}
-
-    def follow(case: Any, tried: Any) -> None:
-        console.err.print(f"{case.file_stem}: {len(tried.rows)} trials", markup=False)
-
     tried = closed_loop.run_cases(cases, start.printer, names, start.methods, plant_methods)
-    _finish(start, tried, follow, out, as_json, show_suite)
+    _finish(start, tried, lambda *_: None, _Ending(out, as_json, True, show_suite))
 
 
 class _Start(NamedTuple):
@@ -127,6 +130,7 @@ class _Start(NamedTuple):
 def _start(found: Any, printer: Any, out: Path | None) -> _Start:
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # now, rather than after minutes of solving
+    progress.begin(f"loading {found.id}")
     from jaxcorr.compensation import gate, methods
     from jaxcorr.training import restore
 
@@ -147,13 +151,20 @@ def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -
         figures.draw_paths(tried, shown, folder / f"{case.file_stem}.png")
 
 
+class _Ending(NamedTuple):
+    """Where results go, and how much of them is printed."""
+
+    out: Path | None
+    as_json: bool
+    is_verbose: bool
+    show_fn: Any
+
+
 def _finish(
     start: _Start,
     trials: Iterable[Any],
     follow_fn: Callable[[Any, Any], None],
-    out: Path | None,
-    as_json: bool,
-    show_fn: Any,
+    ending: _Ending,
     passed_over: Sequence[Any] = (),
 ) -> None:
     from jaxcorr import files
@@ -175,23 +186,67 @@ def _finish(
         "goals": [one._asdict() for one in verdicts],
         "passed_over": [one._asdict() for one in passed_over],
     }
-    if out is not None:
-        files.write_json(out / "results.json", result)
-    if as_json:
+    if ending.out is not None:
+        files.write_json(ending.out / "results.json", result)
+    if ending.as_json:
         print(json.dumps(result))
         return
-    show_fn(rows)
-    show_offset(shares)
-    show_accuracies(accuracies)
-    show_searches(rows)
+    show_headline(rows, start.printer.printer)
     show_verdicts(verdicts)
-    console.show_passed_over(passed_over)
-    if out is not None:
-        console.out.print(f"written: {out}", markup=False)
+    ending.show_fn(rows)
+    show_offset(shares)
+    if ending.is_verbose:
+        show_accuracies(accuracies)
+        show_searches(rows)
+    console.show_passed_over(passed_over, most=9 if ending.is_verbose else 1)
+    if ending.out is not None:
+        console.out.print(f"written: {ending.out}", markup=False)
 
 
 CONVERGED = "converged"
 COLUMNS = ("contour um", "max", "RMS um", "down %", "mean", "max", "ringing", "correction")
+
+
+def show_headline(rows: "Sequence[Row]", printer: str) -> None:
+    """Prints what the network's commands make of the error, at each acceleration."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+    from jaxcorr.compensation.closed_loop import NOMINAL, NONE
+    from jaxcorr.compensation.goals import accel_text, summarize
+    from jaxcorr.compensation.methods import SOLVED
+    from jaxcorr.units import count
+
+    of = {one[:3]: one.judged for one in summarize(rows) if one.printer == NOMINAL}
+    num_layers = count(len({row.layer for row in rows}), "layer")
+    for _, accel_mm_s2, method in of:
+        if method != NONE:
+            continue
+        plain, solved = (of[NOMINAL, accel_mm_s2, name] for name in (NONE, SOLVED))
+        console.out.print(
+            f"[bold]contour error {plain.contour_um:.1f} -> {solved.contour_um:.1f} um, "
+            f"RMS error {plain.rms_um:.1f} -> {solved.rms_um:.1f} um[/bold]: "
+            f"{num_layers}, {accel_text(accel_mm_s2)}, on the simulated printer "
+            f"{escape(printer)}"
+        )
+
+
+def show_all(rows: "Sequence[Row]") -> None:
+    """Prints a table of all layers for each acceleration, of few methods where there are many."""
+    from jaxcorr.compensation.closed_loop import LINEAR_FRICTION, NONE
+    from jaxcorr.compensation.goals import accel_text, summarize
+    from jaxcorr.compensation.methods import PLANT_SOLVED, SOLVED
+
+    summaries = summarize(rows)
+    accels = list(dict.fromkeys(one.accel_mm_s2 for one in summaries))
+    few = (NONE, LINEAR_FRICTION, SOLVED, PLANT_SOLVED)
+    for accel_mm_s2 in accels:
+        mine = [
+            one
+            for one in summaries
+            if one.accel_mm_s2 == accel_mm_s2 and (len(accels) == 1 or one.method in few)
+        ]
+        _show(f"all layers, {accel_text(accel_mm_s2)}; more with --verbose", mine)
 
 
 def show_trials(rows: "Sequence[Row]") -> None:

@@ -5,6 +5,7 @@ Progress goes to stderr, results to stdout.
 
 import dataclasses
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from jaxcorr import progress
+
 if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected
     from jaxcorr.printer.gcode import PassedOver
@@ -21,10 +24,15 @@ if TYPE_CHECKING:
 # A pipe or a file has no width of its own; tables there should not be folded to a terminal's.
 PIPE_WIDTH = 1000
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-err = Console(
-    stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else PIPE_WIDTH
-)
+
+def _console(is_terminal: bool, is_err: bool) -> Console:
+    """Lines wrap between words where there is a width to wrap at, and nowhere else."""
+    width = None if is_terminal else PIPE_WIDTH
+    return Console(stderr=is_err, highlight=False, soft_wrap=not is_terminal, width=width)
+
+
+out = _console(sys.stdout.isatty(), is_err=False)
+err = _console(sys.stderr.isatty(), is_err=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +99,11 @@ def show_passed_over(passed_over: "Sequence[PassedOver]", most: int = 9) -> None
     if not passed_over:
         return
     total = sum(one.num_lines for one in passed_over)
-    out.print(f"passed over or done otherwise: {total} lines", markup=False, highlight=False)
+    hint = "; see --verbose" if most == 1 else ""
+    out.print(f"passed over or done otherwise: {total} lines{hint}", markup=False, highlight=False)
     kept = passed_over if len(passed_over) <= most else passed_over[: most - 1]
+    if not kept:
+        return
     for one in kept:
         lines = ", ".join(map(str, one.lines)) + (", ..." if one.num_lines > len(one.lines) else "")
         where = f"{one.num_lines} times, lines {lines}" if one.num_lines > 1 else f"line {lines}"
@@ -114,6 +125,61 @@ def counting_bar() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+class Phases:
+    """Shows what `progress` tells: a line a phase, with the seconds since the command began.
+
+    A piece with a name has a line too, with the time left. Pieces without one are, on a terminal, a
+    bar that goes away at its end.
+    """
+
+    def __init__(self) -> None:
+        self._began = self._phase_began = time.perf_counter()
+        self._phase = ""
+        self._bar: Progress | None = None
+
+    def __call__(self, told: progress.Progress) -> None:
+        now = time.perf_counter()
+        if told.phase and told.phase != self._phase:
+            self._close()
+            self._phase, self._phase_began = told.phase, now
+            self._print(told.phase)
+        if told.piece:
+            spent = now - self._phase_began
+            left = spent / told.done * ((told.total or 0) - told.done) if told.done else None
+            rest = f", {duration(left)} left" if left else ""
+            self._print(f"{told.done + 1} of {told.total}: {told.piece}{rest}")
+        elif told.total and err.is_terminal:
+            self._move_bar(told.done, told.total)
+
+    def _print(self, text: str) -> None:
+        err.print(f"{time.perf_counter() - self._began:4.0f} s  {text}", markup=False)
+
+    def _move_bar(self, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = counting_bar()
+            self._bar.add_task("", total=total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done)
+        if done == total:
+            self._close()
+
+    def _close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+
+def duration(seconds: float) -> str:
+    """A time to wait, in words."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {minutes} min" if minutes < 120 else f"about {minutes / 60:.1f} h"
+
+
+phases = Phases()
 
 
 def follow_collection(made: "Iterable[Collected]", part: str) -> "list[Collected]":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from jaxcorr import progress
 from jaxcorr.cli.options import (
     JsonOption,
     RunArgument,
@@ -17,6 +18,7 @@ from jaxcorr.cli.options import (
     SetOption,
     SpecArgument,
     TracesOption,
+    VerboseOption,
 )
 
 if TYPE_CHECKING:
@@ -42,12 +44,14 @@ def evaluate(
         bool, typer.Option("--save-predictions", help="Write .mat and .npz files of each trace.")
     ] = False,
     runs: RunsOption = Path("runs"),
+    is_verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run on its test split, as streaming delivers it, with metrics.json and a report."""
     from jaxcorr.training import run_folder as run_folders
 
     chosen = run_folders.find(run, runs)
+    progress.begin(f"loading {chosen.id}")
     from jaxcorr.cli import console
     from jaxcorr.evaluation import evaluate, tracks
     from jaxcorr.evaluation import report as reports
@@ -60,7 +64,7 @@ def evaluate(
     if as_json:
         print(json.dumps(done.evaluation.model_dump(mode="json")))
     else:
-        show_evaluation(done.evaluation, chosen.id)
+        show_evaluation(done.evaluation, chosen.id, is_verbose)
     suffix = "_traces" if traces else ""
     if save_predictions:
         folder = chosen.path / f"predictions{suffix}"
@@ -83,6 +87,7 @@ def compare(
     from jaxcorr.training import run_folder as run_folders
 
     a, b = (run_folders.find(text, runs) for text in (run_a, run_b))
+    progress.begin(f"loading {a.id} and {b.id}")
     from jaxcorr.evaluation import compare as comparisons
 
     comparison = comparisons.compare(a, b, traces)
@@ -167,8 +172,8 @@ def _load(path: Path, overrides: list[str], epochs: int | None) -> tuple[Any, li
     return specs.load(path, changes), changes
 
 
-def show_evaluation(evaluation: "Evaluation", run_id: str) -> None:
-    """Prints the verdict, then accuracy, baselines, breakdown, latency and targets."""
+def show_evaluation(evaluation: "Evaluation", run_id: str, is_verbose: bool) -> None:
+    """Prints the verdict, baselines and targets; if asked all else that metrics.json holds."""
     from rich.markup import escape
 
     from jaxcorr.cli import console
@@ -178,6 +183,10 @@ def show_evaluation(evaluation: "Evaluation", run_id: str) -> None:
     show_verdict(evaluation)
     instant = horizon_text(evaluation.horizon, 1e6 / evaluation.period_us)
     console.out.print(f"[bold]{escape(run_id)}[/bold] predicts the error {instant}")
+    if not is_verbose:
+        _show_table(wording.baselines_table(evaluation))
+        _show_table(wording.targets_table(evaluation))
+        return
     _show_table(wording.accuracy_table(evaluation))
     _show_sentences(
         wording.accuracy_sentence(evaluation),

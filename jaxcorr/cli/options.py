@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from jaxcorr.printer_spec import Simulation
 
+MOST_COLUMNS = 120  # of help; longer lines are hard to read
 GIVEN = "jaxcorr.simulation"  # where a context keeps the values of the options by field
 
 
@@ -42,6 +43,7 @@ def make_app(name: str, text: str) -> typer.Typer:
         name=name,
         cls=Group,
         help=text,
+        context_settings={"max_content_width": MOST_COLUMNS},
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -75,12 +77,18 @@ RunArgument = Annotated[
 SpecArgument = Annotated[
     Path, typer.Argument(help="Experiment spec, a TOML file.", autocompletion=complete_spec)
 ]
+PARTS_HELP = f"or a bundled part: {', '.join(parts.BUNDLED)}."
+LAYERS_HELP = "sampled:N (every N-th layer), all, a number, or numbers as 3,7,12"
+# As printer_spec.PRESETS, which takes longer to import than all of the help.
+PRESETS = Path(__file__).parent.parent / "printer" / "presets"
+PRINTERS = sorted(path.stem for path in PRESETS.glob("*.toml"))
+PRINTERS_HELP = f"a TOML file, or {', '.join(PRINTERS)}"
 PartArgument = Annotated[
     str,
-    typer.Argument(help="G-code file, or a bundled part.", autocompletion=complete_part),
+    typer.Argument(help=f"G-code file, {PARTS_HELP}", autocompletion=complete_part),
 ]
 PartOption = Annotated[
-    str, typer.Option(help="G-code file, or a bundled part.", autocompletion=complete_part)
+    str, typer.Option(help=f"G-code file, {PARTS_HELP}", autocompletion=complete_part)
 ]
 FirmwareOption = Annotated[
     str | None,
@@ -89,21 +97,27 @@ FirmwareOption = Annotated[
         help="marlin2.0 | marlin2.1 | klipper | reprapfirmware; found in the file if left out.",
     ),
 ]
-PrinterOption = Annotated[
-    str, typer.Option("--printer", help="Printer file, or one that comes with jaxcorr.")
-]
+PrinterOption = Annotated[str, typer.Option("--printer", help=f"Printer: {PRINTERS_HELP}.")]
 JudgedPrinterOption = Annotated[
     str | None,
-    typer.Option("--printer", help="Printer to judge on; the run's own if left out."),
+    typer.Option(
+        "--printer", help=f"Printer to judge on: {PRINTERS_HELP}; the run's own if left out."
+    ),
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of run folders.")]
 SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a spec key.")
+    list[str],
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Change a spec key; repeat the option."
+    ),
 ]
 TracesOption = Annotated[
     list[str], typer.Option("--traces", help="Use these .mat files instead of the test split.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print all tables, not only the verdict's.")
+]
 
 
 class SimulationCommand(TyperCommand):
@@ -148,6 +162,8 @@ def _options() -> tuple[Any, ...]:
 def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
     """A field as a parameter of a command."""
     kind, metavar, default = _kind(field.annotation), None, field.default
+    words = PRINTERS if name == "printer" else _choices_of_items(field.annotation)
+    text = f"{field.description} Words: {', '.join(words)}." if words else field.description
     if choices := _choices(field.annotation):
         metavar = "|".join(choices)
     elif typing.get_origin(kind) is tuple:
@@ -166,7 +182,7 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
     own = field.serialization_alias or name
     option = typer.Option(
         f"--{own.replace('_', '-')}",
-        help=field.description,
+        help=text,
         metavar=metavar,
         callback=keep,
         expose_value=False,
@@ -182,6 +198,12 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     if type(None) in inner:
         return _choices(inner[0])
     return inner if typing.get_origin(annotation) is typing.Literal else ()
+
+
+def _choices_of_items(annotation: Any) -> tuple[str, ...]:
+    """The values of each item of a list of literals."""
+    inner = typing.get_args(annotation)
+    return _choices(inner[0]) if typing.get_origin(annotation) is tuple and inner else ()
 
 
 def _kind(annotation: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jaxcorr.cli.options import (
+    LAYERS_HELP,
+    PARTS_HELP,
     FirmwareOption,
     JsonOption,
     PartArgument,
@@ -97,10 +99,10 @@ def plan(
         print(json.dumps(result))
         return
     console.err.print(note, markup=False)
-    if layers or layer is not None:
-        _show_layer_times(seconds, first_layer=layer or 1)
-    _show_limits(program, explained)
     _show_plan(made, program, is_whole=layer is None)
+    _show_limits(program, explained)
+    if layers:
+        _show_layer_times(seconds, first_layer=layer or 1)
     console.show_passed_over(program.passed_over, most=6)
 
 
@@ -108,9 +110,11 @@ def simulate(
     context: typer.Context,
     parts: Annotated[
         list[str],
-        typer.Argument(help="G-code files, or bundled parts.", autocompletion=complete_part),
+        typer.Argument(
+            metavar="PARTS...", help=f"G-code files, {PARTS_HELP}", autocompletion=complete_part
+        ),
     ],
-    layers: Annotated[str, typer.Option(help="sampled:N, all, a number or 3,7,12.")] = "sampled:5",
+    layers: Annotated[str, typer.Option(help=f"{LAYERS_HELP}.")] = "sampled:5",
     out: Annotated[
         Path, typer.Option(help="Where data_simulation_<part>_<layers>/ goes.")
     ] = Path(),
@@ -260,11 +264,14 @@ def _corners(count: int) -> str:
 
 
 def _show_layer_times(seconds: Sequence[float], first_layer: int) -> None:
-    """Prints the planned time of each layer."""
+    """Prints the planned time of each layer; as many in a line as a terminal has room for."""
     from jaxcorr.cli import console
 
-    rows = [[str(first_layer + i), f"{s:.2f}"] for i, s in enumerate(seconds)]
-    console.out.print(console.table("", ("layer", "s"), rows))
+    cells = [f"{first_layer + i:>5} {s:>8.2f}" for i, s in enumerate(seconds)]
+    per_line = max(1, console.out.width // 16) if console.out.is_terminal else 1
+    console.out.print("[bold]layer  s[/bold]")
+    for at in range(0, len(cells), per_line):
+        console.out.print("  ".join(cells[at : at + per_line]))
 
 
 def _show_limits(program: "Program", explained: Sequence[Explained]) -> None:

@@ -222,7 +222,7 @@ def pipeline(
             with _stage(2, "train", asked):
                 run = _train(spec, overrides, loaded, runs)
             with _stage(3, "evaluate", asked):
-                _evaluate(run, as_json)
+                _evaluate(run)
             with _stage(4, "export", asked):
                 _export(run)
             _show(run, loaded, as_json)
@@ -276,16 +276,14 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
     return run
 
 
-def _evaluate(run: Any, as_json: bool) -> None:
-    from jaxcorr.cli import console, evaluate
+def _evaluate(run: Any) -> None:
+    from jaxcorr.cli import console
     from jaxcorr.studies import workflow
 
     if workflow.is_evaluated(run):
         console.err.print("evaluated already")
-        return
-    evaluation = workflow.evaluate(run)
-    if not as_json:
-        evaluate.show_evaluation(evaluation, run.id)
+    else:
+        workflow.evaluate(run)
 
 
 def _export(run: Any) -> None:
@@ -310,8 +308,8 @@ def _show(run: Any, loaded: Any, as_json: bool) -> None:
         verdict = evaluation.verdict.model_dump(mode="json")
         print(json.dumps({"run": str(run.path), "verdict": verdict, "made": rows}))
         return
+    evaluate.show_evaluation(evaluation, run.id, is_verbose=False)
     _show_products(made)
-    evaluate.show_verdict(evaluation)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcorr import progress
 from jaxcorr.compensation import baselines
 from jaxcorr.compensation.baselines import Method, PlantMethod
 from jaxcorr.compensation.judge import Judged, judge_layer
@@ -46,6 +47,7 @@ MODEL_BASED: dict[str, PlantMethod] = {
     **FRICTION_BASED,
 }
 PRINTED_KG = 0.3
+MOST_LAYERS = 5  # of a part that a run has not seen, where none are chosen
 # Not a seed of any training data: jitter and floor are met for the first time.
 SEED = 7_000_003
 
@@ -121,7 +123,8 @@ def cases_of_part(
     """Chosen layers of a part or a file, each at each acceleration.
 
     Args:
-        run: whose held-out layers are taken where none are chosen.
+        run: whose held-out layers are taken where none are chosen; of a part that it has not seen
+            at all, MOST_LAYERS over its height.
         name: of a bundled part, or a G-code file.
         layers: a selection (see `parts.select_layers`); None for the held-out ones.
         accels: None stands for that of the file.
@@ -132,8 +135,9 @@ def cases_of_part(
     """
     part = part_name(name)
     chosen = held_out(run).get(part, [])
-    if layers is not None:
-        chosen = select_layers(layers, program.num_layers)
+    if layers is not None or not _has_seen(run, part):
+        every = -(-program.num_layers // MOST_LAYERS)
+        chosen = select_layers(layers or f"sampled:{every}", program.num_layers)
     if not chosen:
         known = ", ".join(sorted(held_out(run))) or "no part"
         raise InputError(
@@ -141,6 +145,11 @@ def cases_of_part(
             "Choose layers with --layers."
         )
     return [case for accel in accels for case in _plan(part, program, chosen, accel)]
+
+
+def _has_seen(run: Run, part: str) -> bool:
+    names = [name for split in run.resolved()["split"].values() for name in split]
+    return part in {trace.part_of(Path(name)) for name in names}
 
 
 def cases_held_out(run: Run, accels: Sequence[float | None], printer: Simulation) -> list[Case]:
@@ -215,7 +224,7 @@ def run_cases(
         methods: of the run, by name.
         plant_methods: given a plant with its friction, by name.
     """
-    for case in cases:
+    for case in progress.count(cases, "finding commands, driving them", _describe):
         seed = SEED + zlib.crc32(case.file_stem.encode())
         layout = Layout(case.name, case.accel_mm_s2, seed)
         loaded = options.loaded(case.filament_mm)
@@ -246,9 +255,10 @@ def run(
         layer, [layer.reference] * len(plants), list(plants.values()), options, layout.seed
     )
     fixed = {NONE: _Timed(layer.reference, 0.0)}
-    fixed |= {name: _time(fn, layer) for name, fn in methods.items()}
-    given = MODEL_BASED | dict(plant_methods)
-    fixed |= {name: _time(fn, layer, options) for name, fn in given.items()}
+    given = {name: (fn, layer) for name, fn in methods.items()}
+    by_plant = MODEL_BASED | dict(plant_methods)
+    given |= {name: (fn, layer, options) for name, fn in by_plant.items()}
+    fixed |= {name: _time(*call) for name, call in progress.count(given.items(), "")}
     timed: dict[tuple[str, str], _Timed] = {}
     for i, (printer, plant) in enumerate(plants.items()):
         own = fixed | {
@@ -279,6 +289,10 @@ def _plan(part: str, program: Program, layers: Sequence[int], accel: float | Non
         Case(part, n, accel, plan_layer(program, n - 1, options), program.filament_before_mm(n - 1))
         for n in layers
     ]
+
+
+def _describe(case: Case) -> str:
+    return f"{case.file_stem}, {case.plan.total_s:.1f} s of motion"
 
 
 def _scaled(plant: Simulation, field: str, factor: float) -> Simulation:

@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import files
+from jaxcorr import files, progress
 from jaxcorr.data import trace, windows
 from jaxcorr.data.trace import Trace
 from jaxcorr.data.windows import SPLITS, Samples
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data
+from jaxcorr.units import count
 
 
 class Dataset(NamedTuple):
@@ -69,6 +70,7 @@ def load(
             f"data.traces: expected the run's {len(names)} traces, got none "
             f"for {', '.join(missing[:5])}. Bring the files back, or train anew."
         )
+    progress.begin(f"reading {count(len(names), 'trace')}")
     traces = read([paths[name] for name in names], data)
     tables = {
         split: windows.tabulate(itertools.islice(traces, len(dealt[split])), data)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import files
+from jaxcorr import files, progress
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import c_code, matlab, model_card, onnx, parameters, stablehlo
@@ -140,8 +140,8 @@ def _fill(
     spec, weights = loaded.spec, loaded.weights
     streamed = bulk.stream(spec, weights, samples)
     windowed = bulk.from_windows(spec, weights, samples)
-    found = {}
-    for name, form in forms(run.id, spec, weights).items():
+    found, made = {}, forms(run.id, spec, weights)
+    for name, form in progress.count(made.items(), f"writing and checking {len(made)} forms"):
         form.write_fn(folder / name)
         expected = windowed if form.is_windowed else streamed
         found[name] = _describe(folder / name, form) | _check(

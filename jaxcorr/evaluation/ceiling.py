@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr import metrics
+from jaxcorr import metrics, progress
 from jaxcorr.data import collect, parts, trace, windows
 from jaxcorr.data.trace import Trace
 from jaxcorr.data.windows import Samples
@@ -45,7 +45,7 @@ def noise_ceiling(data: Data, samples: Samples) -> Ceiling | None:
         return None
     options = data.simulate
     residuals, deviations = [], []
-    for name in samples.names:
+    for name in progress.count(samples.names, "simulating the test traces again"):
         part, program, job = jobs[name]
         again = [job._replace(seed=seed) for seed in _other_seeds(options.seed)]
         made = simulate_jobs(program, again, options, part)

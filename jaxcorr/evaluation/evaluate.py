@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from jaxcorr import files, metrics
+from jaxcorr import files, metrics, progress
 from jaxcorr.data import windows
 from jaxcorr.data.strata import Labels
 from jaxcorr.data.windows import Samples
@@ -40,6 +40,7 @@ from jaxcorr.spec import Spec, Targets, axis_of
 from jaxcorr.training import experiment, restore, test_set
 from jaxcorr.training.restore import Loaded
 from jaxcorr.training.run_folder import Run
+from jaxcorr.units import count
 
 NUM_TIMED_CALLS = 10_000
 
@@ -66,6 +67,7 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
         InputError: the run or a trace is damaged, or there is nothing to evaluate on.
         OSError: the run folder takes no files.
     """
+    progress.begin("reading the run")
     loaded = restore.load_weights(run)
     files.check_folder(run.path)
     data, chosen = loaded.spec.data, list(patterns)
@@ -101,13 +103,17 @@ def evaluate(
             "evaluation: expected test traces, got none. Train with data.split.test > 0, or name "
             "traces with --traces."
         )
+    progress.begin(f"predicting {count(len(samples.names), 'trace')}, sample by sample")
     streamed = bulk.stream(spec, loaded.weights, samples)
     layers = list(map(windows.printed_layer_of, samples.names))
     blocks = bootstrap.cut(samples.first_row, samples.num_rows, rows, layers)
     test = _measure_streamed(spec, samples, streamed, rows, len(set(layers)))
+    progress.begin("predicting with the baselines")
     answers = baselines.predict(fitted, samples)
     measured = {name: _by_axis(spec, samples, values, rows) for name, values in answers.items()}
+    progress.begin(f"timing {NUM_TIMED_CALLS:,} predictions")
     latency = measure_latency(loaded, samples)
+    progress.begin("resampling for 95% intervals")
     targets = judge_targets(spec.targets, test.overall, latency.p99_us)
     model = verdict.describe(spec, loaded.best_epoch, fitted)
     against = verdict.compare_with_each(samples.targets, streamed, answers, blocks)

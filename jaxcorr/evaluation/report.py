@@ -12,7 +12,7 @@ import jax
 from jaxtyping import Float32
 from numpy import ndarray
 
-from jaxcorr import files, plotting
+from jaxcorr import files, plotting, progress
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import about_run, error_figures, motion_figures, path_figures, wording
@@ -47,6 +47,7 @@ def build(
     Raises:
         InputError: the run is incomplete, or the folder cannot be written; an older report stays.
     """
+    progress.begin("drawing the report")
     content = _describe(run, evaluation, samples)
     tracks = align(samples, predicted, run.spec())
     target = run.path / folder

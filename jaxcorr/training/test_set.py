@@ -6,6 +6,7 @@ Test samples, their labels, and the baselines that were fitted on the training s
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxcorr import progress
 from jaxcorr.data import strata, trace
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.strata import Labels
@@ -34,6 +35,7 @@ def keep(folder: Path, data: Data, split: Dataset) -> None:
     """
     paths = [split.paths[name] for name in split.test.names]
     strata.save(folder / TEST_LABELS, strata.read(paths, data, split.test))
+    progress.begin("fitting the baselines that the network has to beat")
     baselines.save(folder / BASELINES, baselines.fit(data, split.train, split.val))
 
 

@@ -66,7 +66,7 @@ def test_smoke_from_spec_to_export(run, spec, tmp_path):
 
 
 def test_people_get_tables(run, done, trained):
-    code, out, _ = run("eval", done, "--no-report")
+    code, out, _ = run("eval", done, "--no-report", "--verbose")
     assert code == 0
     for text in (
         "overall",

@@ -40,8 +40,21 @@ def run(*argv):
     return CliRunner().invoke(app.app, [str(word) for word in argv])
 
 
-def test_eval_shows_rivals_uncertainty_and_breakdown(done):
+def test_eval_is_short_and_says_what_it_does(done):
     said = run("eval", done, "--no-report")
+    assert said.exit_code == 0, said.output
+    assert len(said.stdout.splitlines()) <= 25
+    found = metrics.read(done / metrics.FILE)
+    assert " ".join(said.stdout.split()).startswith(wording.verdict(found))
+    assert "linear_binned" in said.stdout
+    assert "by speed" not in said.stdout
+    phases = [line.split("s  ")[1] for line in said.stderr.splitlines()]
+    assert phases[:2] == [f"loading {done.name}", "reading the run"]
+    assert "timing 100 predictions" in phases
+
+
+def test_eval_shows_rivals_uncertainty_and_breakdown_if_asked(done):
+    said = run("eval", done, "--no-report", "--verbose")
     assert said.exit_code == 0, said.output
     found = metrics.read(done / metrics.FILE)
     unwrapped = " ".join(said.stdout.split())

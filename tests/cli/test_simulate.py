@@ -38,7 +38,8 @@ def test_plan_tells_the_firmware_limits_and_what_was_passed_over(run, part):
     assert code == 0
     lines = out.splitlines()
     assert len(lines) <= 20
-    assert lines[0] == "firmware marlin2.0 ('marlin' in line 16), sliced by PrusaSlicer"
+    assert " moves in 2 layers, peak velocity" in lines[0]
+    assert lines[2] == "firmware marlin2.0 ('marlin' in line 16), sliced by PrusaSlicer"
     assert "  acceleration printing mm/s2: 400 (file, line 3)" in lines
     assert "  acceleration travelling mm/s2: 500 (default of marlin2.0)" in lines
     assert (
