@@ -6,58 +6,85 @@ set positional-arguments
 bin := ".venv/bin"
 
 # List the recipes
+[private]
 default:
     @just --list --unsorted
 
 # Train a spec into a new run: just train specs/medium_hybrid.toml [--set train.epochs=5]
+[group('train')]
+[no-exit-message]
 train *ARGS: _setup
     @{{bin}}/jaxcorr train "$@"
 
 # Go on with an interrupted run: just resume runs/<id>
+[group('train')]
+[no-exit-message]
 resume *ARGS: _setup
     @{{bin}}/jaxcorr resume "$@"
 
 # Collect, train, evaluate and export, and say what was made: just pipeline [SPEC] [--set train.epochs=5]
+[group('train')]
+[no-exit-message]
 pipeline *ARGS: _setup
     @{{bin}}/jaxcorr pipeline "$@"
 
 # Evaluate a run, with a report: just eval runs/<id> [--traces GLOB] [--save-predictions] [--json]
+[group('judge')]
+[no-exit-message]
 eval *ARGS: _setup
     @{{bin}}/jaxcorr eval "$@"
 
 # Do two runs differ beyond chance: just compare runs/<a> runs/<b>
+[group('judge')]
+[no-exit-message]
 compare *ARGS: _setup
     @{{bin}}/jaxcorr compare "$@"
 
 # Leave out one part after the other: just crossval specs/medium_hybrid.toml [--epochs N]
+[group('judge')]
+[no-exit-message]
 crossval *ARGS: _setup
     @{{bin}}/jaxcorr crossval "$@"
 
 # R2 and MAE against horizon: just horizons specs/medium_hybrid.toml [--from -5 --to 5] [--epochs N]
+[group('judge')]
+[no-exit-message]
 horizons *ARGS: _setup
     @{{bin}}/jaxcorr horizons "$@"
 
 # Search a space of specs: just sweep specs/sweep_reference.toml [--workers 2]
+[group('judge')]
+[no-exit-message]
 sweep *ARGS: _setup
     @{{bin}}/jaxcorr sweep "$@"
 
 # Losses against sizes over seeds, from our own runs: just table [--seeds 3] [--epochs N]
+[group('judge')]
+[no-exit-message]
 table *ARGS: _setup
     @{{bin}}/jaxcorr table "$@"
 
 # Write a run's model as ONNX, StableHLO, C and for MATLAB, each checked: just export runs/<id>
+[group('use')]
+[no-exit-message]
 export *ARGS: _setup
     @{{bin}}/jaxcorr export "$@"
 
 # Predict in a paced control loop: just demo-control runs/<id> [--rate 1000] [--plot FILE]
+[group('use')]
+[no-exit-message]
 demo-control *ARGS: _setup
     @{{bin}}/jaxcorr demo-control "$@"
 
 # Find better commands for a part's layers and judge them: just compensate runs/<id> PART|FILE.gcode
+[group('use')]
+[no-exit-message]
 compensate *ARGS: _setup
     @{{bin}}/jaxcorr compensate "$@"
 
 # Judge a run's compensation, also on printers unlike the trained one: just compensate-suite runs/<id>
+[group('use')]
+[no-exit-message]
 compensate-suite *ARGS: _setup
     @{{bin}}/jaxcorr compensate-suite "$@"
 
@@ -66,42 +93,66 @@ rewrite *ARGS: _setup
     @{{bin}}/jaxcorr rewrite "$@"
 
 # List runs with their state and metrics
+[group('train')]
+[no-exit-message]
 runs *ARGS: _setup
     @{{bin}}/jaxcorr runs "$@"
 
 # Make traces from a machine's logs: just import FILE... --time t --command x_cmd --actual x_act
+[group('traces')]
+[no-exit-message]
 import *ARGS: _setup
     @{{bin}}/jaxcorr import "$@"
 
 # Show what .mat files hold and whether they can be trained on: just inspect FILE|GLOB
+[group('traces')]
+[no-exit-message]
 inspect *ARGS: _setup
     @{{bin}}/jaxcorr inspect "$@"
 
 # Make traces with the built-in simulator: just simulate 3dbenchy --layers sampled:5
+[group('traces')]
+[no-exit-message]
 simulate *ARGS: _setup
     @{{bin}}/jaxcorr simulate "$@"
 
 # Find a printer's numbers in traces or resonance files: just identify FILE|GLOB [--out FILE.toml]
+[group('traces')]
+[no-exit-message]
 identify *ARGS: _setup
     @{{bin}}/jaxcorr identify "$@"
 
 # Plan G-code: time, firmware, limits, what was passed over: just plan FILE.gcode [--layers] [--json]
+[group('traces')]
+[no-exit-message]
 plan *ARGS: _setup
     @{{bin}}/jaxcorr plan "$@"
 
 # Measure speed here, beside PyTorch: just bench train|step|data|endurance|compensate [--json]
-bench *ARGS: _setup _torch
-    @{{bin}}/jaxcorr bench "$@"
+[group('measure')]
+[no-exit-message]
+bench *ARGS: _setup
+    #!/usr/bin/env bash
+    set -euo pipefail
+    case "${1:-} $*" in
+    *--help* | *--no-torch*) ;;
+    "train "* | "step "*) just _torch ;;
+    esac
+    {{bin}}/jaxcorr bench "$@"
 
 # Open TensorBoard over all runs
+[group('train')]
+[no-exit-message]
 board *ARGS: _setup-dev
     @{{bin}}/tensorboard --logdir runs "$@"
 
 # Run the tests: just test [pytest arguments]
+[group('develop')]
 test *ARGS: _setup-dev
     @{{bin}}/pytest "$@"
 
 # Check format, lint and types, then run the tests
+[group('develop')]
 check: _setup-dev
     {{bin}}/ruff format --check jaxcorr tests
     {{bin}}/ruff check jaxcorr tests
@@ -114,15 +165,18 @@ docs *ARGS: _setup-dev
     @echo "build/site/index.html"
 
 # Put code into the house's format
+[group('develop')]
 format: _setup-dev
     {{bin}}/ruff format jaxcorr tests
     {{bin}}/ruff check --fix jaxcorr tests
 
 # Regenerate the bundled parts' G-code (needs openscad and prusa-slicer)
+[group('develop')]
 slice:
     @bash jaxcorr/parts/src/slice.sh
 
 # Pin the newest versions of all dependencies, with hashes
+[group('develop')]
 lock:
     uv pip compile -q --universal -p 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header \
         --extra build pyproject.toml -o requirements.lock
@@ -143,8 +197,12 @@ _setup-dev: _setup
     @just _install requirements-dev.lock
 
 # PyTorch for the comparisons, from wherever pip is set up to find it
-_torch: _setup
-    @{{bin}}/python -c 'import torch' 2>/dev/null || {{bin}}/python -m pip install -q 'torch==2.13.0'
+_torch:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    {{bin}}/python -c 'import torch' 2>/dev/null && exit 0
+    echo "installing PyTorch to compare with, about 1 GB; without it: --no-torch" >&2
+    {{bin}}/python -m pip install -q 'torch==2.13.0'
 
 # Install a lock file once; its checksum in .venv tells whether it is there
 _install LOCK:
