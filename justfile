@@ -89,6 +89,8 @@ compensate-suite *ARGS: _setup
     @{{bin}}/jaxcorr compensate-suite "$@"
 
 # Correct a G-code file for a run's printer: just rewrite runs/<id> FILE.gcode --out OUT.gcode
+[group('use')]
+[no-exit-message]
 rewrite *ARGS: _setup
     @{{bin}}/jaxcorr rewrite "$@"
 
