@@ -148,8 +148,8 @@ def _complain(text: str) -> None:
     """Prints lines to stderr; on a terminal none ends inside a word."""
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns
-        whole = {"break_long_words": False, "break_on_hyphens": False}
-        text = "\n".join(textwrap.fill(line, width, **whole) for line in text.splitlines())
+        wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+        text = "\n".join(map(wrapper.fill, text.splitlines()))
     print(text, file=sys.stderr)
 
 

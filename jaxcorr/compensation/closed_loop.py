@@ -255,10 +255,9 @@ def run(
         layer, [layer.reference] * len(plants), list(plants.values()), options, layout.seed
     )
     fixed = {NONE: _Timed(layer.reference, 0.0)}
-    given = {name: (fn, layer) for name, fn in methods.items()}
-    by_plant = MODEL_BASED | dict(plant_methods)
-    given |= {name: (fn, layer, options) for name, fn in by_plant.items()}
-    fixed |= {name: _time(*call) for name, call in progress.count(given.items(), "")}
+    given = {**methods, **MODEL_BASED, **plant_methods}
+    for name, fn in progress.count(given.items(), ""):
+        fixed[name] = _time(fn, layer) if name in methods else _time(fn, layer, options)
     timed: dict[tuple[str, str], _Timed] = {}
     for i, (printer, plant) in enumerate(plants.items()):
         own = fixed | {
