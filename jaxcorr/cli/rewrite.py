@@ -55,6 +55,12 @@ def rewrite(
     accel_mm_s2: Annotated[
         float | None, typer.Option("--accel-mm-s2", help="Of printing and travel, for the file's.")
     ] = None,
+    shaper_only: Annotated[
+        str | None,
+        typer.Option(
+            "--shaper-only", metavar="zv|mzv|ei", help="Set the firmware's shaper, and no more."
+        ),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the worst layer before and after into this file.")
     ] = None,
@@ -65,10 +71,14 @@ def rewrite(
 ) -> None:
     """Corrects a G-code file for a run's printer, and proves what is written."""
     from jaxcorr import plotting
-    from jaxcorr.rewrite import rewriting, selection
+    from jaxcorr.cli import console
+    from jaxcorr.errors import InputError
+    from jaxcorr.rewrite import packing, rewriting, selection
     from jaxcorr.spec import printer_of
     from jaxcorr.training import run_folder
 
+    if check is not None and (out is not None or in_place):
+        raise InputError("rewrite --check: expected nothing to write, got --out. Leave it out.")
     target = check or _target(file, out, in_place)
     if plot is not None:
         plotting.check_paths(plot)
@@ -76,25 +86,31 @@ def rewrite(
     judged = printer_of(found.spec(), printer)
     names = tuple(features) if features else selection.WALLS
     options = rewriting.Options(names, layers, accel_mm_s2, firmware)
-    original = rewriting.read(file, judged, options)
-    with _progress() as follow:
+    if shaper_only is not None:
+        with packing.opened(file) as text, packing.packed(file, text, target) as made:
+            rewriting.set_shapers(text, judged, options, made, shaper_only, found.id)
+        console.out.print(f"written: {target}", markup=False)
+        return
+    with packing.opened(file) as text, _progress() as follow:
+        original = rewriting.read(text, judged, options)
         if check is not None:
-            proved = rewriting.prove(original, check, judged, follow)
-            rewriting.check(original, check, proved)
+            with packing.opened(check) as made:
+                proved = rewriting.prove(original, made, judged, follow)
+                rewriting.check(original, made, proved)
         else:
             mark = f"{found.id}, {', '.join(names)}, layers {layers}"
             solver = _solver(found)
-            proved = rewriting.rewrite(original, solver, judged, target, mark, follow)
-    if plot is not None:
-        from jaxcorr.rewrite import figures
+            with packing.packed(file, text, target) as made:
+                proved = rewriting.rewrite(original, solver, judged, made, mark, follow)
+        if plot is not None:
+            from jaxcorr.rewrite import figures
 
-        figures.draw_worst(original, target, judged, proved, plot)
+            with packing.opened(target) as made:
+                figures.draw_worst(original, made, judged, proved, plot)
     if as_json:
         print(json.dumps(as_table(proved)))
         return
     show(proved)
-    from jaxcorr.cli import console
-
     console.out.print(f"{'checked' if check else 'written'}: {target}", markup=False)
 
 
@@ -142,11 +158,12 @@ def _progress() -> "Iterator[FollowFn]":
 
 def as_table(proved: "Proved") -> dict[str, Any]:
     """The proof as JSON has it: a row for each layer, and all of them together."""
-    rows = []
-    for one in proved.layers:
-        row = one._asdict() | {"before": one.before._asdict(), "after": one.after._asdict()}
-        rows.append(row | {"is_left": one.layer in proved.left})
-    return {"layers": rows, "all": proved.summary._asdict(), "time_s": proved.time_s}
+    rows = [_as_row(one) | {"is_left": one.layer in proved.left} for one in proved.layers]
+    return {"layers": rows, "all": _as_row(proved.summary), "time_s": proved.time_s}
+
+
+def _as_row(one: "LayerProof") -> dict[str, Any]:
+    return one._asdict() | {"before": one.before._asdict(), "after": one.after._asdict()}
 
 
 def show(proved: "Proved") -> None:

@@ -51,15 +51,22 @@ def open_text(path: Path) -> Iterator[TextIO]:
     Raises:
         InputError: The file cannot be read, holds no G-code, or is damaged.
     """
+    with open_bytes(path) as stream:
+        yield io.TextIOWrapper(
+            stream,  # type: ignore[arg-type]
+            encoding="utf-8-sig",
+            errors="replace",
+        )
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[io.RawIOBase | IO[bytes]]:
+    """The bytes of that text; errors as of `open_text`."""
     try:
         with path.open("rb") as file:
             head = file.read(64)
             file.seek(0)
-            yield io.TextIOWrapper(
-                _unpacked(file, head),  # type: ignore[arg-type]
-                encoding="utf-8-sig",
-                errors="replace",
-            )
+            yield _unpacked(file, head)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as problem:
         what = getattr(problem, "strerror", None) or str(problem)
         raise InputError(
@@ -105,9 +112,7 @@ def _open_plate(file: IO[bytes]) -> IO[bytes]:
         archive = zipfile.ZipFile(file)
     except (ValueError, struct.error, OverflowError) as problem:  # damaged names and sizes
         raise zipfile.BadZipFile(str(problem)) from problem
-    entries = archive.infolist()
-    names = [entry for entry in entries if _PLATE.fullmatch(entry.filename)]
-    names = names or [entry for entry in entries if entry.filename.lower().endswith(".gcode")]
+    names = plates_of(archive)
     if not names:
         raise _DamagedError(
             "expected Metadata/plate_1.gcode in the archive, got none. Slice the project, then "
@@ -125,6 +130,13 @@ def _open_plate(file: IO[bytes]) -> IO[bytes]:
         return archive.open(names[0])
     except (ValueError, struct.error, OverflowError) as problem:
         raise zipfile.BadZipFile(str(problem)) from problem
+
+
+def plates_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The entries of an archive that are sliced plates, or any G-code where there are none."""
+    entries = archive.infolist()
+    names = [entry for entry in entries if _PLATE.fullmatch(entry.filename)]
+    return names or [entry for entry in entries if entry.filename.lower().endswith(".gcode")]
 
 
 def _too_much(size: int) -> str:
@@ -185,6 +197,17 @@ class _Block(NamedTuple):
     data: bytes
 
 
+def count_gcode_bytes(file: IO[bytes]) -> int:
+    """How many bytes of a .bgcode file's text are G-code; its metadata comes behind them."""
+    return sum(len(_text_of(block)) for block in _blocks(file) if block.kind == _GCODE)
+
+
+def _text_of(block: _Block) -> bytes:
+    if block.encoding > 2:
+        raise _DamagedError(f"expected encoding 0 to 2, got {block.encoding}. {_AGAIN}")
+    return unpack_meatpack(block.data) if block.encoding else block.data
+
+
 def _binary_text(file: IO[bytes]) -> Iterator[bytes]:
     """The text of a .bgcode file, piece by piece."""
     metadata: list[bytes] = []
@@ -196,9 +219,7 @@ def _binary_text(file: IO[bytes]) -> Iterator[bytes]:
                 rule = f"at most {MAX_METADATA_BYTES >> 20} MiB of metadata"
                 raise _DamagedError(f"expected {rule}, got more. {_AGAIN}")
             continue
-        if block.encoding > 2:
-            raise _DamagedError(f"expected encoding 0 to 2, got {block.encoding}. {_AGAIN}")
-        text = unpack_meatpack(block.data) if block.encoding else block.data
+        text = _text_of(block)
         given += len(text)
         if given > MAX_TEXT_BYTES:
             raise _DamagedError(_too_much(given))

@@ -30,7 +30,8 @@ def draw_worst(
     again = gcode.read(rewritten, original.program.firmware, printer)
     plan = plan_program(take(again, np.flatnonzero(again.layer == worst.layer - 1)))
     plans = (own.plan, plan)
-    heads = proof.drive_plans(plans, printer)
+    loaded = printer.loaded(original.program.filament_before_mm(worst.layer - 1))
+    heads = proof.drive_plans(plans, [loaded, loaded])
     with plotting.style():
         figure, axes = plotting.new_figure(1, 2, 3.2, squeeze=False)
         figure.set_size_inches(2.0 * plotting.COLUMN_IN, 3.2)

@@ -80,7 +80,8 @@ def prove_layers(
         for own in group:
             index = np.flatnonzero(rewritten.layer == own.number - 1)
             again.append(plan_program(take(rewritten, index)))
-        heads = drive_plans([*(own.plan for own in group), *again], printer)
+        loaded = [printer.loaded(program.filament_before_mm(own.number - 1)) for own in group]
+        heads = drive_plans([*(own.plan for own in group), *again], [*loaded, *loaded])
         for own, plan, before, after in zip(
             group, again, heads[: len(group)], heads[len(group) :], strict=True
         ):
@@ -132,13 +133,16 @@ class Head(NamedTuple):
     position_mm: Float[ndarray, "n 2"]
 
 
-def drive_plans(plans: Sequence[Plan], printer: Simulation) -> list[Head]:
-    """Drives plans side by side; always as many, so that one compiled function does for all."""
+def drive_plans(plans: Sequence[Plan], printers: Sequence[Simulation]) -> list[Head]:
+    """Drives plans side by side, each on its printer, which differ in their loads alone."""
+    printer, most = printers[0], 2 * LAYERS_AT_ONCE
     layers = [drive.make_layer(plan, printer.plant_rate_hz, printer.rate_hz) for plan in plans]
     longest = max(layers, key=lambda layer: len(layer.time_s))
     commands = [_prolonged(layer.reference, len(longest.time_s)) for layer in layers]
-    commands += commands[:1] * (2 * LAYERS_AT_ONCE - len(commands))
-    driven = drive.drive(longest, commands, [printer] * len(commands), printer, SEED)
+    # Always as many, so that one compiled function does for all.
+    more = most - len(commands)
+    commands, printers = [*commands, *commands[:1] * more], [*printers, *[printer] * more]
+    driven = drive.drive(longest, commands, printers, printer, SEED)
     heads = []
     for i, plan in enumerate(plans):
         kept = driven.time_s <= plan.total_s

@@ -17,7 +17,7 @@ from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.planner import plan_program
 from jaxcorr.printer_spec import Simulation
-from jaxcorr.rewrite import dialect, pieces, proof, selection, source, speeds, writer
+from jaxcorr.rewrite import dialect, pieces, proof, selection, shaper_lines, source, speeds, writer
 from jaxcorr.rewrite.dialect import Dialect
 from jaxcorr.rewrite.pieces import Pieces
 from jaxcorr.rewrite.proof import LayerProof
@@ -123,6 +123,30 @@ def rewrite(
             proved = again._replace(layers=whole, left=tuple(sorted(losing)))
         check(original, partial, proved)
     return proved
+
+
+def set_shapers(
+    path: Path, printer: Simulation, options: Options, out: Path, kind: str, run_id: str
+) -> None:
+    """Writes a file that sets the firmware's input shaper layer by layer, and is else the same.
+
+    Args:
+        path: of plain text.
+        printer: whose axes are shaped.
+        options: of which the firmware counts.
+        out: the file to be written, whole or not at all.
+        kind: one of shapers.KINDS.
+        run_id: of the run, for the marker.
+
+    Raises:
+        InputError: the file was rewritten already, or its firmware has no such shaper.
+    """
+    source.survey(path, path.name)
+    program = gcode.read(path, options.firmware, printer)
+    before = shaper_lines.settings(program, printer, kind)
+    marker = f"{source.MARKER}: {run_id}, shapers alone"
+    with files.write_whole(out) as partial:
+        source.write_lines(path, partial, lambda lines: shaper_lines.lines(lines, before, marker))
 
 
 def prove(
@@ -234,8 +258,4 @@ def _write(original: Original, corrected: dict[int, Edits], path: Path, mark: st
     edits = writer.join([corrected[n] for n in sorted(corrected)])
     marker = f"{source.MARKER}: {mark}"
     made = writer.Writer(edits, original.dialect, original.program, original.is_overridden, marker)
-    with (
-        source.open_lines(original.path) as stream,
-        path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out,
-    ):
-        out.writelines(made.lines(stream))
+    source.write_lines(original.path, path, made.lines)

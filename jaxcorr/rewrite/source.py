@@ -5,7 +5,7 @@ Lines are counted as the reader counts them (printer/gcode.py), and every byte c
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -33,6 +33,17 @@ def open_lines(path: Path) -> Iterator[TextIO]:
     """Opens a text so that its lines keep their ends, and any bytes survive."""
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
         yield stream
+
+
+def write_lines(
+    source: Path, out: Path, change_fn: Callable[[Iterable[str]], Iterable[str]]
+) -> None:
+    """Writes what becomes of the lines of a text."""
+    with (
+        open_lines(source) as stream,
+        out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as written,
+    ):
+        written.writelines(change_fn(stream))
 
 
 def ending(line: str) -> str:
