@@ -74,12 +74,16 @@ class StreamedAccuracy(AccuracyByAxis):
 
     Attributes:
         percentiles: of the absolute residual (mm) over all samples and axes, such as `p50_mm`.
+        num_in_motion: traces that begin in motion.
+        num_before: samples at their starts that are predicted and not scored, `bulk.is_scored`.
     """
 
     num_traces: int
     num_layers: int
     num_samples: int
     percentiles: dict[str, float]
+    num_in_motion: int = 0
+    num_before: int = 0
 
 
 class Intervals(Record):
@@ -130,9 +134,17 @@ class IdentifiedAxis(Record):
 
 
 class Ceiling(Record):
-    """The best that anyone can do on simulated traces, found from repetitions."""
+    """The best that anyone can do on these traces, found from repetitions.
+
+    Attributes:
+        repetitions: of a plan, at most.
+        is_measured: the traces repeat plans themselves; else they were simulated again.
+        num_samples: that belong to repeated plans; None where all do.
+    """
 
     repetitions: int
+    is_measured: bool = False
+    num_samples: int | None = None
     r2: float | None
     rmse_mm: float
     mae_mm: float

@@ -165,6 +165,7 @@ def load_samples(path: Path) -> Samples:
         lead=int(fields["lead"]),
         names=tuple(map(str, fields["names"])),
         parts=tuple(map(str, fields["parts"])),
+        in_motion=tuple(map(bool, fields["in_motion"])),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
+from jaxcorr.data.ranges import find_axes
 from jaxcorr.data.trace import Trace, part_of
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
@@ -41,6 +42,7 @@ class Samples(NamedTuple):
         first_row, num_rows: where each trace lies.
         lead: rows at the start of each trace whose target does not exist.
         names, parts: of each trace.
+        in_motion: whether each trace begins in motion; empty where none does.
     """
 
     features: Float32[ndarray, "rows f"]
@@ -50,6 +52,7 @@ class Samples(NamedTuple):
     lead: int
     names: tuple[str, ...]
     parts: tuple[str, ...]
+    in_motion: tuple[bool, ...] = ()
 
     def spans(self) -> list[slice]:
         """The rows of each trace."""
@@ -198,7 +201,7 @@ def tabulate(traces: Iterable[Trace], data: Data) -> Samples:
     Raises:
         InputError: the disk has no room for a large table.
     """
-    names, parts, num_rows = [], [], []
+    names, parts, num_rows, in_motion = [], [], [], []
 
     def tables() -> Iterator[Float32[ndarray, "_ c"]]:
         for trace in traces:
@@ -206,6 +209,7 @@ def tabulate(traces: Iterable[Trace], data: Data) -> Samples:
             names.append(trace.name)
             parts.append(trace.part)
             num_rows.append(len(rows))
+            in_motion.append(begins_in_motion(trace, data.features))
             yield rows
 
     columns = join_rows(tables(), len(data.features) + len(data.targets))
@@ -218,7 +222,23 @@ def tabulate(traces: Iterable[Trace], data: Data) -> Samples:
         lead=max(-data.horizon, 0),
         names=tuple(names),
         parts=tuple(parts),
+        in_motion=tuple(in_motion) if any(in_motion) else (),
     )
+
+
+def begins_in_motion(trace: Trace, features: Sequence[str]) -> bool:
+    """Whether what a trace's first errors come from lies before it.
+
+    A trace from a log says so; another does where its first velocity is more than its own largest
+    changes from sample to sample could have made in two samples from rest.
+    """
+    said = trace.params.get("begins_in_motion")
+    axes = find_axes(features)
+    if said is not None or not axes:
+        return bool(said)
+    velocity = trace.columns([features[axis.velocity] for axis in axes])
+    most = np.max(np.abs(np.diff(velocity, axis=0)), axis=0, initial=0.0)
+    return bool(np.any(np.abs(velocity[0]) > 2 * most))
 
 
 def join_rows(

@@ -255,13 +255,14 @@ class Guard:
             )
         return table.astype(np.float64)
 
-    def check_ahead(self, samples: ndarray, before: ndarray) -> None:
-        """Checks a block of samples that is planned.
+    def check_ahead(self, samples: ndarray, before: ndarray, caller: str = "predict_ahead") -> None:
+        """Checks a block of samples, planned or past.
 
         Args:
             samples: (t, ..., features).
             before: (phases, ..., features), the last sample of each phase, next phase first, NaN
                 where there is none; phases take turns along t.
+            caller: opens the text.
         Raises:
             InputError: `examine` refuses one of them; the text names the first.
         """
@@ -274,8 +275,8 @@ class Guard:
         finding = self.examine(tuple(samples[where].tolist()), as_before(earlier[where]))
         place = f"row {row}" + "".join(f", stream {i}" for i in stream)
         raise InputError(
-            f"predict_ahead: {place}: {finding.problem} Nothing was predicted; plan within what "
-            "the printer can do."
+            f"{caller}: {place}: {finding.problem} Nothing was predicted; plan within what the "
+            "printer can do."
         )
 
     def move_on(self, sample: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -135,6 +135,22 @@ class Predictor(Streams):
         self._guard.check_ahead(block, np.roll(np.array(before), -self._compiled.phase, axis=0))
         return self._compiled.look_ahead(block)
 
+    def start(self, samples: ArrayLike) -> None:
+        """Begins anew in the middle of a motion, as if `step` had been given what came before.
+
+        Args:
+            samples: t rows of features, as `step` takes them, the newest last; a window of them,
+                or 0.2 s, is enough.
+        Raises:
+            InputError: the shape is wrong or a sample is bad, in either mode; the state stays.
+        """
+        block = self._guard.check_table(samples, (None, len(self.spec.data.features)))
+        no_sample = np.full((self._compiled.num_phases, block.shape[1]), np.nan)
+        self._guard.check_ahead(block, no_sample, "start")
+        self.reset()
+        for sample in block.tolist():
+            self.step(*sample)
+
     def reset(self) -> None:
         """Back to before the first sample; the counts of `status` go on."""
         self._compiled.reset()

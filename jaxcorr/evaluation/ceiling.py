@@ -1,9 +1,11 @@
-"""The noise ceiling of simulated traces: the best accuracy that any predictor can reach on them.
+"""The noise ceiling: the best accuracy that any predictor can reach on traces.
 
-The layers are simulated again with other random numbers. What differs between repetitions cannot be
-known from the reference, so the mean over repetitions is the best prediction there is.
+Simulated layers are simulated again with other random numbers; measured traces may repeat a plan.
+What differs between repetitions cannot be known from the reference, so the mean over repetitions is
+the best prediction there is.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,14 @@ from jaxcorr.data.trace import Trace
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import Ceiling
+from jaxcorr.models import bulk
 from jaxcorr.printer import gcode
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.simulate import Job, make_jobs, simulate_jobs
 from jaxcorr.spec import Data, Simulate
 
 REPETITIONS = 6
+SAME_PLAN = 1e-3  # of each feature's range
 
 
 def noise_ceiling(data: Data, samples: Samples) -> Ceiling | None:
@@ -44,19 +48,70 @@ def noise_ceiling(data: Data, samples: Samples) -> Ceiling | None:
     if not set(samples.names) <= jobs.keys():
         return None
     options = data.simulate
-    residuals, deviations = [], []
+    repeats = []
     for name in progress.count(samples.names, "simulating the test traces again"):
         part, program, job = jobs[name]
         again = [job._replace(seed=seed) for seed in _other_seeds(options.seed)]
         made = simulate_jobs(program, again, options, part)
-        repeated = np.stack([_targets(result.fields, part, data) for result in made])
-        others = (repeated.sum(axis=0) - repeated) / (REPETITIONS - 1)
-        residuals.append((repeated - others).reshape(-1, repeated.shape[-1]))
-        deviations.append(repeated.reshape(-1, repeated.shape[-1]))
-    scale = np.sqrt((REPETITIONS - 1) / REPETITIONS)
-    true = np.concatenate(deviations)
-    best = metrics.measure(true, true - scale * np.concatenate(residuals))
-    return Ceiling(repetitions=REPETITIONS, r2=best.r2, rmse_mm=best.rmse_mm, mae_mm=best.mae_mm)
+        repeats.append(np.stack([_targets(result.fields, part, data) for result in made]))
+    return _ceiling(repeats)
+
+
+def repeated_ceiling(samples: Samples, rate_hz: float) -> Ceiling | None:
+    """The ceiling of traces that repeat a plan, from their own spread; None where none does.
+
+    Traces repeat a plan where their features differ nowhere by more than SAME_PLAN of the range of
+    each, up to the end of the shorter.
+
+    Returns:
+        over the scored samples of the repeated plans.
+    """
+    scored = bulk.is_scored(samples, rate_hz)
+    if not scored.any():
+        return None
+    tolerance = SAME_PLAN * np.ptp(samples.features, axis=0)
+    groups: list[list[slice]] = []
+    for span in samples.spans():
+        same = (group for group in groups if _is_same_plan(samples, group[0], span, tolerance))
+        group = next(same, None)
+        groups.append([span]) if group is None else group.append(span)
+    repeats = []
+    for group in (group for group in groups if len(group) > 1):
+        num_rows = min(span.stop - span.start for span in group)
+        spans = [slice(span.start, span.start + num_rows) for span in group]
+        chosen = np.all([scored[span] for span in spans], axis=0)
+        repeats.append(np.stack([samples.targets[span][chosen] for span in spans]))
+    repeats = [np.asarray(each, np.float64) for each in repeats if each.shape[1]]
+    if not repeats:
+        return None
+    num_samples = sum(each.shape[0] * each.shape[1] for each in repeats)
+    is_whole = num_samples == int(scored.sum())
+    found = {"is_measured": True, "num_samples": None if is_whole else num_samples}
+    return _ceiling(repeats).model_copy(update=found)
+
+
+def _is_same_plan(samples: Samples, one: slice, other: slice, tolerance: ndarray) -> bool:
+    lengths = one.stop - one.start, other.stop - other.start
+    num_rows = min(lengths)
+    if max(lengths) > 1.1 * num_rows + 1:
+        return False
+    first, second = (samples.features[s.start : s.start + num_rows] for s in (one, other))
+    return bool(np.all(np.abs(first - second) <= tolerance))
+
+
+def _ceiling(repeats: Sequence[Float[ndarray, "n rows k"]]) -> Ceiling:
+    """Of plans, each with the targets of its n repetitions."""
+    true, left = [], []
+    for repeated in repeats:
+        num = len(repeated)
+        others = (repeated.sum(axis=0) - repeated) / (num - 1)
+        scale = np.sqrt((num - 1) / num)
+        left.append(scale * (repeated - others).reshape(-1, repeated.shape[-1]))
+        true.append(repeated.reshape(-1, repeated.shape[-1]))
+    joined = np.concatenate(true)
+    best = metrics.measure(joined, joined - np.concatenate(left))
+    most = max(len(repeated) for repeated in repeats)
+    return Ceiling(repetitions=most, r2=best.r2, rmse_mm=best.rmse_mm, mae_mm=best.mae_mm)
 
 
 def _other_seeds(seed: int) -> list[int]:

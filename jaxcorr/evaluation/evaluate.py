@@ -62,7 +62,8 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
     Args:
         run: finished or not; of an unfinished one the best weights so far count.
         patterns: of other `.mat` files, whose figures go to metrics_traces.json.
-        with_ceiling: also simulates the test layers again, where they were simulated.
+        with_ceiling: also simulates the test layers again, where they were simulated, or else
+            compares the traces that repeat a plan.
     Raises:
         InputError: the run or a trace is damaged, or there is nothing to evaluate on.
         OSError: the run folder takes no files.
@@ -73,7 +74,10 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
     data, chosen = loaded.spec.data, list(patterns)
     samples = experiment.test_samples(run, loaded.spec, chosen)
     kept = test_set.load_for(run, data, chosen, samples) if chosen else test_set.load(run, samples)
-    best = None if chosen or not with_ceiling else ceilings.noise_ceiling(data, samples)
+    best = None
+    if with_ceiling:
+        best = None if chosen else ceilings.noise_ceiling(data, samples)
+        best = best or ceilings.repeated_ceiling(samples, data.sample_rate_hz)
     done = evaluate(loaded, samples, kept.labels, kept.fitted, best)
     name = metrics.FILE_OF_OTHERS if chosen else metrics.FILE
     files.write_json(run.path / name, done.evaluation.model_dump(mode="json"))
@@ -97,7 +101,7 @@ def evaluate(
         InputError: there are no samples to evaluate on.
     """
     spec = loaded.spec
-    rows = bulk.has_target(samples)
+    rows = bulk.is_scored(samples, spec.data.sample_rate_hz)
     if not rows.any():
         raise InputError(
             "evaluation: expected test traces, got none. Train with data.split.test > 0, or name "
@@ -117,8 +121,10 @@ def evaluate(
     targets = judge_targets(spec.targets, test.overall, latency.p99_us)
     model = verdict.describe(spec, loaded.best_epoch, fitted)
     against = verdict.compare_with_each(samples.targets, streamed, answers, blocks)
+    # A ceiling of some of the samples is no measure of all.
+    of_all = ceiling if ceiling and ceiling.num_samples is None else None
     evaluation = Evaluation(
-        verdict=verdict.judge(model, against, targets, test.overall.rmse_mm, ceiling),
+        verdict=verdict.judge(model, against, targets, test.overall.rmse_mm, of_all),
         test=test,
         window=_measure_windows(loaded, samples, rows),
         horizon=spec.data.horizon,
@@ -151,11 +157,11 @@ def measure_intervals(samples: Samples, predicted: Values, blocks: Blocks) -> In
 
 def reached_ceiling(ceiling: Ceiling, overall: Accuracy) -> ReachedCeiling:
     """The ceiling, and how much of it the model reached."""
-    r2, best_r2 = overall.r2, ceiling.r2
+    r2, best_r2, is_whole = overall.r2, ceiling.r2, ceiling.num_samples is None
     return ReachedCeiling(
         **ceiling.model_dump(),
-        explained_share=r2 / best_r2 if best_r2 and r2 is not None else None,
-        mae_share=ceiling.mae_mm / overall.mae_mm if overall.mae_mm else None,
+        explained_share=r2 / best_r2 if is_whole and best_r2 and r2 is not None else None,
+        mae_share=ceiling.mae_mm / overall.mae_mm if is_whole and overall.mae_mm else None,
     )
 
 
@@ -213,6 +219,8 @@ def _measure_streamed(
         num_layers=num_layers,
         num_samples=int(rows.sum()),
         percentiles=metrics.percentiles(samples.targets[rows], streamed[rows]),
+        num_in_motion=sum(samples.in_motion),
+        num_before=int(np.sum(bulk.has_target(samples) & ~rows)),
     )
 
 

@@ -23,6 +23,7 @@ from jaxcorr.metrics import (
     ReachedTarget,
     Verdict,
 )
+from jaxcorr.models.bulk import LEAD_S
 from jaxcorr.units import count
 
 UNDEFINED = "n/a"
@@ -176,7 +177,20 @@ def accuracy_sentence(evaluation: Evaluation) -> str:
     overall = evaluation.test.overall
     return (
         f"The error is predicted to {um(overall.mae_mm)} um on average (R2 {ratio(overall.r2)}), "
-        f"{streamed_over(evaluation)}."
+        f"{streamed_over(evaluation)}.{_begun_in_motion(evaluation)}"
+    )
+
+
+def _begun_in_motion(evaluation: Evaluation) -> str:
+    """What is left out where a trace begins in motion, as a further sentence; or nothing."""
+    test = evaluation.test
+    if not test.num_in_motion:
+        return ""
+    which = "1 trace begins" if test.num_in_motion == 1 else f"{test.num_in_motion} traces begin"
+    return (
+        f" {which} in motion: what came before is not known there, so the first "
+        f"{1e3 * LEAD_S:g} ms, or half of a shorter trace, are predicted but not scored "
+        f"({count(test.num_before, 'sample')})."
     )
 
 
@@ -266,10 +280,13 @@ def ceiling_sentence(evaluation: Evaluation) -> str:
     best = evaluation.ceiling
     if best is None:
         return ""
+    how = f"the same layers simulated {best.repetitions} times with other random numbers"
+    if best.is_measured:
+        over = "all of them" if best.num_samples is None else count(best.num_samples, "sample")
+        how = f"the traces repeat the same plan up to {best.repetitions} times: {over}"
     text = (
-        f"The noise ceiling lets nobody do better than MAE {um(best.mae_mm)} um and R2 "
-        f"{ratio(best.r2)} (the same layers simulated {best.repetitions} times with other random "
-        "numbers)."
+        f"The noise ceiling lets nobody do better than MAE {um(best.mae_mm)} um, RMSE "
+        f"{um(best.rmse_mm)} um and R2 {ratio(best.r2)} ({how})."
     )
     if best.explained_share is not None and best.mae_share:
         text += (

@@ -23,6 +23,7 @@ from jaxcorr.spec import Spec
 CHUNK = 256  # samples per call; a longer trace goes on with the carry
 MOST_STREAMS = 64  # traces side by side
 WINDOW_BATCH = 512
+LEAD_S = 0.2  # in which most of what a machine did before dies away
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
@@ -107,6 +108,19 @@ def has_target(samples: Samples) -> ndarray:
     mask = np.ones(len(samples.features), np.bool_)
     for span in samples.spans():
         mask[span][: samples.lead] = False
+    return mask
+
+
+def is_scored(samples: Samples, rate_hz: float) -> ndarray:
+    """True for the rows whose target exists and whose past a model has seen.
+
+    A trace that begins in motion is scored after LEAD_S, or after half of it if it is shorter: what
+    the machine did before is not among its rows, so that no model can know what is left of it.
+    """
+    mask = has_target(samples)
+    for span, begun in zip(samples.spans(), samples.in_motion, strict=False):
+        lead = min(round(LEAD_S * rate_hz), (span.stop - span.start) // 2)
+        mask[span][: lead if begun else 0] = False
     return mask
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from toy import counters
 
 from jaxcorr.data import windows
+from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
 
@@ -268,3 +269,18 @@ def test_a_training_from_disk_is_the_training_from_memory(on_disk, trained, laye
     assert begun.run.history.read_bytes() == trained.run.history.read_bytes()
     stats = "stats.json"
     assert (begun.run.path / stats).read_bytes() == (trained.run.path / stats).read_bytes()
+
+
+def test_a_trace_begins_in_motion_where_it_says_so_or_is_too_fast_for_a_start():
+    features, speed = ("x_ref", "vx_ref"), np.arange(20) * 5.0
+    columns = {"x_ref": np.cumsum(speed) / 100, "vx_ref": speed, "time": np.arange(20) / 100}
+
+    def begins(params, first=0):
+        fields = {name: column[first:] for name, column in columns.items()}
+        return windows.begins_in_motion(Trace(Path("a/b.mat"), "a", fields, params), features)
+
+    assert not begins({})
+    assert not begins({}, first=2)
+    assert begins({}, first=3)
+    assert begins({"begins_in_motion": 1.0})
+    assert not begins({"begins_in_motion": 0.0}, first=3)

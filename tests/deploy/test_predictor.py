@@ -82,6 +82,18 @@ def test_reset_goes_back_to_the_start(predictor, rows):
     np.testing.assert_array_equal(follow(predictor, rows[:NUM]), first)
 
 
+def test_start_is_as_if_the_history_had_been_stepped_through(predictor, rows):
+    expected = follow(predictor, rows[:NUM])[5:]
+    predictor.start(rows[:5])
+    np.testing.assert_array_equal(follow(predictor, rows[5:NUM]), expected)
+    bad = np.array(rows[:5])
+    bad[3] = np.nan
+    with pytest.raises(InputError, match=r"^start: row 3: expected"):
+        predictor.start(bad)
+    with pytest.raises(InputError, match=r"^samples: expected real numbers of shape \(t, 4\)"):
+        predictor.start(bad[0])
+
+
 @pytest.mark.parametrize("sample", BAD.values(), ids=BAD)
 def test_strict_refuses_a_bad_sample_and_keeps_its_state(predictor, rows, sample):
     follow(predictor, rows[:5])

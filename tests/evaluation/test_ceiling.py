@@ -52,3 +52,25 @@ def test_foreign_traces_have_no_known_ceiling():
     data = _data()
     assert ceiling.noise_ceiling(data, _samples(data, "elsewhere/layer01")) is None
     assert ceiling.noise_ceiling(data.model_copy(update={"simulate": None}), _samples(data)) is None
+
+
+def test_traces_that_repeat_a_plan_have_their_spread_as_ceiling():
+    """Three plans, two of them four times with 5 um of noise; the third one tells nothing."""
+    rng, time = np.random.default_rng(0), np.arange(2000) / 100
+    data = _data(features=["x_ref", "vx_ref"], targets=["error_x"])
+    traces = []
+    for number in (0, 1, 0, 1, 0, 1, 0, 1, 2):
+        fields = {"time": time, "x_ref": (10 + number) * np.sin(time)}
+        fields["vx_ref"] = np.gradient(fields["x_ref"], time)
+        fields["error_x"] = 0.1 * np.cos(time) + 0.005 * rng.normal(size=2000)
+        traces.append(Trace(Path("f/g.mat"), "p", fields, {}))
+    found = ceiling.repeated_ceiling(windows.tabulate(traces, data), 100.0)
+    assert found is not None
+    assert found.is_measured
+    assert (found.repetitions, found.num_samples) == (4, 8 * (2000 - 20))  # all begin in motion
+    assert found.rmse_mm == pytest.approx(5.0e-3, rel=0.03)
+    only = windows.tabulate(traces[:2], data)
+    assert ceiling.repeated_ceiling(only, 100.0) is None
+    again = ceiling.repeated_ceiling(windows.tabulate(traces[:4], data), 100.0)
+    assert again is not None
+    assert again.num_samples is None

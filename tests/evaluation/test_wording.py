@@ -149,9 +149,23 @@ def test_headlines_have_their_interval_and_the_best_that_is_possible():
     assert (rmse.interval, correlation.interval, correlation.best) == ("2.90 to 3.10", "", "")
 
 
+def test_repeats_and_pieces_in_motion_are_told():
+    measured = evaluations.CEILING | {"is_measured": True, "num_samples": 80}
+    measured |= {"explained_share": None, "mae_share": None}
+    text = wording.ceiling_sentence(evaluations.make(ceiling=measured))
+    assert text.endswith("(the traces repeat the same plan up to 6 times: 80 samples).")
+    begun = evaluations.TABLE["test"] | {"num_in_motion": 2, "num_before": 40}
+    text = wording.accuracy_sentence(evaluations.make(test=begun))
+    assert (
+        " 2 traces begin in motion: what came before is not known there, so the first 200 ms,"
+        in (text)
+    )
+    assert text.endswith("predicted but not scored (40 samples).")
+
+
 def test_the_ceiling_is_told_with_its_shares():
     text = wording.ceiling_sentence(evaluations.make(ceiling=evaluations.CEILING))
-    assert "MAE 1.00 um and R2 0.9995 (the same layers simulated 6 times" in text
+    assert "MAE 1.00 um, RMSE 1.50 um and R2 0.9995 (the same layers simulated 6 times" in text
     assert "explains 99.05% of the variance" in text
     assert text.endswith("its MAE is 2.00 times the best possible.")
     unknown = evaluations.CEILING | {"explained_share": None, "mae_share": None}

@@ -74,3 +74,11 @@ def test_a_preview_has_no_target_at_the_start(tmp_path):
     samples = tabulate(oscillator.make_spec(data={"horizon": -2}), (10, 5), tmp_path)
     without = np.flatnonzero(~bulk.has_target(samples))
     np.testing.assert_array_equal(without, [0, 1, 10, 11])
+
+
+def test_traces_that_begin_in_motion_are_scored_after_a_lead(tmp_path):
+    samples = tabulate(oscillator.make_spec(), (100, 10, 60), tmp_path)
+    begun = samples._replace(in_motion=(True, True, False))
+    left_out = np.flatnonzero(~bulk.is_scored(begun, 100.0))
+    np.testing.assert_array_equal(left_out, [*range(20), *range(100, 105)])
+    assert bulk.is_scored(samples._replace(in_motion=()), 100.0).all()
