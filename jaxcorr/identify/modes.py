@@ -11,14 +11,14 @@ a third share follows the motor stiffly: what gives way only above the test's fr
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.optimize import OptimizeResult, least_squares
 
-from jaxcorr.identify.resonance_test import Mode, ResonanceTest, stiff_share
+from jaxcorr.identify.resonance_test import Mode, ResonanceTest
 
 FIT_HZ = (12.0, 120.0)  # what the test shakes with force, well inside of its ends
 LEAST_WEIGHT = 0.003
@@ -30,6 +30,7 @@ STEPS = (0.02, 0.2, 0.02, 0.2, 0.1, 0.1)
 # The best ends of a search without the simulation begin one with it; the best of those goes on.
 NUM_SIMULATED = 5
 QUICK_EVALUATIONS, FIRST_EVALUATIONS, EVALUATIONS = 60, 6, 30
+DERIVATIVE_STEP = 1e-8
 NEIGHBOURS = 6  # bins whose misfit goes together
 INTERVAL = 1.96  # standard deviations
 
@@ -60,14 +61,15 @@ class _Target(NamedTuple):
     weight: Float[ndarray, " u"]
     test: ResonanceTest
 
-    def level(self, psd: Float[ndarray, " u"]) -> float:
+    def level(self, psd: Float[ndarray, "*n u"]) -> Float[Any, "*n"]:
         """Logarithm of what a model's spectrum is multiplied with to come nearest."""
         off = self.log_psd - np.log(psd)
-        return float(self.weight**2 @ off / (self.weight @ self.weight))
+        return off @ self.weight**2 / (self.weight @ self.weight)
 
-    def residuals(self, psd: Float[ndarray, " u"]) -> Float[ndarray, " u"]:
+    def residuals(self, psd: Float[ndarray, "*n u"]) -> Float[ndarray, "*n u"]:
         """Weighted differences of logarithms, the level taken off."""
-        return self.weight * (np.log(psd) + self.level(psd) - self.log_psd)
+        off = np.log(psd) - self.log_psd
+        return self.weight * (off + self.level(psd)[..., None])
 
     def simulated(self, numbers: Float[ndarray, " p"]) -> Float[ndarray, " u"]:
         """Residuals of the simulated test."""
@@ -105,9 +107,17 @@ def fit(spacing_hz: float, psd: Float[ndarray, " f"], num_modes: int) -> Fit:
 
 def _modes(numbers: Float[ndarray, " p"]) -> list[Mode]:
     """Modes of the search's variables."""
-    pairs = np.exp(numbers[:4].reshape(-1, 2))
-    shares = (1.0,) if len(pairs) == 1 else (numbers[4], 1.0 - numbers[4] - numbers[5])
-    return [Mode(float(f), float(z), float(c)) for (f, z), c in zip(pairs, shares, strict=True)]
+    return [Mode(*mode) for mode in np.stack(_columns(numbers), axis=1).tolist()]
+
+
+def _columns(numbers: Float[ndarray, "*n p"]) -> tuple[ndarray, ndarray, ndarray]:
+    """Frequencies, damping ratios and shares of the search's variables, each (*n, modes)."""
+    pairs = np.exp(numbers[..., :4]).reshape(*numbers.shape[:-1], -1, 2)
+    shares = np.ones_like(pairs[..., 0])
+    if shares.shape[-1] == 2:
+        first, stiff = numbers[..., 4], numbers[..., 5]
+        shares = np.stack([first, 1.0 - first - stiff], axis=-1)
+    return pairs[..., 0], pairs[..., 1], shares
 
 
 def _weakness(mode: Mode) -> float:
@@ -135,11 +145,17 @@ def _search(target: _Target, starts: Sequence[Sequence[float]]) -> OptimizeResul
     commanded = target.test.psd([])[target.used]
 
     def quick(numbers: ndarray) -> ndarray:
-        response = _response(_modes(numbers), target.frequency_hz)
+        response = _response(numbers, target.frequency_hz)
         return target.residuals(commanded * np.maximum(np.abs(response) ** 2, 1e-12))
 
+    def slopes(numbers: ndarray) -> ndarray:
+        step = DERIVATIVE_STEP * np.maximum(1.0, np.abs(numbers))
+        step = np.where(numbers + step > HIGHEST[: len(numbers)], -step, step)
+        here, *moved = quick(numbers + np.vstack([0.0 * step, np.diag(step)]))
+        return (np.array(moved) - here).T / step
+
     ends: list[OptimizeResult] = []
-    tried = [_minimize(quick, start, QUICK_EVALUATIONS) for start in starts]
+    tried = [_minimize(quick, start, QUICK_EVALUATIONS, slopes) for start in starts]
     for end in sorted(tried, key=lambda one: one.cost):
         is_new = all(np.abs((end.x - one.x) / STEPS[: len(end.x)]).max() > 1.0 for one in ends)
         if is_new and len(ends) < NUM_SIMULATED:
@@ -150,21 +166,23 @@ def _search(target: _Target, starts: Sequence[Sequence[float]]) -> OptimizeResul
 
 
 def _minimize(
-    residuals_fn: Callable[[ndarray], ndarray], start: Sequence[float] | ndarray, most: int
+    residuals_fn: Callable[[ndarray], ndarray],
+    start: Sequence[float] | ndarray,
+    most: int,
+    slopes: Any = "2-point",
 ) -> OptimizeResult:
     count = len(start)
-    bounds = (LOWEST[:count], HIGHEST[:count])
-    return least_squares(residuals_fn, start, bounds=bounds, x_scale=STEPS[:count], max_nfev=most)
+    how = {"bounds": (LOWEST[:count], HIGHEST[:count]), "x_scale": STEPS[:count]}
+    return least_squares(residuals_fn, start, jac=slopes, max_nfev=most, **how)
 
 
-def _response(modes: Sequence[Mode], frequency_hz: Float[ndarray, " u"]) -> ndarray:
-    """The axis's motion over its command's, complex."""
-    total = np.full(len(frequency_hz), stiff_share(modes), complex)
-    for mode in modes:
-        ratio = frequency_hz / mode.frequency_hz
-        damping = 2j * mode.damping_ratio * ratio
-        total += mode.share * (1.0 + damping) / (1.0 - ratio**2 + damping)
-    return total
+def _response(numbers: Float[ndarray, "*n p"], frequency_hz: Float[ndarray, " u"]) -> ndarray:
+    """The axis's motion over its command's, complex, (*n, u)."""
+    modes_hz, ratios, shares = (column[..., None] for column in _columns(numbers))
+    speed = frequency_hz / modes_hz
+    damping = 2j * ratios * speed
+    answers = shares * (1.0 + damping) / (1.0 - speed**2 + damping)
+    return 1.0 - shares.sum(axis=-2) + answers.sum(axis=-2)
 
 
 def _intervals(found: OptimizeResult, target: _Target) -> tuple[list[Mode], list[Mode]]:
