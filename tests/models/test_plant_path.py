@@ -68,14 +68,14 @@ def test_a_stream_is_the_whole_in_pieces_of_any_length(horizon):
     _, _, whole = run(path, horizon, position, velocity)
     memory = before = None
     found = []
-    for begin, end in ((0, 1), (1, 2), (2, 30), (30, 31), (31, 60)):
+    for begin, end in ((0, 1), (1, 2), (2, 31), (31, 60)):
         piece = (position[begin:end], velocity[begin:end])
         memory, before, errors = run(path, horizon, *piece, memory, before)
         found.append(errors)
     np.testing.assert_allclose(np.concatenate(found), whole, atol=2e-7)
 
 
-@pytest.mark.parametrize("horizon", [-5, 2])
+@pytest.mark.parametrize("horizon", [-3, 4])
 def test_a_horizon_is_told_earlier_or_later(horizon):
     path = plant_path.from_axes(axes_of(PLANT), RATE_HZ)
     now, then = run(path)[2], run(path, horizon)[2]

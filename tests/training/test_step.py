@@ -1,5 +1,7 @@
 """One update: what it learns from, what augmentation does, and that it repeats bit for bit."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,20 +40,35 @@ def batches():
     return tuple(t.reshape(STEPS, WINDOWS, WINDOW, -1).swapaxes(1, 2) for t in tables)
 
 
-def run(spec, batches, mesh=None):
-    """The state and the metrics after all batches, compiled anew."""
+@functools.cache
+def dispatch_fn(spec, mesh, most_on_cpu):
+    del most_on_cpu  # as devices.MOST_ON_CPU is
     optimizer = make_optimizer(spec.optimizer, total_updates=1000, updates_per_epoch=10)
     step = update.make_train_step(update.make_loss_fn(spec, SCALES), optimizer, mesh)
-    state = devices.copy_to_all(mesh, update.initialize(spec, num_inputs=6))
+    return update.make_dispatch(step, spec.train.seed, mesh)
+
+
+@functools.cache
+def loss_fn(spec):
+    return jax.jit(update.make_loss_fn(spec, SCALES))
+
+
+@functools.cache
+def begun(spec):
+    return jax.tree.map(np.asarray, update.initialize(spec, num_inputs=6))
+
+
+def run(spec, batches, mesh=None):
+    """The state and the metrics after all batches."""
+    state = devices.copy_to_all(mesh, jax.tree.map(jnp.array, begun(spec)))
     dealt = [devices.deal(mesh, part) for part in batches]
-    return update.make_dispatch(step, spec.train.seed, mesh)(state, *dealt)
+    return dispatch_fn(spec, mesh, devices.MOST_ON_CPU)(state, *dealt)
 
 
 def loss_of(spec, batch, network=None, key=0):
-    network = network or update.initialize(spec, num_inputs=6).network
-    loss_fn = jax.jit(update.make_loss_fn(spec, SCALES))
     keys = jax.random.split(jax.random.key(key), WINDOWS)
-    return [float(value) for value in loss_fn(network, batch, keys)]
+    values = loss_fn(spec)(network or begun(spec).network, batch, keys)
+    return [float(value) for value in values]
 
 
 def test_loss_goes_down_and_the_totals_add_up(batches):
@@ -108,7 +125,7 @@ def test_accumulation_equals_the_large_batch(batches):
     )
     one, _ = run(small, batches)
     other, _ = run(large, joined)
-    start = update.initialize(small, num_inputs=6).network
+    start = begun(small).network
     moved = jax.tree.map(lambda a, b: float(np.max(np.abs(a - b))), one.network, start)
     differ = jax.tree.map(lambda a, b: float(np.max(np.abs(a - b))), one.network, other.network)
     # AdamW's first updates divide by tiny gradients, which magnifies rounding.
