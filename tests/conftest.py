@@ -16,6 +16,10 @@ import jaxtyping
 import pytest
 from hypothesis import settings
 
+# Threads for small matrices only wait for each other, which takes a processor: 0.5 s for each run
+# that is begun. The workers find it before they load numpy.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 # Before any test imports them: modules that declare shapes are checked, under pytest only.
 ROOT = Path(__file__).parent.parent
 SOURCES = (p for p in (ROOT / "jaxcorr").rglob("*.py") if "from jaxtyping" in p.read_text())
