@@ -27,7 +27,7 @@ class Plan(NamedTuple):
 
 @pytest.fixture
 def plan(is_thorough):
-    return Plan(2, 10, 100) if is_thorough else Plan(1, 3, 30)
+    return Plan(2, 10, 100) if is_thorough else Plan(1, 2, 30)
 
 
 @pytest.fixture

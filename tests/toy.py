@@ -36,6 +36,14 @@ def take_any_plant(patch: Any = setattr) -> None:
     patch(grey_box, "identify", guess)
 
 
+def run_worker(*arguments: Any) -> None:
+    """A worker of a sweep, in a process of its own, to which any plant does."""
+    from jaxcorr.cli import sweep
+
+    take_any_plant()
+    sweep._run_worker(*arguments)
+
+
 def circle(num_samples: int = 200) -> dict[str, np.ndarray]:
     """The columns of a clean file: a circle of 20 mm at half a turn a second."""
     time = np.arange(num_samples) / RATE_HZ

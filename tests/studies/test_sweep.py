@@ -4,11 +4,10 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ import numpy as np
 import oscillator
 import pytest
 import tomli_w
+import toy
+from forkserver import LONGEST_S
 
 from jaxcorr import files, plotting
 from jaxcorr.cli import session
@@ -190,22 +191,23 @@ def test_trial_that_another_worker_took_over_is_let_go(tmp_path, layers):
     assert len(run_folder.list_all(folder)) == 1
 
 
-def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
-    path = write(tmp_path, layers, CHEAP, epochs=30, pruning=False)
-    arguments = ["sweep", str(path), "--workers", "2", "--runs", str(tmp_path / "runs"), "--json"]
-    command = [sys.executable, "-c", "from jaxcorr.cli.app import main; main()", *arguments]
+def test_workers_share_a_sweep_and_survive_the_death_of_one(run, monkeypatch, tmp_path, layers):
+    path = write(tmp_path, layers, CHEAP, epochs=12, pruning=False)
     loaded, folder = sweep_spec.load(path), tmp_path / "runs" / "sweeps" / "some"
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    killed = kill_a_worker_in_training(process, folder)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 1, err
+    monkeypatch.setattr(console_sweep, "_run_worker", toy.run_worker)
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_a_worker_in_training, folder)
+        runs = tmp_path / "runs"
+        code, out, err = run("sweep", path, "--workers", "2", "--runs", runs, "--json")
+        killed = killing.result()
+    assert code == 1, err
     assert f"worker {killed} was killed; the same command goes on with its trial" in err
     # The other worker did that already, in the trial's own folder: one for each trial.
     trials = json.loads(out)["trials"]
     assert run_all(loaded, folder) == []
     assert [trial["state"] for trial in trials] == ["complete"] * 3
     assert sorted(t["values"]["train.patience"] for t in trials) == CHEAP["train.patience"]
-    assert all(trial["epochs"] == 30 for trial in trials)
+    assert all(trial["epochs"] == 12 for trial in trials)
     made = run_folder.list_all(folder)
     assert sorted(run.id for run in made) == sorted(t["run"] for t in trials)
     share = max(1, len(os.sched_getaffinity(0)) // 2)
@@ -216,9 +218,9 @@ def test_workers_share_a_sweep_and_survive_the_death_of_one(tmp_path, layers):
     assert {"table.md", "sweep.png", "sweep.svg"} <= {path.name for path in folder.iterdir()}
 
 
-def kill_a_worker_in_training(process: subprocess.Popen[str], folder: Path) -> int:
+def kill_a_worker_in_training(folder: Path) -> int:
     """Waits until two trainings run at once, kills one with SIGKILL; returns its process."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LONGEST_S
     while time.monotonic() < deadline:
         locks = [
             path for run in run_folder.list_all(folder) for path in run.path.glob("train.lock")
@@ -228,7 +230,6 @@ def kill_a_worker_in_training(process: subprocess.Popen[str], folder: Path) -> i
             worker = int(owner[1])
             os.kill(worker, signal.SIGKILL)
             return worker
-        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     raise AssertionError("two trainings never ran at once")
 
