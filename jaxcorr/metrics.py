@@ -18,8 +18,8 @@ FILE = "metrics.json"  # in a run folder, of its own test traces
 FILE_OF_OTHERS = "metrics_traces.json"  # in a run folder, of traces named with --traces
 
 Outcome = Literal["better", "worse", "level", "unknown"]
-PathName = Literal["none", "plant", "binned"]  # as model.path of a spec
-Advice = Literal["model", "plant", "binned", "mean", "zero", "baseline", "more_traces"]
+PathName = Literal["none", "plant", "smooth"]  # as model.path of a spec
+Advice = Literal["model", "plant", "smooth", "mean", "zero", "baseline", "more_traces"]
 
 
 class Record(BaseModel):
@@ -250,7 +250,7 @@ class Verdict(Record):
         meets_targets: whether it meets the numbers of its spec.
         beats_baselines: whether it is better than both of the above beyond chance.
         meets_all_targets: both of it.
-        advice: what to use: this model, the path alone (`plant`, `binned`), a constant (`mean`,
+        advice: what to use: this model, the path alone (`plant`, `smooth`), a constant (`mean`,
             `zero`), a baseline that cannot run as a path on these inputs, or first more traces.
     """
 

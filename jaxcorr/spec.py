@@ -29,7 +29,8 @@ from jaxcorr.schema import (
 SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}
 IN_MS = ("window", "stride", "horizon")  # of [data], which may be given in ms
 RATES_HZ = (20.0, 2000.0)  # of traces: the slowest and the fastest
-NUM_LAGS = 20  # samples that the linear regressions look back on, the newest included
+NUM_LAGS = 20  # samples that the linear regression looks back on, the newest included
+PATH_MEMORY_MS = 190.0  # how far model.path = "smooth" looks back
 
 
 class Split(Section):
@@ -151,7 +152,7 @@ class Model(Section):
     dropout: Rate = 0.1
     inputs: Literal["raw", "kinematic"] = "kinematic"
     phase_periods_mm: tuple[Positive, ...] = ()  # of motor position: full step, four full steps
-    path: Literal["none", "plant", "binned"] = "none"  # fitted first; the network learns the rest
+    path: Literal["none", "plant", "smooth"] = "none"  # fitted first; the network learns the rest
 
 
 class Loss(Section):
@@ -234,7 +235,7 @@ class Spec(Section):
         rule = {
             "none": "",
             "plant": "" if own_positions(self.data) else "each target's position and velocity",
-            "binned": "" if own and len(own) == 2 else "two targets with their velocities",
+            "smooth": "" if own else "each target's velocity",
         }[path]
         if rule:
             got = f"{list(self.data.targets)} of {list(self.data.features)}"
@@ -242,9 +243,10 @@ class Spec(Section):
         return self
 
     @model_validator(mode="after")
-    def _window_holds_what_a_linear_path_looks_back_on(self) -> "Spec":
-        if self.model.path == "binned" and self.data.window < NUM_LAGS:
-            rule = f"data.window >= {NUM_LAGS} for model.path = 'binned'"
+    def _window_holds_what_a_smooth_path_looks_back_on(self) -> "Spec":
+        least = count_path_lags(self.data.sample_rate_hz)
+        if self.model.path == "smooth" and self.data.window < least:
+            rule = f"data.window >= {least} for model.path = 'smooth'"
             raise ValueError(f"{rule}|{self.data.window}")
         return self
 
@@ -321,6 +323,11 @@ def printer_of(spec: Spec, named: str | None = None) -> Simulation:
         )
     own = spec.data.simulate.model_dump(include=set(Simulation.model_fields))
     return check(Simulation, own | table, "data.simulate")
+
+
+def count_path_lags(rate_hz: float) -> int:
+    """Samples that model.path = "smooth" looks back on, the newest included."""
+    return round(PATH_MEMORY_MS * rate_hz / 1e3) + 1
 
 
 def axis_of(target: str) -> str:

@@ -52,6 +52,7 @@ if isfield(model, 'plant') && ~isempty(samples)
     [beside, after.path] = jaxcorr.follow_plant(given, samples);
     first = first + beside;
 end
+first = min(max(first, -model.target_limit), model.target_limit);
 end
 
 function state = initial_state(model)
@@ -60,7 +61,7 @@ zero = cellfun(@(layer) zeros(1, size(layer.recurrent_kernel, 1)), model.layers,
     'UniformOutput', false);
 state = struct('model', model, 'previous', [], 'c', {zero}, 'h', {zero});
 if isfield(model, 'path')
-    state.path = zeros(1, size(model.path.response, 2) - numel(model.targets));
+    state.path = zeros(numel(model.targets), size(model.path.response, 2) - 1);
 end
 if isfield(model, 'plant')
     num_lags = (2 + max(-model.plant.horizon, 0)) * numel(model.targets);

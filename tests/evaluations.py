@@ -14,7 +14,7 @@ DYNAMIC = {"r2": 0.97, "rms_mm": 0.045, "rmse_mm": 0.003}
 LEAD = {"rmse_ratio": [0.4, 0.6], "mae_ratio": [0.4, 0.6], "r2_difference": None}
 BEHIND = {"rmse_ratio": [2.0, 4.0], "mae_ratio": None, "r2_difference": [-0.1, 0.1]}
 AGAINST: dict[str, Any] = {
-    "name": "linear_binned",
+    "name": "linear_smooth",
     "outcome": "worse",
     "rmse_ratio": 3.0,
     "mae_ratio": 1.0,
@@ -31,7 +31,7 @@ VERDICT: dict[str, Any] = {
     "meets_targets": False,
     "beats_baselines": False,
     "meets_all_targets": False,
-    "advice": "binned",
+    "advice": "smooth",
 }
 TABLE: dict[str, Any] = {
     "verdict": VERDICT,
@@ -53,7 +53,7 @@ TABLE: dict[str, Any] = {
     "baselines": {
         "zero": BY_AXIS | {"overall": ACCURACY | {"rmse_mm": 0.09, "correlation": None}},
         "linear_fir": BY_AXIS | {"overall": ACCURACY | {"rmse_mm": 0.04}},
-        "linear_binned": BY_AXIS | {"overall": ACCURACY | {"rmse_mm": 0.001}},
+        "linear_smooth": BY_AXIS | {"overall": ACCURACY | {"rmse_mm": 0.001}},
     },
     "identified": {},
     "ceiling": None,

@@ -77,8 +77,8 @@ BAD = [
         "'kinematic', got ['vx_ref', 'vy_ref', 'x_ref', 'y_ref'].",
     ),
     (
-        'window = 19\n[model]\npath = "binned"',
-        ": expected data.window >= 20 for model.path = 'binned', got 19. Change one of",
+        'window = 19\n[model]\npath = "smooth"',
+        ": expected data.window >= 20 for model.path = 'smooth', got 19. Change one of",
     ),
     ("windw = 5", "[data]: unknown key 'windw'; did you mean 'window'? Known keys: traces, feat"),
     ("split = 5", "[data] split: expected a section, got 5."),

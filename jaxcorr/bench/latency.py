@@ -58,7 +58,7 @@ def prepare(spec: Spec, size: str | None) -> Ready:
     scales = fit_scales(sized, samples)
     network = model.initialize(sized, len(scales.inputs.mean), jax.random.key(sized.train.seed))
     network |= model.blank_path(sized)
-    weights = Weights(network, scales.inputs, scales.targets)
+    weights = Weights(network, *scales)
     spanned = ranges.measure_ranges(
         spec.data.features, samples.features, samples.first_row, rate_hz
     )

@@ -35,21 +35,16 @@ TAPS = 80  # after it; a loosely damped axis has rung out
 # Of the solver, by model.path. A network alone is least right about knots that turn sharply from
 # one to the next: with the effort of the plant they take a predicted error away, not a true one,
 # and the solver stops early, since no step lowers the cost of the whole layer (specs/LOG.md).
-EFFORTS = {"none": 2e-2, "plant": solver.DEFAULT.effort}
+EFFORTS = {"none": 2e-2, "smooth": 2e-2, "plant": solver.DEFAULT.effort}
 
 
 def check(spec: Spec) -> None:
     """Checks that a run's model maps commands of x and y to where the head is at that instant.
 
     Raises:
-        InputError: it has other inputs or outputs, predicts ahead or behind, or is no smooth map.
+        InputError: it has other inputs or outputs, or predicts ahead or behind.
     """
     data = spec.data
-    if spec.model.path == "binned":
-        raise InputError(
-            "compensate: expected a run with model.path = 'plant' or 'none', got 'binned', whose "
-            "bins make a map with steps, which cannot be inverted. Train specs/medium_hybrid.toml."
-        )
     if data.features not in INPUTS or data.targets not in OUTPUTS or data.horizon:
         raise InputError(
             f"compensate: expected a run with features {', '.join(INPUTS[0])}, targets "

@@ -20,9 +20,9 @@ from numpy import ndarray
 from jaxcorr import files, units
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import parameters
-from jaxcorr.deploy.parameters import Facts, LinearPath, Plain, PlantPath
+from jaxcorr.deploy.parameters import Facts, Plain, PlantPath, SmoothPath
 from jaxcorr.errors import InputError
-from jaxcorr.models import linear_path, plant_path
+from jaxcorr.models import plant_path
 from jaxcorr.spec import Model
 from jaxcorr.units import SIGN
 
@@ -52,7 +52,6 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
         num_periods=len(options.phase_periods_mm),
         norm_epsilon=parameters.NORM_EPSILON,
         most=units.MOST,
-        bins=linear_path,
         between=plant_path,
         has_plant=isinstance(plain.path, PlantPath),
         number=number,
@@ -87,6 +86,7 @@ def _arrays(options: Model, plain: Plain) -> dict[str, Float32[ndarray, "..."]]:
         "input_std": plain.inputs.std,
         "target_mean": plain.targets.mean,
         "target_std": plain.targets.std,
+        "target_limit": plain.limit,
         "encoder_kernel": plain.encoder.kernel,
         "encoder_bias": plain.encoder.bias,
         "norm_scale": plain.norm_scale,
@@ -104,10 +104,10 @@ def _arrays(options: Model, plain: Plain) -> dict[str, Float32[ndarray, "..."]]:
         names = ("transition", "command", "force", "friction", "slope", "friction_velocity")
         names += ("sine", "cosine", "offset")
         arrays |= {f"path_{name}": getattr(plain.path, name) for name in names}
-    if isinstance(plain.path, LinearPath):
+    if isinstance(plain.path, SmoothPath):
         arrays |= {
-            "path_edges": linear_path.squared_edges(),
-            "path_normals": linear_path.edge_normals(),
+            "path_scale": plain.path.scale,
+            "path_knots": plain.path.knots,
             "path_response": plain.path.response,
             "path_offset": plain.path.offset,
         }

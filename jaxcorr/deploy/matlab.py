@@ -18,9 +18,9 @@ from numpy import ndarray
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import parameters
-from jaxcorr.deploy.parameters import Facts, LinearPath, Plain, PlantPath
+from jaxcorr.deploy.parameters import Facts, Plain, PlantPath, SmoothPath
 from jaxcorr.errors import InputError
-from jaxcorr.models import linear_path, plant_path
+from jaxcorr.models import plant_path
 from jaxcorr.spec import Model
 from jaxcorr.units import SIGN
 
@@ -56,6 +56,7 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
         "input_std": plain.inputs.std[None],
         "target_mean": plain.targets.mean[None],
         "target_std": plain.targets.std[None],
+        "target_limit": plain.limit[None],
         "encoder_kernel": plain.encoder.kernel,
         "encoder_bias": plain.encoder.bias[None],
         "norm_scale": plain.norm_scale[None],
@@ -72,7 +73,7 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
         "head_kernel": plain.head.kernel,
         "head_bias": plain.head.bias[None],
     }
-    if isinstance(plain.path, LinearPath):
+    if isinstance(plain.path, SmoothPath):
         model["path"] = _path(plain.path)
     if isinstance(plain.path, PlantPath):
         model["plant"] = _plant(plain.path)
@@ -81,16 +82,15 @@ def write_weights(path: Path, options: Model, plain: Plain, facts: Facts) -> Non
     scipy.io.savemat(path, {"model": content}, do_compression=True)
 
 
-def _path(path: LinearPath) -> dict[str, Any]:
-    """The linear path with its bins; columns count from 1."""
+def _path(path: SmoothPath) -> dict[str, Any]:
+    """The smooth path; columns count from 1, and axes lie along the last dimension."""
     return {
         "velocities": np.array([path.velocities], np.float64) + 1,
-        "response": _double(path.response),
+        "scale": _double(path.scale),
+        "knots": _double(path.knots[None]),
+        "rest": path.rest,
+        "response": np.moveaxis(_double(path.response), 0, -1),
         "offset": _double(path.offset[None]),
-        "squared_edges": _double(linear_path.squared_edges()[None]),
-        "edge_normals": _double(linear_path.edge_normals()),
-        "rest_mm_s": linear_path.REST_MM_S,
-        "slowing_mm_s": linear_path.SLOWING_MM_S,
     }
 
 

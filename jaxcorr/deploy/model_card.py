@@ -80,7 +80,7 @@ def _network(spec: Spec) -> str:
     path = {
         "none": "",
         "plant": "; on top of the identified plant",
-        "binned": "; on top of a linear regression on binned motion",
+        "smooth": "; on top of a regression on smooth functions of velocity",
     }[options.path]
     return f"{inside}; Dense({options.encoder_size}), LayerNorm, ReLU; {layers}; Dense{path}"
 

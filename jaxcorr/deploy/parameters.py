@@ -40,24 +40,27 @@ class Recurrent(NamedTuple):
         return len(self.recurrent)
 
 
-class LinearPath(NamedTuple):
-    """A regression on binned motion, see linear_path.py.
+class SmoothPath(NamedTuple):
+    """A regression on smooth functions of velocity, see smooth_path.py; A axes.
 
     Attributes:
         velocities: its columns of the features.
-        response: mm that each regressor of a sample adds, for the k targets at the sample itself,
-            then the k at the next one, and so on.
+        scale, knots, rest: of the regressors.
+        response: mm that each regressor of an axis adds at the sample itself and at later ones.
         offset: mm.
     """
 
     velocities: tuple[int, ...]
-    response: Float32[ndarray, "r p"]
-    offset: Float32[ndarray, " k"]
+    scale: Float32[ndarray, "scales A"]
+    knots: Float32[ndarray, " knots"]
+    rest: float
+    response: Float32[ndarray, "A regressors lags"]
+    offset: Float32[ndarray, " A"]
 
     @property
     def num_remembered(self) -> int:
         """Values that a stream remembers of it: shares of later errors."""
-        return self.response.shape[1] - len(self.offset)
+        return (self.response.shape[-1] - 1) * len(self.offset)
 
 
 class PlantPath(NamedTuple):
@@ -100,6 +103,7 @@ class Plain(NamedTuple):
 
     Attributes:
         inputs, targets: scales of the derived inputs, and of the errors in mm.
+        limit: mm, which no prediction exceeds.
         encoder: into the layer normalisation.
         norm_scale, norm_bias: of the layer normalisation, before the ReLU.
         layers: of the LSTM, first to last.
@@ -109,12 +113,13 @@ class Plain(NamedTuple):
 
     inputs: Scale
     targets: Scale
+    limit: Float32[ndarray, " k"]
     encoder: Dense
     norm_scale: Float32[ndarray, " e"]
     norm_bias: Float32[ndarray, " e"]
     layers: tuple[Recurrent, ...]
     head: Dense
-    path: LinearPath | PlantPath | None
+    path: SmoothPath | PlantPath | None
 
 
 class Facts(NamedTuple):
@@ -137,6 +142,7 @@ def plain(spec: Spec, weights: Weights) -> Plain:
     return Plain(
         inputs=Scale(*map(_copy, weights.inputs)),
         targets=Scale(*map(_copy, weights.targets)),
+        limit=_copy(weights.limit_mm),
         encoder=_dense(network["encoder"]),
         norm_scale=_copy(network["norm"]["scale"]),
         norm_bias=_copy(network["norm"]["bias"]),
@@ -183,7 +189,7 @@ def _dense(parameters: Any) -> Dense:
     return Dense(_copy(parameters["kernel"]), _copy(parameters["bias"]))
 
 
-def _path(spec: Spec, parameters: Any) -> LinearPath | PlantPath:
+def _path(spec: Spec, parameters: Any) -> SmoothPath | PlantPath:
     data, velocities = spec.data, own_velocities(spec.data) or ()
     if spec.model.path == "plant":
         return PlantPath(
@@ -204,11 +210,13 @@ def _path(spec: Spec, parameters: Any) -> LinearPath | PlantPath:
             horizon=data.horizon,
             samples_ahead=min(max(data.horizon, 0), plant_path.MOST_SAMPLES_AHEAD),
         )
-    response = _copy(parameters["response"])
-    return LinearPath(
-        velocities,
-        response.reshape(len(response), -1),
-        _copy(parameters["offset"]),
+    return SmoothPath(
+        velocities=velocities,
+        scale=_copy(parameters["scale_mm_s"]),
+        knots=_copy(parameters["knots_mm_s"]),
+        rest=float(parameters["rest_mm_s"][0]),
+        response=_copy(np.moveaxis(np.asarray(parameters["response"]), -1, 0)),
+        offset=_copy(parameters["offset_mm"]),
     )
 
 

@@ -34,7 +34,7 @@ def training_rows(
         f"encoder {spec.model.encoder_size}, {spec.model.num_layers} LSTM layers of "
         f"{spec.model.hidden_size}, {num_parameters:,} parameters, {spec.model.inputs} inputs"
     )
-    beside = {"plant": "the identified plant", "binned": "a linear path (binned)"}
+    beside = {"plant": "the identified plant", "smooth": "a smooth regression"}
     if spec.model.path in beside:
         network += f", beside {beside[spec.model.path]}"
     loss = spec.loss.name

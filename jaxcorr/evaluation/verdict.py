@@ -28,12 +28,12 @@ from jaxcorr.spec import Spec, own_velocities
 
 Values = Float[ndarray, "rows k"]
 
-BASELINE_OF: dict[PathName, str] = {"plant": "physics", "binned": "linear_binned"}
-# What runs in a baseline's place; the binned path holds the regressors of `linear_fir` too.
+BASELINE_OF: dict[PathName, str] = {"plant": "physics", "smooth": "linear_smooth"}
+# What runs in a baseline's place; the smooth path holds each axis's own regressors of `linear_fir`.
 IN_PLACE_OF: dict[str, Advice] = {
     "physics": "plant",
-    "linear_binned": "binned",
-    "linear_fir": "binned",
+    "linear_smooth": "smooth",
+    "linear_fir": "smooth",
     "mean": "mean",
     "zero": "zero",
 }
@@ -63,8 +63,8 @@ def describe(spec: Spec, best_epoch: int, fitted: Fitted) -> Model:
     paths: list[PathName] = []
     if fitted.plant is not None and grey_box.is_fit(fitted.plant):
         paths.append("plant")
-    if len(own_velocities(spec.data) or ()) == 2:
-        paths.append("binned")
+    if own_velocities(spec.data):
+        paths.append("smooth")
     path: PathName = spec.model.path if spec.model.path in paths else "none"
     return Model(path, best_epoch > 0 or path == "none", tuple(paths))
 

@@ -48,18 +48,18 @@ BASELINES = {
     "zero": "no prediction",
     "mean": "the mean training error",
     "linear_fir": "a linear regression on past velocities",
-    "linear_binned": "a linear regression by direction and speed",
+    "linear_smooth": "a regression on smooth functions of velocity",
     "physics": "the identified plant",
 }
 # What is judged: in a sentence, and in a table of baselines.
 NETWORKS = {
     "none": ("the network", "network"),
     "plant": ("the network beside the identified plant", "plant and network"),
-    "binned": ("the network beside a linear regression", "regression and network"),
+    "smooth": ("the network beside a smooth regression", "regression and network"),
 }
 PATHS = {
     "plant": ("the identified plant alone, without a network,", "this run, the plant alone"),
-    "binned": ("the linear regression alone, without a network,", "this run, the regression alone"),
+    "smooth": ("the smooth regression alone, without a network,", "this run, the regression alone"),
 }
 RELATIONS = {
     "better": "beats {}",
@@ -71,7 +71,7 @@ ADVICE = {
     "model": "no baseline does better",
     "plant": "use the plant alone: model.path = 'plant', train.epochs = 0 "
     "(specs/small_physics.toml has the path with a small network)",
-    "binned": "use the linear regression alone: model.path = 'binned', train.epochs = 0",
+    "smooth": "use the smooth regression alone: model.path = 'smooth', train.epochs = 0",
     "mean": "the mean error of the training would do, without a model",
     "zero": "no prediction at all would do",
     "baseline": "that baseline cannot run as a path on these features, so train longer or on more",

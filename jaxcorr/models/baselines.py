@@ -6,14 +6,13 @@ the network.
   zero            no correction
   mean            the mean training error of each axis
   linear_fir      ridge regression on the last 20 samples of the velocities, and a constant
-  linear_binned   that, and for the last 4 samples: 16 bins of travel direction, 20 of speed, those
-                  again while slowing down, and the direction's unit vector within each bin of
-                  speed; edges as in linear_path.py, where a network may stand on this regression
+  linear_smooth   ridge regression on smooth functions of velocity, see smooth_path.py; where each
+                  target has a velocity of its own
   physics         the elastic axes with friction and stepper error of plant_path.py, by grey_box.py
 
 The regressions go through normal equations, summed trace by trace, so memory does not grow with the
-number of traces. Of several strengths of ridge the one that does best on the validation traces is
-kept.
+number of traces. Of several strengths of ridge `linear_fir` has the one that does best on the
+validation traces.
 """
 
 import functools
@@ -30,16 +29,10 @@ from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.data.windows import Samples
-from jaxcorr.models import bulk, grey_box, plant_path
+from jaxcorr.models import bulk, grey_box, plant_path, smooth_fit, smooth_path
 from jaxcorr.models.grey_box import Identified
-from jaxcorr.models.linear_path import (
-    NUM_BINNED_LAGS,
-    NUM_SECTORS,
-    REST_MM_S,
-    SLOWING_MM_S,
-    SPEED_EDGES_MM_S,
-)
 from jaxcorr.models.plant_path import Sample
+from jaxcorr.models.smooth_fit import Sums
 from jaxcorr.spec import NUM_LAGS, Data, own_positions, own_velocities
 
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
@@ -47,6 +40,7 @@ BLOCK = 20_000  # rows of regressors in memory at once
 # A regression with hundreds of coefficients gains nothing from more rows than this.
 MOST_ROWS = 400_000
 PLANT = tuple(f"plant_{name}" for name in grey_box.ARRAYS)  # as they are called in a file
+SMOOTH = tuple(f"smooth_{name}" for name in smooth_path.ARRAYS)
 
 Table = Float[ndarray, "_ _"]
 
@@ -60,7 +54,9 @@ class Fitted(NamedTuple):
         velocity: columns of the features that the regressors are made of.
         is_position: whether those columns have to be differentiated first.
         mean_mm: (k,).
-        fir, binned: (p, k), mm per unit of each regressor.
+        fir: (p, k), mm per unit of each regressor.
+        smooth: as `smooth_path.blank` has it; None where a target has no velocity of its own.
+        own: columns of the features that it follows.
         plant: of each axis; None where a target has no position and velocity of its own.
         motion: columns of the features that the plant follows, positions and then velocities.
     """
@@ -71,7 +67,8 @@ class Fitted(NamedTuple):
     is_position: bool
     mean_mm: Float[ndarray, " k"]
     fir: Float[ndarray, "p k"]
-    binned: Float[ndarray, "q k"]
+    smooth: smooth_path.Path | None
+    own: tuple[int, ...]
     plant: Identified | None
     motion: tuple[int, ...]
 
@@ -89,18 +86,24 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
     for _, targets in each_trace(train):
         total = total + targets[train.lead :].sum(axis=0)
         count += len(targets) - train.lead
-    fir, binned = (regress(data, train, val, design) for design in (fir_design, binned_design))
     return Fitted(
         horizon=data.horizon,
         rate_hz=data.sample_rate_hz,
         velocity=velocity,
         is_position=is_position,
         mean_mm=np.asarray(total / count),
-        fir=fir,
-        binned=binned,
+        fir=regress(data, train, val, fir_design),
+        smooth=fit_smooth(data, train),
+        own=own_velocities(data) or (),
         plant=identify(data, train),
         motion=_motion_columns(data),
     )
+
+
+def fit_smooth(data: Data, train: Samples) -> smooth_path.Path | None:
+    """The smooth path of each axis; None where a target has no velocity of its own."""
+    own = own_velocities(data)
+    return smooth_fit.fit(train, own, data.sample_rate_hz) if own else None
 
 
 def identify(data: Data, train: Samples) -> Identified | None:
@@ -124,7 +127,7 @@ def regress(
     """
     velocity, is_position = _velocity_columns(data)
 
-    def sums(samples: Samples) -> _Sums:
+    def sums(samples: Samples) -> Sums:
         speeds = (
             (_speeds(features, velocity, is_position, data.sample_rate_hz), targets)
             for features, targets in each_trace(samples)
@@ -136,22 +139,46 @@ def regress(
     return _solve(sums(train), sums(val if len(val.names) else train))
 
 
-def apply_binned(coefficients: Float[ndarray, "p k"], speeds_mm_s: Table) -> Table:
-    """Predicted errors (mm) of one trace by a regression on `binned_design`."""
-    return _apply(binned_design, coefficients, speeds_mm_s)
+def apply_smooth(
+    path: smooth_path.Path, rate_hz: float, velocities: Sequence[int], samples: Samples
+) -> Float32[ndarray, "rows k"]:
+    """Predicted errors (mm) of every row by a smooth path alone.
+
+    Args:
+        path: of `fit_smooth`.
+        rate_hz: of the rows.
+        velocities: column of the features of each axis.
+        samples: a split.
+    """
+    begin = functools.partial(smooth_path.initialize, num_axes=len(velocities), rate_hz=rate_hz)
+    how = functools.partial(_follow_smoothly, path, tuple(velocities))
+    return bulk.run_side_by_side(how, begin, samples)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _follow_smoothly(
+    path: smooth_path.Path,
+    velocities: tuple[int, ...],
+    pending: Float[Array, "b p"],
+    rows: Float[Array, "t b f"],
+) -> tuple[Float[Array, "b p"], Float[Array, "t b k"]]:
+    return smooth_path.advance(path, pending, rows[..., jnp.array(velocities)])
 
 
 def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
     """Predicted errors (mm) of every row by each baseline, from the rows before it and itself."""
     num_targets = len(fitted.mean_mm)
-    names = ["zero", "mean", "linear_fir", "linear_binned"]
+    names = ["zero", "mean", "linear_fir"]
+    names += ["linear_smooth"] if fitted.smooth is not None else []
     names += ["physics"] if fitted.plant is not None else []
     found = {name: np.zeros((len(samples.features), num_targets)) for name in names}
     found["mean"] += fitted.mean_mm
     for rows, (features, _) in zip(samples.spans(), each_trace(samples), strict=True):
         v = _speeds(features, fitted.velocity, fitted.is_position, fitted.rate_hz)
         found["linear_fir"][rows] = _apply(fir_design, fitted.fir, v)
-        found["linear_binned"][rows] = apply_binned(fitted.binned, v)
+    if fitted.smooth is not None:
+        smooth = fitted.smooth, fitted.rate_hz, fitted.own
+        found["linear_smooth"] += apply_smooth(*smooth, samples)
     if fitted.plant is not None:
         path = plant_path.from_axes(fitted.plant.axes, fitted.rate_hz)
         how = (path, fitted.horizon, fitted.rate_hz, fitted.motion)
@@ -201,7 +228,9 @@ def save(path: Path, fitted: Fitted) -> None:
     """Keeps the coefficients in a run folder."""
     fields = fitted._asdict()
     plant = grey_box.to_arrays(fields.pop("plant"))
-    files.save_arrays(path, fields | dict(zip(PLANT, plant.values(), strict=True)))
+    smooth = smooth_path.to_arrays(fields.pop("smooth"))
+    arrays = [*plant.values(), *smooth.values()]
+    files.save_arrays(path, fields | dict(zip(PLANT + SMOOTH, arrays, strict=True)))
 
 
 def load(path: Path) -> Fitted:
@@ -211,14 +240,18 @@ def load(path: Path) -> Fitted:
         InputError: the file is missing or damaged.
     """
     what, mend = "the run's fitted baselines", "Train the run again."
-    own = [name for name in Fitted._fields if name != "plant"]
-    fields = files.load_arrays(path, [*own, *PLANT], what, mend)
+    own = [name for name in Fitted._fields if name not in ("plant", "smooth")]
+    fields = files.load_arrays(path, [*own, *PLANT, *SMOOTH], what, mend)
     plant = grey_box.from_arrays({name: fields[f"plant_{name}"] for name in grey_box.ARRAYS})
-    return Fitted(**{name: fields[name] for name in own}, plant=plant)._replace(
+    smooth = smooth_path.from_arrays(
+        {name: fields[f"smooth_{name}"] for name in smooth_path.ARRAYS}
+    )
+    return Fitted(**{name: fields[name] for name in own}, plant=plant, smooth=smooth)._replace(
         horizon=int(fields["horizon"]),
         rate_hz=float(fields["rate_hz"]),
         velocity=tuple(map(int, fields["velocity"])),
         is_position=bool(fields["is_position"]),
+        own=tuple(map(int, fields["own"])),
         motion=tuple(map(int, fields["motion"])),
     )
 
@@ -237,38 +270,12 @@ def fir_design(speeds_mm_s: Table) -> Table:
     return np.column_stack([_lagged(speeds_mm_s, NUM_LAGS), np.ones(len(speeds_mm_s))])
 
 
-def binned_design(speeds_mm_s: Table) -> Table:
-    """The regressors of `fir_design`, and direction and speed in bins."""
-    first_two = speeds_mm_s[:, :2]
-    speed = np.linalg.norm(first_two, axis=1)
-    is_moving = speed >= REST_MM_S
-    angle = np.arctan2(first_two[:, -1], first_two[:, 0])
-    # Sectors are centred on the axes.
-    turn = (angle + np.pi) / (2 * np.pi) * NUM_SECTORS
-    sector = np.floor(turn + 0.5).astype(int) % NUM_SECTORS
-    sectors = np.eye(NUM_SECTORS + 1)[np.where(is_moving, sector, NUM_SECTORS)]
-    bands = np.eye(len(SPEED_EDGES_MM_S) + 1)[np.digitize(speed, SPEED_EDGES_MM_S)]
-    slowing = np.diff(speed, prepend=0.0) < -SLOWING_MM_S
-    unit = first_two / np.maximum(speed, REST_MM_S)[:, None]
-    directed = (unit[:, :, None] * bands[:, None]).reshape(len(speed), -1)
-    binned = np.column_stack([sectors, bands, bands * slowing[:, None], directed])
-    return np.column_stack([fir_design(speeds_mm_s), _lagged(binned, NUM_BINNED_LAGS)])
-
-
-class _Sums(NamedTuple):
-    """Sufficient statistics of a regression: X'X, X'Y and the squares of Y."""
-
-    gram: Float[ndarray, "p p"]
-    moment: Float[ndarray, "p k"]
-    power: Float[ndarray, " k"]
-
-
 def _sums(
     traces: Iterator[tuple[Table, Table]],
     lead: int,
     design: Callable[[Table], Table],
     step: int,
-) -> _Sums:
+) -> Sums:
     """Sums over all rows with a target, or over those of every `step`-th block."""
     gram, moment, power = 0.0, 0.0, 0.0
     blocks = ((speeds, targets, rows) for speeds, targets in traces for rows in _blocks(speeds))
@@ -276,7 +283,7 @@ def _sums(
         keep = np.arange(rows.start, rows.stop) >= lead
         x, y = _look_back(design, speeds, rows)[keep], targets[rows][keep]
         gram, moment, power = gram + x.T @ x, moment + x.T @ y, power + np.sum(y**2, axis=0)
-    return _Sums(np.asarray(gram), np.asarray(moment), np.asarray(power))
+    return Sums(np.asarray(gram), np.asarray(moment), np.asarray(power))
 
 
 def _blocks(speeds: Table) -> Iterator[slice]:
@@ -294,22 +301,10 @@ def _apply(design: Callable[[Table], Table], weights: Table, speeds: Table) -> T
     return np.concatenate([_look_back(design, speeds, rows) @ weights for rows in _blocks(speeds)])
 
 
-def _solve(train: _Sums, judge: _Sums) -> Table:
-    """Ridge regression in units of each regressor's size, with the ridge that judges best."""
-    size = np.sqrt(np.diag(train.gram))
-    scale = np.where(size > 0, 1 / np.where(size > 0, size, 1.0), 0.0)
-    gram = train.gram * scale[:, None] * scale
-    values, vectors = np.linalg.eigh(gram)
-    moment = vectors.T @ (train.moment * scale[:, None])
-    best, least = np.zeros_like(train.moment), np.inf
-    for ridge in RIDGES:
-        inverse = 1 / (np.maximum(values, 0.0) + ridge)
-        weights = (vectors @ (inverse[:, None] * moment)) * scale[:, None]
-        squares = np.sum(weights * (judge.gram @ weights - 2 * judge.moment), axis=0)
-        left = float(np.sum(judge.power + squares))
-        if left < least:
-            best, least = weights, left
-    return best
+def _solve(train: Sums, judge: Sums) -> Table:
+    """Ridge regression, with the ridge that judges best."""
+    weights = smooth_fit.solve(train, RIDGES)
+    return weights[np.argmin(smooth_fit.squares_left(weights, judge))]
 
 
 def _motion_columns(data: Data) -> tuple[int, ...]:

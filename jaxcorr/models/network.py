@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from jaxcorr.models import linear_path, lstm, normalize, plant_path
+from jaxcorr.models import lstm, normalize, plant_path, smooth_path
 from jaxcorr.models.normalize import Scale
 from jaxcorr.models.plant_path import Sample
 from jaxcorr.spec import Model, Spec, own_positions, own_velocities
@@ -45,12 +45,14 @@ class Weights(NamedTuple):
     """A trained model: network parameters and the scales that belong to them.
 
     A spec with a path has it under PATH among the parameters; no optimizer sees it, and the
-    network's errors, which `targets` scales, come on top of the path's.
+    network's errors, which `targets` scales, come on top of the path's. No prediction is beyond
+    `limit_mm` of its target.
     """
 
     network: Variables
     inputs: Scale
     targets: Scale
+    limit_mm: Float[Any, " k"]
 
 
 def initialize_carry(
@@ -90,7 +92,7 @@ def derive_inputs(
         return jnp.concatenate([samples, *phases], axis=-1)
     # At the very first sample the difference is to itself, so it is zero.
     previous = jnp.where(is_started > 0, previous, samples[0])
-    differences = samples - linear_path.sample_before(samples, previous)
+    differences = samples - plant_path.sample_before(samples, previous)
     return jnp.concatenate([velocities, differences, *phases], axis=-1)
 
 
@@ -179,8 +181,8 @@ def carry_for(spec: Spec, num_streams: int) -> Carry:
     match spec.model.path:
         case "plant":
             memory = plant_path.initialize(num_streams, num_targets, spec.data.horizon)
-        case "binned":
-            memory = linear_path.initialize(num_streams, num_targets)
+        case "smooth":
+            memory = smooth_path.initialize(num_streams, num_targets, spec.data.sample_rate_hz)
         case _:
             memory = None
     return carry._replace(path=memory)
@@ -197,8 +199,8 @@ def blank_path(spec: Spec) -> Variables:
     match spec.model.path:
         case "plant":
             return {PATH: plant_path.blank(num_targets, spec.data.sample_rate_hz)}
-        case "binned":
-            return {PATH: linear_path.blank(num_targets)}
+        case "smooth":
+            return {PATH: smooth_path.blank(num_targets, spec.data.sample_rate_hz)}
         case _:
             return {}
 
@@ -273,6 +275,7 @@ def unroll(
         errors += said
     # One, in the shape that the carry has.
     is_started = jnp.maximum(carry.is_started, 1.0)
+    errors = jnp.minimum(jnp.maximum(errors, -weights.limit_mm), weights.limit_mm)
     return Carry(layers, samples[-1], is_started, memory), errors
 
 
@@ -283,9 +286,8 @@ def _follow_path(
     data, memory = spec.data, carry.path
     assert memory is not None, "only a model with a path has one to follow"
     velocities = jnp.array(own_velocities(data))
-    if spec.model.path == "binned":
-        before = carry.previous[..., velocities]
-        return linear_path.advance(path, memory, samples[..., velocities], before)
+    if spec.model.path == "smooth":
+        return smooth_path.advance(path, memory, samples[..., velocities])
     positions = jnp.array(own_positions(data))
     command, before = (
         Sample(rows[..., positions], rows[..., velocities]) for rows in (samples, carry.previous)

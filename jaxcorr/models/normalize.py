@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+FAR = 2.0
+
 
 class Scale(NamedTuple):
     """Mean and standard deviation of each of c columns, in the columns' own units."""
@@ -20,10 +22,24 @@ class Scale(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """Normalisation of the encoder's inputs and of the targets, from the training split only."""
+    """Normalisation of the encoder's inputs and of the targets, from the training split only.
+
+    Attributes:
+        limit_mm: of predictions; see `limit_of`.
+    """
 
     inputs: Scale
     targets: Scale
+    limit_mm: Float[ndarray, " k"]
+
+
+def limit_of(pieces: Iterable[ndarray]) -> Float[ndarray, " k"]:
+    """How large (mm) a prediction may be: FAR times the largest target in any of the pieces.
+
+    Nothing further out was ever seen, so a model that says so extrapolates.
+    """
+    largest = [np.max(np.abs(piece), axis=0) for piece in pieces if len(piece)]
+    return np.asarray(FAR * np.max(largest, axis=0), np.float32)
 
 
 def fit(columns: Float[ndarray, "n c"]) -> Scale:

@@ -31,8 +31,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcorr.models import linear_path
-
 # Of a stepper: four full steps of 0.2 mm, and what repeats twice, four and eight times in them.
 PERIODS_MM = (0.8, 0.4, 0.2, 0.1)
 STEP_RATE_HZ = 1000.0  # at 500 Hz a fifth more of the error is left, at 2 kHz no less
@@ -201,6 +199,17 @@ def interpolate_all(command: Sample, rate_hz: float) -> Steps:
     return Steps(steps.start_mm[1:], steps.distance_mm[:, 1:], steps.velocity_mm_s[:, 1:])
 
 
+def sample_before(
+    samples: Float[Array, "t b f"], before: Float[Array, "b f"]
+) -> Float[Array, "t b f"]:
+    """The sample before each of t samples; `before` is the one before the first."""
+    first = jnp.expand_dims(before, 0)
+    if samples.shape[0] == 1:
+        return first
+    # lax's: an export may not know t, and jax2onnx takes numpy's result for as long as `first`.
+    return jax.lax.concatenate([first, samples[:-1]], 0)
+
+
 def differ(before: Sample, now: Sample, rate_hz: float) -> Float[Array, "*samples A"]:
     """By how much the mean velocity (mm/s) between samples is more than the mean of both ends'."""
     mean = (now.position_mm - before.position_mm) * rate_hz
@@ -287,7 +296,7 @@ def follow(
     lags = _look_ahead(path, rate_hz, states, command, horizon) if horizon > 0 else states.lag_mm
     if horizon < 0:
         waiting = waiting.reshape(-1, -horizon, num_axes).swapaxes(0, 1)
-        # lax's, since an export may not know t, see linear_path.sample_before.
+        # lax's, since an export may not know t, see sample_before.
         told, count = jax.lax.concatenate([waiting, lags], 0), command.position_mm.shape[0]
         waiting = jax.lax.slice_in_dim(told, count, None).swapaxes(0, 1)
         waiting = waiting.reshape(-1, -horizon * num_axes)
@@ -305,7 +314,7 @@ def _interpolate_on(
     is_started: Float[Array, "b 1"],
 ) -> tuple[Steps, Float[Array, "b r"]]:
     """The command up to each of t samples of streams, and what is recalled after them."""
-    earlier = Sample(*map(linear_path.sample_before, command, before))
+    earlier = Sample(*map(sample_before, command, before))
     difference = differ(earlier, command, rate_hz)
     size = jnp.sum(difference**2, axis=-1)
     count = size.shape[0]

@@ -19,9 +19,11 @@ from jaxcorr.spec import Spec
 def fit_scales(spec: Spec, samples: Samples) -> Scales:
     """Normalisation of the derived inputs and of the targets, in one pass over each."""
     spans = samples.spans()
-    targets = (samples.targets[span][samples.lead :] for span in spans)
+    targets = [samples.targets[span][samples.lead :] for span in spans]
     inputs = (_derive(spec, samples.features[span]) for span in spans)
-    return Scales(normalize.fit_pieces(inputs), normalize.fit_pieces(targets))
+    return Scales(
+        normalize.fit_pieces(inputs), normalize.fit_pieces(targets), normalize.limit_of(targets)
+    )
 
 
 def _derive(spec: Spec, rows: Float32[ndarray, "t f"]) -> Float32[ndarray, "t d"]:

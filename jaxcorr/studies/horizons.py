@@ -11,7 +11,7 @@ from jaxcorr.plotting import PALETTE
 from jaxcorr.studies.sweep_spec import override
 from jaxcorr.training.run_folder import Run
 
-LINEAR = ("linear_fir", "linear_binned")
+LINEAR = ("linear_fir", "linear_smooth")
 FURTHEST = 1000  # as data.horizon
 
 

@@ -112,8 +112,9 @@ def fit(
     """
     plan = plan_for(spec, data)
     path, note = _path_of(spec, data, run)
+    limit_mm = fit_scales(spec, data.train).limit_mm  # of whole targets
     data = data._replace(train=path_first.take(spec, path, data.train))
-    scales = hosts.arrays_from_writer(fit_scales(spec, data.train))
+    scales = hosts.arrays_from_writer(fit_scales(spec, data.train)._replace(limit_mm=limit_mm))
     optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
     loss_fn = update.make_loss_fn(spec, scales)
     mesh = devices.make_mesh(spec)
@@ -185,7 +186,7 @@ def weights_of(state: TrainState, scales: Scales, path: Variables) -> Weights:
         path: what a path adds to the parameters, see `path_first.fit_path`.
     """
     network = jax.tree.map(jnp.copy, state.network)
-    return Weights(network | path, scales.inputs, scales.targets)
+    return Weights(network | path, *scales)
 
 
 def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | None]:

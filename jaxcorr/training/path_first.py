@@ -1,8 +1,8 @@
 """The path beside the network: fitted first, taken off the targets that training sees.
 
 A plant of a dozen numbers explains most of what an elastic printer does, and with little data a
-regression on binned motion is hard to learn and easy to fit. Either is fitted on the training split
-like the baseline of the same name; the network learns what it leaves, in units of what it leaves.
+regression on smooth functions of velocity is hard to learn and easy to fit. Either is a baseline
+too; the network learns what it leaves, in units of what it leaves.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.windows import Samples
-from jaxcorr.models import baselines, grey_box, linear_path, network, plant_path
+from jaxcorr.models import baselines, grey_box, network, plant_path
 from jaxcorr.models.grey_box import Identified
 from jaxcorr.models.network import Variables
 from jaxcorr.spec import Spec, own_positions, own_velocities
@@ -35,10 +35,10 @@ def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Fitted:
         InputError: the file is damaged.
     """
     known = baselines.load(kept) if kept and kept.exists() else None
-    if spec.model.path == "binned":
-        design = baselines.binned_design
-        found = known.binned if known else baselines.regress(spec.data, *data[:2], design)
-        return Fitted({network.PATH: linear_path.from_coefficients(found)})
+    if spec.model.path == "smooth":
+        path = known.smooth if known else baselines.fit_smooth(spec.data, data.train)
+        assert path is not None, "the spec has been checked for velocities"
+        return Fitted({network.PATH: path})
     if spec.model.path == "plant":
         plant = known.plant if known else baselines.identify(spec.data, data.train)
         assert plant is not None, "the spec has been checked for what a plant follows"
@@ -57,18 +57,15 @@ def take(spec: Spec, path: Variables, samples: Samples) -> Samples:
         motion = (*(own_positions(data) or ()), *velocities)
         how = (path[network.PATH], data.horizon, data.sample_rate_hz, motion)
         return samples._replace(targets=samples.targets - baselines.apply_plant(*how, samples))
-    coefficients, left = linear_path.to_coefficients(path[network.PATH]), []
-    for features, targets in baselines.each_trace(samples):
-        rest = targets - baselines.apply_binned(coefficients, features[:, velocities])
-        left.append(rest.astype(np.float32))
-    return samples._replace(targets=np.concatenate(left))
+    said = baselines.apply_smooth(path[network.PATH], data.sample_rate_hz, velocities, samples)
+    return samples._replace(targets=samples.targets - said)
 
 
 def name_best(spec: Spec, best_epoch: int) -> str:
     """Whose weights are the best of a run: those of an epoch, or where it is 0, of none."""
     if best_epoch:
         return f"epoch {best_epoch}"
-    named = {"plant": "the plant alone", "binned": "the linear path alone"}
+    named = {"plant": "the plant alone", "smooth": "the smooth path alone"}
     return named.get(spec.model.path, "the untrained network")
 
 

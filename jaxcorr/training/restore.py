@@ -46,10 +46,14 @@ def load_weights(run: Run) -> Loaded:
     """
     spec = run.spec()
     num_inputs = int(run.resolved()["num_inputs"])
-    blank = [Scale(*(np.zeros(n, np.float32),) * 2) for n in (num_inputs, len(spec.data.targets))]
+    inputs, targets = [
+        Scale(*(np.zeros(n, np.float32),) * 2) for n in (num_inputs, len(spec.data.targets))
+    ]
     network = jax.eval_shape(lambda: model.initialize(spec, num_inputs, jax.random.key(0)))
     network |= model.blank_path(spec)
-    weights, kept = checkpoint.restore_best(run.checkpoints, Weights(network, *blank))
+    weights, kept = checkpoint.restore_best(
+        run.checkpoints, Weights(network, inputs, targets, targets.mean)
+    )
     weights = weights._replace(network=jax.tree.map(jnp.asarray, weights.network))
     progress = kept["progress"]
     waited = progress["epoch"] - progress["best_epoch"]

@@ -46,7 +46,7 @@ def test_eval_is_short_and_says_what_it_does(done):
     assert len(said.stdout.splitlines()) <= 25
     found = metrics.read(done / metrics.FILE)
     assert " ".join(said.stdout.split()).startswith(wording.verdict(found))
-    assert "linear_binned" in said.stdout
+    assert "linear_smooth" in said.stdout
     assert "by speed" not in said.stdout
     phases = [line.split("s  ")[1] for line in said.stderr.splitlines()]
     assert phases[:2] == [f"loading {done.name}", "reading the run"]
@@ -61,7 +61,7 @@ def test_eval_shows_rivals_uncertainty_and_breakdown_if_asked(done):
     assert unwrapped.startswith(wording.verdict(found))
     assert unwrapped.endswith(wording.verdict(found))
     for text in (
-        "linear_binned", "identified plant (x 1",
+        "linear_smooth", "identified plant (x 1",
         "95% interval", "um RMS of dynamics remain", "by speed", "predicts the error at the newest",
         "by way since the last corner", "by trace, worst first", "p99.9", "the limit of 1 ms",
     ):  # fmt: skip

@@ -48,7 +48,7 @@ int main(void)
 """
 
 
-@pytest.fixture(scope="module", params=["raw", "xyz", "binned", "plant"])
+@pytest.fixture(scope="module", params=["raw", "xyz", "smooth", "plant"])
 def made(request, tmp_path_factory):
     """A folder with step.c and the example, of random weights; and those weights."""
     spec = oscillator.make_spec(**test_deployed.SPECS[request.param])

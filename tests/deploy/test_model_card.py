@@ -101,12 +101,12 @@ def test_model_is_described_by_its_own_numbers(run, loaded):
     )
 
 
-def test_a_linear_path_that_no_epoch_improved_is_named(run, loaded):
-    options = loaded.spec.model.model_copy(update={"path": "binned"})
+def test_a_smooth_path_that_no_epoch_improved_is_named(run, loaded):
+    options = loaded.spec.model.model_copy(update={"path": "smooth"})
     spec = loaded.spec.model_copy(update={"model": options})
     card = model_card.write(run, loaded._replace(spec=spec, best_epoch=0), MANIFEST)
-    assert "\nThe linear path alone was the best on the validation split. " in card
-    assert "Dense; on top of a linear regression on binned motion." in card
+    assert "\nThe smooth path alone was the best on the validation split. " in card
+    assert "Dense; on top of a regression on smooth functions of velocity." in card
 
 
 def leaves(tree):

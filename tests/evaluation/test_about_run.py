@@ -33,8 +33,8 @@ def test_what_was_trained_is_told_with_counts_and_versions():
 @pytest.mark.parametrize(
     ("path", "best_epoch", "end"),
     [
-        ("binned", 0, " epochs; the best is used: the linear path alone"),
-        ("binned", 3, " epochs; the best is used: epoch 3"),
+        ("smooth", 0, " epochs; the best is used: the smooth path alone"),
+        ("smooth", 3, " epochs; the best is used: epoch 3"),
         ("none", 0, " epochs; the best is used: the untrained network"),
     ],
 )
@@ -42,7 +42,7 @@ def test_a_path_is_named_and_counts_as_epoch_zero(path, best_epoch, end):
     spec = oscillator.make_spec(model={"path": path})
     rows = dict(about_run.training_rows(spec, RESOLVED, 1, 7, best_epoch))
     assert rows["Training"].endswith(f"7 of at most 12{end}")
-    assert rows["Network"].endswith(", beside a linear path (binned)") == (path != "none")
+    assert rows["Network"].endswith(", beside a smooth regression") == (path != "none")
 
 
 SPLIT = {"train": ["p/1", "p/2"], "val": ["p/3"], "test": ["p/4"]}

@@ -13,7 +13,7 @@ from jaxcorr.models import baselines, bulk
 from jaxcorr.spec import Targets
 from jaxcorr.training import restore, test_set
 
-BASELINES = {"zero", "mean", "linear_fir", "linear_binned", "physics"}
+BASELINES = {"zero", "mean", "linear_fir", "linear_smooth", "physics"}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from jaxcorr.metrics import Ceiling, Interval, ReachedTarget, ReachedTargets
 from jaxcorr.models import baselines, grey_box
 from jaxcorr.training import test_set
 
-NETWORK = Model("none", has_network=True, paths=("plant", "binned"))
+NETWORK = Model("none", has_network=True, paths=("plant", "smooth"))
 BESIDE = NETWORK._replace(path="plant")
 ALONE = BESIDE._replace(has_network=False)
 WON, LEVEL, LOST = (0.5, (0.4, 0.6)), (0.97, (0.9, 1.05)), (1.2, (1.1, 1.3))
@@ -61,8 +61,8 @@ def test_an_outcome_says_no_more_than_the_interval(ratio, interval, outcome):
         ("physics", WON, "model"),
         ("physics", LEVEL, "plant"),
         ("physics", LOST, "plant"),
-        ("linear_fir", LOST, "binned"),
-        ("linear_binned", LEVEL, "binned"),
+        ("linear_fir", LOST, "smooth"),
+        ("linear_smooth", LEVEL, "smooth"),
         ("mean", LEVEL, "mean"),
         ("zero", LOST, "zero"),
         ("zero", (None, None), "zero"),
@@ -85,28 +85,28 @@ def test_all_targets_are_met_only_where_numbers_and_baselines_are():
 
 
 def test_a_network_beside_a_path_has_to_beat_the_path_too():
-    found = judge(BESIDE, physics=LEVEL, linear_binned=(0.98, (0.97, 0.99)))
-    assert (found.against_best.name, found.against_path.name) == ("linear_binned", "physics")
+    found = judge(BESIDE, physics=LEVEL, linear_smooth=(0.98, (0.97, 0.99)))
+    assert (found.against_best.name, found.against_path.name) == ("linear_smooth", "physics")
     assert (found.beats_baselines, found.advice) == (False, "plant")
-    won = judge(BESIDE, physics=WON, linear_binned=(0.1, (0.05, 0.2)))
+    won = judge(BESIDE, physics=WON, linear_smooth=(0.1, (0.05, 0.2)))
     assert won.against_path == won.against_best
     assert won.meets_all_targets
 
 
 def test_a_path_alone_is_judged_by_the_best_other_baseline():
     equal = (1.0, (0.999, 1.001))
-    found = judge(ALONE, physics=equal, linear_binned=WON, zero=(0.01, (0.0, 0.02)))
-    assert (found.against_best.name, found.against_path) == ("linear_binned", None)
+    found = judge(ALONE, physics=equal, linear_smooth=WON, zero=(0.01, (0.0, 0.02)))
+    assert (found.against_best.name, found.against_path) == ("linear_smooth", None)
     assert (found.meets_all_targets, found.advice) == (True, "model")
-    assert judge(ALONE, physics=equal, linear_binned=LEVEL).advice == "model"
-    assert judge(ALONE, physics=equal, linear_binned=LOST).advice == "binned"
+    assert judge(ALONE, physics=equal, linear_smooth=LEVEL).advice == "model"
+    assert judge(ALONE, physics=equal, linear_smooth=LOST).advice == "smooth"
     assert judge(ALONE, physics=equal, mean=LEVEL).advice == "mean"
 
 
 def test_only_what_can_run_is_advised():
     assert judge(NETWORK._replace(paths=()), linear_fir=LOST).advice == "baseline"
-    binned = ALONE._replace(path="binned")
-    assert judge(binned, linear_binned=(1.0, None), linear_fir=LOST).advice == "baseline"
+    smooth = ALONE._replace(path="smooth")
+    assert judge(smooth, linear_smooth=(1.0, None), linear_fir=LOST).advice == "baseline"
 
 
 def test_the_ceiling_is_a_ratio_where_it_is_known():
@@ -137,4 +137,4 @@ def test_a_run_says_what_its_predictions_come_from(trained):
     assert verdict.describe(spec, 3, fitted) == BESIDE
     assert verdict.describe(spec, 0, fitted) == ALONE
     # Where the plant was of no use, the network ran by itself.
-    assert verdict.describe(spec, 0, unfit) == Model("none", True, ("binned",))
+    assert verdict.describe(spec, 0, unfit) == Model("none", True, ("smooth",))

@@ -50,9 +50,9 @@ def test_the_first_sentence_names_the_best_baseline_and_the_ceiling():
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        ("better", "The network beats a linear regression by direction and speed (the best base"),
-        ("level", "The network is level with a linear regression by direction and speed (the "),
-        ("unknown", "The network was given too few samples to tell it from a linear regression"),
+        ("better", "The network beats a regression on smooth functions of velocity (the best ba"),
+        ("level", "The network is level with a regression on smooth functions of velocity (the"),
+        ("unknown", "The network was given too few samples to tell it from a regression on smooth"),
     ],
 )
 def test_the_relation_is_that_of_the_verdict(outcome, words):
@@ -68,8 +68,9 @@ def test_only_a_model_that_beats_the_best_baseline_meets_all_targets():
     assert missed == "It misses its target for R2; no baseline does better."
     both = wording.recommendation(evaluations.judged(lost, is_met=False))
     assert both == (
-        "It misses its target for R2, and does not beat a linear regression by direction and speed "
-        "beyond chance; use the linear regression alone: model.path = 'binned', train.epochs = 0."
+        "It misses its target for R2, and does not beat a regression on smooth functions of "
+        "velocity beyond chance; use the smooth regression alone: model.path = 'smooth', "
+        "train.epochs = 0."
     )
     assert "all targets" not in missed + both
     assert "all targets" not in wording.recommendation(evaluations.judged(lost))
@@ -97,9 +98,9 @@ def test_a_network_beside_a_path_stands_against_it_too():
 def test_a_path_alone_is_called_so():
     evaluation = evaluations.judged(path="plant", has_network=False, advice="model")
     assert wording.standing(evaluation.verdict) == (
-        "The identified plant alone, without a network, beats a linear regression by direction and "
-        "speed (the best other baseline): its RMSE is 0.50 times the baseline's (95% interval 0.40 "
-        "to 0.60)."
+        "The identified plant alone, without a network, beats a regression on smooth functions of "
+        "velocity (the best other baseline): its RMSE is 0.50 times the baseline's (95% interval "
+        "0.40 to 0.60)."
     )
     level = evaluations.AGAINST | {"outcome": "level"}
     draw = evaluations.judged(level, path="plant", has_network=False, advice="model")
@@ -174,7 +175,7 @@ def test_the_ceiling_is_told_with_its_shares():
 
 def test_baselines_stand_in_the_order_of_their_rmse():
     table = wording.baselines_table(evaluations.make(ceiling=evaluations.CEILING))
-    order = ["noise ceiling", "linear_binned", "network", "linear_fir", "zero"]
+    order = ["noise ceiling", "linear_smooth", "network", "linear_fir", "zero"]
     assert [row[0] for row in table.rows] == order
     assert table.rows[0] == ["noise ceiling", "1.00", "1.50", "0.9995", "", ""]
     assert table.rows[-1] == ["zero", "2.00", "90.00", "0.9900", "n/a", "20.00"]
@@ -191,7 +192,9 @@ def test_every_baseline_is_explained():
     text = wording.baselines_sentence(evaluations.make(identified={"x": axis}))
     assert text.startswith("zero: no prediction; linear_fir: a linear regression")
     assert text.endswith("friction of 100.0 um, 1.00% of the variance unexplained).")
-    assert wording.baselines_sentence(evaluations.make()).endswith("by direction and speed.")
+    assert wording.baselines_sentence(evaluations.make()).endswith(
+        "on smooth functions of velocity."
+    )
 
 
 def test_every_table_is_as_wide_as_its_headings():

@@ -14,7 +14,7 @@ from jaxcorr.spec import Data
 DATA = Data(traces=("none",))
 # Columns that are not known as positions: no plant is fitted, which takes most of the time.
 PLAIN = DATA.model_copy(update={"features": ("a", "b", *DATA.features[2:])})
-NAMES = ("zero", "mean", "linear_fir", "linear_binned")
+NAMES = ("zero", "mean", "linear_fir", "linear_smooth")
 
 
 def velocities(seed, num_samples):
@@ -47,21 +47,13 @@ def fir_answer(v):
     return baselines.fir_design(v) @ gains
 
 
-def binned_answer(v):
-    """An offset by direction at low speed, another by speed, none of it linear in velocity."""
-    speed = np.linalg.norm(v, axis=1, keepdims=True)
-    unit = v / np.maximum(speed, baselines.REST_MM_S)
-    slow = (speed >= 12) & (speed < 15)
-    return 0.05 * unit * slow + 0.02 * ((speed >= 40) & (speed < 60)) + np.array([0.01, -0.02])
-
-
 def offset_answer(v):
     return np.zeros_like(v) + np.array([0.03, -0.04])
 
 
 @functools.cache
 def fit(answer, num_samples=3000, data=PLAIN):
-    """Fitted on two traces of so many samples; a bin that no sample fell into is not known."""
+    """Fitted on two traces of so many samples; each column is known."""
     train, val = (table(answer, (num_samples, num_samples // 2), seed) for seed in (10, 20))
     return baselines.fit(data, train, val)
 
@@ -75,7 +67,7 @@ def fit_with_plant():
     [
         (np.zeros_like, NAMES),
         (offset_answer, NAMES[1:]),
-        (fir_answer, ("linear_fir", "linear_binned")),
+        (fir_answer, ("linear_fir",)),
     ],
 )
 def test_known_system_is_recovered_exactly(answer, names):
@@ -84,15 +76,6 @@ def test_known_system_is_recovered_exactly(answer, names):
     assert tuple(predicted) == NAMES
     for name in names:
         np.testing.assert_allclose(predicted[name], unseen.targets, atol=1e-6)
-
-
-def test_binned_regression_sees_what_velocities_alone_cannot():
-    unseen = table(binned_answer, seed=30)
-    predicted = baselines.predict(fit(binned_answer, 10_000), unseen)
-    np.testing.assert_allclose(predicted["linear_binned"], unseen.targets, atol=1e-6)
-    rms = {n: np.sqrt(np.mean((p - unseen.targets) ** 2)) for n, p in predicted.items()}
-    assert rms["linear_binned"] < 1e-6 < 0.1 * rms["linear_fir"]
-    assert rms["mean"] < rms["zero"]
 
 
 def test_nothing_of_the_future_or_of_other_traces_is_used():
@@ -109,10 +92,10 @@ def test_nothing_of_the_future_or_of_other_traces_is_used():
 
 def test_regressors_made_in_blocks_are_those_of_the_whole_trace(monkeypatch):
     v = velocities(0, 500)
-    whole = baselines.binned_design(v)
+    whole = baselines.fir_design(v)
     monkeypatch.setattr(baselines, "BLOCK", 64)
     np.testing.assert_array_equal(
-        baselines._apply(baselines.binned_design, np.eye(whole.shape[1]), v), whole
+        baselines._apply(baselines.fir_design, np.eye(whole.shape[1]), v), whole
     )
 
 

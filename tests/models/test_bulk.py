@@ -26,7 +26,8 @@ def spec():
 def weights(spec):
     network = model.initialize(spec, 6, jax.random.key(0))
     inputs = Scale(np.zeros(6, np.float32), np.full(6, 10, np.float32))
-    return Weights(network, inputs, Scale(np.zeros(2, np.float32), np.ones(2, np.float32)))
+    one = np.ones(2, np.float32)
+    return Weights(network, inputs, Scale(0 * one, one), 9 * one)
 
 
 def tabulate(spec, lengths, tmp_path):

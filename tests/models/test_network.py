@@ -26,7 +26,8 @@ def make_weights(spec):
     network = model.initialize(spec, num_inputs, jax.random.key(0))
     mean, std = np.linspace(-1, 1, num_inputs), np.linspace(0.5, 2, num_inputs)
     inputs = Scale(mean.astype(np.float32), std.astype(np.float32))
-    return Weights(network, inputs, Scale(np.float32([0.01, -0.02]), np.float32([0.1, 0.05])))
+    targets = Scale(np.float32([0.01, -0.02]), np.float32([0.1, 0.05]))
+    return Weights(network, inputs, targets, np.full(2, 9.0, np.float32))
 
 
 def make_samples(seed=1, steps=STEPS):
@@ -191,6 +192,15 @@ def test_raw_numbers_go_in_and_millimetres_come_out(spec, weights):
     wider = Scale(1000 * weights.inputs.mean, 1000 * weights.inputs.std)
     _, in_um = unroll(spec, weights._replace(inputs=wider), 1000 * samples)
     np.testing.assert_allclose(in_um, errors, atol=1e-5)
+
+
+def test_no_prediction_is_beyond_the_limit(spec, weights):
+    samples = make_samples()
+    free = unroll(spec, weights, samples)[1]
+    limit = np.quantile(np.abs(free), 0.5, axis=(0, 1)).astype(np.float32)
+    held = unroll(spec, weights._replace(limit_mm=limit), samples)[1]
+    np.testing.assert_array_equal(held, np.clip(free, -limit, limit))
+    assert (np.abs(held) == limit).mean() > 0.4
 
 
 def test_kinematic_inputs_are_velocities_and_differences():

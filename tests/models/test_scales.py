@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jaxcorr.data import windows
 from jaxcorr.data.trace import Trace
-from jaxcorr.models import network, normalize, scales
+from jaxcorr.models import bulk, network, normalize, scales
 
 
 def tabulate(spec, lengths, folder):
@@ -34,9 +34,10 @@ def test_scales_are_those_of_all_rows_at_once(tmp_path, monkeypatch, inputs, hor
     how = {"inputs": inputs, "phase_periods_mm": [0.2]}
     spec = oscillator.make_spec(model=how, data={"horizon": horizon})
     samples = tabulate(spec, (300, 64, 12), tmp_path)
-    for found, expected in zip(
-        scales.fit_scales(spec, samples), at_once(spec, samples), strict=True
-    ):
+    *both, limit_mm = scales.fit_scales(spec, samples)
+    known = samples.targets[bulk.has_target(samples)]
+    np.testing.assert_array_equal(limit_mm, 2 * np.abs(known).max(axis=0))
+    for found, expected in zip(both, at_once(spec, samples), strict=True):
         np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(found.std, expected.std, rtol=1e-6)
 

@@ -46,7 +46,7 @@ def test_the_better_linear_baseline_stands_beside_the_network(tmp_path):
     files.write_json(tmp_path / "metrics.json", evaluations.TABLE | {"horizon": 2})
     read = horizons.outcome(Run(tmp_path))
     assert read.horizon == 2
-    assert read.linear_name == "linear_binned"
+    assert read.linear_name == "linear_smooth"
     assert read.linear.rmse_mm == 0.001
     assert read.physics is None
 

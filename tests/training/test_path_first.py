@@ -1,4 +1,4 @@
-"""A network beside a linear path: begins as the regression, learns what that leaves, resumes."""
+"""A network beside a smooth path: begins as the regression, learns what that leaves, resumes."""
 
 import json
 import re
@@ -8,15 +8,14 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr.compensation import model_map
 from jaxcorr.data import trace
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
-from jaxcorr.models import baselines, bulk, grey_box, linear_path, network
+from jaxcorr.models import baselines, bulk, grey_box, network
 from jaxcorr.training import checkpoint, loop, path_first, test_set
 from jaxcorr.training import restore as stream
 
-PATH = {"path": "binned", "hidden_size": 8, "encoder_size": 8}
+PATH = {"path": "smooth", "hidden_size": 8, "encoder_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def finished(begun):
 
 def regression(begun, samples):
     fitted = baselines.fit(begun.spec.data, begun.data.train, begun.data.val)
-    return baselines.predict(fitted, samples)["linear_binned"]
+    return baselines.predict(fitted, samples)["linear_smooth"]
 
 
 def test_what_is_left_is_the_target_less_the_baseline(begun):
@@ -51,11 +50,14 @@ def test_the_path_is_the_kept_one_unless_it_is_missing(begun, tmp_path):
 
     def coefficients():
         path = path_first.fit_path(begun.spec, begun.data, kept).path
-        return linear_path.to_coefficients(path[network.PATH])
+        return path[network.PATH]["response"]
 
-    np.testing.assert_allclose(coefficients(), fitted.binned, rtol=1e-5)
-    baselines.save(kept, fitted._replace(binned=2 * fitted.binned))
-    np.testing.assert_array_equal(coefficients(), 2 * fitted.binned.astype(np.float32))
+    assert fitted.smooth is not None
+    response = fitted.smooth["response"]
+    np.testing.assert_allclose(coefficients(), response, rtol=1e-5, atol=1e-9)
+    twice = fitted.smooth | {"response": 2 * response}
+    baselines.save(kept, fitted._replace(smooth=twice))
+    np.testing.assert_array_equal(coefficients(), 2 * response)
 
 
 def test_scales_of_whole_targets_are_not_told_of_a_network_that_learns_the_rest(begun, trained):
@@ -106,7 +108,7 @@ def test_where_every_epoch_is_worse_the_regression_alone_is_kept(layers, tmp_pat
     )
     *_, ended = oscillator.fit(begun)
     assert ended.best_epoch == 0
-    assert path_first.name_best(begun.spec, ended.best_epoch) == "the linear path alone"
+    assert path_first.name_best(begun.spec, ended.best_epoch) == "the smooth path alone"
     weights = stream.load_weights(begun.run).weights
     np.testing.assert_array_equal(weights.network["head"]["kernel"], 0)
 
@@ -121,7 +123,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(finished, layers, tmp_path,
     begun, events = finished
     again = oscillator.begin(layers, tmp_path, model=PATH)
     # Another fit may differ in its last bits, on as many threads as the machine has then.
-    monkeypatch.delattr(baselines, "regress")
+    monkeypatch.delattr(baselines, "fit_smooth")
     asked = iter(range(1000))
     *_, stopped = oscillator.fit(again, should_stop=lambda: next(asked) == 9)
     assert stopped.reason == "interrupted"
@@ -143,22 +145,15 @@ def restore(begun):
     ("features", "targets"),
     [
         (["x_ref", "y_ref"], ["error_x", "error_y"]),
-        (["x_ref", "vx_ref"], ["error_x"]),
+        (["x_ref", "vx_ref"], ["error_x", "error_y"]),
     ],
 )
-def test_a_path_needs_the_velocities_of_two_targets(features, targets):
-    with pytest.raises(InputError, match=r"two targets with their velocities among data.features"):
+def test_a_smooth_path_needs_the_velocity_of_each_target(features, targets):
+    with pytest.raises(InputError, match=r"each target's velocity among data.features"):
         oscillator.make_spec(
             data={"features": features, "targets": targets},
             model=PATH | {"inputs": "raw"},
         )
-
-
-def test_compensation_refuses_a_map_with_steps():
-    with pytest.raises(
-        InputError, match=r"expected a run with model.path = 'plant' or 'none', got 'binned'"
-    ):
-        model_map.check(oscillator.make_spec(model=PATH))
 
 
 PLANT = {"path": "plant", "hidden_size": 8, "encoder_size": 8}

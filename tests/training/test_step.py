@@ -22,6 +22,7 @@ STEADY = {"schedule": "constant", "learning_rate": 0.02}
 SCALES = Scales(
     Scale(np.zeros(6, np.float32), np.full(6, 20, np.float32)),
     Scale(np.zeros(2, np.float32), np.full(2, 0.1, np.float32)),
+    np.ones(2, np.float32),
 )
 
 
