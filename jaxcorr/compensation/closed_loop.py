@@ -10,6 +10,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,7 +184,7 @@ def check_printers(options: Simulation, names: Sequence[str]) -> list[str]:
     Raises:
         InputError: there is no printer of such a name.
     """
-    known = list(printers(options))
+    known = list(_variants(options))
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise InputError(
@@ -194,18 +195,26 @@ def check_printers(options: Simulation, names: Sequence[str]) -> list[str]:
 
 def printers(nominal: Simulation, names: Sequence[str] = ()) -> dict[str, Simulation]:
     """The nominal plant and those that differ from it, by name; all where no names are given."""
-    made = {NOMINAL: nominal}
-    for percent in (10, -10, -20):
+    known = _variants(nominal)
+    return {name: known[name]() for name in names or known}
+
+
+def _variants(nominal: Simulation) -> dict[str, Callable[[], Simulation]]:
+    """How each printer is made, since not every one can be simulated."""
+
+    def resonate(by: float) -> Simulation:
         # Mass: what a loaded bed changes. The offset of friction, F / k, stays.
-        by = 1.0 + percent / 100.0
-        heavier = _scaled(nominal, "mass_kg", by**-2)
-        made[f"frequency {percent:+d}%"] = _scaled(heavier, "second_frequency_hz", by)
+        return _scaled(_scaled(nominal, "mass_kg", by**-2), "second_frequency_hz", by)
+
+    made: dict[str, Callable[[], Simulation]] = {NOMINAL: lambda: nominal}
+    for percent in (10, -10, -20):
+        made[f"frequency {percent:+d}%"] = partial(resonate, 1.0 + percent / 100.0)
     for name, field in (("damping", "damping_ns_m"), ("friction", "friction_n")):
         for factor in (0.5, 2.0):
-            made[f"{name} x{factor:g}"] = _scaled(nominal, field, factor)
+            made[f"{name} x{factor:g}"] = partial(_scaled, nominal, field, factor)
     if nominal.bed_axis is not None:
-        made[f"{1000 * PRINTED_KG:g} g printed"] = nominal.with_mass_on_bed(PRINTED_KG)
-    return {name: made[name] for name in names} if names else made
+        made[f"{1000 * PRINTED_KG:g} g printed"] = partial(nominal.with_mass_on_bed, PRINTED_KG)
+    return made
 
 
 def run_cases(
