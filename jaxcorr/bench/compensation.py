@@ -28,9 +28,9 @@ def measure(
         num_layers: how often the layer is compensated by block.
 
     Returns:
-        num_samples; offline: seconds, first_seconds (with compilation), num_steps, outcome,
-        predicted RMS before and after in mm; blocks: as `timing.summarize`, with block_us,
-        p99_share of it, and the compensator's counts.
+        num_samples; offline: seconds, seconds_a_minute of motion, first_seconds (with
+        compilation), num_steps, outcome, predicted RMS before and after in mm; blocks: as
+        `timing.summarize`, with block_us, p99_share of it, and the compensator's counts.
     """
     began = time.perf_counter()
     model = ModelMap(loaded)
@@ -52,6 +52,7 @@ def _measure_offline(model: ModelMap, reference: ndarray, began: float) -> dict[
     seconds = np.diff(ends)
     return {
         "seconds": float(seconds[1:].min()),
+        "seconds_a_minute": float(seconds[1:].min()) * 60.0 * model.rate_hz / num_knots,
         "first_seconds": float(seconds[0]),
         "num_steps": len(solution.rms_mm) - 1,
         "outcome": solution.outcome,

@@ -167,7 +167,7 @@ def _collect(
         part = part_name(name)
         made = collect.collect(part, path, layers, options, out, plan_options, program)
         files += console.follow_collection(made, part)
-    problems = collect.judge_files(files)
+    problems = collect.judge_files(files, options.rate_hz)
     seconds = time.perf_counter() - began
     if plot is not None:
         inspection.draw_trace(trace.read(files[0].path), plot)

@@ -29,9 +29,7 @@ from jaxcorr.training.restore import Loaded
 
 SOLVED, STREAMED, NAIVE = "network, solved", "network, streamed", "minus prediction"
 PLANT_SOLVED = "plant, solved"
-FINE_RATE_HZ = 200.0
 RANDOM = ("jitter", "floor")
-TAPS_S = 0.8  # of a response, after its knot; an axis has rung out by then
 
 
 class Accuracy(NamedTuple):
@@ -144,14 +142,15 @@ def pieces(network: ModelMap, options: Simulation) -> dict[str, Method]:
         return _solve(layer, true_error(layer, plant, reduced, rate_hz), response, rate_hz)
 
     def finer_knots(layer: Layer) -> Command:
-        error_fn = true_error(layer, plant, options, FINE_RATE_HZ)
-        return _solve(layer, error_fn, response_of(plant, FINE_RATE_HZ), FINE_RATE_HZ)
+        error_fn = true_error(layer, plant, options, 2 * rate_hz)
+        return _solve(layer, error_fn, response_of(plant, 2 * rate_hz), 2 * rate_hz)
 
+    finer = {f"plant, knots at {2 * rate_hz:g} Hz": finer_knots}
     return {
         "network, steps of the plant": plant_steps,
         "plant, steps of the network": network_steps,
         "plant without microsteps": without_microsteps,
-        f"plant, knots at {FINE_RATE_HZ:g} Hz": finer_knots,
+        **(finer if JUDGE_RATE_HZ % (2 * rate_hz) == 0 else {}),
     }
 
 
@@ -188,8 +187,8 @@ def response_of(plant: Simulation, knot_rate_hz: float) -> ImpulseResponse:
     """Response of a sliding axis of a plant to a knot."""
     per_knot = round(plant.plant_rate_hz / knot_rate_hz)
     whole = baselines.knot_response(plant, per_knot, knot_rate_hz)
-    num_taps = baselines.SPAN + 1 + round(TAPS_S * knot_rate_hz)
-    return ImpulseResponse(whole[::per_knot][:num_taps], baselines.SPAN)
+    num_taps = baselines.SPAN + 1 + round(solver.RESPONSE_S * knot_rate_hz)
+    return ImpulseResponse(whole[::per_knot][:num_taps], baselines.SPAN).until_still()
 
 
 def without(options: Simulation, *sources: str) -> Simulation:

@@ -29,9 +29,8 @@ OUTPUTS = (("lag_x", "lag_y"), ("error_x", "error_y"))
 # An axis that slides: its response is the mean over many places, directions and speeds, which makes
 # the motors' own period in it vanish.
 NUM_SLIDES = 64
-WARM_UP = 60  # samples; a model of the default size has forgotten all but 0.001 um after them
+WARM_UP_S = 0.6  # a model of the default size has forgotten all but 0.001 um by then
 LEAD = 2  # taps before the knot, whose curve begins there
-TAPS = 80  # after it; a loosely damped axis has rung out
 # Of the solver, by model.path. A network alone is least right about knots that turn sharply from
 # one to the next: with the effort of the plant they take a predicted error away, not a true one,
 # and the solver stops early, since no step lowers the cost of the whole layer (specs/LOG.md).
@@ -103,7 +102,12 @@ def _unroll(spec: Spec, weights: Weights, carry: Carry, samples: Array) -> tuple
 def measure_response(spec: Spec, weights: Weights) -> ImpulseResponse:
     """Response of a sliding axis of a model to a knot: its Jacobian, averaged over many slides."""
     taps = _slide(spec, weights, _draw_slides(spec, weights))
-    return ImpulseResponse(np.asarray(taps, np.float64), LEAD)
+    return ImpulseResponse(np.asarray(taps, np.float64), LEAD).until_still()
+
+
+def warm_up(spec: Spec) -> int:
+    """Samples of a slide before its response begins."""
+    return round(WARM_UP_S * spec.data.sample_rate_hz)
 
 
 def _draw_slides(spec: Spec, weights: Weights) -> Float32[ndarray, "t b 4"]:
@@ -114,7 +118,9 @@ def _draw_slides(spec: Spec, weights: Weights) -> Float32[ndarray, "t b 4"]:
     start = 100.0 + rng.uniform(0.0, max(PERIODS_MM), (NUM_SLIDES, 2))
     velocity = rng.uniform(0.5, 1.5, (NUM_SLIDES, 2)) * usual
     velocity *= rng.choice([-1.0, 1.0], velocity.shape)
-    time = np.arange(WARM_UP + LEAD + TAPS)[:, None, None] / spec.data.sample_rate_hz
+    rate_hz = spec.data.sample_rate_hz
+    num_samples = warm_up(spec) + LEAD + round(solver.RESPONSE_S * rate_hz)
+    time = np.arange(num_samples)[:, None, None] / rate_hz
     speeds = np.broadcast_to(velocity, (len(time), *velocity.shape))
     lines = np.concatenate([start + velocity * time, speeds], axis=-1)
     return lines.astype(np.float32)
@@ -131,10 +137,10 @@ def _slide(spec: Spec, weights: Weights, lines: Array) -> Float[Array, "taps 2"]
         lag = network.unroll(spec, weights, carry, lines + moved[:, None])[1]
         return knots + jnp.mean(lag, axis=1)
 
-    at_knot = WARM_UP + LEAD
+    at_knot = warm_up(spec) + LEAD
     zero = jnp.zeros((len(lines), 2))
     own = [
-        jax.jvp(actual, (zero,), (zero.at[at_knot, axis].set(1.0),))[1][WARM_UP:, axis]
+        jax.jvp(actual, (zero,), (zero.at[at_knot, axis].set(1.0),))[1][warm_up(spec) :, axis]
         for axis in range(2)
     ]
     return jnp.stack(own, axis=-1)

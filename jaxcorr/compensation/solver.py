@@ -28,6 +28,10 @@ NEGLIGIBLE_MM = 1e-6  # a nanometre
 Outcome = Literal["converged", "at bounds", "too few steps", "out of time", "not finite", "no gain"]
 
 
+RESPONSE_S = 0.8  # of a response, after its knot; an axis has rung out by then
+STILL = 1e-3  # of the largest tap
+
+
 class ImpulseResponse(NamedTuple):
     """Response of a sliding head to one knot of 1 mm, at the samples around it.
 
@@ -38,6 +42,12 @@ class ImpulseResponse(NamedTuple):
 
     taps: Float[ndarray, "taps 2"]
     lead: int
+
+    def until_still(self) -> "ImpulseResponse":
+        """Without the taps after the last one that counts; steps cost the square of them."""
+        size = np.abs(self.taps).max(axis=1)
+        last = int(np.flatnonzero(size >= STILL * size.max())[-1])
+        return self._replace(taps=self.taps[: max(last, self.lead) + 1])
 
 
 class Options(NamedTuple):

@@ -29,7 +29,7 @@ from jaxcorr.spec import Data, Simulate
 
 # What a printer of this class shows with its disturbances on; outside of it look at the options.
 PLAUSIBLE_RMS_UM = (20.0, 500.0)
-MIN_SAMPLES = 200
+MIN_S = 2.0
 
 
 class Collected(NamedTuple):
@@ -147,15 +147,14 @@ def file_name(job: Job, options: Simulation) -> str:
     return f"layer{job.layer:02d}{point}_ender3v2.mat"
 
 
-def judge_files(files: Sequence[Collected]) -> list[str]:
+def judge_files(files: Sequence[Collected], rate_hz: float) -> list[str]:
     """What is wrong with a collection, a line per problem; none where it is fit to train on."""
     problems = [] if files else ["no layers"]
     low, high = PLAUSIBLE_RMS_UM
     for file in files:
-        if file.num_samples < MIN_SAMPLES:
-            problems.append(
-                f"{file.path.name}: {file.num_samples} samples, fewer than {MIN_SAMPLES}"
-            )
+        seconds = file.num_samples / rate_hz
+        if seconds < MIN_S:
+            problems.append(f"{file.path.name}: {seconds:.2f} s, less than {MIN_S:g}")
         if not low <= file.rms_um["total"] <= high:
             rms = f"{file.rms_um['total']:.1f} um"
             problems.append(f"{file.path.name}: RMS {rms}, not within {low:g} to {high:g} um")

@@ -208,7 +208,7 @@ def _path(spec: Spec, parameters: Any) -> SmoothPath | PlantPath:
             first_period=plant_path.PERIODS_MM[0],
             sample_s=1.0 / data.sample_rate_hz,
             horizon=data.horizon,
-            samples_ahead=min(max(data.horizon, 0), plant_path.MOST_SAMPLES_AHEAD),
+            samples_ahead=plant_path.count_ahead(data.horizon, data.sample_rate_hz),
         )
     return SmoothPath(
         velocities=velocities,

@@ -27,7 +27,7 @@ NUM_RESAMPLES = 2_000
 CONFIDENCE = 0.95
 FEWEST_LAYERS = 3  # with fewer, blocks are pieces of layers
 WANTED_BLOCKS = 40
-SHORTEST_BLOCK = 100  # samples; a second at 100 Hz, by which every ringing has died away
+SHORTEST_BLOCK_S = 1.0  # by then every ringing has died away
 METRICS = ("mae_mm", "rmse_mm", "r2", "correlation")
 ANYWHERE = Interval(-math.inf, math.inf)
 FROM_ZERO = Interval(0.0, math.inf)
@@ -63,6 +63,7 @@ def cut(
     num_rows: Int[ndarray, " traces"],
     counts: Bool[ndarray, " rows"],
     layers: Sequence[str],
+    rate_hz: float,
 ) -> Blocks:
     """Makes each layer a block, or cuts them into pieces where there are fewer than three.
 
@@ -73,13 +74,14 @@ def cut(
         first_row, num_rows: where each trace lies.
         counts: rows that count.
         layers: of each trace; equal where traces are variants of one layer.
+        rate_hz: of the rows.
     """
     spans: dict[str, list[tuple[int, int]]] = {}
     for layer, first, rows in zip(layers, first_row.tolist(), num_rows.tolist(), strict=True):
         spans.setdefault(layer, []).append((first, rows))
     is_whole = len(spans) >= FEWEST_LAYERS
     most = max(map(len, spans.values()), default=1)
-    length = max(SHORTEST_BLOCK * most, math.ceil(counts.sum() / WANTED_BLOCKS))
+    length = max(round(SHORTEST_BLOCK_S * rate_hz) * most, math.ceil(counts.sum() / WANTED_BLOCKS))
     of_row, made = np.full(len(counts), -1), 0
     for members in spans.values():
         pieces = 1 if is_whole else max(1, sum(rows for _, rows in members) // length)

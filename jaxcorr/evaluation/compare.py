@@ -110,9 +110,10 @@ def compare(a: Run, b: Run, patterns: Sequence[str] = ()) -> Comparison:
     common = pair(a, b, patterns)
     counts = np.ones(len(common.true), np.bool_)
     layers = list(map(printed_layer_of, common.names))
-    blocks = bootstrap.cut(common.first_row, common.num_rows, counts, layers)
-    differences = _differences(common, blocks)
     ours, theirs = (run.spec().data for run in (a, b))
+    rows = common.first_row, common.num_rows
+    blocks = bootstrap.cut(*rows, counts, layers, ours.sample_rate_hz)
+    differences = _differences(common, blocks)
     return Comparison(
         a=a.id,
         b=b.id,

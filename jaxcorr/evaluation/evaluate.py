@@ -110,7 +110,8 @@ def evaluate(
     progress.begin(f"predicting {count(len(samples.names), 'trace')}, sample by sample")
     streamed = bulk.stream(spec, loaded.weights, samples)
     layers = list(map(windows.printed_layer_of, samples.names))
-    blocks = bootstrap.cut(samples.first_row, samples.num_rows, rows, layers)
+    lying = samples.first_row, samples.num_rows
+    blocks = bootstrap.cut(*lying, rows, layers, spec.data.sample_rate_hz)
     test = _measure_streamed(spec, samples, streamed, rows, len(set(layers)))
     progress.begin("predicting with the baselines")
     answers = baselines.predict(fitted, samples)

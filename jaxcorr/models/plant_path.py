@@ -34,7 +34,7 @@ from jaxtyping import Array, Float
 # Of a stepper: four full steps of 0.2 mm, and what repeats twice, four and eight times in them.
 PERIODS_MM = (0.8, 0.4, 0.2, 0.1)
 STEP_RATE_HZ = 1000.0  # at 500 Hz a fifth more of the error is left, at 2 kHz no less
-MOST_SAMPLES_AHEAD = 50  # what rings has died away; the rest is steady motion
+MOST_AHEAD_S = 0.5  # what rings has died away; the rest is steady motion
 # Speeds that distances and velocities differ by in a sample, and by which a curve's are known.
 ROUNDING_MM_S = 1.0
 CURVE_WEIGHT = 256.0  # less is better along plain commands, and far worse along solved ones
@@ -106,6 +106,11 @@ def discretize(axes: Axes, rate_hz: float, num_steps: int) -> Path:
         "sine_mm": jnp.asarray(axes.sine_mm),
         "cosine_mm": jnp.asarray(axes.cosine_mm),
     }
+
+
+def count_ahead(horizon: int, rate_hz: float) -> int:
+    """Samples that are looked ahead."""
+    return min(max(horizon, 0), round(MOST_AHEAD_S * rate_hz))
 
 
 def from_axes(axes: Axes, rate_hz: float) -> Path:
@@ -341,7 +346,7 @@ def _look_ahead(
         driven = drive(path, steady._replace(start_mm=place))
         return (advance(path, state, driven), place + speed / rate_hz), None
 
-    samples = min(horizon, MOST_SAMPLES_AHEAD)
+    samples = count_ahead(horizon, rate_hz)
     carry = (states, now.position_mm)
     (state, _), _ = jax.lax.scan(body, carry, length=samples, unroll=samples == 1)
     return state.lag_mm

@@ -35,6 +35,8 @@ def test_the_offline_solver_is_timed_apart_from_compilation(measured):
     assert min(offline["seconds"], offline["first_seconds"]) > 0
     assert offline["after_mm"] < offline["before_mm"]
     assert offline["num_steps"] > 0
+    motion_s = measured[0]["num_samples"] / 100.0
+    assert offline["seconds_a_minute"] * motion_s == pytest.approx(60.0 * offline["seconds"])
 
 
 def test_reference_starts_and_ends_at_rest_where_the_plan_does(measured):

@@ -43,7 +43,7 @@ def test_files_hold_what_was_simulated_and_how(tmp_path, wedge):
     error = made.columns(("error_x", "error_y"))
     rms = 1000.0 * np.sqrt(np.mean(np.sum(error**2, axis=1)))
     assert files[1].rms_um["total"] == pytest.approx(rms)
-    assert judge_files(files) == []
+    assert judge_files(files, 100.0) == []
 
 
 def test_finished_files_are_kept_and_missing_ones_are_made_the_same(tmp_path, wedge):
@@ -119,7 +119,7 @@ def test_probes_have_files_of_their_own_beside_the_plain_one(tmp_path, wedge):
 def test_judge_names_what_is_implausible(tmp_path, wedge):
     off = Simulation(sources_off=SOURCES[:-1], floor_um=0.1)
     files = list(collect("wedge", wedge, 1, off, tmp_path))
-    assert [line.split(": ", 1)[1][:4] for line in judge_files(files)] == ["RMS "]
+    assert [line.split(": ", 1)[1][:4] for line in judge_files(files, 100.0)] == ["RMS "]
     short = files[0]._replace(num_samples=12)
-    assert "12 samples, fewer than 200" in judge_files([short])[0]
-    assert judge_files([]) == ["no layers"]
+    assert "0.12 s, less than 2" in judge_files([short], 100.0)[0]
+    assert judge_files([], 100.0) == ["no layers"]

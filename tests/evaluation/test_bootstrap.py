@@ -13,7 +13,7 @@ def equal_blocks(num_blocks, length):
     num_rows = np.full(num_blocks, length)
     first_row = np.cumsum(num_rows) - num_rows
     layers = [f"layer{i}" for i in range(num_blocks)]
-    return bootstrap.cut(first_row, num_rows, np.ones(num_blocks * length, np.bool_), layers)
+    return bootstrap.cut(first_row, num_rows, np.ones(num_blocks * length, np.bool_), layers, 100.0)
 
 
 @given(st.integers(2, 9), st.integers(2, 30), st.integers(0, 2**32 - 1))
@@ -37,14 +37,14 @@ def test_three_traces_are_blocks_and_fewer_are_cut():
     assert np.bincount(blocks.of_row).tolist() == [50] * 3
     counts = np.ones(5000, np.bool_)
     counts[:10] = False
-    blocks = bootstrap.cut(np.array([0, 3000]), np.array([3000, 2000]), counts, "ab")
+    blocks = bootstrap.cut(np.array([0, 3000]), np.array([3000, 2000]), counts, "ab", 100.0)
     sizes = np.bincount(blocks.of_row[counts])
     assert blocks.num_blocks == len(sizes)
     assert 35 <= len(sizes) <= 45
-    assert sizes.min() >= bootstrap.SHORTEST_BLOCK - 10
+    assert sizes.min() >= 100.0 * bootstrap.SHORTEST_BLOCK_S - 10
     assert (blocks.of_row[:10] == -1).all()
     assert set(blocks.of_row[10:3000]).isdisjoint(blocks.of_row[3000:])
-    short = bootstrap.cut(np.array([0]), np.array([30]), np.ones(30, np.bool_), "a")
+    short = bootstrap.cut(np.array([0]), np.array([30]), np.ones(30, np.bool_), "a", 100.0)
     assert short.num_blocks == 1
 
 
@@ -52,7 +52,7 @@ def test_a_trace_without_rows_that_count_is_no_block():
     counts = np.ones(80, np.bool_)
     counts[10:20] = False
     num_rows = np.full(8, 10)
-    blocks = bootstrap.cut(np.arange(8) * 10, num_rows, counts, "abcdefgh")
+    blocks = bootstrap.cut(np.arange(8) * 10, num_rows, counts, "abcdefgh", 100.0)
     assert blocks.num_blocks == 7
     assert np.bincount(blocks.of_row[counts]).tolist() == [10] * 7
 
@@ -61,10 +61,10 @@ def test_the_traces_of_a_layer_share_their_blocks():
     num_rows = np.array([1000, 1000, 500, 1500])
     first_row = np.cumsum(num_rows) - num_rows
     counts = np.ones(4000, np.bool_)
-    blocks = bootstrap.cut(first_row, num_rows, counts, ["a", "a", "b", "c"])
+    blocks = bootstrap.cut(first_row, num_rows, counts, ["a", "a", "b", "c"], 100.0)
     assert (blocks.num_blocks, blocks.method) == (3, "whole layers")
     assert np.bincount(blocks.of_row).tolist() == [2000, 500, 1500]
-    blocks = bootstrap.cut(first_row, num_rows, counts, ["a", "a", "a", "b"])
+    blocks = bootstrap.cut(first_row, num_rows, counts, ["a", "a", "a", "b"], 100.0)
     assert blocks.method == "blocks of about 300 samples within layers"
     ours, variant, slower = (
         blocks.of_row[first:last] for first, last in ((0, 1000), (1000, 2000), (2000, 2500))
@@ -85,7 +85,7 @@ def coverage(num_layers, num_variants, layers):
     rng = np.random.default_rng(1)
     num_rows = np.full(num_layers * num_variants, LENGTH)
     counts = np.ones(num_rows.sum(), np.bool_)
-    blocks = bootstrap.cut(np.cumsum(num_rows) - num_rows, num_rows, counts, layers)
+    blocks = bootstrap.cut(np.cumsum(num_rows) - num_rows, num_rows, counts, layers, 100.0)
     hits = dict.fromkeys(TRUTH, 0)
     for trial in range(NUM_TRIALS):
         size = np.repeat(rng.uniform(0.5, 1.5, num_layers), num_variants * LENGTH)[:, None]

@@ -120,7 +120,9 @@ def test_the_ceiling_is_a_ratio_where_it_is_known():
 def test_every_baseline_is_compared_on_the_same_rows():
     true = np.random.default_rng(0).normal(size=(400, 2))
     answers = {"zero": 0 * true, "mean": 0.5 * true}
-    blocks = bootstrap.cut(np.array([0, 200]), np.array([200, 200]), np.full(400, True), ["a", "b"])
+    blocks = bootstrap.cut(
+        np.array([0, 200]), np.array([200, 200]), np.full(400, True), ["a", "b"], 100.0
+    )
     found = verdict.compare_with_each(true, 0.75 * true, answers, blocks)
     assert found["zero"].rmse_ratio == pytest.approx(0.25)
     assert found["mean"].mae_ratio == pytest.approx(0.5)
