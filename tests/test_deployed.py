@@ -44,7 +44,6 @@ XYZ = {
 }
 JOINT = {"features": ["j1_ref", "vj1_ref"], "targets": ["error_j1"]}
 SPECS = {
-    "raw": {"model": {"num_layers": 1, "inputs": "raw", "hidden_size": 6, "encoder_size": 5}},
     "xyz": {
         "data": XYZ,
         "model": {"num_layers": 3, "hidden_size": 7, "phase_periods_mm": [0.2, 0.8]},
@@ -55,9 +54,9 @@ SPECS = {
         "data": {"horizon": 2},
         "model": {"num_layers": 1, "hidden_size": 5, "path": "plant"},
     },
-    "plant of one joint, behind": {
+    "raw, plant of one joint, behind": {
         "data": JOINT | {"horizon": -3},
-        "model": {"num_layers": 1, "hidden_size": 5, "path": "plant"},
+        "model": {"num_layers": 1, "inputs": "raw", "hidden_size": 5, "path": "plant"},
     },
 }
 
