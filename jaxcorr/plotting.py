@@ -17,6 +17,7 @@ from jaxcorr.errors import InputError
 # Okabe and Ito's palette, "Color Universal Design", 2008.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 FORMATS = (".png", ".svg", ".pdf")
+DATES: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 COLUMN_IN = 3.5  # one column of a journal page, 89 mm
 DPI = 300  # of a .png, and of what is dense enough to be drawn as points in a vector file
 SCREEN_DPI = 150
@@ -38,17 +39,19 @@ STYLE: dict[Any, Any] = {
     "legend.columnspacing": 1.0,
     "lines.linewidth": 1.0,
     "lines.markersize": 3.5,
+    "svg.fonttype": "none",  # text that an editor can change, in the reader's fonts
+    "pdf.fonttype": 42,  # the same: glyphs as outlines of a font, not as drawings
     "svg.hashsalt": "jaxcorr",  # or the names inside of a file would be random
 }
 
 
 def label_decades(axis: Any) -> None:
-    """1, 2 and 5 of each decade of a logarithmic axis, which may span little more than one."""
+    """1, 2 and 5 of each decade of a logarithmic x or y axis, which may span little over one."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def amplitude_spectrum(
@@ -64,6 +67,11 @@ def amplitude_spectrum(
         values, rate_hz, window="flattop", nperseg=min(512, len(values)), scaling="spectrum"
     )
     return frequency_hz, np.sqrt(2.0 * power)
+
+
+def um(value_um: float) -> str:
+    """A length in um for a caption: three digits, and never a power of ten."""
+    return f"{value_um:,.0f} µm" if abs(value_um) >= 100 else f"{value_um:.3g} µm"
 
 
 def style() -> Any:
@@ -92,7 +100,7 @@ def save(figure: Any, *paths: Path, dpi: int = DPI) -> None:
     figure.set_layout_engine("none")
     for path in paths:
         # Without the date, the same figure is the same file.
-        metadata = {"Date": None} if path.suffix == ".svg" else None
+        metadata = DATES.get(path.suffix)
         with files.write_whole(path) as partial:
             figure.savefig(partial, dpi=dpi, metadata=metadata)
 

@@ -159,10 +159,11 @@ def show_loop(found: Mapping[str, Any], status: "Status") -> None:
     console.out.print(console.table(title, ("us", "p50", "p90", "p99", "p99.9", "max"), rows))
     edges, counts = found["histogram"]["edges_us"], found["histogram"]["counts"]
     for (low, high), count in zip(pairwise(edges), counts, strict=True):
+        end = f"to {high:>6,}" if high < edges[-1] else "or more  "
         if count:
             share = count / found["num_ticks"]
             bar = "#" * max(1, round(BAR * share))
-            console.out.print(f"{low:>6,} to {high:>6,} us {100 * share:5.1f} % {bar}")
+            console.out.print(f"{low:>6,} {end} us {100 * share:5.1f} % {bar}")
     period_us = 1e6 / found["rate_hz"]
     console.out.print(
         f"[bold]{found['num_missed']} of {found['num_ticks']:,} deadlines missed[/bold] "

@@ -58,7 +58,8 @@ def sweep(
     trials = study.list_trials(study.open_study(loaded, folder))
     written = write_sweep(loaded, trials, folder)
     if as_json:
-        found = {"folder": str(folder), "num_trials": loaded.num_trials, "trials": trials}
+        numbered = [trial._replace(number=trial.number + 1) for trial in trials]  # as in the table
+        found = {"folder": str(folder), "num_trials": loaded.num_trials, "trials": numbered}
         print(json.dumps(plain(found)))
     else:
         show_sweep(loaded, trials, folder, written)

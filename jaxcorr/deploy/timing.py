@@ -141,7 +141,9 @@ def run_loop(
 def summarize_loop(ticks: Ticks) -> dict[str, Any]:
     """Figures of a loop: num_ticks, num_missed, latency, jitter (lateness) and a histogram."""
     paced = ticks.paced
-    counts, _ = np.histogram(paced.latency_us, HISTOGRAM_EDGES_US)
+    # The last bin has all that took longer.
+    capped = np.minimum(paced.latency_us, HISTOGRAM_EDGES_US[-1])
+    counts, _ = np.histogram(capped, HISTOGRAM_EDGES_US)
     return {
         "rate_hz": ticks.rate_hz,
         "num_ticks": len(paced.latency_us),

@@ -37,7 +37,7 @@ from jaxcorr.metrics import (
 from jaxcorr.models import baselines, bulk, identification
 from jaxcorr.models.baselines import Fitted
 from jaxcorr.spec import Spec, Targets, axis_of
-from jaxcorr.training import experiment, restore, test_set
+from jaxcorr.training import experiment, history, restore, test_set
 from jaxcorr.training.restore import Loaded
 from jaxcorr.training.run_folder import Run
 from jaxcorr.units import count
@@ -81,6 +81,10 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
     done = evaluate(loaded, samples, kept.labels, kept.fitted, best)
     name = metrics.FILE_OF_OTHERS if chosen else metrics.FILE
     files.write_json(run.path / name, done.evaluation.model_dump(mode="json"))
+    if not chosen:
+        overall, latency = done.evaluation.test.overall, done.evaluation.latency
+        reached = {"mae_mm": overall.mae_mm, "r2": overall.r2, "inference_p50_us": latency.p50_us}
+        history.show_evaluated(run, loaded.best_epoch, reached)
     return done
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import plotting
+from jaxcorr.data import windows
 from jaxcorr.evaluation.error_figures import PREDICTED, RESIDUAL, TRUE, Drawing, short
 from jaxcorr.evaluation.tracks import Track
 
@@ -41,7 +42,9 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
     placed = on_path(tracks)
     if not placed:
         return None
-    layer = max(placed, key=lambda one: float(np.hypot(*one.true.T).max()))
+    # What a printer is told in earnest, without the random change of a probe.
+    plain = [one for one in placed if "_p" not in windows.point_of(one.track.name)]
+    layer = max(plain or placed, key=lambda one: float(np.hypot(*one.true.T).max()))
     worst = int(np.hypot(*layer.true.T).argmax())
     reach = max(round(STRETCH_S * layer.track.rate_hz), 2)
     rows = slice(max(worst - reach, 0), worst + reach + 1)
@@ -61,12 +64,13 @@ def trajectory_comparison(tracks: Sequence[Track]) -> Drawing | None:
     plotting.legend_above(axes[1], 3)
     peak_um = 1e3 * np.hypot(*layer.true[worst])
     left_um = 1e3 * np.hypot(*(layer.predicted - layer.true)[worst])
+    drawn = "drawn to scale" if factor == 1 else f"errors magnified {factor:g} times"
     return Drawing(
         "trajectory_comparison",
         "On the path",
         f"Above: {short(layer.track)}, all of it. Below: the framed stretch around its largest "
-        f"error ({peak_um:.3g} µm at {layer.track.time_s[worst]:.2f} s, where the prediction is "
-        f"{left_um:.3g} µm off), errors magnified {factor:g} times; the dot is where it begins.",
+        f"error ({plotting.um(peak_um)} at {layer.track.time_s[worst]:.2f} s, where the "
+        f"prediction is {plotting.um(left_um)} off), {drawn}; the dot is where it begins.",
         f"{layer.track.path.capitalize()}, actual and predicted path around a layer's largest "
         "error, error magnified.",
         figure,
@@ -219,7 +223,7 @@ def worst_moments(tracks: Sequence[Track]) -> Drawing:
         "worst_moments",
         f"The {len(moments)} worst moments" if len(moments) > 1 else "The worst moment",
         f"The largest residuals, worst first, at least {2 * MOMENT_S:g} s apart, on the axis where "
-        f"each is largest. The first is {largest_um:.3g} µm in {short(first)} at "
+        f"each is largest. The first is {plotting.um(largest_um)} in {short(first)} at "
         f"{first.time_s[row]:.2f} s.",
         "Small panels of true and predicted error around the largest residuals.",
         figure,

@@ -34,7 +34,7 @@ def build(
     predicted: Float32[ndarray, "rows k"],
     folder: str = FOLDER,
 ) -> Path:
-    """Writes `<run>/<folder>/index.html`, and each figure as .png and .svg beside it.
+    """Writes `<run>/<folder>/index.html`, and each figure as .png, .svg and .pdf beside it.
 
     Args:
         run: that was evaluated.
@@ -107,9 +107,9 @@ def _draw(
     with plotting.style():
         for drawing in _drawings(tracks, history):
             if drawing:
-                png, svg = (folder / f"{drawing.name}{suffix}" for suffix in (".png", ".svg"))
-                plotting.save(drawing.figure, png, svg)
-                picture = base64.b64encode(svg.read_bytes()).decode("ascii")
+                paths = [folder / f"{drawing.name}{suffix}" for suffix in plotting.FORMATS]
+                plotting.save(drawing.figure, *paths)
+                picture = base64.b64encode(paths[1].read_bytes()).decode("ascii")
                 words = {key: getattr(drawing, key) for key in ("name", "title", "caption", "alt")}
                 drawn.append(words | {"source": f"data:image/svg+xml;base64,{picture}"})
     return drawn

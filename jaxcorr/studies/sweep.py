@@ -91,12 +91,14 @@ def draw(
                 axis.scatter(
                     at[rows], mae_um[rows], s=22, facecolors=face, edgecolors=plotting.PALETTE[0]
                 )
-            for place in np.unique(at) if len(np.unique(at)) <= MOST_TICKS else ():
+            for place in np.unique(at) if axis.get_xscale() == "linear" else ():
+                if np.sum(at == place) == 1:
+                    continue  # it would hide the trial
                 median = np.median(mae_um[at == place])
                 axis.plot(place, median, marker="_", ms=26, mew=2, color=plotting.PALETTE[1])
             axis.plot(at[best], mae_um[best], marker="*", ms=15, color=plotting.PALETTE[1])
             axis.set(xlabel=key, ylabel="validation MAE / µm", yscale="log")
-            plotting.label_decades(axis)
+            plotting.label_decades(axis.yaxis)
         plotting.save(figure, path, dpi=plotting.SCREEN_DPI)
 
 
@@ -211,11 +213,18 @@ def _place(axis: Any, column: Sequence[Any]) -> Float[ndarray, " trials"]:
     """Where each value stands on the axis, whose scale and ticks are set to suit."""
     different = list(dict.fromkeys(column))
     is_number = all(isinstance(value, int | float) for value in different)
-    if is_number and len(different) > MOST_TICKS:
+    # Drawn at random, no two trials share a value; those of a grid do.
+    is_float = any(isinstance(value, float) for value in different)
+    is_drawn = is_float and 2 * len(different) > max(len(column), 4)
+    if is_number and (is_drawn or len(different) > MOST_TICKS):
         numbers = np.array(column, np.float64)
-        axis.set_xscale("log" if numbers.min() > 0 and np.ptp(np.log10(numbers)) >= 1 else "linear")
+        if numbers.min() > 0 and np.ptp(np.log10(numbers)) >= 1:
+            axis.set_xscale("log")
+            plotting.label_decades(axis.xaxis)
         return numbers
     order = sorted(different) if is_number else sorted(different, key=str)
-    axis.set_xticks(range(len(order)), [str(value) for value in order])
+    axis.set_xticks(
+        range(len(order)), [f"{v:.4g}" if isinstance(v, float) else str(v) for v in order]
+    )
     axis.set_xlim(-0.5, len(order) - 0.5)
     return np.array([order.index(value) for value in column], np.float64)

@@ -28,6 +28,10 @@ from jaxcorr.training import checkpoint, hosts, run_folder
 from jaxcorr.training.run_folder import Run
 
 HISTOGRAM_BINS = 64
+# TensorBoard shows groups by the alphabet: what a training reached and what it costs go first.
+_ACCURACY, _PACE, _TEST = "accuracy", "epoch", "evaluated"
+# Of a run in TensorBoard's table of hyperparameters, as scalars of these tags.
+_JUDGED_BY = (f"{_ACCURACY}/val_mae_mm", f"{_ACCURACY}/val_r2", f"{_TEST}/mae_mm")
 
 
 class Keeper:
@@ -94,6 +98,8 @@ class Recorder:
                 kept = run_folder.read_lines(path)[:epoch]
                 files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
             self._board = _Board(run.tensorboard, epoch + 1) if spec.train.tensorboard else None
+            if self._board:
+                self._board.describe(spec)
         except OSError as error:
             raise _refused(run, error) from None
 
@@ -129,9 +135,10 @@ class Recorder:
         epoch = values["epoch"]
         for name, value in values.items():
             if name != "epoch" and value is not None:
-                group, _, rest = name.partition("_")
-                tag = f"{group}/{rest}" if group in ("train", "val") else f"progress/{name}"
-                board.add(epoch, summary.scalar(tag, value))
+                is_accuracy = name.startswith(("train_", "val_"))
+                board.add(
+                    epoch, summary.scalar(f"{_ACCURACY if is_accuracy else _PACE}/{name}", value)
+                )
         every = self._spec.train.histogram_every_epochs
         if every and epoch % every == 0:
             gradient = self._gradient_fn(state, batches.features, batches.targets)
@@ -144,19 +151,49 @@ class Recorder:
         board.flush()
 
 
+def show_evaluated(run: Run, epoch: int, values: Mapping[str, float | None]) -> None:
+    """Adds figures of an evaluation to TensorBoard, where the run has records for it.
+
+    Args:
+        epoch: whose weights were evaluated.
+        values: by name.
+    """
+    if not run.tensorboard.is_dir():
+        return
+    board = _Board(run.tensorboard)
+    for name, value in values.items():
+        if value is not None:
+            board.add(epoch, summary.scalar(f"{_TEST}/{name}", value))
+    board.close()
+
+
 class _Board:
     """A TensorBoard event file, written by this thread.
 
     tensorboardX's SummaryWriter writes in a thread that ends unseen when the disk is full; the
     training would then wait for it for ever.
+
+    Args:
+        first_epoch: of a training that begins or goes on here.
     """
 
-    def __init__(self, folder: Path, first_epoch: int):
+    def __init__(self, folder: Path, first_epoch: int | None = None):
         folder.mkdir(parents=True, exist_ok=True)
-        self._events = EventsWriter(str(folder / "events"))
+        # Its name has a second in it, in which a training may end and be evaluated.
+        suffix = "" if first_epoch is not None else f".{_TEST}"
+        self._events = EventsWriter(str(folder / "events"), suffix)
+        if first_epoch is None:
+            return
         # Viewers hide what a broken-off run wrote from this epoch on.
         start = SessionLog(status=SessionLog.START)
         self._events.write_event(Event(wall_time=time.time(), step=first_epoch, session_log=start))
+
+    def describe(self, spec: Spec) -> None:
+        """Puts the run into the table of hyperparameters."""
+        judged_by = dict.fromkeys(_JUDGED_BY, 0.0)
+        experiment, start, _end = summary.hparams(_hyperparameters(spec), judged_by)
+        for content in (experiment, start):  # how it ends is not known yet
+            self.add(0, content)
 
     def add(self, epoch: int, content: Any) -> None:
         self._events.write_event(Event(wall_time=time.time(), step=epoch, summary=content))
@@ -170,6 +207,17 @@ class _Board:
         except OSError:
             # What could not be written was flushed, and reported, by `write` before.
             return
+
+
+def _hyperparameters(spec: Spec) -> dict[str, Any]:
+    """What a person compares runs by: all numbers, words and switches of the model's training."""
+    sections = spec.model_dump(include={"data", "model", "loss", "optimizer", "train"})
+    return {
+        f"{section}.{key}": value
+        for section, values in sections.items()
+        for key, value in values.items()
+        if isinstance(value, bool | int | float | str)
+    }
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
@@ -213,7 +261,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> Any:
         epochs, [row["train_loss"] for row in rows], color=plotting.PALETTE[0], marker="."
     )
     axes[0].set(ylabel="training loss")
-    plotting.label_decades(axes[0])
+    plotting.label_decades(axes[0].yaxis)
     for name, label, colour in (
         ("train_mae_mm", "training", plotting.PALETTE[0]),
         ("val_mae_mm", "validation", plotting.PALETTE[1]),
@@ -225,7 +273,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> Any:
             axes[1].plot(*zip(*points, strict=True), color=colour, marker=".", label=text)
             axes[1].plot(*best, "o", color=colour, fillstyle="none", ms=6)
     axes[1].set(ylabel="MAE / µm", yscale="log")
-    plotting.label_decades(axes[1])
+    plotting.label_decades(axes[1].yaxis)
     plotting.legend_above(axes[1], 1)
     axes[2].plot(
         epochs, [row["learning_rate"] for row in rows], color=plotting.PALETTE[2], marker="."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxcorr import plotting
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import report
 from jaxcorr.training import run_folder
@@ -64,9 +65,9 @@ def quick(monkeypatch):
     )
 
 
-def test_the_folder_holds_the_page_and_each_figure_twice(judged, built):
+def test_the_folder_holds_the_page_and_each_figure_in_three_forms(judged, built):
     assert built == judged[0].path / "report" / "index.html"
-    expected = ["index.html", *(f"{name}{end}" for name in FIGURES for end in (".png", ".svg"))]
+    expected = ["index.html", *(f"{name}{end}" for name in FIGURES for end in plotting.FORMATS)]
     assert sorted(os.listdir(built.parent)) == sorted(expected)
     leftovers = [name for name in os.listdir(judged[0].path) if name.startswith(".report")]
     assert leftovers == []
@@ -145,6 +146,7 @@ def test_a_new_report_replaces_the_old_one_whole(judged):
     report.build(*judged, "twice")
     assert sorted(os.listdir(folder)) == [
         "index.html",
+        "training_curves.pdf",
         "training_curves.png",
         "training_curves.svg",
     ]

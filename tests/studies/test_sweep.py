@@ -281,6 +281,14 @@ def test_sweep_shows_each_trial_over_each_key(tmp_path, figures):
     assert medians == [(0.0, 7.5), (1.0, 8.5), (1.0, 5.0)]
 
 
+def test_numbers_drawn_at_random_have_an_axis_of_numbers(tmp_path, figures):
+    rates = [0.001000263392431129, 1e-4, 2.5e-2]
+    sweep.draw({"a.rate": rates}, np.array([3.0, 1.0, 2.0]), np.full(3, True), tmp_path / "s.png")
+    (axis,) = figures[0].axes
+    assert axis.get_xscale() == "log"
+    assert np.allclose(axis.collections[0].get_offsets()[:, 0], rates)
+
+
 def test_sweep_over_one_key_is_drawn(tmp_path):
     sweep.draw({"a.x": [1, 2]}, np.array([1.0, 2.0]), np.full(2, True), tmp_path / "s.png")
     assert Path(tmp_path / "s.png").stat().st_size > 1000

@@ -69,15 +69,20 @@ def test_a_resume_drops_what_came_after_its_checkpoint(run):
 def test_tensorboard_shows_scalars_and_histograms(run):
     spec = oscillator.make_spec(train={"tensorboard": True, "histogram_every_epochs": 2})
     record(spec, run, epochs=3)
+    history.show_evaluated(run, 2, {"mae_mm": 0.5, "r2": None})
     shown = EventAccumulator(str(run.tensorboard)).Reload()
-    assert [(e.step, e.value) for e in shown.Scalars("train/loss")] == [
+    assert sorted(shown.Tags()["scalars"])[0].startswith("accuracy/")  # as its cards are sorted
+    assert [(e.step, e.value) for e in shown.Scalars("evaluated/mae_mm")] == [(2, 0.5)]
+    assert [(e.step, e.value) for e in shown.Scalars("accuracy/train_loss")] == [
         (1, 0.5), (2, 0.25), (3, pytest.approx(0.5 / 3))
     ]  # fmt: skip
-    assert [e.value for e in shown.Scalars("progress/step_ms")] == [200.0] * 3
-    assert "val/r2" not in shown.Tags()["scalars"]
+    assert [e.value for e in shown.Scalars("epoch/step_ms")] == [200.0] * 3
+    assert "accuracy/val_r2" not in shown.Tags()["scalars"]
     (histogram,) = shown.Histograms("gradient/head/kernel")
     assert (histogram.step, histogram.histogram_value.num) == (2, 6)
     assert shown.Scalars("gradient_norm/head/kernel")[0].value == pytest.approx(55**0.5)
+    started = shown.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert b"optimizer.learning_rate" in started
 
 
 @pytest.mark.parametrize("has_board", [False, True])
