@@ -94,6 +94,12 @@ compensate-suite *ARGS: _setup
 rewrite *ARGS: _setup
     @{{bin}}/jaxcorr rewrite "$@"
 
+# Correct a file for a printer, all steps: just printer PART.gcode --printer ender3_v2
+[group('train')]
+[no-exit-message]
+printer *ARGS: _setup
+    @{{bin}}/jaxcorr printer "$@"
+
 # List runs with their state and metrics
 [group('train')]
 [no-exit-message]

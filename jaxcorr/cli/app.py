@@ -49,6 +49,12 @@ app.command(epilog=_examples("jaxcorr resume latest"))(train.resume)
 app.command(epilog=_examples("jaxcorr pipeline specs/medium_hybrid.toml --simulator twin"))(
     train.pipeline
 )
+app.command(
+    epilog=_examples(
+        "jaxcorr printer part.gcode --printer ender3_v2",
+        "jaxcorr printer part.gcode --printer mine.toml --resonances x.csv --resonances y.csv",
+    )
+)(train.printer)
 app.command(name="runs")(train.list_runs)
 app.command(
     name="eval",

@@ -87,6 +87,7 @@ PartArgument = Annotated[
     str,
     typer.Argument(help=f"G-code file, {PARTS_HELP}", autocompletion=complete_part),
 ]
+FileArgument = Annotated[Path, typer.Argument(help="G-code as the slicer writes it.")]
 PartOption = Annotated[
     str, typer.Option(help=f"G-code file, {PARTS_HELP}", autocompletion=complete_part)
 ]

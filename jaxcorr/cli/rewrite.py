@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxcorr.cli.options import (
+    FileArgument,
     FirmwareOption,
     JsonOption,
     JudgedPrinterOption,
@@ -34,7 +35,6 @@ COLUMNS = (
     "layer", "contour um", "max", "RMS um", "time s", "correction um", "filament off %",
     "pieces/s", "shortest mm", "E/mm",
 )  # fmt: skip
-FileArgument = Annotated[Path, typer.Argument(help="G-code as the slicer writes it.")]
 
 
 def rewrite(

@@ -58,9 +58,10 @@ def _make_traces(spec: Spec) -> None:
     simulate = collect.traces_to_make(spec.data)
     if simulate is None:
         return
+    home = collect.home_of(spec.data)
     for part in simulate.parts:
         console.err.print(f"traces of {parts.find_part(part)[1]}", markup=False)
-        console.follow_collection(collect.simulate_part(simulate, part), part)
+        console.follow_collection(collect.simulate_part(simulate, part, home), part)
 
 
 def start_jax(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None:

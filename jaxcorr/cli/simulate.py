@@ -115,9 +115,9 @@ def simulate(
         ),
     ],
     layers: Annotated[str, typer.Option(help=f"{LAYERS_HELP}.")] = "sampled:5",
-    out: Annotated[
-        Path, typer.Option(help="Where data_simulation_<part>_<layers>/ goes.")
-    ] = Path(),
+    out: Annotated[Path, typer.Option(help="Where data_simulation_<part>_<layers>/ goes.")] = Path(
+        "data"
+    ),
     junction_deviation_mm: JunctionDeviation = None,
     square_corner_velocity_mm_s: SquareCorner = None,
     classic_jerk_mm_s: ClassicJerk = None,

@@ -1,7 +1,7 @@
-"""The commands of runs and their traces: `train`, `resume`, `pipeline`, `runs` and `inspect`.
+"""The commands of runs: `train`, `resume`, `pipeline`, `printer`, `runs`, and `inspect` of traces.
 
-Each stage of the pipeline (collect, train, evaluate, export) keeps what it finished, so that the
-same command goes on where it was stopped.
+Each stage of `pipeline` and `printer` keeps what it finished, so that the same command goes on
+where it was stopped.
 What is wrong with a spec or a run's name is said before jax is loaded, which takes seconds.
 """
 
@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from jaxcorr.cli.options import (
+    PRINTERS_HELP,
+    FileArgument,
     JsonOption,
     RunArgument,
     RunsOption,
     SetOption,
     SpecArgument,
+    complete_spec,
 )
 from jaxcorr.interrupts import INTERRUPTED
 
@@ -70,11 +73,14 @@ def resume(run: RunArgument, runs: RunsOption = Path("runs"), as_json: JsonOptio
 def _fit(begun: Any, as_json: bool) -> None:
     from jaxcorr.cli import console, session
     from jaxcorr.training import hosts, loop, path_first
+    from jaxcorr.training import run_folder as run_folders
 
     stop_requested = session.catch_interrupt()
     events = loop.fit(begun.spec, begun.data, begun.run, lambda: bool(stop_requested))
     with session.refusing_divergence():
         done = session.follow(begun, events)
+    if hosts.is_writer():
+        run_folders.point_latest(begun.run)
     if done.reason == "interrupted" and hosts.is_writer():
         session.stop(f"go on with: just resume {shlex.quote(str(begun.run.path))}")
     if done.reason == "interrupted":
@@ -230,13 +236,77 @@ def pipeline(
         session.stop()
 
 
+def printer(
+    file: FileArgument,
+    printer: Annotated[
+        str, typer.Option(help=f"{PRINTERS_HELP}; with --resonances a TOML file to make.")
+    ] = "ender3_v2",
+    resonances: Annotated[
+        list[Path], typer.Option(help="Klipper's file of x, then of y: identify the printer first.")
+    ] = [],
+    out: Annotated[
+        Path | None, typer.Option(help="The corrected file; FILE.corrected.gcode if left out.")
+    ] = None,
+    spec: Annotated[
+        Path, typer.Option(help="What is trained, on this printer.", autocompletion=complete_spec)
+    ] = Path("specs/ender3_v2.toml"),
+    overrides: SetOption = [],
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Corrects a G-code file for a printer: identify it, simulate, train, rewrite and prove.
+
+    Started again, it goes on where it was stopped; a printer that has a run is not trained again.
+    """
+    from jaxcorr import spec as specs
+    from jaxcorr.cli import console, identify, rewrite, session
+
+    target = out or file.with_suffix(".corrected.gcode")
+    try:
+        with _interruptible() as asked:
+            with _stage(1, "identify the printer", asked):
+                if resonances:
+                    identify.identify([str(path) for path in resonances], out=Path(printer))
+                else:
+                    console.err.print(f"{printer}, as given", markup=False)
+            changes = _for_printer(spec, file, printer, overrides)
+            loaded = specs.load(spec, changes)
+            with _stage(2, "simulate it, about 1 min", asked):
+                session.prepare(loaded)
+            with _stage(3, "train, about 3 min on two cores", asked):
+                run = _train(spec, changes, loaded, runs)
+            with _stage(4, "rewrite and prove, about 1 min for each minute of print", asked):
+                rewrite.rewrite(str(run.path), file, target, runs=runs)
+    except KeyboardInterrupt:
+        session.stop()
+
+
+def _for_printer(spec: Path, file: Path, printer: str, overrides: list[str]) -> list[str]:
+    """Changes of a spec for a printer, after a look at the file that is to be corrected.
+
+    Its traces have a folder of their own, named by the printer and a digest of its numbers.
+    """
+    import zlib
+
+    from jaxcorr import spec as specs
+    from jaxcorr.printer_spec import Printer
+    from jaxcorr.rewrite import rewriting
+
+    changes = [f"data.simulate.printer={json.dumps(printer)}", *overrides]
+    judged = specs.printer_of(specs.load(spec, changes))
+    rewriting.read(file, judged, rewriting.Options())
+    numbers = judged.model_dump_json(include=set(Printer.model_fields) - {"printer"})
+    name = f"{Path(printer).stem}-{zlib.crc32(numbers.encode()):08x}"
+    traces = json.dumps([f"data/{name}/*/*.mat"])
+    return [f"train.name={json.dumps(name)}", f"data.traces={traces}", *changes]
+
+
 def _collect(loaded: Any, simulator: Simulator) -> None:
     from jaxcorr.cli import console, session
     from jaxcorr.data import collect, octave
     from jaxcorr.errors import InputError
 
     program, options = octave.find(), collect.traces_to_make(loaded.data)
-    files = octave.files_by_part(options) if options else {}
+    files = octave.files_by_part(options, collect.home_of(loaded.data)) if options else {}
     if all(path.exists() for paths in files.values() for path in paths):
         console.err.print("no traces to make")
     elif simulator == "octave" and program is None:
@@ -257,7 +327,7 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
 def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
     from jaxcorr.cli import console, session
     from jaxcorr.studies import trainings
-    from jaxcorr.training import experiment
+    from jaxcorr.training import experiment, run_folder
 
     known = experiment.fingerprint(loaded.data)
     run = trainings.find(folder, loaded, known, experiment.name_of(loaded, spec))
@@ -270,6 +340,7 @@ def _train(spec: Path, overrides: list[str], loaded: Any, folder: Path) -> Any:
             run, is_finished = trainings.train_on(
                 run, spec, overrides, folder, session.follow, lambda: bool(requested)
             )
+    run_folder.point_latest(run)
     # A stop that came after the last dispatch changes nothing there, but is meant for what follows.
     if requested or not is_finished:
         session.stop()

@@ -5,6 +5,7 @@ interrupted collection goes on where it stopped.
 """
 
 import fnmatch
+import glob
 import math
 import zlib
 from collections.abc import Iterator, Sequence
@@ -54,8 +55,8 @@ def traces_to_make(data: Data) -> Simulate | None:
         return None
     for name in options.parts:
         parts.find_part(name)
-    names = map(parts.part_name, options.parts)
-    folders = [Path(folder_name(name, options.layers)) for name in names]
+    names, home = map(parts.part_name, options.parts), home_of(data)
+    folders = [home / folder_name(name, options.layers) for name in names]
     found = {path.parent.absolute() for path in trace.match(data.traces)}
     would_match = any(
         fnmatch.fnmatch(str(folder / "layer01_ender3v2.mat"), pattern)
@@ -66,14 +67,25 @@ def traces_to_make(data: Data) -> Simulate | None:
     return options if is_own else None
 
 
-def simulate_part(options: Simulate, name: str) -> Iterator[Collected]:
-    """Makes a part's traces in the working folder, one after the other.
+def home_of(data: Data) -> Path:
+    """Where folders of traces are made: what the first pattern has before a folder's name.
 
+    `data/stiff/data_simulation_*_all/*.mat` -> data/stiff, so that printers do not mix.
+    """
+    home = Path(data.traces[0]).expanduser().parent.parent
+    return Path() if glob.has_magic(str(home)) else home
+
+
+def simulate_part(options: Simulate, name: str, home: Path = Path()) -> Iterator[Collected]:
+    """Makes a part's traces, one after the other.
+
+    Args:
+        home: where their folder goes.
     Raises:
         InputError: the part is unknown, or files are there that were made in another way.
     """
     path, _ = parts.find_part(name)
-    yield from collect(parts.part_name(name), path, options.layers, options, Path())
+    yield from collect(parts.part_name(name), path, options.layers, options, home)
 
 
 def collect(
@@ -115,7 +127,8 @@ def collect(
         if not _is_made_so(there, params_of(job, options, part, program) | origin):
             raise InputError(
                 f"{file}: expected a file made with these options and this G-code, got one "
-                "made otherwise. Delete the folder, or choose another."
+                "made otherwise. Delete the folder, or choose another, such as --set data.traces="
+                f"'[\"data/other/{folder_name(part, selection)}/*.mat\"]'."
             )
         yield _collected(there, job, False, len(files), options)
     for result in simulate_jobs(program, missing, options, part):

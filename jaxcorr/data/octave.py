@@ -70,9 +70,11 @@ def said(stderr: str) -> str:
     return found.removeprefix("error: ")[:300]
 
 
-def files_by_part(options: Simulate) -> dict[str, list[Path]]:
+def files_by_part(options: Simulate, home: Path = Path()) -> dict[str, list[Path]]:
     """Every trace of [data.simulate], by the name of its part, there or not.
 
+    Args:
+        home: where folders of traces go.
     Raises:
         InputError: a part is unknown, its G-code is refused, or it has no such layers.
     """
@@ -85,13 +87,13 @@ def files_by_part(options: Simulate) -> dict[str, list[Path]]:
     for name in options.parts:
         program = gcode.read(parts.find_part(name)[0], printer=options)
         part = parts.part_name(name)
-        made = collect.files_of(program, part, options.layers, options, Path())
+        made = collect.files_of(program, part, options.layers, options, home)
         files[name] = list(made.values())
     return files
 
 
 def make(program: str, options: Simulate, files: dict[str, list[Path]]) -> Iterator[Counted]:
-    """Makes the traces that are missing, in the working folder; what is there is kept.
+    """Makes the traces that are missing; what is there is kept.
 
     Args:
         program: from `octave.find`.
@@ -104,10 +106,11 @@ def make(program: str, options: Simulate, files: dict[str, list[Path]]) -> Itera
     """
     every = [path for paths in files.values() for path in paths]
     wanted = [name for name, paths in files.items() if not all(path.exists() for path in paths)]
+    home = every[0].parent.parent
     num_workers = min(len(wanted), len(os.sched_getaffinity(0)))
     with contextlib.ExitStack() as stack:
         workers = [
-            stack.enter_context(_running(program, code_of(wanted[i::num_workers], options)))
+            stack.enter_context(_running(program, code_of(wanted[i::num_workers], options, home)))
             for i in range(num_workers)
         ]
         while True:
@@ -147,10 +150,12 @@ def _failed(worker: _Worker) -> InputError:
     )
 
 
-def code_of(names: Sequence[str], options: Simulate) -> str:
+def code_of(names: Sequence[str], options: Simulate, home: Path = Path()) -> str:
     """Calls of collect_data for these parts, one after the other, in MATLAB's words."""
     told = set(Simulation.model_fields) - set(NOT_IN_MATLAB)
     given = options.model_dump(include=told, by_alias=True, exclude_none=True)
+    if home != Path():
+        given["output"] = str(home)
     pairs = ", ".join(f"{quote(name)}, {_literal(value)}" for name, value in given.items())
     layers = quote(options.layers)
     return " ".join(f"collect_data({quote(name)}, {layers}, {pairs});" for name in names)

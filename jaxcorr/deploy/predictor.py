@@ -4,6 +4,7 @@ For control code. Everything is compiled and warm once a predictor is loaded, wo
 sample are constant, and no bad sample reaches the model. All that is read is a run folder.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -11,11 +12,20 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from jaxcorr import metrics
 from jaxcorr.deploy.compiled_step import MOST_BRIDGED, StreamOptions, Streams
 from jaxcorr.deploy.predictor_group import PredictorGroup
 from jaxcorr.errors import InputError
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.restore import Loaded
+from jaxcorr.training.run_folder import Run
+
+
+def _warn_of_verdict(run: Run) -> None:
+    path = run.path / metrics.FILE
+    if path.exists() and not metrics.read(path).verdict.meets_all_targets:
+        text = "missed a target, or does not beat a baseline; `just eval` says what to use"
+        warnings.warn(f"{run.path}: its evaluation {text}", stacklevel=3)
 
 
 class Predictor(Streams):
@@ -59,6 +69,8 @@ class Predictor(Streams):
     ) -> "Predictor | PredictorGroup":
         """The predictor of a run: its folder, its id, a unique start of that, or `latest`.
 
+        Warns where the run's own evaluation missed a target or a baseline.
+
         Args:
             run: which run.
             num_streams: of printers that are predicted together; its `step` takes and gives arrays.
@@ -66,7 +78,9 @@ class Predictor(Streams):
         Raises:
             InputError: no such run, a file of it is missing or damaged, or an option is refused.
         """
-        loaded = restore.load_weights(run_folder.find(str(run)))
+        found = run_folder.find(str(run))
+        loaded = restore.load_weights(found)
+        _warn_of_verdict(found)
         if num_streams is not None:
             return PredictorGroup(loaded, num_streams, **options)
         return cls(loaded, **options)

@@ -1,5 +1,6 @@
 """Run folders `runs/<id>/`: made, found by name, listed with their state, their JSON files read."""
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -152,9 +153,9 @@ def find(text: str, folder: Path = Path("runs")) -> Run:
         InputError: no run or several match.
     """
     path = Path(text)
-    if is_run(path):
+    if is_run(path) and path.name != LATEST:
         return Run(path)
-    if path.is_dir() and path.name != folder.name:
+    if path.is_dir() and path.name not in (folder.name, LATEST):
         raise InputError(
             f"{text}: expected a run folder with resolved.json, got a folder without. "
             "See `just runs` for runs."
@@ -174,7 +175,22 @@ def find(text: str, folder: Path = Path("runs")) -> Run:
 def list_all(folder: Path = Path("runs")) -> list[Run]:
     """All runs of a folder, oldest first."""
     found = [path.parent for path in folder.glob("*/resolved.json")] if folder.is_dir() else []
+    found = [path for path in found if path.name != LATEST]  # a link to one of them
     return [Run(path) for path in sorted(found, key=lambda p: (p.name[:15], p.stat().st_mtime_ns))]
+
+
+def point_latest(run: Run) -> None:
+    """Makes `latest` beside a run a link to it, for shells and other programs.
+
+    Here `latest` is a word, whether there is such a link or not.
+    """
+    link = run.path.parent / LATEST
+    if link.exists() and not link.is_symlink():
+        return  # somebody's own
+    partial = link.with_name(f".{LATEST}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # a file system without links
+        partial.symlink_to(run.path.name)
+        partial.replace(link)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -64,6 +64,6 @@ def test_a_path_is_taken_as_it_is(tmp_path):
     assert path == file
     assert "your own file" in line
     assert part_name(str(file)) == "My_part_v2"
-    assert part_name("3dbenchy") == "3dbenchy"
+    assert part_name("3dbenchy") == part_name("tugboat") == "3dbenchy"
     with pytest.raises(InputError, match=r"expected a G-code file or one of 3dbenchy.*got 'bot'"):
         find_part("bot")

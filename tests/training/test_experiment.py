@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +160,10 @@ def test_traces_are_made_where_the_pattern_means_them_and_nowhere_else(tmp_path,
     meant = simulated("data_simulation_*_sampled16/*.mat")
     assert collect.traces_to_make(meant) == meant.simulate
     assert collect.traces_to_make(simulated("nothing*/*.mat")) is None
+    stiff = simulated("data/stiff/data_simulation_*_sampled16/*.mat")
+    assert collect.traces_to_make(stiff) == stiff.simulate
+    assert collect.home_of(stiff) == Path("data/stiff")
+    assert collect.home_of(meant) == Path()
     write_circle(tmp_path / "data_simulation_boat_sampled16" / "layer01_ender3v2.mat", 60)
     assert collect.traces_to_make(meant) == meant.simulate  # an unfinished set is completed
     write_circle(tmp_path / "data_simulation_mine_sampled16" / "layer01.mat", 60)

@@ -54,6 +54,12 @@ def test_a_run_is_found_by_path_id_start_and_latest(tmp_path, monkeypatch):
     assert run_folder.find("latest", tmp_path / "runs") == second
     assert run_folder.list_all(tmp_path / "runs") == [first, second]
     assert run_folder.list_all(tmp_path / "nowhere") == []
+    # The link is for shells; what `latest` means does not hang on it.
+    for run in (second, first):
+        run_folder.point_latest(run)
+    assert (tmp_path / "runs" / "latest").resolve() == first.path
+    assert run_folder.find("runs/latest").path.resolve() == second.path
+    assert run_folder.list_all(tmp_path / "runs") == [first, second]
 
 
 def test_an_id_that_starts_another_is_itself(tmp_path):
