@@ -17,7 +17,7 @@ PERCENTILES = (50, 90, 95, 99)
 FILE = "metrics.json"  # in a run folder, of its own test traces
 FILE_OF_OTHERS = "metrics_traces.json"  # in a run folder, of traces named with --traces
 
-Outcome = Literal["better", "worse", "level", "unknown"]
+Outcome = Literal["better", "worse", "level", "wild", "unknown"]
 PathName = Literal["none", "plant", "smooth"]  # as model.path of a spec
 Advice = Literal["model", "plant", "smooth", "mean", "zero", "baseline", "more_traces"]
 
@@ -112,7 +112,9 @@ class AgainstBaseline(Record):
     Attributes:
         name: the baseline's.
         outcome: of the model, by the interval of `rmse_ratio`: better (all below 1), worse (all
-            above it, or a baseline without error), level within chance, or unknown without one.
+            above it, or a baseline without error), level within chance, or unknown without one;
+            wild where it would be better, but for a largest residual far beyond the baseline's.
+        largest_ratio: of the model's largest residual to the baseline's.
     """
 
     name: str
@@ -120,6 +122,7 @@ class AgainstBaseline(Record):
     rmse_ratio: float | None
     mae_ratio: float | None
     r2_difference: float | None
+    largest_ratio: float | None
     intervals: RatioIntervals
 
 

@@ -19,6 +19,7 @@ AGAINST: dict[str, Any] = {
     "rmse_ratio": 3.0,
     "mae_ratio": 1.0,
     "r2_difference": 0.0,
+    "largest_ratio": 1.5,
     "intervals": BEHIND,
 }
 BEATEN = AGAINST | {"outcome": "better", "rmse_ratio": 0.5, "intervals": LEAD}

@@ -7,6 +7,7 @@ won.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
@@ -27,6 +28,8 @@ from jaxcorr.models.baselines import Fitted
 from jaxcorr.spec import Spec, own_velocities
 
 Values = Float[ndarray, "rows k"]
+# A model that is better on average, and this many times as far off at its worst, has not won.
+MOST_LARGER = 2.0
 
 BASELINE_OF: dict[PathName, str] = {"plant": "physics", "smooth": "linear_smooth"}
 # What runs in a baseline's place; the smooth path holds each axis's own regressors of `linear_fir`.
@@ -78,28 +81,33 @@ def compare_with_each(
         true, predicted: errors that happened, and those that the model predicted (mm).
         answers: those that each baseline predicted (mm).
     """
-    ours = bootstrap.summarize(true, predicted, blocks)
-    return {
-        name: against_baseline(
-            name, bootstrap.compare(ours, bootstrap.summarize(true, theirs, blocks))
-        )
-        for name, theirs in answers.items()
-    }
+    ours, counts = bootstrap.summarize(true, predicted, blocks), blocks.of_row >= 0
+    largest, found = np.max(np.abs(predicted - true)[counts]), {}
+    for name, theirs in answers.items():
+        paired = bootstrap.compare(ours, bootstrap.summarize(true, theirs, blocks))
+        theirs_largest = np.max(np.abs(theirs - true)[counts])
+        ratio = float(largest / theirs_largest) if theirs_largest else None
+        found[name] = against_baseline(name, paired, ratio)
+    return found
 
 
-def against_baseline(name: str, paired: Mapping[str, Paired]) -> AgainstBaseline:
+def against_baseline(
+    name: str, paired: Mapping[str, Paired], largest_ratio: float | None
+) -> AgainstBaseline:
     """The model against one baseline.
 
     Args:
         paired: of `bootstrap.compare`, the model first.
+        largest_ratio: of the model's largest residual to the baseline's.
     """
     rmse, mae, r2 = (paired[key] for key in ("rmse_ratio", "mae_ratio", "r2"))
     return AgainstBaseline(
         name=name,
-        outcome=_outcome(rmse),
+        outcome=_outcome(rmse, largest_ratio),
         rmse_ratio=rmse.value,
         mae_ratio=mae.value,
         r2_difference=r2.value,
+        largest_ratio=largest_ratio,
         intervals=RatioIntervals(
             rmse_ratio=rmse.interval, mae_ratio=mae.interval, r2_difference=r2.interval
         ),
@@ -143,12 +151,14 @@ def judge(
     )
 
 
-def _outcome(rmse_ratio: Paired) -> Outcome:
+def _outcome(rmse_ratio: Paired, largest_ratio: float | None) -> Outcome:
     if rmse_ratio.value is None:
         return "worse"
     if rmse_ratio.interval is None:
         return "unknown"
     low, high = rmse_ratio.interval
+    if high < 1 and largest_ratio is not None and largest_ratio > MOST_LARGER:
+        return "wild"
     return "better" if high < 1 else "worse" if low > 1 else "level"
 
 

@@ -65,6 +65,7 @@ RELATIONS = {
     "better": "beats {}",
     "worse": "does worse than {}",
     "level": "is level with {} within chance",
+    "wild": "does better on average than {} and far worse at its worst",
     "unknown": "was given too few samples to tell it from {}",
 }
 ADVICE = {
@@ -166,9 +167,10 @@ def recommendation(evaluation: Evaluation) -> str:
     text = f"misses its target for {missed}" if missed else "meets its targets for MAE, R2 and time"
     if not judged.beats_baselines:
         compared = filter(None, (judged.against_best, judged.against_path))
-        name = next(one.name for one in compared if one.outcome != "better")
+        one = next(one for one in compared if one.outcome != "better")
+        how = "in its largest residual" if one.outcome == "wild" else "beyond chance"
         joint = "and" if missed else "but"
-        text += f", {joint} does not beat {BASELINES[name]} beyond chance"
+        text += f", {joint} does not beat {BASELINES[one.name]} {how}"
     return f"It {text}; {_advice(judged)}."
 
 
@@ -403,7 +405,9 @@ def _compare(judged: Verdict, one: AgainstBaseline, role: str = "") -> str:
     if one.rmse_ratio is None:
         return f"{text}, which makes no error here"
     times, interval = _times(one.rmse_ratio, one.intervals.rmse_ratio)
-    return f"{text}: its RMSE is {times} times the baseline's{interval}"
+    text += f": its RMSE is {times} times the baseline's{interval}"
+    is_wild = one.outcome == "wild"
+    return f"{text}, its largest residual {one.largest_ratio:.1f} times" if is_wild else text
 
 
 def _times(value: float, interval: Interval | None) -> tuple[str, str]:

@@ -17,13 +17,13 @@ ALONE = BESIDE._replace(has_network=False)
 WON, LEVEL, LOST = (0.5, (0.4, 0.6)), (0.97, (0.9, 1.05)), (1.2, (1.1, 1.3))
 
 
-def against(**ratios):
+def against(largest=1.0, **ratios):
     """Baselines by name, with ratio and interval of the RMSE."""
     found = {}
     for name, (ratio, interval) in ratios.items():
         one = Paired(ratio, interval and Interval(*interval))
         found[name] = verdict.against_baseline(
-            name, dict.fromkeys(("rmse_ratio", "mae_ratio", "r2"), one)
+            name, dict.fromkeys(("rmse_ratio", "mae_ratio", "r2"), one), largest
         )
     return found
 
@@ -53,6 +53,14 @@ def test_an_outcome_says_no_more_than_the_interval(ratio, interval, outcome):
     one = against(mean=(ratio, interval))["mean"]
     assert one.outcome == outcome
     assert one.intervals.rmse_ratio == interval
+
+
+def test_a_model_that_errs_far_more_at_its_worst_has_not_won():
+    how = NETWORK, against(2.5, linear_smooth=WON), targets(), 0.003, None
+    found = verdict.judge(*how)
+    assert (found.against_best.outcome, found.advice) == ("wild", "smooth")
+    assert not found.beats_baselines
+    assert against(1.9, linear_smooth=WON)["linear_smooth"].outcome == "better"
 
 
 @pytest.mark.parametrize(

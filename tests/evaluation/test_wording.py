@@ -60,6 +60,15 @@ def test_the_relation_is_that_of_the_verdict(outcome, words):
     assert wording.standing(evaluations.judged(against).verdict).startswith(words)
 
 
+def test_a_largest_residual_far_beyond_the_baselines_is_said():
+    wild = evaluations.BEATEN | {"outcome": "wild", "largest_ratio": 2.5}
+    evaluation = evaluations.judged(wild)
+    said = wording.standing(evaluation.verdict)
+    assert "far worse at its worst: its RMSE is 0.50 times" in said
+    assert said.endswith("its largest residual 2.5 times.")
+    assert "smooth functions of velocity in its largest resid" in wording.recommendation(evaluation)
+
+
 def test_only_a_model_that_beats_the_best_baseline_meets_all_targets():
     won, lost = evaluations.BEATEN, evaluations.AGAINST
     good = wording.recommendation(evaluations.judged(won, advice="model"))
