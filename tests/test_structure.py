@@ -126,6 +126,16 @@ def test_every_module_says_what_it_is(name):
     assert len(ast.get_docstring(parse(name)) or "") > 40
 
 
+def test_a_wheel_holds_what_programs_without_a_clone_read():
+    from hatchling.builders.wheel import WheelBuilder
+
+    root = PACKAGE.parent
+    held = {file.distribution_path for file in WheelBuilder(str(root)).recurse_included_files()}
+    read = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".toml", ".j2", ".gz"}]
+    assert {str(path.relative_to(root)) for path in read} <= held
+    assert {f"jaxcorr/specs/{path.name}" for path in (root / "specs").glob("*.toml")} <= held
+
+
 def lines_of(paths):
     return [len(path.read_text().splitlines()) for path in paths]
 

@@ -63,8 +63,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def make_network(spec: Spec) -> Any:
-    """The document's network: a normalised window (b, t, f) in, the error at its end (b, k) out."""
+def make_network(spec: Spec, is_dense: bool = False) -> Any:
+    """The document's network: a normalised window (b, t, f) in, the error at its end (b, k) out.
+
+    Where it is dense, the errors at all steps (b, t, k).
+    """
     torch = load_torch()
     nn, size = torch.nn, spec.model.encoder_size
 
@@ -84,7 +87,7 @@ def make_network(spec: Spec) -> Any:
 
         def forward(self, windows):
             hidden, _ = self.lstm(self.encoder(windows))
-            return self.head(hidden[:, -1])
+            return self.head(hidden if is_dense else hidden[:, -1])
 
     return WindowNetwork()
 
@@ -92,17 +95,20 @@ def make_network(spec: Spec) -> Any:
 class Trainer:
     """The document's training loop: AdamW on the last step of shuffled windows.
 
+    With supervision "all" the loss is on every step of them, as jaxcorr's own.
+
     Attributes:
         network: trains on from call to call.
         num_windows: in an epoch.
+        targets_per_window: that the loss compares.
     """
 
     def __init__(self, spec: Spec, samples: Samples, device: str = "cpu") -> None:
         """Cuts and normalises all windows of the training split.
 
         Args:
-            spec: of it count window, stride, batch_size, model sizes, dropout, loss, learning_rate,
-                weight_decay, precision and seed.
+            spec: of it count window, stride, batch_size, supervision, model sizes, dropout, loss,
+                learning_rate, weight_decay, precision and seed.
             samples: the training split.
             device: torch's name of it.
         """
@@ -115,8 +121,11 @@ class Trainer:
         )
         inputs, targets = windows.gather(samples, first, spec.data.window)
         self._x = torch.tensor(normalize.apply(self._inputs, inputs), device=device)
-        self._y = torch.tensor(normalize.apply(self._targets, targets[:, -1]), device=device)
-        self.network = make_network(spec).to(device)
+        is_dense = spec.data.supervision == "all"
+        self.targets_per_window = spec.data.window if is_dense else 1
+        compared = targets if is_dense else targets[:, -1]
+        self._y = torch.tensor(normalize.apply(self._targets, compared), device=device)
+        self.network = make_network(spec, is_dense).to(device)
         self._optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=spec.optimizer.learning_rate,
@@ -162,7 +171,10 @@ class Trainer:
         return fastest
 
     def predict(self, samples: Samples) -> Float32[ndarray, "rows k"]:
-        """Errors (mm), each from the window that ends at its row; NaN where no whole one ends."""
+        """Errors (mm), each from the window that ends at its row; NaN where no whole one ends.
+
+        Of a loop with the loss on the last step.
+        """
         predicted = np.full_like(samples.targets, np.nan)
         parts = windows.starts(samples._replace(lead=0), self._spec.data.window, stride=1)
         first = np.concatenate([np.zeros(0, np.int64), *parts.values()])

@@ -35,6 +35,9 @@ REFERENCE: dict[str, Any] = {
     "loss": {"name": "hybrid", "mae_ratio": 0.7},
     "optimizer": {"learning_rate": 5e-4, "weight_decay": 1e-4, "clip_norm": 0.0},
 }
+# The loop that each is set beside; the last two pairs do equal work.
+RIVALS = {"all": "torch", "last": "torch", "document_all": "torch_all"}
+BFLOAT16 = "_bfloat16"  # ends the name of a loop in this precision
 
 
 class Timing(NamedTuple):
@@ -134,14 +137,15 @@ def throughput(
     """Targets per second of one size of network, in every way there is to train it here.
 
     Loops: `all` is the spec's own recipe with every step supervised, `last` the document's recipe
-    by jaxcorr, `torch` the same by PyTorch; on a GPU each in bfloat16 too (`all_bfloat16`, ...).
+    by jaxcorr, `torch` the same by PyTorch, `document_all` and `torch_all` that recipe with the
+    loss on every step; on a GPU each in bfloat16 too (`all_bfloat16`, ...).
 
     Args:
         size: of SIZES.
         seconds, rounds: each loop gets this many turns of this length.
     Returns:
-        parameters, loops (name -> figures) and ratios (name -> times the windows/s of the PyTorch
-        loop of the same precision).
+        parameters, loops (name -> figures) and ratios (name -> times the targets/s of its rival in
+        PyTorch, of the same precision).
     """
     loops = _make_loops(resize(spec, size), data, with_torch)
     turns: dict[str, list[Timing]] = {name: [] for name in loops}
@@ -153,8 +157,9 @@ def throughput(
     found = {name: _figures(loop, turns[name]) for name, loop in loops.items()}
     ratios = {}
     for name, figures in found.items():
-        rival = found.get("_".join(["torch", *name.split("_")[1:]]))
-        if rival is not None and rival is not figures:
+        kind = name.removesuffix(BFLOAT16)
+        rival = found.get(RIVALS.get(kind, "") + name.removeprefix(kind))
+        if rival is not None:
             ratios[name] = figures["targets_per_s"] / rival["targets_per_s"]
     parameters = loops["all"].num_parameters
     return {"model": size, "parameters": parameters, "loops": found, "ratios": ratios}
@@ -163,15 +168,18 @@ def throughput(
 def _make_loops(spec: Spec, data: Dataset, with_torch: bool) -> dict[str, Any]:
     """The loops of `throughput` by name."""
     every_step = change(spec, {"data": {"supervision": "all"}})
-    reference = change(spec, REFERENCE)
+    document = change(spec, REFERENCE)
+    document_all = change(document, {"data": {"supervision": "all"}})
     loops: dict[str, Any] = {}
     for precision in ("float32", "bfloat16") if jax.default_backend() == "gpu" else ("float32",):
-        suffix = "" if precision == "float32" else f"_{precision}"
+        suffix = "" if precision == "float32" else BFLOAT16
         typed = {"train": {"precision": precision}}
         loops[f"all{suffix}"] = Loop(change(every_step, typed), data)
-        loops[f"last{suffix}"] = Loop(change(reference, typed), data)
+        loops[f"last{suffix}"] = Loop(change(document, typed), data)
         if with_torch:
-            loops[f"torch{suffix}"] = _TorchLoop(change(reference, typed), data)
+            loops[f"torch{suffix}"] = _TorchLoop(change(document, typed), data)
+            loops[f"document_all{suffix}"] = Loop(change(document_all, typed), data)
+            loops[f"torch_all{suffix}"] = _TorchLoop(change(document_all, typed), data)
     return loops
 
 
@@ -183,7 +191,7 @@ class _TorchLoop:
 
     def run(self, seconds: float) -> Timing:
         done = self._trainer.train(seconds)
-        return Timing(done.windows, done.seconds)
+        return Timing(done.windows * self._trainer.targets_per_window, done.seconds)
 
 
 def _figures(loop: Any, turns: list[Timing]) -> dict[str, Any]:

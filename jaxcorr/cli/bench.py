@@ -17,6 +17,7 @@ from jaxcorr.cli.options import (
     RunsOption,
     SetOption,
     complete_spec,
+    find_spec,
     make_app,
 )
 
@@ -24,7 +25,12 @@ app = make_app("bench", "Measures speed and memory on this machine.")
 
 SpecOption = Annotated[
     Path,
-    typer.Option("--spec", help="The spec that trains and predicts.", autocompletion=complete_spec),
+    typer.Option(
+        "--spec",
+        help="The spec that trains and predicts.",
+        autocompletion=complete_spec,
+        callback=find_spec,
+    ),
 ]
 TracesOption = Annotated[
     list[str], typer.Option("--traces", metavar="GLOB", help="Train on these .mat files.")
@@ -38,7 +44,13 @@ TorchOption = Annotated[bool, typer.Option(help="Compare with PyTorch.")]
 DEFAULT_SPEC = Path("specs/medium_hybrid.toml")
 MOST_DRIFT_MM = 1e-5
 DEFAULT_LAYERS = [40, 200, 2000]
-RECIPES = {"all": "jaxcorr, all steps", "last": "jaxcorr, last step", "torch": "PyTorch, last step"}
+RECIPES = {
+    "all": "jaxcorr, all steps",
+    "last": "jaxcorr, last step",
+    "torch": "PyTorch, last step",
+    "document_all": "jaxcorr, the document's recipe, all steps",
+    "torch_all": "PyTorch, the document's recipe, all steps",
+}
 WAYS = {
     "predictor": "Predictor.step",
     "predictor_100_hz": "Predictor.step at 100 Hz",
@@ -320,7 +332,10 @@ def _show_training(result: dict[str, Any]) -> None:
 
 
 def _loop_row(entry: dict[str, Any], name: str) -> list[str]:
-    kind, *precision = name.split("_")
+    from jaxcorr.bench.training import BFLOAT16
+
+    kind = name.removesuffix(BFLOAT16)
+    precision = ["bfloat16"] * (kind != name)
     loop = entry["loops"][name]
     shares = [loop.get("pipeline_share_alone"), loop.get("pipeline_share_in_loop")]
     return [

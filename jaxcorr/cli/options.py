@@ -63,6 +63,13 @@ def complete_spec(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def find_spec(path: Path) -> Path:
+    """A spec file; `specs/NAME.toml` that is not there is the one that a wheel brings."""
+    packaged = Path(__file__).parent.parent / "specs" / path.name
+    is_packaged = path.parent == Path("specs") and packaged.is_file() and not path.is_file()
+    return packaged if is_packaged else path
+
+
 def complete_part(incomplete: str) -> list[str]:
     """Names of bundled parts; a file is left to the shell."""
     return [name for name in parts.BUNDLED if name.startswith(incomplete)]
@@ -75,7 +82,10 @@ RunArgument = Annotated[
     ),
 ]
 SpecArgument = Annotated[
-    Path, typer.Argument(help="Experiment spec, a TOML file.", autocompletion=complete_spec)
+    Path,
+    typer.Argument(
+        help="Experiment spec, a TOML file.", autocompletion=complete_spec, callback=find_spec
+    ),
 ]
 PARTS_HELP = f"or a bundled part: {', '.join(parts.BUNDLED)}."
 LAYERS_HELP = "sampled:N (every N-th layer), all, a number, or numbers as 3,7,12"

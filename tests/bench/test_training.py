@@ -211,9 +211,20 @@ def test_throughput_is_in_ratio_to_torch(torch, toy):
     found = training.throughput(*toy, "small", SECONDS, rounds=1)
     loops = found["loops"]
     for name, ratio in found["ratios"].items():
-        expected = loops[name]["targets_per_s"] / loops["torch"]["targets_per_s"]
+        rival = "torch_all" if name == "document_all" else "torch"
+        expected = loops[name]["targets_per_s"] / loops[rival]["targets_per_s"]
         assert ratio == pytest.approx(expected)
-    assert set(found["ratios"]) >= {"all", "last"}
+    assert set(found["ratios"]) >= {"all", "last", "document_all"}
+
+
+def test_torch_loop_compares_every_step_where_told(torch, toy):
+    del torch
+    every = {**training.REFERENCE["data"], "supervision": "all"}
+    spec = training.change(toy[0], training.REFERENCE | {"data": every})
+    trainer = torch_reference.Trainer(spec, toy[1].train)
+    assert trainer.targets_per_window == 50
+    first, last = trainer.train(SECONDS).loss, trainer.train(SECONDS).loss
+    assert np.isfinite([first, last]).all()
 
 
 def test_race_ends_at_the_rivals_accuracy(torch, toy, tmp_path):

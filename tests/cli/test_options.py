@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import typer
@@ -66,6 +67,17 @@ def test_values_of_every_kind_arrive():
             probe_um=(40.0,),
         ),
     )
+
+
+def test_a_spec_that_a_wheel_brings_is_found_where_there_is_no_clone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jaxcorr" / "specs").mkdir(parents=True)
+    (tmp_path / "jaxcorr" / "specs" / "smoke.toml").touch()
+    monkeypatch.setattr(options, "__file__", str(tmp_path / "jaxcorr" / "cli" / "options.py"))
+    found = tmp_path / "jaxcorr" / "specs" / "smoke.toml"
+    assert options.find_spec(Path("specs/smoke.toml")) == found
+    for own in (Path("specs/other.toml"), Path("smoke.toml"), tmp_path / "specs" / "smoke.toml"):
+        assert options.find_spec(own) == own
 
 
 def test_every_mistake_gets_its_line():
