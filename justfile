@@ -168,6 +168,7 @@ check: _setup-dev
     just test
 
 # Build these pages as a site into build/site/
+[group('develop')]
 docs *ARGS: _setup-dev
     @{{bin}}/mkdocs build --strict -q "$@"
     @echo "build/site/index.html"
