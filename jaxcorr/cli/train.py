@@ -7,6 +7,7 @@ What is wrong with a spec or a run's name is said before jax is loaded, which ta
 
 import contextlib
 import json
+import re
 import shlex
 import signal
 import time
@@ -245,7 +246,7 @@ def printer(
         list[Path], typer.Option(help="Klipper's file of x, then of y: identify the printer first.")
     ] = [],
     out: Annotated[
-        Path | None, typer.Option(help="The corrected file; FILE.corrected.gcode if left out.")
+        Path | None, typer.Option(help="The corrected file; PART.corrected.gcode if left out.")
     ] = None,
     spec: Annotated[
         Path, typer.Option(help="What is trained, on this printer.", autocompletion=complete_spec)
@@ -260,7 +261,8 @@ def printer(
     from jaxcorr import spec as specs
     from jaxcorr.cli import console, identify, rewrite, session
 
-    target = out or file.with_suffix(".corrected.gcode")
+    # part.gcode.3mf -> part.corrected.gcode.3mf, since it is packed as it was.
+    target = out or file.with_name(re.sub(r"(\.b?gcode.*)?$", r".corrected\1", file.name, count=1))
     try:
         with _interruptible() as asked:
             with _stage(1, "identify the printer", asked):
@@ -289,11 +291,12 @@ def _for_printer(spec: Path, file: Path, printer: str, overrides: list[str]) -> 
 
     from jaxcorr import spec as specs
     from jaxcorr.printer_spec import Printer
-    from jaxcorr.rewrite import rewriting
+    from jaxcorr.rewrite import packing, rewriting
 
     changes = [f"data.simulate.printer={json.dumps(printer)}", *overrides]
     judged = specs.printer_of(specs.load(spec, changes))
-    rewriting.read(file, judged, rewriting.Options())
+    with packing.opened(file) as text:
+        rewriting.read(text, judged, rewriting.Options())
     numbers = judged.model_dump_json(include=set(Printer.model_fields) - {"printer"})
     name = f"{Path(printer).stem}-{zlib.crc32(numbers.encode()):08x}"
     traces = json.dumps([f"data/{name}/*/*.mat"])
