@@ -28,7 +28,7 @@ LOOSEST_MM = 0.2
 INNER = np.arange(1, 16) / 16.0  # shares of a piece where it may be cut
 STEP_MM = 1e-3  # of written positions
 # Shorter than this share of its way on the original path, a piece would extrude too thickly.
-LEAST_SHARE = 0.3
+LEAST_SHARE = 0.5
 
 
 class Pieces(NamedTuple):

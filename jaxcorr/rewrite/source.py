@@ -14,7 +14,9 @@ from jaxcorr.printer.lexer import parse_settings, quote
 
 MARKER = "; corrected by jaxcorr"
 # What stands in a line that needs a look; nearly all lines are moves, and have none of it.
-_NOTABLE = re.compile(rf"\s*(?:{MARKER}|N[0-9]|G0*9[01]\b|M0*200\b)", re.ASCII | re.IGNORECASE)
+_NOTABLE = re.compile(
+    rf"\s*(?:{MARKER}|N[0-9]|G0*(?:20|9[01])\b|M0*200\b)", re.ASCII | re.IGNORECASE
+)
 _RELATIVE, _ABSOLUTE = re.compile(r"\s*G0*91\b", re.I), re.compile(r"\s*G0*90\b", re.I)
 
 
@@ -59,7 +61,8 @@ def survey(path: Path, name: str) -> Survey:
         name: what messages call it.
 
     Raises:
-        InputError: it was rewritten already, numbers its lines, or counts E in cubic millimetres.
+        InputError: it was rewritten already, numbers its lines, is in inches, or counts E in cubic
+            millimetres.
     """
     relative: list[tuple[int, int]] = []
     since, number = 0, 0
@@ -81,6 +84,11 @@ def survey(path: Path, name: str) -> Survey:
                 raise InputError(
                     f"{name}:{number}: expected E in mm of filament, got volumetric extrusion in "
                     f"{quote(line)}. Switch it off in the slicer."
+                )
+            if re.match(r"\s*G0*20\b", line, re.I):
+                raise InputError(
+                    f"{name}:{number}: expected millimetres, got inches in {quote(line)}. Slice "
+                    "the part in millimetres."
                 )
             if _RELATIVE.match(line) and not since:
                 since = number

@@ -1,7 +1,7 @@
 """The rewritten text: corrected lines become pieces, every other line passes byte for byte.
 
-The firmware's interpreter runs along, line by line, so that offsets, units, absolute or relative E
-and the feedrate are those of the place. Limits are raised before a piece and put back before the
+The firmware's interpreter runs along, line by line, so that offsets, absolute or relative E and
+the feedrate are those of the place. Limits are raised before a piece and put back before the
 next line that may move anything; so is the feedrate that such a line counts on.
 """
 
@@ -147,11 +147,10 @@ class Writer:
         """A corrected line as pieces; its comment stays on the first."""
         edits, machine = self._edits, self._machine
         yield from self._limited(self._raised[self._in_force])
-        unit, offset = machine.unit_mm, list(machine.offset)
+        offset = list(machine.offset)
         lift, e_before = machine.lift_mm, machine.e - self._owed_mm
         z_before, is_relative = machine.z, machine.is_e_relative
         self._run(text)
-        places = PLACES if unit == 1.0 else PLACES + 2
         e_places = max(E_PLACES, _places_of(text))
         total, self._owed_mm = machine.e - e_before, 0.0
         pushed = np.cumsum(edits.extrude_mm[first:behind])
@@ -161,17 +160,17 @@ class Writer:
         for i in range(first, behind):
             x, y, z = edits.end_mm[i]
             words = [
-                f"G1 X{number((x - offset[0]) / unit, places)}",
-                f"Y{number((y - offset[1]) / unit, places)}",
+                f"G1 X{number(x - offset[0], PLACES)}",
+                f"Y{number(y - offset[1], PLACES)}",
             ]
             if abs(z - last_z) > 1e-9:
-                words.append(f"Z{number((z - offset[2] - lift) / unit, places)}")
+                words.append(f"Z{number(z - offset[2] - lift, PLACES)}")
                 last_z = z
             if total:
                 e = total if i == behind - 1 else pushed[i - first] * scale
-                e = round(e / unit, e_places) * unit
+                e = round(e, e_places)
                 shown = e - last_e if is_relative else e_before + e
-                words.append(f"E{number(shown / unit, e_places)}")
+                words.append(f"E{number(shown, e_places)}")
                 last_e = e
             feedrate = edits.feedrate_mm_s[i] / machine.factor
             if feedrate != self._feedrate:
@@ -180,7 +179,7 @@ class Writer:
             yield " ".join(words) + (f" {comment}" if comment and i == first else "")
 
     def _f(self, feedrate_mm_s: float) -> str:
-        return number(feedrate_mm_s * 60.0 / self._machine.unit_mm, 1)
+        return number(feedrate_mm_s * 60.0, 1)
 
 
 def _key(line: str) -> str:

@@ -107,6 +107,7 @@ def test_a_failed_proof_leaves_no_file(tmp_path, monkeypatch):
     ("line", "message"),
     [
         ("M200 D1.75", "expected E in mm of filament, got volumetric extrusion in 'M200 D1.75'"),
+        ("G20", "expected millimetres, got inches in 'G20'"),
         ("N5 G1 X3", "expected lines without numbers and checksums, got 'N5 G1 X3'"),
     ],
 )
