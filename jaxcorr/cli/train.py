@@ -26,6 +26,7 @@ from jaxcorr.cli.options import (
     SetOption,
     SpecArgument,
     complete_spec,
+    find_spec,
 )
 from jaxcorr.interrupts import INTERRUPTED
 
@@ -249,7 +250,12 @@ def printer(
         Path | None, typer.Option(help="The corrected file; PART.corrected.gcode if left out.")
     ] = None,
     spec: Annotated[
-        Path, typer.Option(help="What is trained, on this printer.", autocompletion=complete_spec)
+        Path,
+        typer.Option(
+            help="What is trained, on this printer.",
+            autocompletion=complete_spec,
+            callback=find_spec,
+        ),
     ] = Path("specs/ender3_v2.toml"),
     overrides: SetOption = [],
     runs: RunsOption = Path("runs"),
