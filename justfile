@@ -112,6 +112,17 @@ runs *ARGS: _setup
 import *ARGS: _setup
     @{{bin}}/jaxcorr import "$@"
 
+# Import EMPS, train with its moves at 83 mm/s held out, evaluate: just measured PATH/DATA_EMPS.mat
+[group('traces')]
+[no-exit-message]
+measured FILE: _setup
+    @[ -d emps ] || {{bin}}/jaxcorr import "$1" --format emps --rate-hz 100 --shortest-s 0.3 --out emps
+    @{{bin}}/jaxcorr train specs/own_traces.toml --set data.traces='["emps/*.mat"]' \
+        --set data.features='["x_ref", "vx_ref"]' --set data.targets='["error_x"]' \
+        --set data.split.test_traces='["emps/*_[02][26]", "emps/*_[13]0", "emps/*_1[48]"]' \
+        --set data.window_ms=300 --set data.stride_ms=100 --set data.augment.time_shift=5
+    @{{bin}}/jaxcorr eval latest
+
 # Show what .mat files hold and whether they can be trained on: just inspect FILE|GLOB
 [group('traces')]
 [no-exit-message]
