@@ -8,6 +8,7 @@ function [pass, names] = test_predict()
 [pass, names] = run_checks({@counts_samples_in_closed_form, @pieces_equal_the_whole, ...
     @starts_again, @no_samples_change_nothing, @differences_are_zero_at_first, ...
     @raw_inputs_with_phases, @path_in_closed_form, @path_pieces_equal_the_whole, ...
+    @no_error_passes_the_limit, ...
     @bad_samples_leave_the_state, @bad_files});
 end
 
@@ -76,15 +77,23 @@ function pass = path_in_closed_form()
 model = with_path(make_model());
 model.head_kernel = zeros(3, 2);
 [model.head_bias, model.target_mean] = deal([0 0]);
-% At rest; along -x, the middle of the first sector; along +y, slowing from 30 to 15 mm/s; and
-% faster along a diagonal.
+% At rest; along -x; along +y, on the second ramp; faster along a diagonal.
 samples = [0 0 0 0; 0 0 -30 0; 0 0 0 15; 0 0 40 40];
-on = {[19 20], [1 3 22 28], [2 15 21 24 30], [1 2 13 22 28 31]};
-scale = {[1 1], [-30 1 1 -1], [15 1 1 1 1], [40 40 1 1 sqrt(0.5) sqrt(0.5)]};
-said = cellfun(@(k, s) s * k', on, scale)';
+diagonal = sqrt(0.5);
+regressors = [0 0 0 0 0 0 0; -30 tanh(-1.5) -1 1 0.95 -1 -0.95; 0 0 0 1 0.2 0 0; ...
+    40 tanh(2) diagonal 1 1 diagonal diagonal];
+said = regressors * (1:7)';
 expected = said + 1e-3 * [0; said(1:3)] + 0.5;
 e = predict_error(start(model), samples);
 pass = max(abs(e(:, 1) - expected)) < 1e-12 && max(abs(e(:, 2) + 0.5)) < 1e-12;
+end
+
+function pass = no_error_passes_the_limit()
+model = make_model();
+model.target_limit = [0.03 0.04];
+e = predict_error(start(model), walk(30));
+free = predict_error(start(make_model()), walk(30));
+pass = max(abs(free(:))) > 0.04 && isequal(e, min(max(free, -[0.03 0.04]), [0.03 0.04]));
 end
 
 function pass = path_pieces_equal_the_whole()
@@ -145,17 +154,15 @@ model = struct('features', {{'x_ref', 'y_ref', 'vx_ref', 'vy_ref'}}, ...
     'target_mean', [0.01 0.02], 'target_std', [0.1 0.2], 'encoder_kernel', some(6, 5), ...
     'encoder_bias', some(1, 5), 'norm_scale', 1 + some(1, 5), 'norm_bias', some(1, 5), ...
     'norm_epsilon', 1e-6, 'layers', {{layer(5), layer(3)}}, 'head_kernel', some(3, 2), ...
-    'head_bias', [0 1]);
+    'head_bias', [0 1], 'target_limit', [1e9 1e9]);
 end
 
 function model = with_path(model)
-% A linear path of two velocities, 16 sectors and rest, and bands of speed with edges at 1 and 20.
-angle = -pi + ((0:15)' - 0.5) * pi / 8;
-num_bands = 3;
-model.path = struct('velocities', [3 4], 'offset', [0.5 -0.5], 'squared_edges', [1 20].^2, ...
-    'edge_normals', [-sin(angle), cos(angle)], 'rest_mm_s', 1, 'slowing_mm_s', 0.5);
-count = 2 + 17 + 4 * num_bands;
-model.path.response = [(1:count)', zeros(count, 1), 1e-3 * (1:count)', zeros(count, 37)];
+% A smooth path of two velocities: one tanh, two ramps from 1 to 31 mm/s, 39 lags.
+response = zeros(7, 39, 2);
+response(:, 1:2, 1) = (1:7)' * [1 1e-3];
+model.path = struct('velocities', [3 4], 'offset', [0.5 -0.5], 'rest', 1e-9, ...
+    'knots', [1 11 31], 'scale', [20 20], 'response', response);
 end
 
 function samples = walk(count)

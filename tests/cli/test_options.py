@@ -81,8 +81,9 @@ def test_a_spec_that_a_wheel_brings_is_found_where_there_is_no_clone(tmp_path, m
 
 
 def test_every_mistake_gets_its_line():
+    wrong = ("--rate-hz", "300", "--plant-rate-hz", "2000")
     with pytest.raises(InputError) as caught:
-        given("--damping", "air", "--microstep-um", "-1", "--rate-hz", "300")
+        given("--damping", "air", "--microstep-um", "-1", *wrong)
     assert str(caught.value).splitlines() == [
         "simulate damping: expected one of 'relative', 'ground', got 'air'. Change the value.",
         "simulate microstep_um: expected a number >= 0, got -1.0. Change the value.",
