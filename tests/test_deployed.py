@@ -119,7 +119,7 @@ def draw_weights(spec) -> Weights:
         network[model.PATH] = draw_smooth(rng, network[model.PATH])
     inputs = Scale(rng.normal(0, 20, num_inputs), rng.uniform(5, 20, num_inputs))
     targets = Scale(*(rng.uniform(0.05, 0.1, (2, len(spec.data.targets)))))
-    limit_mm = np.full(len(spec.data.targets), np.inf, np.float32)
+    limit_mm = np.full(len(spec.data.targets), 1e6, np.float32)  # none, but a number in C too
     return Weights(network, *(Scale(*map(np.float32, s)) for s in (inputs, targets)), limit_mm)
 
 

@@ -48,10 +48,13 @@ int main(void)
 """
 
 
+RAW = {"model": {"num_layers": 1, "inputs": "raw", "hidden_size": 6, "encoder_size": 5}}
+
+
 @pytest.fixture(scope="module", params=["raw", "xyz", "smooth", "plant"])
 def made(request, tmp_path_factory):
     """A folder with step.c and the example, of random weights; and those weights."""
-    spec = oscillator.make_spec(**test_deployed.SPECS[request.param])
+    spec = oscillator.make_spec(**(test_deployed.SPECS | {"raw": RAW})[request.param])
     plain = parameters.plain(spec, test_deployed.draw_weights(spec))
     facts = parameters.facts("20990101-000000-run", spec)
     folder = tmp_path_factory.mktemp("c")
