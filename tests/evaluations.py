@@ -37,7 +37,7 @@ VERDICT: dict[str, Any] = {
 TABLE: dict[str, Any] = {
     "verdict": VERDICT,
     "test": BY_AXIS
-    | {"num_traces": 2, "num_layers": 1, "num_samples": 1234}
+    | {"num_traces": 2, "num_layers": 1, "num_samples": 1234, "num_before": 0, "num_in_motion": 0}
     | {"percentiles": {"p50_mm": 0.001, "p99_mm": 0.01}},
     "window": None,
     "horizon": 0,

@@ -97,7 +97,7 @@ def bad_traces(folder):
         scipy.io.savemat(path.parent / name, {struct: {k: v[:, None] for k, v in columns.items()}})
 
     write("wrong_struct.mat", good, "sim")
-    write("wrong_field.mat", {("errorx" if k == "error_x" else k): v for k, v in good.items()})
+    write("wrong_field.mat", {k.replace("error_", "error"): v for k, v in good.items()})
     write("wrong_rate.mat", good | {"time": good["time"] / 2})
     write("holes.mat", good | {"error_x": holes})
     write("micrometres.mat", good | {"error_x": 1e6 * good["error_x"]})
