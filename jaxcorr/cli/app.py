@@ -9,7 +9,8 @@ import os
 import shutil
 import sys
 import textwrap
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -30,88 +31,73 @@ from jaxcorr.cli.options import SimulationCommand, make_app
 from jaxcorr.errors import InputError
 from jaxcorr.interrupts import INTERRUPTED
 
-
-def _examples(*lines: str) -> str:
-    """What ends a command's help; the sign keeps its lines as they are."""
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
-
-
 app = make_app("jaxcorr", "Learns the trajectory error of a 3D printer, predicts and corrects it.")
 
+
+def _add(
+    command: Callable[..., None], *examples: str, name: str | None = None, **more: Any
+) -> None:
+    """Adds a command whose help ends with examples; the sign keeps their lines as they are."""
+    epilog = "\n".join(["\b", "Examples:", *(f"  jaxcorr {one}" for one in examples)])
+    app.command(name, epilog=epilog if examples else None, **more)(command)
+
+
 # In the order of a first day: a model, what it is worth, what it is good for, where it comes from.
-app.command(
-    epilog=_examples(
-        "jaxcorr train specs/medium_hybrid.toml",
-        "jaxcorr train specs/smoke.toml --set train.epochs=5",
-    )
-)(train.train)
-app.command(epilog=_examples("jaxcorr resume latest"))(train.resume)
-app.command(epilog=_examples("jaxcorr pipeline specs/medium_hybrid.toml --simulator twin"))(
-    train.pipeline
+_add(
+    train.train,
+    "train specs/medium_hybrid.toml",
+    "train specs/smoke.toml --set train.epochs=5",
 )
-app.command(
-    epilog=_examples(
-        "jaxcorr printer part.gcode --printer ender3_v2",
-        "jaxcorr printer part.gcode --printer mine.toml --resonances x.csv --resonances y.csv",
-    )
-)(train.printer)
-app.command(name="runs")(train.list_runs)
-app.command(
+_add(train.resume, "resume latest")
+_add(train.pipeline, "pipeline specs/medium_hybrid.toml --simulator twin")
+_add(
+    train.printer,
+    "printer part.gcode --printer ender3_v2",
+    "printer part.gcode --printer mine.toml --resonances x.csv --resonances y.csv",
+)
+_add(train.list_runs, name="runs")
+_add(
+    evaluate.evaluate,
+    "eval latest --verbose",
+    "eval latest --traces 'mine/*.mat' --save-predictions",
     name="eval",
-    epilog=_examples(
-        "jaxcorr eval latest --verbose",
-        "jaxcorr eval latest --traces 'mine/*.mat' --save-predictions",
-    ),
-)(evaluate.evaluate)
-app.command(epilog=_examples("jaxcorr compare 20260101-120000 latest"))(evaluate.compare)
-app.command(epilog=_examples("jaxcorr crossval specs/small_physics.toml --epochs 10"))(
-    evaluate.crossval
 )
-app.command(epilog=_examples("jaxcorr horizons specs/small_physics.toml --from -2 --to 2"))(
-    evaluate.horizons
+_add(evaluate.compare, "compare 20260101-120000 latest")
+_add(evaluate.crossval, "crossval specs/small_physics.toml --epochs 10")
+_add(evaluate.horizons, "horizons specs/small_physics.toml --from -2 --to 2")
+_add(deploy.export, "export latest")
+_add(deploy.demo_control, "demo-control latest --rate 1000 --plot loop.png")
+_add(
+    compensate.compensate,
+    "compensate latest tugboat --out commands --plot",
+    "compensate latest part.gcode --layers 3,7 --printer ender3_v2",
 )
-app.command(epilog=_examples("jaxcorr export latest"))(deploy.export)
-app.command(epilog=_examples("jaxcorr demo-control latest --rate 1000 --plot loop.png"))(
-    deploy.demo_control
+_add(compensate.compensate_suite, "compensate-suite latest --variant 'frequency -20%'")
+_add(
+    rewrite.rewrite,
+    "rewrite latest part.gcode --out better.gcode --plot worst.png",
+    "rewrite latest part.gcode --check better.gcode",
 )
-app.command(
-    epilog=_examples(
-        "jaxcorr compensate latest tugboat --out commands --plot",
-        "jaxcorr compensate latest part.gcode --layers 3,7 --printer ender3_v2",
-    )
-)(compensate.compensate)
-app.command(epilog=_examples("jaxcorr compensate-suite latest --variant 'frequency -20%'"))(
-    compensate.compensate_suite
-)
-app.command(
-    epilog=_examples(
-        "jaxcorr rewrite latest part.gcode --out better.gcode --plot worst.png",
-        "jaxcorr rewrite latest part.gcode --check better.gcode",
-    )
-)(rewrite.rewrite)
-app.command(epilog=_examples("jaxcorr sweep specs/sweep_reference.toml --workers 2"))(sweep.sweep)
-app.command(epilog=_examples("jaxcorr table specs/medium_hybrid.toml --seeds 3 --epochs 20"))(
-    sweep.table
-)
-app.command(
+_add(sweep.sweep, "sweep specs/sweep_reference.toml --workers 2")
+_add(sweep.table, "table specs/medium_hybrid.toml --seeds 3 --epochs 20")
+_add(
+    identify.import_logs,
+    "import log.csv --time t --command x_cmd --actual x_act",
     name="import",
-    epilog=_examples("jaxcorr import log.csv --time t --command x_cmd --actual x_act"),
-)(identify.import_logs)
-app.command(epilog=_examples("jaxcorr inspect 'mine/*.mat'"))(train.inspect)
-app.command(
-    epilog=_examples(
-        "jaxcorr identify resonances_x.csv resonances_y.csv --out mine.toml",
-        "jaxcorr identify --ringing-mm 1.6 --ringing-mm 2.1 --speed-mm-s 80",
-    )
-)(identify.identify)
-app.command(
+)
+_add(train.inspect, "inspect 'mine/*.mat'")
+_add(
+    identify.identify,
+    "identify resonances_x.csv resonances_y.csv --out mine.toml",
+    "identify --ringing-mm 1.6 --ringing-mm 2.1 --speed-mm-s 80",
+)
+_add(
+    simulate.simulate,
+    "simulate tugboat part.gcode --layers sampled:10",
+    "simulate boat --layers 3 --mass-kg 0.5 0.6 --plot layer.png",
     cls=SimulationCommand,
-    epilog=_examples(
-        "jaxcorr simulate tugboat part.gcode --layers sampled:10",
-        "jaxcorr simulate boat --layers 3 --mass-kg 0.5 0.6 --plot layer.png",
-    ),
-)(simulate.simulate)
-app.command(epilog=_examples("jaxcorr plan part.gcode --printer ender3_v2"))(simulate.plan)
+)
+_add(simulate.plan, "plan part.gcode --printer ender3_v2")
 app.add_typer(bench.app)
 
 

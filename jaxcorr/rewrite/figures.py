@@ -6,11 +6,10 @@ import numpy as np
 
 from jaxcorr import plotting
 from jaxcorr.printer import gcode
-from jaxcorr.printer.planner import plan_program
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.rewrite import proof
 from jaxcorr.rewrite.rewriting import Original, Proved
-from jaxcorr.rewrite.selection import file_layer, take
+from jaxcorr.rewrite.selection import file_layer, plan_of
 
 
 def draw_worst(
@@ -28,8 +27,7 @@ def draw_worst(
     worst = max(proved.layers, key=lambda one: one.before.contour_um)
     own = file_layer(original.program, original.selection, worst.layer)
     again = gcode.read(rewritten, original.program.firmware, printer)
-    plan = plan_program(take(again, np.flatnonzero(again.layer == worst.layer - 1)))
-    plans = (own.plan, plan)
+    plans = (own.plan, plan_of(again, worst.layer))
     loaded = printer.loaded(original.program.filament_before_mm(worst.layer - 1))
     heads = proof.drive_plans(plans, [loaded, loaded])
     with plotting.style():

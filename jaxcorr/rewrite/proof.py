@@ -17,19 +17,18 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from jaxcorr.compensation.judge import UM, deviation
+from jaxcorr.compensation.judge import TINY_MM, UM, deviation
 from jaxcorr.printer import drive
 from jaxcorr.printer.drive import Command
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.motion_limits import LIMIT_COMMANDS
-from jaxcorr.printer.planner import Plan, plan_program, sample_plan
+from jaxcorr.printer.planner import Plan, sample_plan
 from jaxcorr.printer_spec import Simulation
-from jaxcorr.rewrite.selection import FileLayer, Selection, file_layer, take
+from jaxcorr.rewrite.selection import FileLayer, Selection, file_layer, plan_of
 from jaxcorr.rewrite.source import MARKER, open_lines
 
 LAYERS_AT_ONCE = 8
 SEED = 7_000_004  # of jitter and floor, the same for both files
-TINY_MM = 1e-9
 
 
 class Judged(NamedTuple):
@@ -76,10 +75,7 @@ def prove_layers(
     numbers = selection.layers
     for first in range(0, len(numbers), LAYERS_AT_ONCE):
         group = [file_layer(program, selection, n) for n in numbers[first : first + LAYERS_AT_ONCE]]
-        again = []
-        for own in group:
-            index = np.flatnonzero(rewritten.layer == own.number - 1)
-            again.append(plan_program(take(rewritten, index)))
+        again = [plan_of(rewritten, own.number) for own in group]
         loaded = [printer.loaded(program.filament_before_mm(own.number - 1)) for own in group]
         heads = drive_plans([*(own.plan for own in group), *again], [*loaded, *loaded])
         for own, plan, before, after in zip(

@@ -99,6 +99,11 @@ def file_layer(program: Program, selection: Selection, number: int) -> FileLayer
     return FileLayer(number, own, plan_program(own), judged, corrected)
 
 
+def plan_of(program: Program, number: int) -> Plan:
+    """The plan of one layer, by its number from 1, from rest to rest."""
+    return plan_program(take(program, np.flatnonzero(program.layer == number - 1)))
+
+
 def take(program: Program, index: Int[ndarray, " n"], **columns: Any) -> Program:
     """The moves of a program that `index` names, with some columns replaced."""
     taken = {name: getattr(program, name)[index] for name in _OF_MOVES if name not in columns}

@@ -15,7 +15,7 @@ from jaxcorr.identify.shapers import KINDS
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer_spec import Printer
 from jaxcorr.rewrite.dialect import number
-from jaxcorr.rewrite.source import ending
+from jaxcorr.rewrite.source import ending, marked
 
 STEP_HZ = 0.1
 
@@ -64,7 +64,7 @@ def lines(source: Iterable[str], before: dict[int, list[str]], marker: str) -> I
         yield from (made + end for made in before.get(line_number, ()))
         yield line
         if line_number == 1:
-            yield ("" if ending(line) else end) + marker + end
+            yield marked(line, end, marker)
 
 
 def _commands(firmware: str, kind: str, axes: list[tuple[float, float]]) -> list[str]:

@@ -53,6 +53,11 @@ def ending(line: str) -> str:
     return line[len(line.rstrip("\r\n")) :]
 
 
+def marked(line: str, end: str, marker: str) -> str:
+    """What stands behind a file's first line: the marker, on a line of its own."""
+    return ("" if ending(line) else end) + marker + end
+
+
 def survey(path: Path, name: str) -> Survey:
     """Looks through a text for what cannot be rewritten.
 

@@ -17,7 +17,7 @@ from jaxcorr.printer.firmware import Machine
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.motion_limits import LIMIT_COMMANDS
 from jaxcorr.rewrite.dialect import Dialect, number
-from jaxcorr.rewrite.source import ending
+from jaxcorr.rewrite.source import ending, marked
 
 PLACES, E_PLACES = 3, 5  # decimals of positions and of E
 # Lines that move nothing and count on no feedrate; before any other the file's own state returns.
@@ -105,7 +105,7 @@ class Writer:
                 self._run(text)
                 yield line
             if line_number == 1:
-                yield ("" if ending(line) else end) + self._mark + end
+                yield marked(line, end, self._mark)
 
     def _run(self, text: str) -> None:
         self._machine.run([text])
