@@ -84,10 +84,11 @@ def make_network(spec: Spec, is_dense: bool = False) -> Any:
                 size, spec.model.hidden_size, spec.model.num_layers, batch_first=True
             )
             self.head = nn.Linear(spec.model.hidden_size, len(spec.data.targets))
+            self.is_dense = is_dense  # TorchScript reads no variable from around the class
 
         def forward(self, windows):
             hidden, _ = self.lstm(self.encoder(windows))
-            return self.head(hidden if is_dense else hidden[:, -1])
+            return self.head(hidden if self.is_dense else hidden[:, -1])
 
     return WindowNetwork()
 
