@@ -278,11 +278,11 @@ def printer(
                     console.err.print(f"{printer}, as given", markup=False)
             changes = _for_printer(spec, file, printer, overrides)
             loaded = specs.load(spec, changes)
-            with _stage(2, "simulate it, about 1 min", asked):
+            with _stage(2, "simulate it, about half a minute", asked):
                 session.prepare(loaded)
-            with _stage(3, "train, about 3 min on two cores", asked):
+            with _stage(3, "train, about 1 min on two cores", asked):
                 run = _train(spec, changes, loaded, runs)
-            with _stage(4, "rewrite and prove, about 1 min for each minute of print", asked):
+            with _stage(4, "rewrite and prove, about 1 s for each minute of print", asked):
                 rewrite.rewrite(str(run.path), file, target, runs=runs)
     except KeyboardInterrupt:
         session.stop()
