@@ -28,4 +28,8 @@ def __getattr__(name: str) -> Any:
     """Loads what a program imports from here."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except AttributeError as error:
+        # Python would take it for a name that is missing here, and say nothing of its cause.
+        raise ImportError(f"cannot import {name}: {error}") from error

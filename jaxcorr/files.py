@@ -1,17 +1,51 @@
-"""Files of text, JSON and arrays, written whole or not at all, and arrays read back."""
+"""Files of text, JSON and arrays, written whole or not at all, and read back within bounds.
+
+What is read may come from a stranger: only regular files are opened, nothing in them is run, and
+their sizes are known to be bearable before memory is taken.
+"""
 
 import contextlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import socket
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, shorten
+
+MOST_VARIABLE = "JAXCORR_MOST_MIB"  # of the environment: a bound in place of MOST_MIB
+MOST_MIB = 1024  # that one file may take in memory
+MOST_HEADER_BYTES = 10_000  # of an array, as numpy itself has it
+# Names that only a process of this host can tell to be left over.
+HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
+LEFTOVER = re.compile(rf"\.(.+)\.{re.escape(HOST)}\.(\d+)\.(partial|old|trial)(\..+)?")
+
+
+class Array(NamedTuple):
+    """What an array of a file has to be.
+
+    Attributes:
+        kind: `f` finite numbers, `n` numbers of any value, `i` integers, `b` booleans, `U` texts.
+        shape: a length for each axis, or a name for those that are equal throughout the file.
+    """
+
+    kind: str
+    shape: tuple[int | str, ...] = ()
+
+
+KINDS = {"f": "fiu", "n": "fiu", "i": "iu", "b": "b", "U": "U"}  # numpy's, by ours
+KIND_NAMES = {
+    "f": "finite numbers", "n": "numbers", "i": "integers", "b": "booleans", "U": "texts",
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -21,7 +55,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     The temporary file keeps the suffix, since some writers choose the format by it. If the block
     fails, it is removed and an earlier `path` stays as it was.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{HOST}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
         partial.replace(path)
@@ -42,8 +76,9 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
     Until then, and if anything fails, an earlier `folder` stays as it was.
     """
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    remove_leftovers(folder.parent)
+    partial = folder.with_name(f".{folder.name}.{HOST}.{os.getpid()}.partial")
+    old = folder.with_name(f".{folder.name}.{HOST}.{os.getpid()}.old")
     try:
         partial.mkdir()
         yield partial
@@ -55,6 +90,38 @@ def replace_folder(folder: Path) -> Iterator[Path]:
             old.rename(folder)
         for path in (partial, old):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what processes that were killed on this host left half-written in a folder.
+
+    A folder that was being replaced, and has not been, gets its name back.
+    """
+    try:
+        found = [(path, LEFTOVER.fullmatch(path.name)) for path in folder.iterdir()]
+    except OSError:
+        return
+    for path, match in found:
+        if match is None or _is_alive(int(match[2])):
+            continue
+        whole = path.with_name(match[1])
+        with contextlib.suppress(OSError):
+            if match[3] == "old" and not whole.exists():
+                path.rename(whole)
+            elif path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def render(
@@ -82,7 +149,7 @@ def render(
 
 def check_folder(folder: Path) -> None:
     """Raises the OSError that a file in this folder would meet, before the work that it is for."""
-    trial = folder / f".{os.getpid()}.trial"
+    trial = folder / f".file.{HOST}.{os.getpid()}.trial"
     try:
         trial.touch()
     except OSError as error:
@@ -108,21 +175,133 @@ def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def load_arrays(path: Path, names: Iterable[str], what: str, mend: str) -> dict[str, Any]:
-    """The arrays of these names that `save_arrays` wrote.
+def most_bytes() -> int:
+    """What one file may take in memory.
+
+    Raises:
+        InputError: the environment says something else than a number.
+    """
+    text = os.environ.get(MOST_VARIABLE, str(MOST_MIB))
+    if not text.isdigit() or not 0 < int(text) < 2**40:
+        raise InputError(
+            f"{MOST_VARIABLE}: expected a number of MiB above 0, got '{text[:40]}'. Unset it for "
+            f"{MOST_MIB}."
+        )
+    return int(text) << 20
+
+
+def check_size(where: Path | str, num_bytes: float) -> None:
+    """Refuses what would take more memory than one file may.
+
+    Raises:
+        InputError: it would; the text says how to raise the bound.
+    """
+    if num_bytes > most_bytes():
+        raise InputError(
+            f"{where}: expected at most {most_bytes() >> 20:,} MiB in memory, got "
+            f"{num_bytes / 2**20:,.0f} MiB. If it is to be so large, set {MOST_VARIABLE} to more."
+        )
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor of a regular file; anything else, such as a pipe that nobody writes, is refused.
+
+    Raises:
+        OSError: it cannot be opened, or is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+    raise OSError(None, f"{what}, no file", str(path))
+
+
+def read_bytes(path: Path, what: str, mend: str) -> bytes:
+    """The content of a regular file.
 
     Args:
-        what, mend: what the file should hold, and what to do where it does not, for the error.
+        what, mend: what should be there, and what to do where it is not, for the error.
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: it is not there, cannot be read, or is too large.
     """
     try:
-        # A file of one's own: of a damaged one numpy would leave its own open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in names}
-    # zipfile passes on whatever a damaged file provokes in zlib and its other decoders.
-    except Exception as error:
-        raise InputError(f"{path}: expected {what}, got '{error}'. {mend}") from None
+        with open(open_regular(path), "rb") as file:
+            check_size(path, os.fstat(file.fileno()).st_size)
+            return file.read()
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        mend = "Mend its permissions." if denied else mend
+        raise InputError(f"{path}: expected {what}, got '{error.strerror}'. {mend}") from None
+
+
+def load_arrays(path: Path, wanted: Mapping[str, Array], what: str, mend: str) -> dict[str, Any]:
+    """Arrays that `save_arrays` wrote, each as it has to be; nothing else of the file is read.
+
+    Args:
+        wanted: by name.
+        what, mend: what the file should hold, and what to do where it does not, for the error.
+    Raises:
+        InputError: the file is missing or damaged, or an array is of another kind or shape.
+    """
+    try:
+        with open(open_regular(path), "rb") as file, zipfile.ZipFile(file) as archive:
+            members = {name: archive.getinfo(f"{name}.npy") for name in wanted}
+            check_size(path, sum(member.file_size for member in members.values()))
+            found = {name: _read_array(archive, member) for name, member in members.items()}
+    except InputError:
+        raise
+    except PermissionError as error:
+        raise InputError(
+            f"{path}: expected {what}, got '{error.strerror}'. Mend its permissions."
+        ) from None
+    except _DAMAGE as error:
+        got = getattr(error, "strerror", None) or str(error).strip("'\"") or type(error).__name__
+        raise InputError(f"{path}: expected {what}, got '{shorten(got)}'. {mend}") from None
+    lengths: dict[str, int] = {}
+    for name, array in wanted.items():
+        if not _suits(found[name], array, lengths):
+            got = f"{found[name].dtype} of shape {found[name].shape}"
+            shape = ", ".join(str(lengths.get(str(side), side)) for side in array.shape)
+            raise InputError(
+                f"{path}: {name}: expected {KIND_NAMES[array.kind]} of shape ({shape}), got {got}"
+                f"{'' if array.kind != 'f' else ', or not finite'}. {mend}"
+            )
+    return found
+
+
+# What a damaged file provokes in zipfile, its decoders and numpy's reader of headers.
+_DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError,
+    RuntimeError, OverflowError, SyntaxError, TypeError, UnicodeError,
+)  # fmt: skip
+
+
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> ndarray:
+    """An array whose header says no more than its member of the archive holds."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0
+        read = read if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read(file, max_header_size=MOST_HEADER_BYTES)
+        num_values = int(np.prod(shape, dtype=object)) if shape else 1
+        rest = member.file_size - file.tell()
+        if dtype.hasobject or not 0 <= num_values * dtype.itemsize == rest:
+            raise ValueError(f"{member.filename} claims {num_values} values of {dtype}")
+        content = file.read(rest)
+    flat = np.frombuffer(content, dtype)
+    return flat.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _suits(found: ndarray, array: Array, lengths: dict[str, int]) -> bool:
+    """Whether an array is what it has to be; notes the lengths that have names."""
+    if found.dtype.kind not in KINDS[array.kind] or found.ndim != len(array.shape):
+        return False
+    for side, length in zip(array.shape, found.shape, strict=True):
+        if (side if isinstance(side, int) else lengths.setdefault(side, length)) != length:
+            return False
+    return array.kind != "f" or bool(np.isfinite(found).all())
 
 
 def save_columns(

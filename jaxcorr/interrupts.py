@@ -19,6 +19,13 @@ def watch() -> None:
         signal.signal(signal.SIGINT, _on_interrupt)
 
 
+def end() -> None:
+    """From here on the process only ends: Ctrl-C ends it at once, with nothing left to undo."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(INTERRUPTED))
+
+
 def _on_interrupt(_number: int, frame: FrameType | None) -> None:
     while frame is not None:
         if frame.f_code.co_filename == IMPORTS:

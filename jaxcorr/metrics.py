@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
+from pydantic import model_serializer, model_validator
 
-from jaxcorr.errors import InputError
+from jaxcorr import schema
+from jaxcorr.schema import Record
 
 PERCENTILES = (50, 90, 95, 99)
 FILE = "metrics.json"  # in a run folder, of its own test traces
@@ -20,12 +21,6 @@ FILE_OF_OTHERS = "metrics_traces.json"  # in a run folder, of traces named with 
 Outcome = Literal["better", "worse", "level", "wild", "unknown"]
 PathName = Literal["none", "plant", "smooth"]  # as model.path of a spec
 Advice = Literal["model", "plant", "smooth", "mean", "zero", "baseline", "more_traces"]
-
-
-class Record(BaseModel):
-    """Results with names and types; no value is converted, and other keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Interval(NamedTuple):
@@ -311,28 +306,8 @@ def read(path: Path) -> Evaluation:
     Raises:
         InputError: the file cannot be read, or a key is missing, unknown or of another type.
     """
-    try:
-        return Evaluation.model_validate_json(path.read_bytes())
-    except OSError as error:
-        rule, value = "a readable file", f"'{error.strerror}'"
-    except ValidationError as error:
-        rule, value = _explain(dict(error.errors()[0]))
-    raise InputError(f"{path}: expected {rule}, got {value}. Evaluate the run again.") from None
-
-
-def _explain(problem: dict[str, Any]) -> tuple[str, str]:
-    """What pydantic expected, and what it got."""
-    key = ".".join(str(part) for part in problem["loc"] if part != "axes")
-    rule = problem["msg"].removeprefix("Input should be ")
-    match problem["type"]:
-        case "json_invalid":
-            return "JSON", rule
-        case "missing":
-            return f"key '{key}'", "none"
-        case "extra_forbidden":
-            return "known keys", f"'{key}'"
-    what = f"'{key}' to be {rule}" if key else rule
-    return what, f"{problem['input']!r:.60}"
+    mend = "Evaluate the run again."
+    return schema.read_record(Evaluation, path, mend, mend)
 
 
 def measure(true: Float[ndarray, "n *axes"], predicted: Float[ndarray, "n *axes"]) -> Accuracy:

@@ -13,7 +13,11 @@ from typing import Annotated, Any, TypeVar
 import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from jaxcorr.errors import InputError
+from jaxcorr import files
+from jaxcorr.errors import MOST_SHOWN, InputError, shorten, show
+
+MOST_LEVELS = 20  # of tables and lists; a spec has three
+MOST_TOML_BYTES = 4 << 20
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -30,7 +34,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Record(BaseModel):
+    """Results with names and types; no value is converted, and other keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
 M = TypeVar("M", bound=Section)
+R = TypeVar("R", bound=Record)
 
 
 def check(model: type[M], table: Mapping[str, Any], where: str) -> M:
@@ -43,6 +54,8 @@ def check(model: type[M], table: Mapping[str, Any], where: str) -> M:
     Raises:
         InputError: with one line for each mistake.
     """
+    if _is_deep(table):
+        raise InputError(f"{where}: expected at most {MOST_LEVELS} levels, got more. Flatten it.")
     content, problems = _tuples(table), []
     dropped: set[tuple[str, ...]] = set()
     checked = None
@@ -69,23 +82,90 @@ def read_toml(path: Path, what: str, mend: str) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, not to be read, or no TOML.
     """
+    if not path.exists():
+        raise InputError(f"{path}: expected {what}, got none. {mend}")
+    if path.is_dir():
+        raise InputError(f"{path}: expected {what}, got a folder. {mend}")
+    content = files.read_bytes(path, "a readable file", "Check the path.")
+    if len(content) > MOST_TOML_BYTES:
+        raise InputError(
+            f"{path}: expected {what} of at most {MOST_TOML_BYTES >> 20} MiB, got "
+            f"{len(content) / 2**20:.1f} MiB. {mend}"
+        )
     try:
-        return tomli.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected {what}, got none. {mend}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: expected {what}, got a folder. {mend}") from None
+        return parse_toml(content.decode())
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset "
             f"{error.start}. Save the file as UTF-8."
         ) from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected a readable file, got '{error.strerror}'. Check the path."
-        ) from None
     except tomli.TOMLDecodeError as error:
-        raise InputError(f"{path}: expected TOML, got {error}. Mend that line.") from None
+        said = shorten(str(error))
+        raise InputError(f"{path}: expected TOML, got {said}. Mend that line.") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML text.
+
+    Raises:
+        tomli.TOMLDecodeError: it is none, or has more levels or digits than there is use for.
+    """
+    try:
+        table = tomli.loads(text)
+    except RecursionError:
+        table = {}
+        too_deep = True
+    except tomli.TOMLDecodeError:
+        raise
+    except ValueError as error:  # thousands of digits
+        raise tomli.TOMLDecodeError(shorten(str(error))) from None
+    else:
+        too_deep = _is_deep(table)
+    if too_deep:
+        raise tomli.TOMLDecodeError(f"more than {MOST_LEVELS} levels")
+    return table
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether tables and lists are nested deeper than MOST_LEVELS, found level by level."""
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        inner = [list(v.values()) if isinstance(v, Mapping) else v for v in level]
+        level = [v for each in inner if isinstance(each, list | tuple) for v in each]
+        if not level:
+            return False
+    return True
+
+
+def read_record(model: type[R], path: Path, absent: str, mend: str) -> R:
+    """The record that a JSON file holds.
+
+    Args:
+        absent, mend: what to do where there is no such file, and where it holds something else.
+    Raises:
+        InputError: it cannot be read, or a key is missing, unknown or of another type.
+    """
+    content = files.read_bytes(path, "a readable file", absent)
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        rule, value = first_problem(error)
+        raise InputError(f"{path}: expected {rule}, got {value}. {mend}") from None
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """What pydantic expected first, and what it got."""
+    problem: dict[str, Any] = dict(error.errors(include_url=False)[0])
+    key = ".".join(str(part) for part in problem["loc"] if part != "axes")
+    rule = problem["msg"].removeprefix("Input should be ")
+    match problem["type"]:
+        case "json_invalid":
+            return "JSON", shorten(rule)
+        case "missing":
+            return f"key '{key}'", "none"
+        case "extra_forbidden":
+            return "known keys", f"'{shorten(key)}'"
+    return (f"'{shorten(key)}' to be {rule}" if key else rule), show(problem["input"])
 
 
 def explain(
@@ -136,16 +216,18 @@ def _explain(problem: dict[str, Any], where: str, root: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1], root)
         hint = _nearest_key(key, location[:-1], known, root)
-        return f"{where}{section}: unknown key {key!r}{hint or '.'} Known keys: {', '.join(known)}."
+        unknown = f"{where}{section}: unknown key {show(key)}{hint or '.'}"
+        return f"{unknown} Known keys: {', '.join(known)}."
     if kind == "missing" and problem["loc"][-1] == key:
         return f"{where}{section}: expected key '{key}', got none. Add it."
     if kind == "value_error" and isinstance(context["error"], InputError):
         return str(context["error"])  # of another file, that this table names
     if kind == "value_error":
         rule, _, got = str(context["error"]).partition("|")
+        rule, got = shorten(rule, 3 * MOST_SHOWN), shorten(got)
         return f"{where}{_section_label(location)}: expected {rule}, got {got}. Change one of them."
     rule = _rule(problem)
-    got = repr(list(problem["input"]) if isinstance(problem["input"], tuple) else problem["input"])
+    got = show(list(problem["input"]) if isinstance(problem["input"], tuple) else problem["input"])
     return f"{where}{section} {key}: expected {rule}, got {got}. Change the value."
 
 

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 import tomli
 from pydantic import BeforeValidator, Field, model_validator
 
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, shorten, show
 from jaxcorr.printer_spec import PLANT_RATE_HZ, Simulation
 from jaxcorr.schema import (
+    MOST_LEVELS,
     Count,
     Fraction,
     Names,
@@ -22,6 +23,7 @@ from jaxcorr.schema import (
     Section,
     Seed,
     check,
+    parse_toml,
     read_toml,
 )
 
@@ -363,17 +365,24 @@ def _override(table: dict[str, Any], text: str) -> None:
     keys = [key.strip() for key in path.split(".")]
     if not equals or len(keys) < 2 or not all(keys):
         raise InputError(
-            f"--set {text!r}: expected section.key=value, got {text!r}. Example: train.epochs=5."
+            f"--set {show(text)}: expected section.key=value, got {show(text)}. "
+            "Example: train.epochs=5."
+        )
+    if len(keys) > MOST_LEVELS:
+        raise InputError(
+            f"--set {show(text)}: expected at most {MOST_LEVELS} levels, got {len(keys)}. Mend the "
+            "path."
         )
     try:
-        value = tomli.loads(f"value = {raw}")["value"]
+        value = parse_toml(f"value = {raw}")["value"]
     except tomli.TOMLDecodeError:
         value = raw.strip()
     for key in keys[:-1]:
         inner = table.setdefault(key, {})
         if not isinstance(inner, dict):
             raise InputError(
-                f"--set {text!r}: expected '{key}' to be a section, got {inner!r}. Mend the path."
+                f"--set {show(text)}: expected '{shorten(key)}' to be a section, got "
+                f"{show(inner)}. Mend the path."
             )
         table = inner
     if isinstance(value, str) and isinstance(table.get(keys[-1]), list):

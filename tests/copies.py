@@ -28,11 +28,11 @@ def change(
 ) -> Run:
     """A copy with some keys of its spec's data section, its split or its test samples replaced."""
     changed = Run(shutil.copytree(run.path, path))
-    resolved = changed.resolved()
+    resolved = changed.resolved().model_dump(mode="json")
     resolved["spec"]["data"] |= data or {}
     resolved["split"] |= split or {}
     files.write_json(changed.path / "resolved.json", resolved)
-    kept = dataset.load_samples(changed.path / experiment.TEST_SAMPLES)
+    kept = dataset.load_samples(run.path / experiment.TEST_SAMPLES, run.spec().data)
     dataset.save_samples(changed.path / experiment.TEST_SAMPLES, kept._replace(**samples))
     return changed
 
@@ -43,5 +43,5 @@ def judge(trained: Experiment, path: Path) -> Judged:
     loaded, samples = restore.load_weights(run), trained.data.test
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "NUM_TIMED_CALLS", 20)
-        done = evaluate.evaluate(loaded, samples, *test_set.load(run, samples))
+        done = evaluate.evaluate(loaded, samples, *test_set.load(run, loaded.spec.data, samples))
     return run, done.evaluation, samples, done.predicted

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+from jaxcorr import spec as specs
 from jaxcorr.metrics import Evaluation
+from jaxcorr.spec import Spec
 
 ACCURACY = {"mae_mm": 0.002, "rmse_mm": 0.003, "r2": 0.99, "correlation": 0.995, "max_mm": 0.02}
 BY_AXIS = {"overall": ACCURACY, "x": ACCURACY, "y": ACCURACY}
@@ -105,3 +107,20 @@ def judged(against: dict[str, Any] = BEATEN, is_met: bool = True, **changes: Any
         "meets_all_targets": is_met and beats,
     }
     return make(verdict=VERDICT | verdict | changes, targets=targets)
+
+
+def resolved(spec: Spec) -> dict[str, Any]:
+    """What resolved.json says of a run of this spec."""
+    return {
+        "spec": specs.to_table(spec),
+        "num_inputs": 6,
+        "num_devices": 1,
+        "split": {"train": ["a b/1", "a b/2"], "val": ["a b/3"], "test": []},
+        "fingerprint": {"a b/1": "0" * 64},
+        "num_samples": {"train": 2000, "val": 100, "test": 0},
+        "versions": {"jax": "1.2"},
+        "python": "3.11",
+        "git_commit": "abc+",
+        "machine": {"system": "some", "processor": "fast", "cores": 2},
+        "created": "2026-01-02T03:04:05Z",
+    }

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import scipy.io
 
 from jaxcorr import files
 from jaxcorr.errors import InputError
+from jaxcorr.files import Array
 
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
@@ -63,13 +66,61 @@ def test_a_folder_that_takes_no_files_is_named_and_a_good_one_stays_as_it_was(tm
 def test_arrays_come_back_the_same_or_are_refused(tmp_path):
     path = tmp_path / "some.npz"
     files.save_arrays(path, {"a": np.arange(3), "b": 2.5, "more": "text"})
-    found = files.load_arrays(path, ("a", "b"), "arrays", "Make them again.")
+    wanted = {"a": Array("i", (3,)), "b": Array("f")}
+    found = files.load_arrays(path, wanted, "arrays", "Make them again.")
     assert found.keys() == {"a", "b"}
     assert (found["a"].tolist(), float(found["b"])) == ([0, 1, 2], 2.5)
     for name, content in (("c", path.read_bytes()), ("a", b"damaged")):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"some\.npz: expected arrays, got '.*'\. Make them"):
-            files.load_arrays(path, (name,), "arrays", "Make them again.")
+            files.load_arrays(path, {name: Array("i", (3,))}, "arrays", "Make them again.")
+
+
+def test_an_array_file_takes_no_more_memory_than_is_allowed(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    files.save_arrays(path, {"a": np.zeros(1 << 21)})  # 16 MiB in 16 KiB
+    monkeypatch.setenv(files.MOST_VARIABLE, "8")
+    with pytest.raises(
+        InputError, match=r"at most 8 MiB in memory, got 16 MiB\. .*JAXCORR_MOST_MIB"
+    ):
+        files.load_arrays(path, {"a": Array("f", ("n",))}, "arrays", "Make them again.")
+    monkeypatch.setenv(files.MOST_VARIABLE, "many")
+    with pytest.raises(InputError, match="expected a number of MiB above 0, got 'many'"):
+        files.most_bytes()
+
+
+def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path):
+    path = tmp_path / "claim.npz"
+    header = (
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000,), }".ljust(117) + b"\n"
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header + bytes(8))
+    with pytest.raises(InputError, match="claims 1000000000 values of float64"):
+        files.load_arrays(path, {"a": Array("f", ("n",))}, "arrays", "Make them again.")
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="expected text, got 'a pipe or a device, no file'"):
+        files.read_bytes(tmp_path / "pipe", "text", "Remove it.")
+    with pytest.raises(InputError, match="expected text, got 'a folder, no file'"):
+        files.read_bytes(tmp_path, "text", "Remove it.")
+
+
+def test_what_dead_processes_left_is_removed_and_what_living_ones_make_stays(tmp_path):
+    dead, host = 2**22 + 1, files.HOST
+    for name in (
+        f".a.{host}.{dead}.partial.json",
+        f".b.{host}.{os.getpid()}.partial",
+        ".c.partial",
+    ):
+        (tmp_path / name).touch()
+    (tmp_path / f".report.{host}.{dead}.partial").mkdir()
+    (tmp_path / f".export.{host}.{dead}.old").mkdir()  # killed between two names
+    files.remove_leftovers(tmp_path)
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {f".b.{host}.{os.getpid()}.partial", ".c.partial", "export"}
 
 
 def test_columns_are_written_in_both_forms(tmp_path):

@@ -14,7 +14,7 @@ import jax
 from jaxcorr import spec as specs
 from jaxcorr.bench import torch_reference
 from jaxcorr.bench.torch_reference import Trainer
-from jaxcorr.data.batches import Batches, training_batches
+from jaxcorr.data.batches import Batches, plan_for, training_batches
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
@@ -61,7 +61,7 @@ class Loop:
 
     def __init__(self, spec: Spec, data: Dataset) -> None:
         """Compiles the training step and fills the pipeline."""
-        self.plan = train.plan_for(spec, data)
+        self.plan = plan_for(spec, data.train)
         per_window = spec.data.window if spec.data.supervision == "all" else 1
         self.targets_per_dispatch = self.plan.steps_per_dispatch * spec.data.batch_size * per_window
         self._path = path_first.fit_path(spec, data).path
@@ -271,7 +271,7 @@ def torch_device() -> str:
 
 def describe(with_torch: bool = True) -> dict[str, Any]:
     """Machine, devices and versions that figures belong to."""
-    found = run_folder.describe_machine()
+    found = run_folder.describe_machine().model_dump(mode="json")
     found["devices"] = [device.device_kind for device in jax.local_devices()]
     found["usable_cores"] = len(os.sched_getaffinity(0))
     found["load_average"] = os.getloadavg()[0]

@@ -106,6 +106,7 @@ def main() -> None:
     interrupts.watch()
     try:
         code = app(prog_name="jaxcorr", standalone_mode=False)
+        interrupts.end()
         sys.stdout.flush()  # what a full disk refuses should not pass for a success
         sys.exit(code or 0)
     except InputError as error:
@@ -122,6 +123,7 @@ def main() -> None:
         _complain(text)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
+        interrupts.end()
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         _drop_output()  # the reader of a pipe has left

@@ -7,6 +7,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions
@@ -15,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from jaxcorr import progress
+from jaxcorr import files, progress
+from jaxcorr.errors import InputError
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected
@@ -116,6 +118,31 @@ def show_passed_over(passed_over: "Sequence[PassedOver]", most: int = 9) -> None
         out.print(text, markup=False, highlight=False)
 
 
+def prepare_out(run: Path, out_folder: Path | None) -> Path:
+    """Where a command writes what belongs to a run; of what killed ones left there, nothing stays.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    place = run if out_folder is None else out_folder
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        files.check_folder(place)
+    except OSError as error:
+        raise InputError(
+            f"{place}: expected a folder that can be written, got '{error.strerror}'. Make room, "
+            "mend its permissions, or choose another folder with --out."
+        ) from None
+    files.remove_leftovers(place)
+    return place
+
+
+def say_skipped(text: str) -> None:
+    """Prints which checkpoints could not be used, and which one is taken instead."""
+    if text:
+        err.print(f"[yellow]newest checkpoint not used: {escape(text)}[/yellow]")
+
+
 def counting_bar() -> Progress:
     """How many of how many, on a terminal; gone when it is left, and nothing in a pipe."""
     columns = (
@@ -184,13 +211,13 @@ phases = Phases()
 
 def follow_collection(made: "Iterable[Collected]", part: str) -> "list[Collected]":
     """Shows a simulation as it goes; returns its files."""
-    files: list[Collected] = []
+    made_files: list[Collected] = []
     with counting_bar() as progress:
         task = progress.add_task(f"simulating {escape(part)}", total=None)
         for file in made:
-            files.append(file)
-            progress.update(task, total=file.total, completed=len(files))
-    kept = sum(not file.is_new for file in files)
+            made_files.append(file)
+            progress.update(task, total=file.total, completed=len(made_files))
+    kept = sum(not file.is_new for file in made_files)
     if kept:
-        err.print(f"{escape(part)}: {kept} of {len(files)} layers were there already")
-    return files
+        err.print(f"{escape(part)}: {kept} of {len(made_files)} layers were there already")
+    return made_files

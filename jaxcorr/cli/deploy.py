@@ -12,6 +12,7 @@ import typer
 from jaxcorr.cli.options import (
     JsonOption,
     JudgedPrinterOption,
+    OutOption,
     PartOption,
     RunArgument,
     RunsOption,
@@ -27,6 +28,7 @@ def export(
     run: RunArgument,
     runs: RunsOption = Path("runs"),
     traces: TracesOption = [],
+    out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Writes a run's model as ONNX, StableHLO, C and for MATLAB, each checked on whole traces."""
@@ -39,17 +41,20 @@ def export(
     from jaxcorr.evaluation import wording
     from jaxcorr.training import experiment, path_first, restore
 
-    loaded = restore.load_weights(found)
+    place = console.prepare_out(found.path, out)
+    loaded = restore.load_weights(found, is_strict=False)
+    console.say_skipped(loaded.skipped)
     if not loaded.is_finished:
         best = path_first.name_best(loaded.spec, loaded.best_epoch)
         console.err.print(f"training has not ended; using its best so far, {best}")
     samples = experiment.test_samples(found, loaded.spec, traces)
     judgement = wording.for_card(found.path / metrics.FILE)
-    manifest = export.export(found, loaded, samples, judgement)
+    manifest = export.export(found, loaded, samples, judgement, place)
+    folder = place / found.export.name
     if as_json:
-        print(json.dumps(manifest | {"folder": str(found.export)}))
+        print(json.dumps(manifest | {"folder": str(folder)}))
     else:
-        show_export(found.export, manifest)
+        show_export(folder, manifest)
 
 
 def show_export(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import typer
 from jaxcorr import progress
 from jaxcorr.cli.options import (
     JsonOption,
+    OutOption,
     RunArgument,
     RunsOption,
     SetOption,
@@ -43,6 +44,7 @@ def evaluate(
     save_predictions: Annotated[
         bool, typer.Option("--save-predictions", help="Write .mat and .npz files of each trace.")
     ] = False,
+    out: OutOption = None,
     runs: RunsOption = Path("runs"),
     is_verbose: VerboseOption = False,
     as_json: JsonOption = False,
@@ -57,7 +59,9 @@ def evaluate(
     from jaxcorr.evaluation import report as reports
     from jaxcorr.training import path_first
 
-    done = evaluate.evaluate_run(chosen, traces)
+    place = console.prepare_out(chosen.path, out)
+    done = evaluate.evaluate_run(chosen, traces, out=place, is_strict=False)
+    console.say_skipped(done.loaded.skipped)
     if not done.loaded.is_finished:
         best = path_first.name_best(done.loaded.spec, done.loaded.best_epoch)
         console.err.print(f"training has not ended; using its best so far, {best}")
@@ -67,12 +71,13 @@ def evaluate(
         show_evaluation(done.evaluation, chosen.id, is_verbose)
     suffix = "_traces" if traces else ""
     if save_predictions:
-        folder = chosen.path / f"predictions{suffix}"
+        folder = place / f"predictions{suffix}"
         tracks.save(folder, done.samples, done.predicted, done.loaded.spec, chosen.id)
         console.err.print(f"predictions: {folder}", markup=False)
     if report:
         folder = reports.FOLDER + suffix
-        page = reports.build(chosen, done.evaluation, done.samples, done.predicted, folder)
+        what = chosen, done.evaluation, done.samples, done.predicted
+        page = reports.build(*what, folder, place)
         console.err.print(f"report: {page}", markup=False)
 
 

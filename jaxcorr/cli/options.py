@@ -125,6 +125,10 @@ SetOption = Annotated[
 TracesOption = Annotated[
     list[str], typer.Option("--traces", help="Use these .mat files instead of the test split.")
 ]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write into this folder, for a run that can only be read."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print all tables, not only the verdict's.")

@@ -25,7 +25,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.interrupts import INTERRUPTED
 from jaxcorr.spec import Spec
 from jaxcorr.training import locks
-from jaxcorr.training.run_folder import Run, read_lines
+from jaxcorr.training.run_folder import Run
 
 if TYPE_CHECKING:
     from jaxcorr.training.experiment import Experiment
@@ -78,7 +78,7 @@ def start_jax(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> No
     """
     import jax
 
-    from jaxcorr.training import hosts
+    from jaxcorr.training import devices, hosts
 
     num_processes = hosts.join() if is_joined else 1
     if is_cached:
@@ -89,6 +89,7 @@ def start_jax(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> No
         # In a process that computes already, the devices are those that there are.
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", num_devices)
+    devices.require_cpu()
     device = spec.train.device
     if device == "auto":
         return
@@ -268,9 +269,9 @@ def _alone(run: Run) -> Iterator[None]:
 
 def _show(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
     from jaxcorr.cli import console
-    from jaxcorr.training import loop
+    from jaxcorr.data import batches
 
-    spec, plan = begun.spec, loop.plan_for(begun.spec, begun.data)
+    spec, plan = begun.spec, batches.plan_for(begun.spec, begun.data.train)
     per_window = spec.data.window if spec.data.supervision == "all" else 1
     per_dispatch = plan.steps_per_dispatch * spec.data.batch_size * per_window
     with _alone(begun.run):
@@ -363,10 +364,10 @@ def draw_curves(run: Run) -> None:
     from jaxcorr.cli import console
     from jaxcorr.training import history
 
-    rows = read_lines(run.history)
     try:
-        if rows:
+        if rows := run.read_history():
             history.draw(rows, run.path / "curves.png", run.path / "curves.svg")
-    except OSError as error:
+    except (OSError, InputError) as error:
         # The training is saved; a full disk should not turn it into a failure.
-        console.err.print(f"{run.path}: no curves drawn, {error.strerror}", markup=False)
+        reason = getattr(error, "strerror", None) or str(error)
+        console.err.print(f"{run.path}: no curves drawn, {reason}", markup=False)

@@ -107,7 +107,7 @@ class Layout(NamedTuple):
 def held_out(run: Run) -> dict[str, list[int]]:
     """Part -> layers of the run's test split, which no training has seen."""
     layers: dict[str, set[int]] = {}
-    for name in run.resolved()["split"]["test"]:
+    for name in run.resolved().split.test:
         number = re.match(r"layer(\d+)", Path(name).name)
         if number:
             layers.setdefault(trace.part_of(Path(name)), set()).add(int(number[1]))

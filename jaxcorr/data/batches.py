@@ -17,7 +17,8 @@ from numpy import ndarray
 
 from jaxcorr.data import windows
 from jaxcorr.data.windows import Samples
-from jaxcorr.spec import Data
+from jaxcorr.errors import InputError
+from jaxcorr.spec import Data, Spec
 
 
 class Batches(NamedTuple):
@@ -45,6 +46,22 @@ def plan_epoch(num_windows: int, batch_size: int, most_per_dispatch: int) -> Pla
     steps = max(1, round(num_windows / batch_size))
     dispatches = -(-steps // most_per_dispatch)
     return Plan(dispatches, -(-steps // dispatches), num_windows)
+
+
+def plan_for(spec: Spec, train: Samples) -> Plan:
+    """How an epoch over the training split is cut into dispatches.
+
+    Raises:
+        InputError: the split has fewer windows than a batch.
+    """
+    first = windows.starts(train, spec.data.window, spec.data.stride)
+    num_windows = sum(len(rows) for rows in first.values())
+    if spec.data.batch_size > num_windows:
+        raise InputError(
+            f"data.batch_size: expected at most the {num_windows} training windows, got "
+            f"{spec.data.batch_size}. Lower it, or data.stride."
+        )
+    return plan_epoch(num_windows, spec.data.batch_size, spec.train.steps_per_dispatch)
 
 
 def training_batches(

@@ -9,11 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from jaxcorr import files, progress
 from jaxcorr.data import trace, windows
 from jaxcorr.data.trace import Trace
 from jaxcorr.data.windows import SPLITS, Samples
 from jaxcorr.errors import InputError
+from jaxcorr.files import Array
 from jaxcorr.spec import Data
 from jaxcorr.units import count
 
@@ -150,19 +153,38 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
 
 def save_samples(path: Path, samples: Samples) -> None:
     """Keeps a split in the run folder, so that the run can be evaluated without its traces."""
-    files.save_arrays(path, samples._asdict())
+    texts = {name: np.array(getattr(samples, name), str) for name in ("names", "parts")}
+    files.save_arrays(path, samples._asdict() | texts)
 
 
-def load_samples(path: Path) -> Samples:
+def load_samples(path: Path, data: Data) -> Samples:
     """A split that `save_samples` kept.
 
+    Args:
+        data: of the run's spec, which says how many columns there are.
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, or holds other arrays than a split has.
     """
     mend = "Evaluate with --traces, or train the run again."
-    fields = files.load_arrays(path, Samples._fields, "the run's test samples", mend)
+    wanted = {
+        "features": Array("f", ("rows", len(data.features))),
+        "targets": Array("f", ("rows", len(data.targets))),
+        **dict.fromkeys(("first_row", "num_rows"), Array("i", ("traces",))),
+        "lead": Array("i"),
+        **dict.fromkeys(("names", "parts"), Array("U", ("traces",))),
+    }
+    fields = files.load_arrays(path, wanted, "the run's test samples", mend)
+    first, counts, rows = fields["first_row"], fields["num_rows"], len(fields["features"])
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    lead = max(0, -data.horizon)
+    is_whole = (counts > lead).all() and ends[-1] == rows and np.array_equal(first, ends[:-1])
+    if not is_whole or int(fields["lead"]) != lead:
+        raise InputError(
+            f"{path}: expected traces end to end, {lead} rows in front of each without a target, "
+            f"got other rows. {mend}"
+        )
     return Samples(**fields)._replace(
-        lead=int(fields["lead"]),
+        lead=lead,
         names=tuple(map(str, fields["names"])),
         parts=tuple(map(str, fields["parts"])),
         in_motion=tuple(map(bool, fields["in_motion"])),

@@ -4,12 +4,16 @@ A deployed predictor compares its samples with them, to tell where it extrapolat
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
+from pydantic import ConfigDict
 
+from jaxcorr import schema
 from jaxcorr.errors import InputError
+from jaxcorr.schema import Record
 
 
 class Axis(NamedTuple):
@@ -79,30 +83,27 @@ def measure_ranges(
     return Ranges(*(tuple(values.tolist()) for values in (low, high, jump, accel)))
 
 
-def read_ranges(stats: Any, features: Sequence[str], where: str) -> Ranges:
+class _Stats(Record):
+    """What is read of stats.json."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+    ranges: Ranges
+
+
+def read_ranges(path: Path, features: Sequence[str]) -> Ranges:
     """The ranges that a run's stats.json holds.
 
     Raises:
         InputError: they are not what `measure_ranges` found for these features.
     """
+    mend = "The file was altered: bring it back, or train the run again."
+    found = schema.read_record(_Stats, path, "The run is incomplete; train it again.", mend).ranges
     num_axes = len(find_axes(features))
-    sizes = {"low": len(features), "high": len(features), "jump_mm": num_axes}
-    sizes["accel_mm_s2"] = num_axes
-    try:
-        columns = {"target_std": tuple(map(float, stats["ranges"]["target_std"]))}
-        columns |= {name: tuple(map(float, stats["ranges"][name])) for name in sizes}
-        is_good = (
-            all(
-                len(columns[name]) == size and np.isfinite(columns[name]).all()
-                for name, size in sizes.items()
-            )
-            and np.isfinite(columns["target_std"]).all()
-        )
-    except (KeyError, TypeError, ValueError):
-        is_good, columns = False, {}
-    if not is_good:
-        raise InputError(
-            f"{where}: expected finite ranges of {', '.join(features)}, got something else. "
-            "The file was altered; bring it back, or train the run again."
-        )
-    return Ranges(**columns)
+    sizes = {"low": len(features), "high": len(features)}
+    sizes |= {"jump_mm": num_axes, "accel_mm_s2": num_axes}
+    for name, size in sizes.items():
+        if len(getattr(found, name)) != size:
+            got = len(getattr(found, name))
+            raise InputError(f"{path}: expected {size} values of ranges.{name}, got {got}. {mend}")
+    return found

@@ -18,6 +18,8 @@ from jaxcorr.data import trace
 from jaxcorr.data.trace import Trace
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
+from jaxcorr.files import Array
+from jaxcorr.printer.slicers import FEATURES
 from jaxcorr.spec import Data, axis_of
 
 UNKNOWN = -1
@@ -84,12 +86,15 @@ def load(path: Path, samples: Samples) -> Labels:
         InputError: the file is missing, damaged, or of other samples.
     """
     what, mend = "labels of the run's test samples", "Train the run again."
-    found = Labels(**files.load_arrays(path, Labels._fields, what, mend))
-    if len(found.feature) != len(samples.features):
-        raise InputError(
-            f"{path}: expected {what}, got {len(found.feature)} rows for {len(samples.features)} "
-            f"samples. {mend}"
-        )
+    rows, num_targets = samples.targets.shape
+    wanted = {
+        "feature": Array("i", (rows,)),
+        "friction_mm": Array("n", (rows, num_targets)),
+        **dict.fromkeys(SWEEP, Array("n", (len(samples.names),))),
+    }
+    found = Labels(**files.load_arrays(path, wanted, what, mend))
+    if not ((found.feature >= UNKNOWN) & (found.feature < len(FEATURES))).all():
+        raise InputError(f"{path}: feature: expected {what}, got unknown kinds of line. {mend}")
     return found
 
 

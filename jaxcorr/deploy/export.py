@@ -57,7 +57,11 @@ class Form(NamedTuple):
 
 
 def export(
-    run: Run, loaded: Loaded, samples: Samples, judgement: Judgement | None = None
+    run: Run,
+    loaded: Loaded,
+    samples: Samples,
+    judgement: Judgement | None = None,
+    out: Path | None = None,
 ) -> dict[str, Any]:
     """Writes `export/` anew; returns what its manifest says.
 
@@ -65,22 +69,24 @@ def export(
         run: gets the folder, and gives its id to the files.
         samples: traces over which every form must agree with the predictor.
         judgement: of the run's evaluation, for the model card.
+        out: a folder that is there, which gets `export/` in place of the run.
     Raises:
         InputError: a form does not agree, there is nothing to check it on, a compiler, Octave or
             the disk refuses; the export that was there stays.
     """
     _refuse_too_few(run, loaded.spec, samples)
+    target = (out or run.path) / run.export.name
     try:
         # On a GPU matmuls may round to fewer bits than the forms are to agree to.
         with (
-            files.replace_folder(run.export) as partial,
+            files.replace_folder(target) as partial,
             jax.default_device(jax.local_devices(backend="cpu")[0]),
         ):
             manifest = _fill(partial, run, loaded, samples, judgement)
     except OSError as error:
         raise InputError(
-            f"{run.export}: expected to write the export, got '{error.strerror or error}'. Make "
-            "room, or mend the permissions."
+            f"{target}: expected to write the export, got '{error.strerror or error}'. Make room, "
+            "mend the permissions, or choose another folder with --out."
         ) from None
     return manifest
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from jaxcorr import files
 from jaxcorr.deploy import onnx, parameters
 from jaxcorr.models import network
+from jaxcorr.run_records import Resolved
 from jaxcorr.spec import Data, Spec
 from jaxcorr.training import path_first
 from jaxcorr.training.restore import Loaded
@@ -54,8 +55,8 @@ def write(
         split_by=spec.data.split.by,
         best=path_first.name_best(spec, loaded.best_epoch),
         is_finished=loaded.is_finished,
-        commit=resolved["git_commit"] or UNKNOWN,
-        created=resolved["created"],
+        commit=resolved.git_commit or UNKNOWN,
+        created=resolved.created.isoformat(),
         judgement=judgement,
         forms=_forms(manifest["files"]),
         manifest=manifest,
@@ -93,12 +94,12 @@ def _origin(data: Data) -> str:
     return f"Simulated traces of {patterns}: {parts}, layers {data.simulate.layers}."
 
 
-def _splits(resolved: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _splits(resolved: Resolved) -> list[dict[str, Any]]:
     """Traces and samples of each split."""
-    counts = resolved["num_samples"]
+    counts = resolved.num_samples.model_dump()
     return [
         {"name": name, "num_traces": len(names), "num_samples": f"{counts[name]:,}"}
-        for name, names in resolved["split"].items()
+        for name, names in resolved.split.model_dump().items()
     ]
 
 

@@ -1,9 +1,9 @@
 """Words about a run for its report: what was trained, on what, on which machine, and its limits."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from jaxcorr.data.windows import printed_layer_of
+from jaxcorr.run_records import Origin, Resolved, Split
 from jaxcorr.spec import Spec
 from jaxcorr.training import path_first
 from jaxcorr.units import count, horizon_text
@@ -13,7 +13,7 @@ FEW_LAYERS = 10  # below it, intervals over layers are rough
 
 def training_rows(
     spec: Spec,
-    resolved: Mapping[str, Any],
+    resolved: Resolved,
     num_parameters: int,
     num_epochs: int,
     best_epoch: int,
@@ -25,10 +25,14 @@ def training_rows(
         num_epochs: that have run so far.
         best_epoch: whose weights are used; 0 where no epoch's are.
     """
-    data, split = spec.data, resolved["split"]
+    data, split, rows = spec.data, resolved.split, resolved.num_samples
     dealt = "; ".join(
-        f"{name} {count(len(names), 'trace')}, {count(resolved['num_samples'][name], 'sample')}"
-        for name, names in split.items()
+        f"{name} {count(len(names), 'trace')}, {count(num_rows, 'sample')}"
+        for name, names, num_rows in (
+            ("train", split.train, rows.train),
+            ("val", split.val, rows.val),
+            ("test", split.test, rows.test),
+        )
     )
     network = (
         f"encoder {spec.model.encoder_size}, {spec.model.num_layers} LSTM layers of "
@@ -57,36 +61,37 @@ def training_rows(
     ]
 
 
-def _data_text(spec: Spec, split: Mapping[str, Sequence[str]]) -> str:
-    folders = sorted({name.rsplit("/", 1)[0] for names in split.values() for name in names})
+def _data_text(spec: Spec, split: Split) -> str:
+    names = (*split.train, *split.val, *split.test)
+    folders = sorted({name.rsplit("/", 1)[0] for name in names})
     kind = "simulated" if spec.data.simulate else "given traces"
     return f"{kind}, {spec.data.sample_rate_hz:g} Hz: {', '.join(folders)}"
 
 
-def machine_rows(described: Mapping[str, Any], verb: str) -> list[tuple[str, str]]:
+def machine_rows(described: Origin, verb: str) -> list[tuple[str, str]]:
     """Commit, versions, machine and time, as `run_folder.describe_machine` gives them.
 
     Args:
         verb: what was done at that time.
     """
-    machine, commit = described["machine"], described["git_commit"]
-    versions = ", ".join(f"{name} {text}" for name, text in described["versions"].items())
+    machine, commit = described.machine, described.git_commit
+    versions = ", ".join(f"{name} {text}" for name, text in described.versions.items())
     text = commit or "not a git checkout"
     if commit and commit.endswith("+"):
         text = f"{commit[:-1]}, with changes that were not committed"
     return [
         ("Commit", text),
-        ("Versions", f"Python {described['python']}, {versions}"),
-        ("Machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"),
-        (verb, described["created"]),
+        ("Versions", f"Python {described.python}, {versions}"),
+        ("Machine", f"{machine.processor}, {machine.cores} cores, {machine.system}"),
+        (verb, described.created.isoformat()),
     ]
 
 
-def judged_on(names: Sequence[str], split: Mapping[str, Sequence[str]]) -> str:
+def judged_on(names: Sequence[str], split: Split) -> str:
     """What the traces of an evaluation are to the run: its test split, or others."""
-    if set(names) == set(split["test"]):
+    if set(names) == set(split.test):
         return f"{count(len(names), 'test trace')} that it was not trained on"
-    seen = len(set(names) & {*split["train"], *split["val"]})
+    seen = len(set(names) & {*split.train, *split.val})
     text = count(len(names), "trace")
     return f"{text} ({seen} of them from its training and validation)" if seen else text
 
@@ -94,7 +99,7 @@ def judged_on(names: Sequence[str], split: Mapping[str, Sequence[str]]) -> str:
 def limits(
     spec: Spec,
     names: Sequence[str],
-    split: Mapping[str, Sequence[str]],
+    split: Split,
     is_finished: bool,
 ) -> list[str]:
     """What the figures do not say, as sentences.
@@ -117,7 +122,7 @@ def limits(
             "and noise. Coupling of the axes, frame, belt path, temperature and extruder are not "
             "in them, so what a real machine does beyond that is not measured here."
         )
-    if set(names) != set(split["test"]):
+    if set(names) != set(split.test):
         sentences.append(
             "These traces are not the run's own test split; they may differ from its data."
         )

@@ -224,12 +224,12 @@ def _answer(run: Run, patterns: Sequence[str]) -> _Side:
     samples = experiment.test_samples(run, loaded.spec, list(patterns))
     predicted = bulk.stream(loaded.spec, loaded.weights, samples)
     tracks = align(samples, predicted, loaded.spec)
-    split = run.resolved()["split"]
+    split = run.resolved().split
     return _Side(
         loaded.spec.data,
         {track.name: track for track in tracks},
-        test=frozenset(split["test"]),
-        seen=frozenset(map(printed_layer_of, [*split["train"], *split["val"]])),
+        test=frozenset(split.test),
+        seen=frozenset(map(printed_layer_of, [*split.train, *split.val])),
     )
 
 

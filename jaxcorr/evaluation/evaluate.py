@@ -5,6 +5,7 @@ every baseline is judged on the very same rows.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,13 @@ class Evaluated(NamedTuple):
     predicted: Float32[ndarray, "rows k"]
 
 
-def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = True) -> Evaluated:
+def evaluate_run(
+    run: Run,
+    patterns: Sequence[str] = (),
+    with_ceiling: bool = True,
+    out: Path | None = None,
+    is_strict: bool = True,
+) -> Evaluated:
     """Evaluates a run on its test split, or on other traces, and writes metrics.json into it.
 
     Args:
@@ -64,24 +71,31 @@ def evaluate_run(run: Run, patterns: Sequence[str] = (), with_ceiling: bool = Tr
         patterns: of other `.mat` files, whose figures go to metrics_traces.json.
         with_ceiling: also simulates the test layers again, where they were simulated, or else
             compares the traces that repeat a plan.
+        out: a folder that is there, for metrics.json in place of the run's.
+        is_strict: refuses an older checkpoint where the newest one cannot be used.
     Raises:
         InputError: the run or a trace is damaged, or there is nothing to evaluate on.
         OSError: the run folder takes no files.
     """
     progress.begin("reading the run")
-    loaded = restore.load_weights(run)
-    files.check_folder(run.path)
+    out = out or run.path
+    files.check_folder(out)
+    loaded = restore.load_weights(run, is_strict)
     data, chosen = loaded.spec.data, list(patterns)
     samples = experiment.test_samples(run, loaded.spec, chosen)
-    kept = test_set.load_for(run, data, chosen, samples) if chosen else test_set.load(run, samples)
+    kept = (
+        test_set.load_for(run, data, chosen, samples)
+        if chosen
+        else test_set.load(run, data, samples)
+    )
     best = None
     if with_ceiling:
         best = None if chosen else ceilings.noise_ceiling(data, samples)
         best = best or ceilings.repeated_ceiling(samples, data.sample_rate_hz)
     done = evaluate(loaded, samples, kept.labels, kept.fitted, best)
     name = metrics.FILE_OF_OTHERS if chosen else metrics.FILE
-    files.write_json(run.path / name, done.evaluation.model_dump(mode="json"))
-    if not chosen:
+    files.write_json(out / name, done.evaluation.model_dump(mode="json"))
+    if not chosen and out == run.path:
         overall, latency = done.evaluation.test.overall, done.evaluation.latency
         reached = {"mae_mm": overall.mae_mm, "r2": overall.r2, "inference_p50_us": latency.p50_us}
         history.show_evaluated(run, loaded.best_epoch, reached)

@@ -33,6 +33,7 @@ def build(
     samples: Samples,
     predicted: Float32[ndarray, "rows k"],
     folder: str = FOLDER,
+    out: Path | None = None,
 ) -> Path:
     """Writes `<run>/<folder>/index.html`, and each figure as .png, .svg and .pdf beside it.
 
@@ -42,6 +43,7 @@ def build(
         samples: that it was evaluated on.
         predicted: the streamed prediction of each row (mm).
         folder: name of the report's folder, which is replaced as a whole.
+        out: where that folder is, in place of the run.
     Returns:
         the page.
     Raises:
@@ -50,11 +52,11 @@ def build(
     progress.begin("drawing the report")
     content = _describe(run, evaluation, samples)
     tracks = align(samples, predicted, run.spec())
-    target = run.path / folder
+    target = (out or run.path) / folder
     filters = {"typeset": wording.typeset}
     try:
         with files.replace_folder(target) as partial:
-            drawings = _draw(partial, tracks, run_folder.read_lines(run.history))
+            drawings = _draw(partial, tracks, run.read_history())
             page = files.render("report.html.j2", filters, drawings=drawings, **content)
             (partial / PAGE).write_text(page, encoding="utf-8")
     except OSError as error:
@@ -68,7 +70,7 @@ def build(
 def _describe(run: Run, evaluation: Evaluation, samples: Samples) -> dict[str, Any]:
     """What the template shows besides the drawings."""
     spec, resolved = run.spec(), run.resolved()
-    split = resolved["split"]
+    split = resolved.split
     return {
         "run_id": run.id,
         "evaluation": evaluation,
@@ -78,7 +80,7 @@ def _describe(run: Run, evaluation: Evaluation, samples: Samples) -> dict[str, A
             spec,
             resolved,
             _num_parameters(run),
-            num_epochs=len(run_folder.read_lines(run.history)),
+            num_epochs=len(run.read_history()),
             best_epoch=evaluation.best_epoch,
         ),
         "machine": about_run.machine_rows(run_folder.describe_machine(), "Evaluated"),
@@ -88,8 +90,8 @@ def _describe(run: Run, evaluation: Evaluation, samples: Samples) -> dict[str, A
 
 
 def _num_parameters(run: Run) -> int:
-    num_inputs = int(run.resolved()["num_inputs"])
-    shapes = jax.eval_shape(lambda: network.initialize(run.spec(), num_inputs, jax.random.key(0)))
+    spec, num_inputs = run.spec(), run.resolved().num_inputs
+    shapes = jax.eval_shape(lambda: network.initialize(spec, num_inputs, jax.random.key(0)))
     return network.count_parameters(shapes)
 
 

@@ -39,6 +39,7 @@ RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
 BLOCK = 20_000  # rows of regressors in memory at once
 # A regression with hundreds of coefficients gains nothing from more rows than this.
 MOST_ROWS = 400_000
+LEARNED = ("mean_mm", "fir")
 PLANT = tuple(f"plant_{name}" for name in grey_box.ARRAYS)  # as they are called in a file
 SMOOTH = tuple(f"smooth_{name}" for name in smooth_path.ARRAYS)
 
@@ -225,34 +226,47 @@ def _follow(
 
 
 def save(path: Path, fitted: Fitted) -> None:
-    """Keeps the coefficients in a run folder."""
-    fields = fitted._asdict()
-    plant = grey_box.to_arrays(fields.pop("plant"))
-    smooth = smooth_path.to_arrays(fields.pop("smooth"))
+    """Keeps what was fitted in a run folder; the rest follows from the run's spec."""
+    plant, smooth = grey_box.to_arrays(fitted.plant), smooth_path.to_arrays(fitted.smooth)
     arrays = [*plant.values(), *smooth.values()]
-    files.save_arrays(path, fields | dict(zip(PLANT + SMOOTH, arrays, strict=True)))
+    learned = {name: getattr(fitted, name) for name in LEARNED}
+    files.save_arrays(path, learned | dict(zip(PLANT + SMOOTH, arrays, strict=True)))
 
 
-def load(path: Path) -> Fitted:
+def load(path: Path, data: Data) -> Fitted:
     """What `save` kept.
 
+    Args:
+        data: of the run's spec.
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, or holds other arrays than were fitted.
     """
     what, mend = "the run's fitted baselines", "Train the run again."
-    own = [name for name in Fitted._fields if name not in ("plant", "smooth")]
-    fields = files.load_arrays(path, [*own, *PLANT, *SMOOTH], what, mend)
+    (velocity, is_position), motion = _velocity_columns(data), _motion_columns(data)
+    num_targets, no_speeds = len(data.targets), np.zeros((1, len(velocity)))
+    own, num_axes = own_velocities(data) or (), num_targets if motion else 0
+    smooth_arrays = smooth_path.arrays_of(len(own), data.sample_rate_hz)
+    wanted = {
+        "mean_mm": files.Array("f", (num_targets,)),
+        "fir": files.Array("f", (fir_design(no_speeds).shape[1], num_targets)),
+        **{f"plant_{name}": array for name, array in grey_box.arrays_of(num_axes).items()},
+        **{f"smooth_{name}": array for name, array in smooth_arrays.items()},
+    }
+    fields = files.load_arrays(path, wanted, what, mend)
     plant = grey_box.from_arrays({name: fields[f"plant_{name}"] for name in grey_box.ARRAYS})
     smooth = smooth_path.from_arrays(
         {name: fields[f"smooth_{name}"] for name in smooth_path.ARRAYS}
     )
-    return Fitted(**{name: fields[name] for name in own}, plant=plant, smooth=smooth)._replace(
-        horizon=int(fields["horizon"]),
-        rate_hz=float(fields["rate_hz"]),
-        velocity=tuple(map(int, fields["velocity"])),
-        is_position=bool(fields["is_position"]),
-        own=tuple(map(int, fields["own"])),
-        motion=tuple(map(int, fields["motion"])),
+    return Fitted(
+        horizon=data.horizon,
+        rate_hz=data.sample_rate_hz,
+        velocity=velocity,
+        is_position=is_position,
+        **{name: fields[name] for name in LEARNED},
+        smooth=smooth,
+        own=own,
+        plant=plant,
+        motion=motion,
     )
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 from numpy import ndarray
 
+from jaxcorr import files
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import plant_path
 from jaxcorr.models.plant_path import PERIODS_MM, Axes, Numbers, Sample, State, Steps
@@ -164,6 +165,20 @@ def pieces_of(
 
 
 ARRAYS = ("axes", "low", "high", "is_at_bound", "rms_mm", "unexplained", "num_samples")
+
+
+def arrays_of(num_axes: int) -> dict[str, files.Array]:
+    """What `to_arrays` gives for so many axes, none for nothing."""
+    numbers, per_axis = (len(NAMES), num_axes), (num_axes,)
+    return {
+        "axes": files.Array("f", numbers),
+        "low": files.Array("n", numbers),
+        "high": files.Array("n", numbers),
+        "is_at_bound": files.Array("b" if num_axes else "f", numbers),
+        "rms_mm": files.Array("f", per_axis),
+        "unexplained": files.Array("f", per_axis),
+        "num_samples": files.Array("i") if num_axes else files.Array("f", (0,)),
+    }
 
 
 def to_arrays(found: Identified | None) -> dict[str, ndarray]:

@@ -205,6 +205,15 @@ def blank_path(spec: Spec) -> Variables:
             return {}
 
 
+def count_inputs(spec: Spec) -> int:
+    """Columns of `derive_inputs`."""
+    num_features = len(spec.data.features)
+    half = num_features // 2
+    num_phases = 2 * half * len(spec.model.phase_periods_mm)
+    is_raw = spec.model.inputs == "raw"
+    return num_features + num_phases + (0 if is_raw else num_features - half)
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def initialize(spec: Spec, num_inputs: int, key: Array) -> Variables:
     """Fresh network parameters, for `num_inputs` encoder inputs.

@@ -105,6 +105,12 @@ def derive_regressors(path: Path, velocities: Any, xp: ModuleType) -> Any:
     return xp.concatenate([own, bends, direction, along, ramps * direction], axis=-1)
 
 
+def arrays_of(num_axes: int, rate_hz: float) -> dict[str, files.Array]:
+    """What `to_arrays` gives for so many axes, none for no path."""
+    shapes = {name: values.shape for name, values in blank(num_axes, rate_hz).items()}
+    return {name: files.Array("f", shape if num_axes else (0,)) for name, shape in shapes.items()}
+
+
 def to_arrays(path: Path | None) -> dict[str, Float32[ndarray, "..."]]:
     """A path, to be kept in a file; empty ones for none."""
     if path is None:

@@ -12,7 +12,7 @@ from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.spec import SIZES
 from jaxcorr.studies.sweep_spec import override
-from jaxcorr.training import restore, run_folder
+from jaxcorr.training import restore
 from jaxcorr.training.run_folder import Run
 
 LOSSES = ("mae", "mse", "hybrid")
@@ -100,7 +100,7 @@ def outcome(job: Job, run: Run) -> Result:
         mae_mm=overall.mae_mm,
         correlation=overall.correlation,
         num_parameters=network.count_parameters(restore.load_weights(run).weights.network),
-        seconds=sum(row["seconds"] for row in run_folder.read_lines(run.timings)),
+        seconds=sum(row["seconds"] for row in run.read_timings()),
         run=run.id,
     )
 

@@ -179,7 +179,7 @@ class _Watch:
         for event in events:
             if isinstance(event, loop.Begun):
                 self.trial.set_user_attr("num_parameters", event.num_parameters)
-                for record in run_folder.read_lines(begun.run.history)[: event.epoch]:
+                for record in begun.run.read_history()[: event.epoch]:
                     self._tell(record)
             elif isinstance(event, loop.EpochDone):
                 self._tell(event.record)
@@ -188,7 +188,7 @@ class _Watch:
                 self.is_pruned = bool(is_open and self.trial.should_prune())
             yield event
 
-    def _tell(self, record: dict[str, Any]) -> None:
+    def _tell(self, record: Mapping[str, Any]) -> None:
         try:
             self.trial.report(loop.score(record), record["epoch"])
         except optuna.exceptions.UpdateFinishedTrialError:
@@ -198,8 +198,8 @@ class _Watch:
 
 def _summary(run: Run, done: loop.Finished) -> dict[str, Any]:
     """What the table shows of a run, from its own records."""
-    rows = run_folder.read_lines(run.history)
-    seconds = [row["seconds"] for row in run_folder.read_lines(run.timings)]
+    rows = run.read_history()
+    seconds = [row["seconds"] for row in run.read_timings()]
     return {
         "mae_mm": done.best_mae_mm,
         "r2": rows[done.best_epoch - 1].get("val_r2") if rows and done.best_epoch else None,

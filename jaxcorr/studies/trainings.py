@@ -88,6 +88,6 @@ def find(folder: Path, spec: Spec, fingerprint: dict[str, str], name: str) -> Ru
         if run_folder.slug_of(name) not in run.id:  # cheaper than to read every spec
             continue
         resolved = run.resolved()
-        if resolved["fingerprint"] == fingerprint and run.spec() == spec:
+        if resolved.fingerprint == fingerprint and run.spec() == spec:
             return run
     return None

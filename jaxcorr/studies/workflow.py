@@ -14,7 +14,7 @@ from jaxcorr.evaluation import report, tracks, wording
 from jaxcorr.evaluation.evaluate import evaluate_run
 from jaxcorr.metrics import Evaluation
 from jaxcorr.spec import Data
-from jaxcorr.training import experiment, path_first, restore, run_folder
+from jaxcorr.training import experiment, path_first, restore
 from jaxcorr.training.run_folder import Run
 
 PREDICTIONS = "predictions"
@@ -79,7 +79,7 @@ def list_products(run: Run, data: Data) -> Iterator[Product]:
         by = f" by {maker}" if isinstance(maker, str) and maker else ""
         yield Product(folder, f"{len(files)} traces{by}", sum(map(_size, files)))
     path = run.path / metrics.FILE
-    evaluation, history = metrics.read(path), run_folder.read_lines(run.history)
+    evaluation, history = metrics.read(path), run.read_history()
     best = path_first.name_best(run.spec(), evaluation.best_epoch)
     yield Product(run.path, f"{len(history)} epochs, best: {best}", _size(run.path))
     overall = evaluation.test.overall

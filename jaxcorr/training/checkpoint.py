@@ -1,7 +1,9 @@
 """Checkpoints, through orbax: each holds the latest state and the best weights.
 
 A checkpoint appears under its step number only when complete. A damaged newest one is passed over
-for the one before; digests tell, since orbax alone does not notice a flipped bit in an array.
+for the one before, if the caller wants that; digests tell, since orbax alone does not notice a
+flipped bit in an array. What the arrays claim to be is compared with what is expected before any of
+them is read, since orbax would take the memory first.
 """
 
 import hashlib
@@ -13,15 +15,15 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore
 
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, shorten
 
-State = TypeVar("State")
 EVERY_S = 10.0
 FAILED_WAIT_S = 5.0
 FAILED_QUIET_S = 0.5
@@ -34,13 +36,18 @@ logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathnam
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds; `skipped` names newer checkpoints that could not be read."""
+    """What a checkpoint holds.
+
+    Attributes:
+        state: None where only the best weights were asked for.
+        skipped: names newer checkpoints that could not be used, and why.
+    """
 
     step: int
     state: Any
     best: Any
     progress: dict[str, Any]
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
 
 class Damaged(ValueError):
@@ -135,32 +142,42 @@ def restore(folder: Path, state: Any, best: Any) -> Saved:
             best=ocp.args.StandardRestore(_template(best)),
             progress=ocp.args.JsonRestore(),
         )
-        return Saved(step, content["state"], content["best"], content["progress"], ())
+        return Saved(step, content["state"], content["best"], content["progress"])
 
-    saved, skipped = _newest(folder, load)
-    return saved._replace(skipped=skipped)
+    return _newest(folder, load)
 
 
-def restore_best(folder: Path, best: State) -> tuple[State, dict[str, Any]]:
+def restore_best(folder: Path, best: Any, is_strict: bool = False) -> Saved:
     """The best weights of the newest readable checkpoint as numpy arrays, and the progress.
 
+    Args:
+        is_strict: refuses any but the newest one.
     Raises:
-        InputError: no checkpoint can be read.
+        InputError: no checkpoint can be read, or not the newest one.
     """
 
-    def load(step: int) -> tuple[State, dict[str, Any]]:
+    def load(step: int) -> Saved:
         content = _read(
             folder / str(step),
             best=ocp.args.StandardRestore(_template(best)),
             progress=ocp.args.JsonRestore(),
         )
-        return content["best"], content["progress"]
+        return Saved(step, None, content["best"], content["progress"])
 
-    return _newest(folder, load)[0]
+    saved = _newest(folder, load)
+    if is_strict and saved.skipped:
+        raise InputError(
+            f"{folder}: expected the newest checkpoint to be whole, got {saved.skipped[0]}. Bring "
+            f"it back, or take step {saved.step} with `just resume`, eval or export, which say so."
+        )
+    return saved
 
 
 def _read(path: Path, **items: Any) -> dict[str, Any]:
     """Reads these items and compares them with their digests."""
+    for name, item in items.items():
+        if isinstance(item, ocp.args.StandardRestore):
+            _check_claims(path / name, item.item)
     items["digests"] = ocp.args.JsonRestore()
     handler = ocp.CompositeCheckpointHandler(
         *items, composite_options=ocp.CompositeOptions(multiprocessing_options=ALONE)
@@ -172,6 +189,19 @@ def _read(path: Path, **items: Any) -> dict[str, Any]:
         if known.get(name) != digest:
             raise Damaged(f"{name} differs from what was written")
     return content
+
+
+def _check_claims(folder: Path, template: Any) -> None:
+    """Refuses arrays that claim another shape or type than the template's, before any is read."""
+    base = {"driver": "ocdbt", "base": f"file://{folder.absolute()}/"}
+    store = tensorstore.KvStore.open(base).result()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(template):
+        name = ".".join(str(getattr(key, "name", getattr(key, "key", key))) for key in path)
+        name = re.sub(r"[\[\]']", "", name)
+        claim = json.loads(bytes(store.read(f"{name}/.zarray").result().value))
+        got = claim.get("shape"), claim.get("chunks"), claim.get("dtype")
+        if got != (list(leaf.shape),) * 2 + (leaf.dtype.str,):
+            raise Damaged(f"{name} claims to be {shorten(str(got))}")
 
 
 def _digests(**items: Any) -> dict[str, str]:
@@ -213,18 +243,32 @@ def _set_aside(path: Path) -> None:
     path.rename(aside)
 
 
-def _newest(folder: Path, load: Callable[[int], Any]) -> tuple[Any, tuple[str, ...]]:
+def _newest(folder: Path, load: Callable[[int], Saved]) -> Saved:
     skipped: list[str] = []
     for step in reversed(steps(folder)):
         try:
-            return load(step), tuple(skipped)
+            return load(step)._replace(skipped=tuple(skipped))
+        except (MemoryError, InputError):
+            raise
         # Whatever is wrong with this one, an older one may do; the caller tells the person.
         except Exception as error:
+            denied = _find_denied(folder / str(step))
+            if denied is not None:
+                raise InputError(
+                    f"{denied}: expected a file that can be read, got 'Permission denied'. Mend "
+                    "its permissions."
+                ) from None
             skipped.append(f"{folder / str(step)} ({_reason(error)})")
     got = f"only damaged ones: {'; '.join(skipped)}" if skipped else "none"
     raise InputError(
         f"{folder}: expected a checkpoint, got {got}. Train the run again, or choose another run."
     )
+
+
+def _find_denied(folder: Path) -> Path | None:
+    """A file or folder that this user may not read, if there is one."""
+    paths = [folder, *folder.rglob("*")]
+    return next((path for path in paths if not os.access(path, os.R_OK)), None)
 
 
 def _refused(path: Path, error: Exception) -> InputError:
@@ -239,7 +283,7 @@ def _reason(error: Exception) -> str:
     wrapped = re.search(r"os_error_code='(\d+)'", str(error))  # as tensorstore puts it
     number = int(wrapped[1]) if wrapped else getattr(error, "errno", None)
     text = os.strerror(number) if number else str(error) or type(error).__name__
-    return text.splitlines()[0][:160]
+    return shorten(text.splitlines()[0], 160)
 
 
 def _template(tree: Any) -> Any:

@@ -4,6 +4,7 @@ A mesh has one axis, over which the windows of a batch are dealt; everything els
 devices. One device needs no mesh: None stands for it.
 """
 
+import os
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, shorten
 from jaxcorr.spec import Spec
 
 AXIS = "windows"
@@ -24,6 +25,25 @@ FEWEST_WINDOWS = 8  # of a batch that are worth a device, or a portion, of their
 # What a window of 50 leaves behind for the gradient is 0.3 MiB at 96 x 2: of 16 windows it stays in
 # a core's caches. On a GPU a batch is taken whole.
 MOST_ON_CPU = 16
+
+
+def require_cpu() -> None:
+    """Says in one line why jax cannot compute on the CPU, where every predictor runs.
+
+    Raises:
+        InputError: the environment names platforms that are not there, or leaves out the CPU.
+    """
+    if "JAX_PLATFORMS" not in os.environ:
+        return
+    try:
+        jax.local_devices(backend="cpu")
+    except (RuntimeError, AssertionError) as error:
+        named = os.environ.get("JAX_PLATFORMS", "")
+        raise InputError(
+            f"JAX_PLATFORMS: expected platforms that jax finds here, cpu among them, got "
+            f"'{shorten(named)}' ({shorten(str(error) or 'no such backend')}). Unset it, or set it "
+            "to cpu."
+        ) from None
 
 
 def make_mesh(spec: Spec) -> Mesh | None:

@@ -13,7 +13,7 @@ import tomli_w
 
 from jaxcorr import files
 from jaxcorr import spec as specs
-from jaxcorr.data import collect, dataset, ranges, windows
+from jaxcorr.data import batches, collect, dataset, ranges, windows
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
@@ -75,6 +75,8 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
     with hosts.together():
         spec = specs.load(path, overrides)
         data = load_data(spec.data)
+        batches.plan_for(spec, data.train)
+        devices.make_mesh(spec)
     table = specs.to_table(spec)
     hosts.require_same("spec and traces", lambda: [table, dataset.fingerprint(data)])
     made = hosts.from_writer(lambda: str(_make_run(path, overrides, folder, spec, data).path))
@@ -120,8 +122,9 @@ def reopen(run: Run) -> Experiment:
     with hosts.together():
         spec = with_recorded_devices(run)
         resolved = run.resolved()
-        data = dataset.load(spec.data, resolved["split"])
-        _refuse_changes(run, resolved["fingerprint"], dataset.fingerprint(data))
+        files.remove_leftovers(run.path)
+        data = dataset.load(spec.data, resolved.split.model_dump())
+        _refuse_changes(run, resolved.fingerprint, dataset.fingerprint(data))
     return Experiment(run, spec, data)
 
 
@@ -140,7 +143,7 @@ def with_recorded_devices(run: Run) -> Spec:
 
     Another number would change the rounding, and a resumed training would no longer be the same.
     """
-    spec, num_devices = run.spec(), run.resolved()["num_devices"]
+    spec, num_devices = run.spec(), run.resolved().num_devices
     train = spec.train.model_copy(update={"num_devices": num_devices})
     return spec.model_copy(update={"train": train})
 
@@ -149,7 +152,7 @@ def test_samples(run: Run, spec: Spec, patterns: list[str]) -> Samples:
     """The samples to evaluate a run on: its own test split, or all traces of some patterns."""
     if patterns:
         return dataset.load_all(spec.data, patterns)
-    return dataset.load_samples(run.path / TEST_SAMPLES)
+    return dataset.load_samples(run.path / TEST_SAMPLES, spec.data)
 
 
 def _as_given(path: Path, overrides: list[str]) -> str:
@@ -188,5 +191,5 @@ def _resolve(spec: Spec, data: Dataset, num_inputs: int) -> dict[str, Any]:
         "split": data.split,
         "fingerprint": dataset.fingerprint(data),
         "num_samples": {name: len(getattr(data, name).features) for name in data.split},
-        **run_folder.describe_machine(),
+        **run_folder.describe_machine().model_dump(mode="json"),
     }

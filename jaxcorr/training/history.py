@@ -24,7 +24,7 @@ from tensorboardX.proto.event_pb2 import (  # protobuf makes the names at run ti
 from jaxcorr import files, plotting
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Spec
-from jaxcorr.training import checkpoint, hosts, run_folder
+from jaxcorr.training import checkpoint, hosts
 from jaxcorr.training.run_folder import Run
 
 HISTOGRAM_BINS = 64
@@ -94,9 +94,11 @@ class Recorder:
     ):
         self._spec, self._run, self._gradient_fn = spec, run, gradient_fn
         try:
-            for path in (run.history, run.timings):
-                kept = run_folder.read_lines(path)[:epoch]
-                files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+            for path, rows in (
+                (run.history, run.read_history()),
+                (run.timings, run.read_timings()),
+            ):
+                files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows[:epoch]))
             self._board = _Board(run.tensorboard, epoch + 1) if spec.train.tensorboard else None
             if self._board:
                 self._board.describe(spec)

@@ -6,7 +6,7 @@ way.
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxcorr.data import windows
-from jaxcorr.data.batches import Batches, Plan, plan_epoch, training_batches
+from jaxcorr import run_records as records
+from jaxcorr.data.batches import Batches, Plan, plan_for, training_batches
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.errors import InputError
 from jaxcorr.metrics import measure
@@ -24,6 +24,7 @@ from jaxcorr.models import network as model
 from jaxcorr.models.network import Variables, Weights
 from jaxcorr.models.normalize import Scales
 from jaxcorr.models.scales import fit_scales
+from jaxcorr.run_records import Progress
 from jaxcorr.spec import Spec
 from jaxcorr.training import checkpoint, devices, hosts, path_first, test_set
 from jaxcorr.training import step as update
@@ -73,15 +74,6 @@ class NonFiniteLoss(RuntimeError):
     """The loss became NaN or infinite; the text names steps, traces and the last checkpoint."""
 
 
-class Progress(NamedTuple):
-    """Where training stands between two dispatches; JSON in a checkpoint."""
-
-    epoch: int = 0  # completed epochs, which is also the number of history rows
-    dispatch: int = 0  # completed dispatches of the running epoch
-    best_epoch: int = 0
-    best_mae_mm: float | None = None
-
-
 class Start(NamedTuple):
     """What the loop begins with: fresh, or as the checkpoint of `last` has it."""
 
@@ -110,7 +102,7 @@ def fit(
         InputError: the disk or the device has no room, or no checkpoint of the run can be read, or
             the baselines that it keeps are damaged.
     """
-    plan = plan_for(spec, data)
+    plan = plan_for(spec, data.train)
     path, note = _path_of(spec, data, run)
     limit_mm = fit_scales(spec, data.train).limit_mm  # of whole targets
     data = data._replace(train=path_first.take(spec, path, data.train))
@@ -167,18 +159,6 @@ def fit(
     yield Finished(reason, progress.best_epoch, progress.best_mae_mm)
 
 
-def plan_for(spec: Spec, data: Dataset) -> Plan:
-    """How an epoch over the training split is cut into dispatches."""
-    first = windows.starts(data.train, spec.data.window, spec.data.stride)
-    num_windows = sum(len(rows) for rows in first.values())
-    if spec.data.batch_size > num_windows:
-        raise InputError(
-            f"data.batch_size: expected at most the {num_windows} training windows, got "
-            f"{spec.data.batch_size}. Lower it, or data.stride."
-        )
-    return plan_epoch(num_windows, spec.data.batch_size, spec.train.steps_per_dispatch)
-
-
 def weights_of(state: TrainState, scales: Scales, path: Variables) -> Weights:
     """The model as it stands, in arrays of its own (the next step donates the state's).
 
@@ -224,8 +204,12 @@ def _start_or_resume(spec: Spec, scales: Scales, path: Variables, run: Run, iter
     if not told:
         return Start(state, best, Progress())
     (saved, skipped, step), *_ = told
-    iterator.set_state(saved["iterator"])
-    progress = Progress(**saved["progress"])
+    try:
+        kept = records.check_kept(saved)
+    except ValueError as error:
+        raise InputError(f"{run.checkpoints / str(step)}: {error}. {records.MEND}") from None
+    iterator.set_state(kept["iterator"])
+    progress = kept["progress"]
     return Start(jax.tree.map(jnp.asarray, state), best, progress, tuple(skipped), step)
 
 
@@ -272,7 +256,7 @@ def _advance(progress: Progress, record: dict[str, Any]) -> tuple[Progress, bool
     return progress, is_best
 
 
-def score(record: dict[str, Any]) -> float:
+def score(record: Mapping[str, Any]) -> float:
     """What an epoch is judged by: validation MAE (mm) or, without validation, training MAE."""
     return record.get("val_mae_mm", record["train_mae_mm"])
 

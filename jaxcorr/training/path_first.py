@@ -34,7 +34,7 @@ def fit_path(spec: Spec, data: Dataset, kept: Path | None = None) -> Fitted:
     Raises:
         InputError: the file is damaged.
     """
-    known = baselines.load(kept) if kept and kept.exists() else None
+    known = baselines.load(kept, spec.data) if kept and kept.exists() else None
     if spec.model.path == "smooth":
         path = known.smooth if known else baselines.fit_smooth(spec.data, data.train)
         assert path is not None, "the spec has been checked for velocities"

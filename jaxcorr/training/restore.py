@@ -11,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxcorr import run_records as records
 from jaxcorr.data import ranges
 from jaxcorr.data.ranges import Ranges
+from jaxcorr.errors import InputError
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Carry, Weights
 from jaxcorr.models.normalize import Scale
 from jaxcorr.spec import Spec
-from jaxcorr.training import checkpoint
-from jaxcorr.training.run_folder import Run
+from jaxcorr.training import checkpoint, devices
+from jaxcorr.training.run_folder import RESOLVED_FILE, Run
 
 # A call that waits for its result gains nothing from a second thread, and on two cores the
 # hand-over costs more than the arithmetic: 44 us (p99 132) with it, 17 us (p99 25) without, at
@@ -29,39 +31,53 @@ StepFn = Callable[[Weights, Carry, Array], tuple[Carry, Array]]
 
 
 class Loaded(NamedTuple):
-    """A run's best model so far, and the ranges of its training split."""
+    """A run's best model so far, and the ranges of its training split.
+
+    Attributes:
+        skipped: says which newer checkpoints could not be used, and which one was.
+    """
 
     spec: Spec
     weights: Weights
     ranges: Ranges
     best_epoch: int = 0
     is_finished: bool = True
+    skipped: str = ""
 
 
-def load_weights(run: Run) -> Loaded:
-    """Restores the best weights of a run, from its newest readable checkpoint.
+def load_weights(run: Run, is_strict: bool = True) -> Loaded:
+    """Restores the best weights of a run, from its newest checkpoint.
 
+    Args:
+        is_strict: refuses an older checkpoint where the newest one cannot be used.
     Raises:
         InputError: the run is incomplete or damaged; the text names the file.
     """
-    spec = run.spec()
-    num_inputs = int(run.resolved()["num_inputs"])
+    devices.require_cpu()
+    spec, num_inputs = run.spec(), run.resolved().num_inputs
+    if num_inputs != model.count_inputs(spec):
+        raise InputError(
+            f"{run.path / RESOLVED_FILE}: expected num_inputs to be {model.count_inputs(spec)}, as "
+            f"its spec says, got {num_inputs}. {records.MEND}"
+        )
     inputs, targets = [
         Scale(*(np.zeros(n, np.float32),) * 2) for n in (num_inputs, len(spec.data.targets))
     ]
     network = jax.eval_shape(lambda: model.initialize(spec, num_inputs, jax.random.key(0)))
     network |= model.blank_path(spec)
-    weights, kept = checkpoint.restore_best(
-        run.checkpoints, Weights(network, inputs, targets, targets.mean)
-    )
+    template = Weights(network, inputs, targets, targets.mean)
+    saved = checkpoint.restore_best(run.checkpoints, template, is_strict)
+    weights: Weights = saved.best
     weights = weights._replace(network=jax.tree.map(jnp.asarray, weights.network))
-    progress = kept["progress"]
-    waited = progress["epoch"] - progress["best_epoch"]
-    is_finished = progress["epoch"] >= spec.train.epochs or 0 < spec.train.patience <= waited
-    known = ranges.read_ranges(
-        run.read_json("stats.json"), spec.data.features, f"{run.path}/stats.json"
-    )
-    return Loaded(spec, weights, known, progress["best_epoch"], is_finished)
+    try:
+        progress = records.check_kept(saved.progress)["progress"]
+    except ValueError as error:
+        raise InputError(f"{run.checkpoints / str(saved.step)}: {error}. {records.MEND}") from None
+    waited = progress.epoch - progress.best_epoch
+    is_finished = progress.epoch >= spec.train.epochs or 0 < spec.train.patience <= waited
+    known = ranges.read_ranges(run.path / "stats.json", spec.data.features)
+    skipped = f"{'; '.join(saved.skipped)}; taking step {saved.step}" if saved.skipped else ""
+    return Loaded(spec, weights, known, progress.best_epoch, is_finished, skipped)
 
 
 def make_step(spec: Spec) -> StepFn:

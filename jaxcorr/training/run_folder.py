@@ -4,24 +4,25 @@ import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, shorten
 from jaxcorr.training import locks
 
 if TYPE_CHECKING:
+    from jaxcorr.run_records import EpochRow, Origin, Resolved, TimingRow
     from jaxcorr.spec import Spec
 
 LATEST = "latest"
 SPEC_FILE = "spec.toml"  # of a run, as it was given
-RESOLVED = {"spec", "split", "fingerprint", "num_inputs", "num_devices"}  # of resolved.json
+MOST_LISTED = 5  # runs in a message
+RESOLVED_FILE = "resolved.json"  # the last file of a run that is written before its first step
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy")
 
 
@@ -60,43 +61,55 @@ class Run:
     def export(self) -> Path:
         return self.path / "export"
 
-    def read_json(self, name: str) -> Any:
-        """The content of one of the run's JSON files.
-
-        Raises:
-            InputError: the file is missing or damaged.
-        """
-        path = self.path / name
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a checkpoint, which may be anything but a promise that it is good."""
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"{path}: expected a readable file, got '{error.strerror}'. The run is incomplete; "
-                "train it again."
-            ) from None
-        except ValueError as error:
-            raise InputError(f"{path}: expected JSON, got {error}. Train the run again.") from None
+            return any(path.name.isdigit() for path in self.checkpoints.iterdir())
+        except OSError:
+            return False
 
-    def resolved(self) -> dict[str, Any]:
-        """What resolved.json says of how the run began.
+    # The records and the spec load what validates them: a list of runs' names needs none of it.
+
+    def resolved(self) -> "Resolved":
+        """How the run began.
 
         Raises:
-            InputError: the file is missing, damaged or not one that `experiment.begin` wrote.
+            InputError: resolved.json is missing, damaged or altered.
         """
-        content = self.read_json("resolved.json")
-        missing = RESOLVED - content.keys() if isinstance(content, dict) else RESOLVED
-        if missing:
-            raise InputError(
-                f"{self.path}/resolved.json: expected key '{min(missing)}', got none. "
-                "Train the run again."
-            )
-        return content
+        from jaxcorr import run_records as records
+
+        return records.read_resolved(self.path / RESOLVED_FILE)
 
     def spec(self) -> "Spec":
-        """The run's spec with every default as it was when the run began."""
-        from jaxcorr import spec as specs  # a list of runs, or of their names, needs no validation
+        """The run's spec with every default as it was when the run began.
 
-        return specs.from_table(self.resolved()["spec"], f"{self.path}/resolved.json")
+        Raises:
+            InputError: as `resolved`, or the spec in it is refused.
+        """
+        from jaxcorr import spec as specs
+
+        return specs.from_table(self.resolved().spec, f"{self.path / RESOLVED_FILE}")
+
+    def read_history(self) -> "list[EpochRow]":
+        """The epochs that are completed.
+
+        Raises:
+            InputError: a line of history.jsonl is damaged or altered.
+        """
+        from jaxcorr import run_records as records
+
+        return records.read_history(self.history)
+
+    def read_timings(self) -> "list[TimingRow]":
+        """How long they took.
+
+        Raises:
+            InputError: a line of timings.jsonl is damaged or altered.
+        """
+        from jaxcorr import run_records as records
+
+        return records.read_timings(self.timings)
 
 
 class Row(NamedTuple):
@@ -143,38 +156,67 @@ def slug_of(name: str) -> str:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run's: its last file is there."""
-    return (folder / "resolved.json").is_file()
+    return (folder / RESOLVED_FILE).is_file()
 
 
 def find(text: str, folder: Path = Path("runs")) -> Run:
     """The run that a person means: a path, an id, a unique start of one, or `latest`.
 
+    Args:
+        text: `latest` is the newest run that has a model.
     Raises:
-        InputError: no run or several match.
+        InputError: no run or several match, or a file of it lies elsewhere.
     """
     path = Path(text)
     if is_run(path) and path.name != LATEST:
-        return Run(path)
+        return _checked(Run(path))
     if path.is_dir() and path.name not in (folder.name, LATEST):
         raise InputError(
-            f"{text}: expected a run folder with resolved.json, got a folder without. "
+            f"{text}: expected a run folder with {RESOLVED_FILE}, got a folder without. "
             "See `just runs` for runs."
         )
     home = path.parent if path.parent != Path() else folder
-    known = [run.path.name for run in list_all(home)]
+    known = list_all(home)
     if path.name == LATEST and known:
-        return Run(home / known[-1])
-    matches = [name for name in known if name.startswith(path.name)] if path.name else []
-    if path.name in matches or len(matches) == 1:
-        return Run(home / (path.name if path.name in matches else matches[0]))
-    got = f"{len(matches)} that match: {', '.join(matches)}" if matches else "none"
-    known_text = ", ".join(known[-5:]) or "none yet; train one"
-    raise InputError(f"{text}: expected one run, got {got}. Runs: {known_text}.")
+        with_model = [run for run in known if run.has_model]
+        if not with_model:
+            raise InputError(
+                f"{text}: expected a run with a model, got {len(known)} without. Name one to go on "
+                "with, or train one."
+            )
+        return _checked(with_model[-1])
+    return _checked(Run(home / _only_match(text, path.name, [run.path.name for run in known])))
+
+
+def _only_match(text: str, start: str, known: Sequence[str]) -> str:
+    matches = [name for name in known if name.startswith(start)] if start else []
+    if start in matches or len(matches) == 1:
+        return start if start in matches else matches[0]
+    listed = ", ".join(matches[:MOST_LISTED]) + ("..." if matches[MOST_LISTED:] else "")
+    got = f"{len(matches)} that match: {listed}" if matches else "none"
+    known_text = ", ".join(known[-MOST_LISTED:]) or "none yet; train one"
+    raise InputError(f"{shorten(text)}: expected one run, got {got}. Runs: {known_text}.")
+
+
+def _checked(run: Run) -> Run:
+    """Refuses a run of which a path leads out, or which holds a pipe: both would be opened."""
+    home = run.path.resolve()
+    for folder, folders, names in os.walk(home):
+        for name in (*folders, *names):
+            path = Path(folder) / name
+            is_own = path.is_file() or path.is_dir() or not path.exists()
+            if not is_own or (path.is_symlink() and not path.resolve().is_relative_to(home)):
+                kind = "a link that leads out of it" if path.is_symlink() else "a pipe or a device"
+                raise InputError(
+                    f"{run.path}: expected files and folders of its own, got {kind}: "
+                    f"{path.relative_to(home)}. Put a copy in its place, or remove it."
+                )
+    return run
 
 
 def list_all(folder: Path = Path("runs")) -> list[Run]:
     """All runs of a folder, oldest first."""
-    found = [path.parent for path in folder.glob("*/resolved.json")] if folder.is_dir() else []
+    found = [path.parent for path in folder.glob(f"*/{RESOLVED_FILE}")] if folder.is_dir() else []
     found = [path for path in found if path.name != LATEST]  # a link to one of them
     return [Run(path) for path in sorted(found, key=lambda p: (p.name[:15], p.stat().st_mtime_ns))]
 
@@ -193,17 +235,6 @@ def point_latest(run: Run) -> None:
         partial.replace(link)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Rows of a .jsonl file; a last line cut short by a crash is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
-
-
 def list_runs(folder: Path) -> list[Row]:
     """All runs of a folder, oldest first."""
     return [_describe(run) for run in list_all(folder)]
@@ -213,52 +244,47 @@ def _describe(run: Run) -> Row:
     from jaxcorr import metrics  # names of runs, as the shell completes them, need no validation
 
     try:
-        resolved = run.resolved()
-        made = datetime.datetime.fromisoformat(resolved["created"])
+        made, spec = run.resolved().created, run.spec()
         path = run.path / metrics.FILE
         overall = metrics.read(path).test.overall if path.exists() else None
-        history = read_lines(run.history)
-        errors = [row["val_mae_mm"] for row in history if row.get("val_mae_mm") is not None]
-        return Row(
-            id=run.id,
-            state=_state(run, resolved["spec"]["train"], history, overall is not None),
-            age_s=(datetime.datetime.now(datetime.UTC) - made).total_seconds(),
-            epochs=len(history),
-            val_mae_mm=min(errors, default=None),
-            test_mae_mm=overall.mae_mm if overall else None,
-            test_r2=overall.r2 if overall else None,
-        )
+        history = run.read_history()
     # A file that was cut or edited must not hide the other runs.
-    except (InputError, OSError, KeyError, ValueError, TypeError, AttributeError):
+    except InputError:
         return Row(run.id, "damaged", None, 0, None, None, None)
+    errors = [row["val_mae_mm"] for row in history if "val_mae_mm" in row]
+    return Row(
+        id=run.id,
+        state=_state(run, spec, history, overall is not None),
+        age_s=(datetime.datetime.now(datetime.UTC) - made).total_seconds(),
+        epochs=len(history),
+        val_mae_mm=min(errors, default=None),
+        test_mae_mm=overall.mae_mm if overall else None,
+        test_r2=overall.r2 if overall else None,
+    )
 
 
-def _state(
-    run: Run, train: dict[str, Any], history: list[dict[str, Any]], is_evaluated: bool
-) -> str:
+def _state(run: Run, spec: "Spec", history: "list[EpochRow]", is_evaluated: bool) -> str:
     if locks.holder(run.path / locks.TRAINING):
         return "running"
     if is_evaluated:
         return "evaluated"
     errors = [row.get("val_mae_mm", row["train_mae_mm"]) for row in history]
     waited = len(errors) - 1 - errors.index(min(errors)) if errors else 0
-    is_done = len(history) >= train["epochs"] or 0 < train["patience"] <= waited
+    is_done = len(history) >= spec.train.epochs or 0 < spec.train.patience <= waited
     return "trained" if is_done else "interrupted"
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> "Origin":
     """Versions, commit and machine, for resolved.json."""
-    return {
-        "versions": {name: importlib.metadata.version(name) for name in ("jaxcorr", *PACKAGES)},
-        "python": platform.python_version(),
-        "git_commit": _git_commit(),
-        "machine": {
-            "system": platform.platform(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-        },
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+    from jaxcorr.run_records import Machine, Origin
+
+    return Origin(
+        versions={name: importlib.metadata.version(name) for name in ("jaxcorr", *PACKAGES)},
+        python=platform.python_version(),
+        git_commit=_git_commit(),
+        machine=Machine(system=platform.platform(), processor=_processor(), cores=os.cpu_count()),
+        created=datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+    )
 
 
 def _git_commit() -> str | None:

@@ -39,17 +39,18 @@ def keep(folder: Path, data: Data, split: Dataset) -> None:
     baselines.save(folder / BASELINES, baselines.fit(data, split.train, split.val))
 
 
-def load(run: Run, samples: Samples) -> Kept:
+def load(run: Run, data: Data, samples: Samples) -> Kept:
     """What `keep` wrote, for the run's own test samples.
 
     Raises:
         InputError: a file is missing or damaged.
     """
-    return Kept(strata.load(run.path / TEST_LABELS, samples), baselines.load(run.path / BASELINES))
+    labels = strata.load(run.path / TEST_LABELS, samples)
+    return Kept(labels, baselines.load(run.path / BASELINES, data))
 
 
 def load_for(run: Run, data: Data, patterns: list[str], samples: Samples) -> Kept:
     """The same for other traces, whose labels come from their files."""
     path_of = {trace.name_of(path): path for path in trace.find(patterns)}
     paths = [path_of[name] for name in samples.names]
-    return Kept(strata.read(paths, data, samples), baselines.load(run.path / BASELINES))
+    return Kept(strata.read(paths, data, samples), baselines.load(run.path / BASELINES, data))

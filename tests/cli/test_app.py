@@ -142,7 +142,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(name, server, run, spec, tmp_path):
     assert code == 130, log
     (begun,) = run_folder.list_all(tmp_path / "runs")
     assert f"interrupted and saved; go on with: just resume {begun.path}" in log
-    rows = run_folder.read_lines(begun.history)
+    rows = begun.read_history()
     assert 2 <= len(rows) < 2000
     resolved = json.loads((begun.path / "resolved.json").read_text())
     resolved["spec"]["train"]["epochs"] = len(rows) + 1  # a short rest
@@ -150,7 +150,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(name, server, run, spec, tmp_path):
     code, _, err = run("resume", begun.id, "--runs", begun.path.parent)
     assert code == 0
     assert f"resuming after epoch {len(rows)}" in err
-    assert run_folder.read_lines(begun.history)[: len(rows)] == rows
+    assert begun.read_history()[: len(rows)] == rows
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(run, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import files, metrics
+from jaxcorr import Predictor, files, metrics
 from jaxcorr.cli import app
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import evaluate, report, wording
@@ -38,6 +38,31 @@ def spec(layers, tmp_path):
 
 def run(*argv):
     return CliRunner().invoke(app.app, [str(word) for word in argv])
+
+
+def spoil_newest(done):
+    """Leaves the newest of two checkpoints with other bits than were written."""
+    newest = max((done / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    shutil.copytree(newest, newest.with_name("1"))
+    for path in newest.rglob("best/**/d/*"):
+        path.write_bytes(path.read_bytes()[::-1])
+
+
+def test_a_run_that_can_only_be_read_is_judged_elsewhere(done, tmp_path):
+    before = sorted(done.rglob("*"))
+    (done / f".report.{files.HOST}.4194305.partial").mkdir()  # of an eval that was killed
+    said = run("eval", done, "--no-report", "--out", tmp_path / "elsewhere")
+    assert said.exit_code == 0, said.output
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == [metrics.FILE]
+    spoil_newest(done)
+    said = run("eval", done, "--no-report")
+    assert said.exit_code == 0, said.output
+    assert "newest checkpoint not used: " in said.stderr
+    assert said.stderr.replace("\n", " ").find("taking step 1") > 0
+    assert sorted(done.rglob(".*")) == []
+    with pytest.raises(InputError, match="expected the newest checkpoint to be whole, got"):
+        Predictor.load(done)
+    assert {path.name for path in before} | {metrics.FILE} >= {p.name for p in done.iterdir()}
 
 
 def test_eval_is_short_and_says_what_it_does(done):

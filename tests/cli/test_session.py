@@ -14,7 +14,10 @@ from jaxcorr.cli import session
 from jaxcorr.errors import InputError
 from jaxcorr.training import history, hosts, locks, loop, run_folder
 
-ROW = '{"epoch": 1, "train_loss": 1.0, "train_mae_mm": 0.1, "learning_rate": 0.1}\n'
+ROW = (
+    '{"epoch": 1, "step": 9, "train_loss": 1.0, "train_mae_mm": 0.1, "grad_norm": 1.0, '
+    '"weight_norm": 1.0, "learning_rate": 0.1}\n'
+)
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_samples_that_were_kept_come_back_the_same(tmp_path, lengths, horizon):
     samples = tabulate(lengths, horizon)
     dataset.save_samples(tmp_path / "test.npz", samples)
     assert [p.name for p in tmp_path.iterdir()] == ["test.npz"]
-    back = dataset.load_samples(tmp_path / "test.npz")
+    back = dataset.load_samples(tmp_path / "test.npz", Data(traces=("x",), horizon=horizon))
     for before, after in zip(samples, back, strict=True):
         np.testing.assert_array_equal(before, after)
     assert (back.names, back.parts, back.lead) == (samples.names, samples.parts, samples.lead)
@@ -152,13 +152,32 @@ def test_damaged_samples_are_refused_or_whole(tmp_path_factory, share, value):
     content[place:] = b"" if value is None else bytes([value]) + content[place + 1 :]
     path.write_bytes(content)
     with contextlib.suppress(InputError):
-        np.testing.assert_array_equal(dataset.load_samples(path).features, samples.features)
+        np.testing.assert_array_equal(
+            dataset.load_samples(path, Data(traces=("x",))).features, samples.features
+        )
+
+
+def test_samples_of_another_form_are_refused(tmp_path):
+    path, samples = tmp_path / "test.npz", tabulate([30, 40], 0)
+    for change, said in (
+        ({"features": samples.features[:, :3]}, r"features: expected finite numbers of shape \(7"),
+        ({"targets": samples.targets * np.nan}, r"targets: expected finite numbers of .*not finit"),
+        (
+            {"first_row": samples.first_row + 0.5},
+            "first_row: expected integers of",
+        ),
+        ({"num_rows": samples.num_rows + 1}, "expected traces end to end, 0 rows in front"),
+        ({"num_rows": samples.num_rows[:1]}, r"num_rows: expected integers of shape \(2\)"),
+    ):
+        dataset.save_samples(path, samples._replace(**change))
+        with pytest.raises(InputError, match=rf"test\.npz: {said}"):
+            dataset.load_samples(path, Data(traces=("x",)))
 
 
 def test_missing_samples_are_refused(tmp_path):
-    rule = r"test\.npz: expected the run's test samples, got '.*No such file.*'\. Evaluate with"
+    rule = r"test\.npz: expected the run's test samples, got 'No such file or directory'\. Eval"
     with pytest.raises(InputError, match=rule):
-        dataset.load_samples(tmp_path / "test.npz")
+        dataset.load_samples(tmp_path / "test.npz", Data(traces=("x",)))
 
 
 def test_checksums_are_sha256(tmp_path):

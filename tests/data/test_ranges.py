@@ -54,22 +54,23 @@ def test_axes_need_position_and_velocity():
     assert ranges.find_axes(commands) == ranges.find_axes(FEATURES)
 
 
-def test_ranges_survive_a_file():
-    found = measure(moving(30, 5.0, 300.0))
-    stats = json.loads(json.dumps({"ranges": found._asdict()}))
-    assert ranges.read_ranges(stats, FEATURES, "stats.json") == found
+def test_ranges_survive_a_file(tmp_path):
+    found, path = measure(moving(30, 5.0, 300.0)), tmp_path / "stats.json"
+    path.write_text(json.dumps({"features": [], "ranges": found._asdict()}))
+    assert ranges.read_ranges(path, FEATURES) == found
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"low": [0, 0, 0]}, {"high": [0, 0, 0, float("inf")]}, {"jump_mm": 3}, {"accel_mm_s2": ["a"]}],
+    ("change", "said"),
+    [
+        ({"low": [0, 0, 0]}, "expected 4 values of ranges.low, got 3"),
+        ({"high": [0, 0, 0, float("inf")]}, r"expected 'ranges\..*high.*' to be a finite number"),
+        ({"jump_mm": 3}, r"expected 'ranges\..*jump_mm' to be a valid (tuple|array), got 3"),
+        ({"accel_mm_s2": ["a"]}, r"expected 'ranges\..*accel_mm_s2.0' to be a valid number"),
+    ],
 )
-def test_altered_ranges_are_refused(change):
-    stats = {"ranges": measure(moving(30, 5.0, 300.0))._asdict() | change}
-    with pytest.raises(InputError, match=r"f/stats\.json: expected finite ranges of x_ref"):
-        ranges.read_ranges(stats, FEATURES, "f/stats.json")
-
-
-def test_missing_ranges_are_refused():
-    with pytest.raises(InputError, match=r"f/stats\.json: expected finite ranges of x_ref"):
-        ranges.read_ranges({}, FEATURES, "f/stats.json")
+def test_altered_ranges_are_refused(tmp_path, change, said):
+    path = tmp_path / "stats.json"
+    path.write_text(json.dumps({"ranges": measure(moving(30, 5.0, 300.0))._asdict() | change}))
+    with pytest.raises(InputError, match=rf"stats\.json: {said}"):
+        ranges.read_ranges(path, FEATURES)

@@ -93,7 +93,7 @@ def test_model_is_described_by_its_own_numbers(run, loaded):
     count = sum(np.size(leaf) for leaf in leaves(loaded.weights.network))
     assert f"{count:,} parameters: velocities and differences" in card
     assert "2 LSTM layers of 8 units" in card
-    assert run_folder.Run(run.path).resolved()["created"] in card
+    assert run_folder.Run(run.path).resolved().created.isoformat() in card
     assert f"\nEpoch {loaded.best_epoch} was the best on the validation split. " in card
     assert "the training has not ended" not in card
     assert "the training has not ended" in model_card.write(

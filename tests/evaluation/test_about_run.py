@@ -1,19 +1,15 @@
 """Words about a run: what was trained, on what, and how far its figures can be trusted."""
 
+import json
+
+import evaluations
 import oscillator
 import pytest
 
 from jaxcorr.evaluation import about_run
+from jaxcorr.run_records import Resolved, Split
 
-RESOLVED = {
-    "split": {"train": ["a b/1", "a b/2"], "val": ["a b/3"], "test": []},
-    "num_samples": {"train": 2000, "val": 100, "test": 0},
-    "git_commit": "abc+",
-    "versions": {"jax": "1.2"},
-    "python": "3.11",
-    "machine": {"processor": "fast", "cores": 2, "system": "some"},
-    "created": "today",
-}
+RESOLVED = Resolved.model_validate_json(json.dumps(evaluations.resolved(oscillator.make_spec())))
 
 
 def test_what_was_trained_is_told_with_counts_and_versions():
@@ -45,7 +41,7 @@ def test_a_path_is_named_and_counts_as_epoch_zero(path, best_epoch, end):
     assert rows["Network"].endswith(", beside a smooth regression") == (path != "none")
 
 
-SPLIT = {"train": ["p/1", "p/2"], "val": ["p/3"], "test": ["p/4"]}
+SPLIT = Split(train=("p/1", "p/2"), val=("p/3",), test=("p/4",))
 
 
 @pytest.mark.parametrize(

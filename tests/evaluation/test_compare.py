@@ -46,7 +46,7 @@ def test_a_worse_run_is_told_from_a_better_one(layers, copy, monkeypatch):
 
     monkeypatch.setattr(bulk, "stream", spoil)
     good, bad = copy("good", split=UNSEEN), copy("bad", split=UNSEEN)
-    resolved = good.resolved()
+    resolved = good.resolved().model_dump(mode="json")
     resolved["spec"]["train"]["name"] = "good"
     files.write_json(good.path / "resolved.json", resolved)
     found = compare.compare(good, bad, [layers])
@@ -133,7 +133,7 @@ def test_predictions_stand_at_their_instants(copy, plain_and_probed):
 
 def test_what_either_run_was_trained_on_is_left_out(trained, layers, copy):
     found = compare.pair(trained.run, copy("fresh", split=UNSEEN), [layers])
-    split = trained.run.resolved()["split"]
+    split = trained.run.resolved().split.model_dump()
     (entry,) = found.left_out
     assert entry.reason == "A trained or validated on their layers"
     assert entry.traces == tuple(sorted([*split["train"], *split["val"]]))

@@ -23,7 +23,7 @@ def loaded(trained):
 
 @pytest.fixture(scope="module")
 def kept(trained):
-    return test_set.load(trained.run, trained.data.test)
+    return test_set.load(trained.run, trained.spec.data, trained.data.test)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -138,7 +138,7 @@ def test_every_baseline_is_compared_on_the_same_rows():
 
 
 def test_a_run_says_what_its_predictions_come_from(trained):
-    fitted = baselines.load(trained.run.path / test_set.BASELINES)
+    fitted = baselines.load(trained.run.path / test_set.BASELINES, trained.spec.data)
     unfit = fitted._replace(plant=None)
     spec = oscillator.make_spec(model={"path": "plant"})
     assert fitted.plant is not None

@@ -151,10 +151,10 @@ def test_what_was_kept_predicts_the_same(tmp_path):
     fitted, unseen = fit_with_plant(), table(fir_answer, seed=30)
     path = tmp_path / "baselines.npz"
     baselines.save(path, fitted)
-    back = baselines.load(path)
+    back = baselines.load(path, DATA)
     assert (back.motion, back.velocity, back.horizon) == (fitted.motion, fitted.velocity, 0)
     for name, values in baselines.predict(fitted, unseen).items():
         np.testing.assert_array_equal(baselines.predict(back, unseen)[name], values)
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"baselines\.npz: expected the run's fitted baselines"):
-        baselines.load(path)
+        baselines.load(path, DATA)

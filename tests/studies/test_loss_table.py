@@ -11,7 +11,7 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-from jaxcorr import files
+from jaxcorr import files, metrics
 from jaxcorr.cli import app
 from jaxcorr.errors import InputError
 from jaxcorr.studies import loss_table, trainings
@@ -97,8 +97,8 @@ def test_command_trains_evaluates_and_uses_its_runs_again(base):
     assert [run.spec().loss.name for run in known] == ["mse"]
     for run, cell, row in zip(known, found["cells"], found["runs"], strict=True):
         assert row["run"] == run.id
-        assert len(run_folder.read_lines(run.history)) == 1
-        overall = run.read_json("metrics.json")["test"]["overall"]
+        assert len(run.read_history()) == 1
+        overall = metrics.read(run.path / metrics.FILE).test.overall.model_dump()
         assert cell["mae_mm"] == {"mean": overall["mae_mm"], "spread": None}
         # Encoder of 6 kinematic inputs and its norm, LSTM of 4 units, head of 2 outputs.
         assert cell["num_parameters"] == (6 * 8 + 8) + 16 + 4 * 4 * (8 + 4 + 1) + (4 * 2 + 2)
@@ -129,8 +129,8 @@ def test_interrupted_table_goes_on_and_changed_data_is_trained_anew(base, monkey
     (run,) = run_folder.list_all(folder)
     (again,) = work(is_stopped=False)
     assert loss_table.outcome(job, again).run == run.id
-    assert len(run_folder.read_lines(run.history)) == 3
-    resolved = run.resolved()
+    assert len(run.read_history()) == 3
+    resolved = run.resolved().model_dump(mode="json")
     changed = resolved["fingerprint"] | {next(iter(resolved["fingerprint"])): "other"}
     files.write_json(run.path / "resolved.json", resolved | {"fingerprint": changed})
     (other,) = work(is_stopped=False)

@@ -54,6 +54,9 @@ def run_all(
     return list(sweep.work(loaded, folder, follow, stop))
 
 
+OTHERS = ("train_loss", "grad_norm", "weight_norm", "learning_rate")  # of a row
+
+
 def learn_nothing(
     spec: Any, data: Any, run: run_folder.Run, should_stop: Callable[[], bool]
 ) -> Any:
@@ -62,10 +65,11 @@ def learn_nothing(
     rate = spec.optimizer.learning_rate
     if rate == 1e-2:
         raise loop.NonFiniteLoss(f"{run.path}: expected a finite loss, got nan.")
-    rows = run_folder.read_lines(run.history)
+    rows = run.read_history()
     yield loop.Begun(None, 10, len(rows), (), 1)  # pyright: ignore[reportArgumentType]
     for epoch in range(len(rows) + 1, spec.train.epochs + 1):
-        rows.append({"epoch": epoch, "val_mae_mm": rate, "train_mae_mm": rate, "val_r2": 0.5})
+        errors = {"val_mae_mm": rate, "train_mae_mm": rate, "val_r2": 0.5}
+        rows.append({"epoch": epoch, "step": epoch} | dict.fromkeys(OTHERS, 1.0) | errors)
         files.write_text(run.history, "".join(json.dumps(row) + "\n" for row in rows))
         yield loop.EpochDone(rows[-1], 0.1, epoch == 1)
         if should_stop() and epoch < spec.train.epochs:
@@ -94,7 +98,7 @@ def test_trials_are_ordinary_runs_and_a_finished_sweep_does_nothing(tmp_path, la
     assert sorted(trial.values["train.patience"] for trial in trials) == [0, 9]
     for trial in trials:
         run = run_folder.find(str(folder / str(trial.run)))
-        rows = run_folder.read_lines(run.history)
+        rows = run.read_history()
         assert trial.mae_mm == min(row["val_mae_mm"] for row in rows)
         assert trial.epochs == len(rows) == 3
         assert run.spec().train.patience == trial.values["train.patience"]
@@ -211,7 +215,7 @@ def test_workers_share_a_sweep_and_survive_the_death_of_one(run, monkeypatch, tm
     made = run_folder.list_all(folder)
     assert sorted(run.id for run in made) == sorted(t["run"] for t in trials)
     share = max(1, len(os.sched_getaffinity(0)) // 2)
-    assert {run.resolved()["num_devices"] for run in made} == {devices.count_useful(8, share)}
+    assert {run.resolved().num_devices for run in made} == {devices.count_useful(8, share)}
     found = study.open_study(loaded, folder).trials
     assert len({trial.user_attrs["worker"] for trial in found}) == 2
     assert sum(trial.state.name == "FAIL" for trial in found) == 1

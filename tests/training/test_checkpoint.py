@@ -51,9 +51,9 @@ def test_round_trip_keeps_every_bit_and_the_last_few(tmp_path):
     saved = restore(tmp_path)
     assert (saved.step, saved.progress, saved.skipped) == (3, {"epoch": 3}, ())
     jax.tree.map(np.testing.assert_array_equal, (saved.state, saved.best), (state_at(3), BEST))
-    best, progress = checkpoint.restore_best(tmp_path, BEST)
-    np.testing.assert_array_equal(best["w"], BEST["w"])
-    assert progress == {"epoch": 3}
+    alone = checkpoint.restore_best(tmp_path, BEST)
+    np.testing.assert_array_equal(alone.best["w"], BEST["w"])
+    assert (alone.state, alone.progress) == (None, {"epoch": 3})
 
 
 @pytest.mark.parametrize("item", ["state", "best", "progress"])
@@ -66,6 +66,22 @@ def test_a_damaged_newest_one_is_passed_over_and_named(tmp_path, item, damage):
     assert int(saved.state["step"]) == 1
     assert len(saved.skipped) == 1
     assert saved.skipped[0].startswith(f"{tmp_path / '2'} (")
+
+
+def test_the_strict_take_no_older_one(tmp_path):
+    save(tmp_path, 1, 2)
+    flip_a_bit(data_file(tmp_path, 2, "best"))
+    assert checkpoint.restore_best(tmp_path, BEST).step == 1
+    rule = r"expected the newest checkpoint to be whole, got .*/2 \(.*take step 1 with"
+    with pytest.raises(InputError, match=rule):
+        checkpoint.restore_best(tmp_path, BEST, is_strict=True)
+
+
+def test_what_an_array_claims_is_compared_before_it_is_read(tmp_path):
+    save(tmp_path, 1)
+    wide = {"w": np.zeros((40_000, 40_000), np.float16)}  # nobody's memory is asked for it
+    with pytest.raises(InputError, match=r"w claims to be \(\[40, 40\]"):
+        checkpoint.restore_best(tmp_path, jax.tree.map(lambda leaf: leaf[:41], wide))
 
 
 def test_a_damaged_one_is_set_aside_and_its_step_written_again(tmp_path):
@@ -83,7 +99,7 @@ def test_a_damaged_one_is_set_aside_and_its_step_written_again(tmp_path):
 def test_the_best_weights_do_not_depend_on_the_rest(tmp_path):
     save(tmp_path, 1, 2)
     flip_a_bit(data_file(tmp_path, 2, "state"))
-    assert checkpoint.restore_best(tmp_path, BEST)[1] == {"epoch": 2}
+    assert checkpoint.restore_best(tmp_path, BEST).progress == {"epoch": 2}
 
 
 def test_nothing_to_read_is_one_line(tmp_path):

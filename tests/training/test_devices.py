@@ -58,7 +58,7 @@ def test_what_is_saved_is_on_one_device(by_two):
 def test_run_remembers_its_devices(layers, tmp_path):
     begun = oscillator.begin(layers, tmp_path, data={"batch_size": 16})
     assert begun.spec.train.num_devices == 0
-    assert begun.run.resolved()["num_devices"] == 2
+    assert begun.run.resolved().num_devices == 2
     assert experiment.reopen(begun.run).spec.train.num_devices == 2
 
 

@@ -47,10 +47,10 @@ def test_a_folder_holds_all_that_a_run_needs(spec_path):
     assert (begun.run.path / "spec.toml").read_text() == spec_path.read_text()
     assert begun.run.spec() == begun.spec == spec.load(spec_path)
     resolved = begun.run.resolved()
-    assert resolved["split"] == begun.data.split
-    assert resolved["fingerprint"].keys() == begun.data.paths.keys()
-    assert resolved["fingerprint"] == experiment.fingerprint(begun.spec.data)
-    assert resolved["versions"]["jaxcorr"]
+    assert resolved.model_dump(mode="json")["split"] == begun.data.split
+    assert resolved.fingerprint.keys() == begun.data.paths.keys()
+    assert resolved.fingerprint == experiment.fingerprint(begun.spec.data)
+    assert resolved.versions["jaxcorr"]
 
 
 def test_scales_are_of_the_training_split_alone(spec_path):

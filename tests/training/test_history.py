@@ -28,13 +28,15 @@ EPOCHS = [
     }
     for epoch in range(1, 7)
 ]
+REST = dict.fromkeys(("train_mae_mm", "grad_norm", "weight_norm", "learning_rate"), 0.5)
+REST |= {"val_mae_mm": 0.01, "val_rmse_mm": 0.01, "val_r2": None}
 GRADIENT = {"head": {"kernel": jnp.arange(6.0)}}
 
 
 def record(spec, run, epochs, begin=0):
     with Recorder(spec, run, begin, lambda *_: GRADIENT) as recorder:
         for epoch in range(begin + 1, epochs + 1):
-            row = {"epoch": epoch, "train_loss": 0.5 / epoch, "val_mae_mm": 0.01, "val_r2": None}
+            row = {"epoch": epoch, "step": 10 * epoch, "train_loss": 0.5 / epoch} | REST
             recorder.write(row, seconds=2.0, steps=10, state=None, batches=BATCHES)
 
 

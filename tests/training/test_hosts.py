@@ -66,7 +66,7 @@ def test_two_processes_stop_and_resume_together_with_the_history_of_one(servers,
     assert [status for status, _ in resumed] == [0, 0], resumed
     assert servers[0].run("train", spec, "--runs", tmp_path / "one")[0] == 0
     (alone,) = run_folder.list_all(tmp_path / "one")
-    for row, other in zip(*(run_folder.read_lines(r.history) for r in (run, alone)), strict=True):
+    for row, other in zip(*(r.read_history() for r in (run, alone)), strict=True):
         assert row == pytest.approx(other, rel=1e-3)
 
 

@@ -198,7 +198,7 @@ def test_two_trainings_at_once_get_two_folders(layers, tmp_path):
     assert len({one.run.path for one in begun}) == 3
 
 
-def test_a_batch_larger_than_the_training_set_is_refused(layers, tmp_path):
-    begun = oscillator.begin(layers, tmp_path, data={"batch_size": 10**8})
+def test_a_batch_larger_than_the_training_set_leaves_no_folder(layers, tmp_path):
     with pytest.raises(InputError, match=r"batch_size: expected at most the \d+ training windows"):
-        oscillator.fit(begun)
+        oscillator.begin(layers, tmp_path, data={"batch_size": 10**4})
+    assert not (tmp_path / "runs").exists()

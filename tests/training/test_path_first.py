@@ -45,7 +45,7 @@ def test_what_is_left_is_the_target_less_the_baseline(begun):
 
 
 def test_the_path_is_the_kept_one_unless_it_is_missing(begun, tmp_path):
-    fitted = baselines.load(begun.run.path / test_set.BASELINES)
+    fitted = baselines.load(begun.run.path / test_set.BASELINES, begun.spec.data)
     kept = tmp_path / test_set.BASELINES
 
     def coefficients():
@@ -171,7 +171,7 @@ def test_a_plant_alone_is_the_baseline_and_can_be_used(alone):
     begun, events = alone
     assert (events[0].note, events[-1].best_epoch) == ("", 0)
     assert path_first.name_best(begun.spec, 0) == "the plant alone"
-    fitted = baselines.load(begun.run.path / test_set.BASELINES)
+    fitted = baselines.load(begun.run.path / test_set.BASELINES, begun.spec.data)
     expected = baselines.predict(fitted, begun.data.test)["physics"]
     loaded = stream.load_weights(begun.run)
     assert loaded.is_finished

@@ -57,8 +57,8 @@ def test_weights_say_how_far_training_got_and_what_it_saw(loaded, trained):
         ("resolved.json", "{}", r"resolved\.json: expected key"),
         ("stats.json", None, r"stats\.json: expected a readable file"),
         ("stats.json", '{"ranges"', r"stats\.json: expected JSON"),
-        ("stats.json", "{}", r"stats\.json: expected finite ranges of x_ref"),
-        ("stats.json", '{"ranges": {"low": [0]}}', r"stats\.json: expected finite ranges of x_ref"),
+        ("stats.json", "{}", r"stats\.json: expected key 'ranges', got none"),
+        ("stats.json", '{"ranges": {"low": [0]}}', r"stats\.json: expected key 'ranges.high'"),
         ("checkpoints", None, r"checkpoints: expected a checkpoint"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import subprocess
 
 import evaluations
@@ -49,8 +50,12 @@ def test_a_run_is_found_by_path_id_start_and_latest(tmp_path, monkeypatch):
     (tmp_path / "runs" / "20270101-000000-unfinished").mkdir()
     for text in (str(first.path), f"runs/{first.id}", first.id, "20260101", "runs/20260101"):
         assert run_folder.find(text).path.resolve() == first.path
-    for text in ("latest", "runs/latest", str(tmp_path / "runs" / "latest")):
-        assert run_folder.find(text).path.resolve() == second.path
+    with pytest.raises(InputError, match="latest: expected a run with a model, got 2 without"):
+        run_folder.find("latest")
+    for run in (first, second):
+        (run.checkpoints / "7").mkdir(parents=True)
+        for text in ("latest", "runs/latest", str(tmp_path / "runs" / "latest")):
+            assert run_folder.find(text).path.resolve() == run.path
     assert run_folder.find("latest", tmp_path / "runs") == second
     assert run_folder.list_all(tmp_path / "runs") == [first, second]
     assert run_folder.list_all(tmp_path / "nowhere") == []
@@ -60,6 +65,21 @@ def test_a_run_is_found_by_path_id_start_and_latest(tmp_path, monkeypatch):
     assert (tmp_path / "runs" / "latest").resolve() == first.path
     assert run_folder.find("runs/latest").path.resolve() == second.path
     assert run_folder.list_all(tmp_path / "runs") == [first, second]
+
+
+def test_a_run_that_leads_elsewhere_or_holds_a_pipe_is_refused(tmp_path):
+    (run,) = made(tmp_path / "runs", "20260101-000000-a")
+    (run.path / "own").symlink_to("resolved.json")
+    (tmp_path / "alias").symlink_to(run.path)
+    assert run_folder.find(str(tmp_path / "alias")).path.resolve() == run.path
+    (run.path / "test.npz").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match=r"got a link that leads out of it: test\.npz"):
+        run_folder.find(str(run.path))
+    (run.path / "test.npz").unlink()
+    (run.path / "tb").mkdir()
+    os.mkfifo(run.path / "tb" / "events")
+    with pytest.raises(InputError, match="got a pipe or a device: tb/events"):
+        run_folder.find(run.id, tmp_path / "runs")
 
 
 def test_an_id_that_starts_another_is_itself(tmp_path):
@@ -92,77 +112,110 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         run_folder.find(str(tmp_path / "specs"))
 
 
-def test_missing_and_damaged_files_are_refused(tmp_path):
-    run = Run(tmp_path)
-    with pytest.raises(InputError, match=r"a\.json: expected a readable file, got 'No such file"):
-        run.read_json("a.json")
-    for content in (b"{", b"\xff"):
-        (tmp_path / "a.json").write_bytes(content)
-        with pytest.raises(InputError, match=r"a\.json: expected JSON, got .* Train the run again"):
-            run.read_json("a.json")
-    for content in ("{}", "[]", '{"spec": 1, "split": 1}'):
-        (tmp_path / "resolved.json").write_text(content)
-        with pytest.raises(
-            InputError, match=r"resolved\.json: expected key 'fingerprint', got none"
-        ):
-            run.spec()
+TABLE = evaluations.resolved(
+    spec.from_table({"data": {"traces": ["a"]}, "train": {"epochs": 5, "patience": 2}}, "here")
+)
 
 
 def test_a_run_keeps_every_default_as_it_was(tmp_path):
-    given_spec = spec.from_table({"data": {"traces": ["a"]}, "train": {"epochs": 3}}, "here")
-    table = {
-        "spec": spec.to_table(given_spec),
-        "split": {},
-        "fingerprint": {},
-        "num_inputs": 6,
-        "num_devices": 1,
-    }
-    files.write_json(tmp_path / "resolved.json", table)
-    assert Run(tmp_path).spec() == given_spec
+    files.write_json(tmp_path / "resolved.json", TABLE)
+    found = Run(tmp_path)
+    assert found.spec() == spec.from_table(TABLE["spec"], "here")
+    assert found.resolved().model_dump(mode="json") == TABLE
 
 
-@given(st.lists(st.dictionaries(st.text(), st.integers()), max_size=4), st.integers(0, 30))
-def test_rows_survive_a_last_line_cut_short(tmp_path_factory, rows, cut):
-    path = tmp_path_factory.mktemp("rows") / "history.jsonl"
-    assert run_folder.read_lines(path) == []
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    path.write_text(text)
-    assert run_folder.read_lines(path) == rows
-    path.write_text(text[: max(0, len(text) - cut)])
-    found = run_folder.read_lines(path)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("{", "expected JSON, got Invalid JSON: EOF"),
+        ("[" * 100_000, "expected JSON, got Invalid JSON: recursion limit"),
+        ("[]", "expected an object, got"),
+        ({"spec": None}, "expected 'spec' to be an object, got None"),
+        ({"num_devices": "2"}, "expected 'num_devices' to be a valid integer, got '2'"),
+        ({"num_inputs": 10**12}, "expected 'num_inputs' to be less than or equal to 10000, got 1"),
+        ({"split": {"train": []}}, r"expected key 'split\.val', got none"),
+        ({"created": "today"}, "expected 'created' to be a valid datetime"),
+        ({"machine": {}}, r"expected key 'machine\.system', got none"),
+        ({"lr": 1}, "expected known keys, got 'lr'"),
+        ({"spec": {"data": {"traces": ["a"]}, "train": {"epochs": "x" * 10**6}}}, "epochs: expect"),
+    ],
+)
+def test_a_key_of_another_type_is_named_in_one_short_line(tmp_path, change, said):
+    text = change if isinstance(change, str) else json.dumps(TABLE | change)
+    (tmp_path / "resolved.json").write_text(text)
+    with pytest.raises(InputError, match=rf"resolved\.json.*{said}") as caught:
+        Run(tmp_path).spec()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"resolved\.json: expected a readable file, got 'No such"):
+        Run(tmp_path).resolved()
+
+
+ROW = {name: 1.0 for name in ("train_loss", "train_mae_mm", "grad_norm", "weight_norm")}
+ROW |= {"learning_rate": 0.1, "val_mae_mm": 0.5, "val_rmse_mm": 0.6, "val_r2": None}
+
+
+def row(epoch, **changes):
+    return {"epoch": epoch, "step": 10 * epoch} | ROW | changes
+
+
+@given(st.integers(0, 4), st.integers(0, 30))
+def test_rows_survive_a_last_line_cut_short(tmp_path_factory, num_rows, cut):
+    run = Run(tmp_path_factory.mktemp("rows"))
+    assert run.read_history() == []
+    rows = [row(i + 1) for i in range(num_rows)]
+    text = "".join(json.dumps(each) + "\n" for each in rows)
+    run.history.write_text(text)
+    assert run.read_history() == rows
+    kept = text[: max(0, len(text) - cut)]
+    run.history.write_text(kept)
+    found = run.read_history()
     assert found == rows[: len(found)]
-    assert len(found) >= text[: max(0, len(text) - cut)].count("\n")
+    assert len(found) >= kept.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("5", "expected a valid dictionary|expected an object"),
+        ('{"epoch": 1}', "expected key 'step', got none"),
+        (json.dumps(row(1, val_mae_mm="small")), "expected 'val_mae_mm' to be a valid number, got"),
+        (
+            json.dumps(row(1, train_loss=float("nan"))),
+            "'train_loss' to be a finite number, got nan",
+        ),
+        ("{", "expected JSON"),
+    ],
+)
+def test_a_row_of_another_type_is_refused_by_its_line(tmp_path, line, said):
+    Run(tmp_path).history.write_text(f"{json.dumps(row(1))}\n{line}\n")
+    with pytest.raises(InputError, match=rf"history\.jsonl:2: .*({said})"):
+        Run(tmp_path).read_history()
 
 
 def test_the_machine_is_described_with_versions_and_commit():
     found = run_folder.describe_machine()
-    json.dumps(found)
-    assert set(run_folder.PACKAGES) < found["versions"].keys()
-    assert found["machine"]["cores"] >= 1
+    found.model_dump_json()
+    assert set(run_folder.PACKAGES) < found.versions.keys()
+    assert found.machine.cores >= 1
     command = ["git", "rev-parse", "HEAD"]
     head = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    assert (found["git_commit"] or "").rstrip("+") == head
+    assert (found.git_commit or "").rstrip("+") == head
 
 
-SPEC = spec.from_table({"data": {"traces": ["a"]}, "train": {"epochs": 5, "patience": 2}}, "here")
 METRICS = evaluations.TABLE
 
 
-def make(folder, name, maes, metrics=None, **changes):
+def make(folder, name, maes, metrics=None):
     made = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=2)
-    resolved = {
-        "spec": spec.to_table(SPEC),
-        "split": {},
-        "fingerprint": {},
-        "num_inputs": 6,
-        "num_devices": 1,
-    }
     path = folder / name
     path.mkdir()
-    content = resolved | {"created": made.isoformat()} | changes
-    (path / "resolved.json").write_text(json.dumps(content))
-    rows = [{"epoch": i, "train_mae_mm": 1.0, "val_mae_mm": mae} for i, mae in enumerate(maes)]
-    (path / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (path / "resolved.json").write_text(json.dumps(TABLE | {"created": made.isoformat()}))
+    rows = [row(i + 1, val_mae_mm=mae) for i, mae in enumerate(maes)]
+    (path / "history.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     if metrics:
         (path / "metrics.json").write_text(json.dumps(metrics))
     return path
@@ -214,11 +267,7 @@ def test_a_run_that_a_process_trains_is_running(tmp_path):
     [
         ("resolved.json", "{"),
         ("resolved.json", "[]"),
-        (
-            "resolved.json",
-            '{"spec": 5, "split": {}, "fingerprint": {}, "num_inputs": 6, "num_devices": 1, '
-            '"created": "2026-01-01"}',
-        ),
+        ("resolved.json", json.dumps(TABLE | {"spec": 5})),
         ("metrics.json", '{"test": {}}'),
         ("metrics.json", '{"test": 5}'),
         ("history.jsonl", '{"epoch": 1}\n'),
