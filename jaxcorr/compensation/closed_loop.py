@@ -149,7 +149,8 @@ def cases_of_part(
 
 
 def _has_seen(run: Run, part: str) -> bool:
-    names = [name for split in run.resolved()["split"].values() for name in split]
+    split = run.resolved().split
+    names = (*split.train, *split.val, *split.test)
     return part in {trace.part_of(Path(name)) for name in names}
 
 

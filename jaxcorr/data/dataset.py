@@ -153,8 +153,9 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
 
 def save_samples(path: Path, samples: Samples) -> None:
     """Keeps a split in the run folder, so that the run can be evaluated without its traces."""
+    in_motion = np.array(samples.in_motion, np.bool_)
     texts = {name: np.array(getattr(samples, name), str) for name in ("names", "parts")}
-    files.save_arrays(path, samples._asdict() | texts)
+    files.save_arrays(path, samples._asdict() | texts | {"in_motion": in_motion})
 
 
 def load_samples(path: Path, data: Data) -> Samples:
@@ -172,12 +173,14 @@ def load_samples(path: Path, data: Data) -> Samples:
         **dict.fromkeys(("first_row", "num_rows"), Array("i", ("traces",))),
         "lead": Array("i"),
         **dict.fromkeys(("names", "parts"), Array("U", ("traces",))),
+        "in_motion": Array("b", ("traces or 0",)),
     }
     fields = files.load_arrays(path, wanted, "the run's test samples", mend)
     first, counts, rows = fields["first_row"], fields["num_rows"], len(fields["features"])
     ends = np.concatenate([[0], np.cumsum(counts)])
     lead = max(0, -data.horizon)
-    is_whole = (counts > lead).all() and ends[-1] == rows and np.array_equal(first, ends[:-1])
+    is_whole = bool((counts > lead).all()) and ends[-1] == rows and np.array_equal(first, ends[:-1])
+    is_whole &= len(fields["in_motion"]) in (0, len(counts))
     if not is_whole or int(fields["lead"]) != lead:
         raise InputError(
             f"{path}: expected traces end to end, {lead} rows in front of each without a target, "

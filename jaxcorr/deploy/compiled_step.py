@@ -275,6 +275,12 @@ class Streams:
         num_phases = count_phases(loaded.spec, rate_hz)
         self._compiled = PolyphaseStep(loaded.spec, loaded.weights, num_phases, num_streams)
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a predictor holds compiled code, which cannot be pickled: load the run in the other "
+            "process (start it with multiprocessing's spawn), and pass `carry` if its state counts"
+        )
+
     def _forget(self) -> None:
         """Forgets the last samples, so that the next ones are not compared with them."""
         raise NotImplementedError

@@ -13,6 +13,7 @@ Three outcomes: quiet (as in training, the common case, decided in about a micro
 Velocities share one largest value, and so do each axis's changes.
 """
 
+import numbers
 import re
 from collections.abc import Sequence
 from operator import le
@@ -23,7 +24,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from jaxcorr.data.ranges import Axis, Ranges, explained_way_mm, find_axes
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, show
 from jaxcorr.spec import Spec
 from jaxcorr.units import MOST, unit_of
 
@@ -38,7 +39,6 @@ NUMBERS = frozenset(
     {float, int, np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64}
     | {np.uint8, np.uint16, np.uint32, np.uint64}
 )
-MOST_SHOWN = 40  # characters of a refused value
 
 
 # An axis: most unexplained way (mm) and change of velocity (mm/s) that are quiet, not refused.
@@ -117,7 +117,7 @@ class Guard:
         """True where there is nothing to say of a sample: `examine` would find nothing.
 
         Args:
-            sample: as the caller gave it.
+            sample: as the caller gave it, of any form.
             before: the sample one period earlier; None at the start of a stream.
         """
         if len(sample) != len(self._names) or not NUMBERS.issuperset(map(type, sample)):
@@ -143,12 +143,12 @@ class Guard:
         """What is wrong with a sample, in words.
 
         Args:
-            sample, before: as for `is_quiet`.
+            sample, before: of `numbers_of`.
             num_missed: samples between the two that `move_on` made up; their error is allowed for.
         """
-        problem = self._find_no_number(sample)
-        if problem is not None:
-            return Finding(problem, {})
+        for name, value in zip(self._names, sample, strict=True):
+            if not abs(value) < np.inf:
+                return Finding(f"expected a finite {name}, got {value}.", {})
         outside: dict[str, float] = {}
         for i, value in enumerate(sample):
             if not self._far_low[i] <= value <= self._far_high[i]:
@@ -162,16 +162,27 @@ class Guard:
                 return Finding(problem, {})
         return Finding(None, outside)
 
-    def _find_no_number(self, sample: tuple[Any, ...]) -> str | None:
+    def numbers_of(self, sample: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A sample as plain numbers: arrays without axes and numbers of other libraries count too.
+
+        Raises:
+            InputError: the call is wrong in form, which no other sample would mend.
+        """
+        listed = ", ".join(self._names)
         if len(sample) != len(self._names):
-            listed = ", ".join(self._names)
-            return f"expected {len(self._names)} values ({listed}), got {len(sample)}."
-        for name, value in zip(self._names, sample, strict=True):
-            if type(value) not in NUMBERS:
-                return f"expected {name} to be a real number, got {_show(value)}."
-            if not abs(value) < np.inf:
-                return f"expected a finite {name}, got {value}."
-        return None
+            raise InputError(
+                f"step: expected {len(self._names)} values ({listed}), got {len(sample)}. Pass "
+                "them one by one, such as step(*row)."
+            )
+        plain = tuple(map(_as_number, sample))
+        for name, value, given in zip(self._names, plain, sample, strict=True):
+            if value is None:
+                got = f"{show(given)} ({type(given).__name__})"
+                raise InputError(
+                    f"step: expected {name} to be a real number, got {got}. Pass {listed} one by "
+                    "one, as numbers."
+                )
+        return plain
 
     def _say_far(self, i: int, value: float) -> str:
         name, unit = self._names[i], unit_of(self._names[i])
@@ -323,7 +334,15 @@ def guard_for(spec: Spec, ranges: Ranges, mode: str, volume_mm: Sequence[float])
     return Guard(spec.data.features, spec.data.sample_rate_hz, ranges, volume_mm, sees_position)
 
 
-def _show(value: Any) -> str:
-    """A value of any type in a few words."""
-    text = " ".join(repr(value).split())
-    return f"{text[:MOST_SHOWN]}{'...' * (len(text) > MOST_SHOWN)} ({type(value).__name__})"
+def _as_number(value: Any) -> Any:
+    """A value as Python or numpy has it; None where it is no real number."""
+    if type(value) in NUMBERS:
+        return value
+    dtype = getattr(value, "dtype", None)
+    is_number = isinstance(value, numbers.Real) if dtype is None else dtype.kind in "fiuV"
+    if isinstance(value, bool) or not is_number or getattr(value, "shape", ()) != ():
+        return None
+    try:  # `V` is bfloat16 of JAX, or a table's row
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -78,6 +78,12 @@ class Predictor(Streams):
         Raises:
             InputError: no such run, a file of it is missing or damaged, or an option is refused.
         """
+        if restore.IS_TOO_LATE:
+            warnings.warn(
+                "JAX computed before jaxcorr was loaded, so a prediction takes about twice as long;"
+                " import Predictor before that, or set JAX_CPU_ENABLE_ASYNC_DISPATCH=0",
+                stacklevel=2,
+            )
         found = run_folder.find(str(run))
         loaded = restore.load_weights(found)
         _warn_of_verdict(found)
@@ -96,11 +102,13 @@ class Predictor(Streams):
             of the model after this one.
             In hold mode, for a bad sample, the last good value; zeros before there is one.
         Raises:
-            InputError: in strict mode, for a bad sample (see `guard`); the state stays as it was.
+            InputError: in strict mode, for a bad sample (see `guard`), and in both for a call that
+                is wrong in form, such as a row that is not unpacked; the state stays as it was.
         """
         compiled, phase = self._compiled, self._compiled.phase
         before = self._before[phase]
         if not self._guard.is_quiet(sample, before):
+            sample = self._guard.numbers_of(sample)
             finding = self._guard.examine(sample, before, self._num_missed[phase])
             if finding.problem is not None:
                 return self._refuse(finding.problem)

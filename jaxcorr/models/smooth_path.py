@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 from numpy import ndarray
 
+from jaxcorr import files
 from jaxcorr.spec import count_path_lags
 
 NUM_SCALES = 4  # of tanh

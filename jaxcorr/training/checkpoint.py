@@ -35,6 +35,11 @@ ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 
 
+# Processes that have read a checkpoint: threads of orbax do not outlive a fork, and a child that
+# has them from its parent would be killed.
+_READERS: set[int] = set()
+
+
 class Saved(NamedTuple):
     """What a checkpoint holds.
 
@@ -244,6 +249,12 @@ def _set_aside(path: Path) -> None:
 
 
 def _newest(folder: Path, load: Callable[[int], Saved]) -> Saved:
+    if _READERS - {os.getpid()}:
+        raise InputError(
+            f"{folder}: expected a process of its own to load a model in, got one that was forked. "
+            "Start it with multiprocessing.get_context('spawn')."
+        )
+    _READERS.add(os.getpid())
     skipped: list[str] = []
     for step in reversed(steps(folder)):
         try:

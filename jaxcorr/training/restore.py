@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src import xla_bridge  # jax says nowhere else whether it has computed already
 from jaxtyping import Array
 
 from jaxcorr import run_records as records
@@ -25,7 +26,9 @@ from jaxcorr.training.run_folder import RESOLVED_FILE, Run
 # A call that waits for its result gains nothing from a second thread, and on two cores the
 # hand-over costs more than the arithmetic: 44 us (p99 132) with it, 17 us (p99 25) without, at
 # 96x2. It has to be said before jax starts its backend, hence here.
-jax.config.update("jax_cpu_enable_async_dispatch", False)
+DISPATCH = "jax_cpu_enable_async_dispatch"
+IS_TOO_LATE = xla_bridge.backends_are_initialized() and bool(jax.config.values[DISPATCH])
+jax.config.update(DISPATCH, False)
 
 StepFn = Callable[[Weights, Carry, Array], tuple[Carry, Array]]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import oscillator
 import pytest
@@ -47,7 +48,26 @@ def test_a_sample_as_in_training_is_quiet():
         ((100.0, 100.0, True, 0.0), r"expected vx_ref to be a real number, got True \(bool\)\."),
         ((100.0, 100.0, 0.0, 1j), r"expected vy_ref to be a real number, got 1j \(complex\)\."),
         ((np.ones(1), 100.0, 0.0, 0.0), r"got array\(\[1\.\]\) \(ndarray\)\."),
-        (("a" * 99, 100.0, 0.0, 0.0), r"got 'a{39}\.\.\. \(str\)\."),
+        (("a" * 10**7, 100.0, 0.0, 0.0), r"got 'a{79}\.\.\. \(str\)\."),
+    ],
+)
+def test_a_call_that_is_wrong_in_form_is_refused_in_words(sample, said):
+    assert not GUARD.is_quiet(sample, None)
+    with pytest.raises(InputError, match=said) as caught:
+        GUARD.numbers_of(sample)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_every_library_count():
+    given = (np.array(100.0), np.longdouble(100), jnp.float32(50), jnp.bfloat16(0))
+    assert not GUARD.is_quiet(given, None)
+    assert GUARD.numbers_of(given) == (100.0, 100.0, 50.0, 0.0)
+    assert list(map(type, GUARD.numbers_of(given))) == [float] * 4
+
+
+@pytest.mark.parametrize(
+    ("sample", "said"),
+    [
         ((float("nan"), 100.0, 0.0, 0.0), r"expected a finite x_ref, got nan\."),
         ((100.0, 100.0, 0.0, -np.inf), r"expected a finite vy_ref, got -inf\."),
         ((10**400, 100.0, 0.0, 0.0), r"got an integer beyond 1e300\."),

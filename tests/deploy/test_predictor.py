@@ -1,6 +1,7 @@
 """The deployed predictor: equal to evaluation, safe against bad samples, free to go back."""
 
 import logging
+import pickle
 import tracemalloc
 
 import jax
@@ -12,18 +13,21 @@ from jaxcorr import Predictor
 from jaxcorr.deploy.compiled_step import MOST_BRIDGED
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
-from jaxcorr.training import restore
+from jaxcorr.training import checkpoint, restore
 
 NUM = 30
-BAD = {
+WRONG = {
     "missing": (1.0, 2.0, 3.0),
-    "nan": (1.0, float("nan"), 0.0, 0.0),
-    "infinite": (float("inf"), 0.0, 0.0, 0.0),
     "text": ("1.0", 0.0, 0.0, 0.0),
     "none": (None, 0.0, 0.0, 0.0),
     "bool": (True, 0.0, 0.0, 0.0),
     "complex": (1j, 0.0, 0.0, 0.0),
     "array": (np.zeros(4), 0.0, 0.0, 0.0),
+    "row": (np.zeros(4),),
+}
+BAD = {
+    "nan": (1.0, float("nan"), 0.0, 0.0),
+    "infinite": (float("inf"), 0.0, 0.0, 0.0),
     "outside": (5e4, 0.0, 0.0, 0.0),
     "too fast": (0.0, 0.0, 0.0, -1e30),
 }
@@ -117,6 +121,35 @@ def predict_from(predictor, rows):
 @pytest.fixture(scope="module")
 def holding(make):
     return make(mode="hold")
+
+
+@pytest.mark.parametrize("sample", WRONG.values(), ids=WRONG)
+def test_hold_bridges_no_call_that_is_wrong_in_form(holding, rows, sample):
+    follow(holding, rows[:5])
+    before, status = holding.carry, holding.status
+    with pytest.raises(InputError, match=r"^step: expected .* one by one"):
+        holding.step(*sample)
+    assert holding.status == status
+    np.testing.assert_array_equal(holding.carry, before)
+
+
+def test_arrays_without_axes_are_numbers(holding, rows):
+    holding.reset()
+    plain = follow(holding, rows[:5])
+    holding.reset()
+    again = [holding.step(*map(np.array, row)) for row in rows[:5].tolist()]
+    np.testing.assert_array_equal(again, plain)
+
+
+def test_pickling_says_what_to_do_instead(holding):
+    with pytest.raises(TypeError, match="load the run in the other process"):
+        pickle.dumps(holding)
+
+
+def test_a_forked_process_is_told_to_begin_by_itself(trained, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_READERS", {1})
+    with pytest.raises(InputError, match=r"got one that was forked\. Start it with .*spawn"):
+        Predictor.load(trained.run.path)
 
 
 @pytest.mark.parametrize("sample", BAD.values(), ids=BAD)
