@@ -15,12 +15,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy import ndarray
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxcorr.errors import InputError, shorten
+
+if TYPE_CHECKING:  # commands that read no array do not wait for numpy
+    from numpy import ndarray
 
 MOST_VARIABLE = "JAXCORR_MOST_MIB"  # of the environment: a bound in place of MOST_MIB
 MOST_MIB = 1024  # that one file may take in memory
@@ -171,6 +171,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Writes arrays, numbers and texts by name into a compressed .npz file."""
+    import numpy as np
+
     with write_whole(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -278,8 +280,10 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> ndarray:
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> "ndarray":
     """An array whose header says no more than its member of the archive holds."""
+    import numpy as np
+
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0
@@ -294,8 +298,10 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> ndarray:
     return flat.reshape(shape, order="F" if is_fortran else "C")
 
 
-def _suits(found: ndarray, array: Array, lengths: dict[str, int]) -> bool:
+def _suits(found: "ndarray", array: Array, lengths: dict[str, int]) -> bool:
     """Whether an array is what it has to be; notes the lengths that have names."""
+    import numpy as np
+
     if found.dtype.kind not in KINDS[array.kind] or found.ndim != len(array.shape):
         return False
     for side, length in zip(array.shape, found.shape, strict=True):
@@ -305,7 +311,7 @@ def _suits(found: ndarray, array: Array, lengths: dict[str, int]) -> bool:
 
 
 def save_columns(
-    folder: Path, stem: str, struct: str, columns: Mapping[str, ndarray], notes: Mapping[str, Any]
+    folder: Path, stem: str, struct: str, columns: "Mapping[str, ndarray]", notes: Mapping[str, Any]
 ) -> list[Path]:
     """Writes a table as `<stem>.mat`, in one struct of this name, and as `<stem>.npz`.
 
