@@ -45,7 +45,7 @@ def test_the_examples_predict_and_compensate(page, trained, tmp_path, monkeypatc
 
 def test_every_recipe_named_is_there_and_every_recipe_is_named():
     justfile = (readme.ROOT / "justfile").read_text()
-    there = set(re.findall(r"^([a-z][a-z-]*)\b[^=:\n]*:(?!=)", justfile, re.MULTILINE))
+    there = set(re.findall(r"^([a-z][a-z-]*)\b[^:\n]*:(?!=)", justfile, re.MULTILINE))
     assert readme.recipes(TEXT) <= there
     unnamed = there - readme.recipes(TEXTS["commands.md"])
     assert unnamed == {"default"}, "the table in docs/commands.md names each recipe"

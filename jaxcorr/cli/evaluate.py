@@ -107,6 +107,14 @@ def crossval(
     by: Annotated[
         Literal["part", "acceleration", "feedrate"], typer.Option(help="What is left out in turn.")
     ] = "part",
+    left_out: Annotated[
+        list[str],
+        typer.Option(
+            "--leave-out",
+            metavar="LABEL=PATTERN,...",
+            help="Leave out these traces (folder/file) in place of --by; repeat the option.",
+        ),
+    ] = [],
     epochs: EpochsOption = None,
     overrides: SetOption = [],
     runs: RunsOption = Path("runs"),
@@ -122,16 +130,20 @@ def crossval(
 
     session.prepare(loaded)
     name = loaded.train.name or spec.stem
-    folds = leave_out.plan_folds(loaded.data, by)
+    if left_out:
+        folds = leave_out.name_folds(loaded.data, left_out)
+    else:
+        folds = leave_out.plan_folds(loaded.data, by)
     jobs = [[*changes, *leave_out.changes(fold, name)] for fold in folds]
     done = session.train_all(spec, jobs, runs / "crossval", True)
     outcomes = [leave_out.outcome(fold, run) for fold, run in zip(folds, done, strict=True)]
     mean = leave_out.average(outcomes)
     if as_json:
         folds_json = [one.model_dump(mode="json") for one in outcomes]
-        print(json.dumps({"by": by, "folds": folds_json, "mean": mean.model_dump(mode="json")}))
+        how = {} if left_out else {"by": by}
+        print(json.dumps(how | {"folds": folds_json, "mean": mean.model_dump(mode="json")}))
     else:
-        show_folds(outcomes, mean, by)
+        show_folds(outcomes, mean, "traces" if left_out else by)
 
 
 def horizons(
@@ -285,14 +297,14 @@ def _comparison_row(key: str, one: "Difference") -> list[str]:
 
 
 def show_folds(outcomes: "Sequence[leave_out.Outcome]", mean: "leave_out.Mean", by: str) -> None:
-    """Prints a row a held-out part, acceleration or feedrate, and their mean."""
+    """Prints a row for all that was held out and their mean, then each beside its baselines."""
     from rich.markup import escape
 
     from jaxcorr.cli import console
 
     columns = (
         f"{by} held out", "traces", "samples", "MAE um", "RMSE um", "R2", "R2 95%", "of ceiling",
-        "best baseline", "RMSE ratio",
+        "times the best baseline",
     )  # fmt: skip
     rows = [
         [
@@ -300,23 +312,52 @@ def show_folds(outcomes: "Sequence[leave_out.Outcome]", mean: "leave_out.Mean", 
             str(one.num_traces),
             f"{one.num_samples:,}",
             *_fold_figures(one, one.intervals.r2),
-            one.best_baseline,
-            console.number(one.rmse_ratio, 2),
         ]
         for one in outcomes
     ]
-    averages = [*_fold_figures(mean, None), ""]
-    rows.append(["mean", "", "", *averages, console.number(mean.rmse_ratio, 2)])
+    rows.append(["mean", "", "", *_fold_figures(mean, None)])
     console.out.print(console.table("trained without, tested on", columns, rows))
+    _show_beside(outcomes, by)
+
+
+def _show_beside(outcomes: "Sequence[leave_out.Outcome]", by: str) -> None:
+    """Prints a row for all that was held out: RMSE of the model and baselines, and what to use."""
+    from rich.markup import escape
+
+    from jaxcorr.cli import console
+    from jaxcorr.evaluation import wording
+
+    names = list(dict.fromkeys(name for one in outcomes for name in one.baselines_mm))
+    names.remove("mean")
+    rows = [
+        [
+            escape(one.label),
+            wording.um(one.ceiling_rmse_mm),
+            wording.um(one.rmse_mm),
+            wording.bounds(one.intervals.rmse_mm, "rmse_mm"),
+            *(wording.um(one.baselines_mm.get(name)) for name in names),
+            wording.short_advice(one.verdict),
+        ]
+        for one in outcomes
+    ]
+    columns = (f"{by} held out", "ceiling", "model", "95%", *names, "use")
+    console.out.print(console.table("RMSE um on the same samples", columns, rows))
+    if num_before := sum(one.num_before for one in outcomes):
+        console.out.print(
+            f"not scored: {num_before:,} samples at the starts of traces that begin in motion, "
+            "since what came before is not known there"
+        )
 
 
 def _fold_figures(
     one: "leave_out.Outcome | leave_out.Mean", r2_interval: "Interval | None"
 ) -> list[str]:
+    from jaxcorr.cli import console
     from jaxcorr.evaluation.wording import bounds, percent, ratio, um
 
     interval = bounds(r2_interval, "r2") if r2_interval else ""
-    return [um(one.mae_mm), um(one.rmse_mm), ratio(one.r2), interval, percent(one.explained_share)]
+    figures = [um(one.mae_mm), um(one.rmse_mm), ratio(one.r2), interval]
+    return [*figures, percent(one.explained_share), console.number(one.rmse_ratio, 2)]
 
 
 def show_horizons(outcomes: "Sequence[horizon_plans.Outcome]") -> None:

@@ -79,7 +79,7 @@ def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, 
     """
     ratios = {"train": split.train, "val": split.val, "test": split.test}
     rng = np.random.default_rng(split.seed)
-    held = _match(names, split.test_traces)
+    held = match(names, split.test_traces, "data.split test_traces")
     if split.by == "part":
         units = dict(zip(names, parts, strict=True))
         dealt = _deal_parts(sorted(set(parts)), split, ratios, rng)
@@ -92,9 +92,11 @@ def deal(names: Sequence[str], parts: Sequence[str], split: Split) -> dict[str, 
     return {s: tuple(sorted([*held, *found[s]] if s == "test" else found[s])) for s in SPLITS}
 
 
-def _match(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    """The names that fit any of the patterns.
+def match(names: Sequence[str], patterns: Sequence[str], where: str) -> set[str]:
+    """The names of traces that fit any of the patterns.
 
+    Args:
+        where: opens the text of a refusal.
     Raises:
         InputError: a pattern fits none.
     """
@@ -103,7 +105,7 @@ def _match(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
         fitting = fnmatch.filter(names, pattern)
         if not fitting:
             raise InputError(
-                f"data.split test_traces: expected a trace named like '{pattern}', got none among "
+                f"{where}: expected a trace named like '{pattern}', got none among "
                 f"{', '.join(sorted(names)[:3])}, ... Mend the pattern; names are folder/file."
             )
         found.update(fitting)

@@ -78,6 +78,14 @@ ADVICE = {
     "baseline": "that baseline cannot run as a path on these features, so train longer or on more",
     "more_traces": "evaluate on more traces before using it",
 }
+SHORT_ADVICE = {
+    "plant": "the plant alone",
+    "smooth": "the regression alone",
+    "mean": "the mean",
+    "zero": "no prediction",
+    "baseline": "a baseline",
+    "more_traces": "needs more traces",
+}
 TIMES = {
     "p50_us": "p50",
     "p90_us": "p90",
@@ -172,6 +180,13 @@ def recommendation(evaluation: Evaluation) -> str:
         joint = "and" if missed else "but"
         text += f", {joint} does not beat {BASELINES[one.name]} {how}"
     return f"It {text}; {_advice(judged)}."
+
+
+def short_advice(judged: Verdict) -> str:
+    """What to use, for a cell of a table."""
+    if judged.advice == "model":
+        return NETWORKS[judged.path][1] if judged.has_network else SHORT_ADVICE[judged.path]
+    return SHORT_ADVICE[judged.advice]
 
 
 def accuracy_sentence(evaluation: Evaluation) -> str:

@@ -1,6 +1,7 @@
 """Cross-validation of a spec: each part, acceleration or feedrate is left out once and tested on.
 
-The rest of the traces is dealt to training and validation by layer.
+What is left out may also be named trace by trace. The rest of the traces is dealt to training and
+validation by layer.
 """
 
 import glob
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxcorr import metrics
-from jaxcorr.data import strata, trace
+from jaxcorr.data import strata, trace, windows
 from jaxcorr.errors import InputError
-from jaxcorr.metrics import Accuracy, Intervals, Record
+from jaxcorr.metrics import Accuracy, Intervals, Record, Verdict
 from jaxcorr.spec import Data
 from jaxcorr.studies.sweep_spec import override
+from jaxcorr.training import experiment
 from jaxcorr.training.run_folder import Run
 
 By = Literal["part", "acceleration", "feedrate"]
@@ -36,8 +38,10 @@ class Outcome(Accuracy):
     Attributes:
         label: what was left out.
         run: id of the training.
+        num_before: samples that are not scored, since their traces begin in motion.
         intervals: of the accuracy.
-        ceiling_r2, explained_share: None where there is no noise ceiling.
+        ceiling_r2, ceiling_rmse_mm, explained_share: None where there is no noise ceiling.
+        baselines_mm: RMSE of each on the same samples, by name.
         rmse_ratio: of the network to the best baseline.
     """
 
@@ -45,11 +49,14 @@ class Outcome(Accuracy):
     run: str
     num_traces: int
     num_samples: int
+    num_before: int
     intervals: Intervals
     ceiling_r2: float | None
+    ceiling_rmse_mm: float | None
     explained_share: float | None
-    best_baseline: str
+    baselines_mm: dict[str, float]
     rmse_ratio: float | None
+    verdict: Verdict
 
 
 class Mean(Record):
@@ -70,7 +77,7 @@ def plan_folds(data: Data, by: By) -> list[Fold]:
         InputError: no traces, or fewer than two parts, accelerations or feedrates among them.
     """
     members: dict[Any, list[str]] = {}
-    for path in trace.find(data.traces):
+    for path in experiment.find_traces(data).values():
         key = trace.part_of(path) if by == "part" else _swept(path, by)
         members.setdefault(key, []).append(trace.name_of(path))
     if len(members) < 2 or None in members:
@@ -85,6 +92,25 @@ def plan_folds(data: Data, by: By) -> list[Fold]:
             f"{keys}. {hint}."
         )
     return [Fold(_label(key, by), tuple(members[key])) for key in sorted(members)]
+
+
+def name_folds(data: Data, left_out: Sequence[str]) -> list[Fold]:
+    """The folds that texts such as `fast=folder/*_03,folder/*_07` name, in their order.
+
+    Raises:
+        InputError: a text has no label or no pattern, or a pattern fits no trace.
+    """
+    names, folds = list(experiment.find_traces(data)), []
+    for text in left_out:
+        label, _, patterns = text.partition("=")
+        if not (label.strip() and patterns):
+            raise InputError(
+                f"crossval --leave-out: expected LABEL=PATTERN,PATTERN, got '{text}'. "
+                "Patterns are of names folder/file."
+            )
+        found = windows.match(names, patterns.split(","), "crossval --leave-out")
+        folds.append(Fold(label.strip(), tuple(sorted(found))))
+    return folds
 
 
 def changes(fold: Fold, name: str) -> list[str]:
@@ -113,11 +139,14 @@ def outcome(fold: Fold, run: Run) -> Outcome:
         run=run.id,
         num_traces=evaluation.test.num_traces,
         num_samples=evaluation.test.num_samples,
+        num_before=evaluation.test.num_before,
         intervals=evaluation.intervals,
         ceiling_r2=ceiling.r2 if ceiling else None,
+        ceiling_rmse_mm=ceiling.rmse_mm if ceiling else None,
         explained_share=ceiling.explained_share if ceiling else None,
-        best_baseline=evaluation.verdict.against_best.name,
+        baselines_mm={name: one.overall.rmse_mm for name, one in evaluation.baselines.items()},
         rmse_ratio=evaluation.verdict.against_best.rmse_ratio,
+        verdict=evaluation.verdict,
     )
 
 

@@ -44,13 +44,22 @@ def load_data(data: Data) -> Dataset:
     return dataset.load(data, points=_points(data))
 
 
+def find_traces(data: Data) -> dict[str, Path]:
+    """The trace files that `load_data` would read, by trace name.
+
+    Raises:
+        InputError: as `dataset.find`.
+    """
+    return dataset.find(data, _points(data))
+
+
 def fingerprint(data: Data) -> dict[str, str]:
     """SHA-256 of each trace file that `load_data` would read, by trace name.
 
     Raises:
         InputError: as `dataset.find`.
     """
-    return dataset.checksums(dataset.find(data, _points(data)))
+    return dataset.checksums(find_traces(data))
 
 
 def _points(data: Data) -> set[str] | None:

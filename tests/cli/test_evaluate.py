@@ -206,8 +206,12 @@ def test_crossval_is_a_row_a_part_and_their_mean(layers, tmp_path):
     assert said.exit_code == 0, said.output
     lines = said.stdout.splitlines()
     assert [line.split()[0] for line in lines[2:5]] == ["other", "toy", "mean"]
+    assert [line.split()[0] for line in lines[7:9]] == ["other", "toy"]
+    assert "linear_smooth" in lines[6]
     found = json.loads(run("crossval", path, "--runs", tmp_path / "d", "--json").stdout)
     assert [fold["label"] for fold in found["folds"]] == ["other", "toy"]
     assert found["mean"]["r2"] == pytest.approx(found["folds"][0]["r2"])
+    named = run("crossval", path, "--leave-out", "last=*_other_*", "--runs", tmp_path / "c")
+    assert named.stdout.splitlines()[2].split()[0] == "last"
     alone = run("crossval", path, "--by", "acceleration")
     assert isinstance(alone.exception, InputError)

@@ -46,6 +46,27 @@ def test_one_fold_is_no_cross_validation(data, tmp_path):
         leave_out.plan_folds(boats, "part")
 
 
+def test_folds_are_also_named_trace_by_trace(data):
+    folds = leave_out.name_folds(data, ["fast=*_a2000_m"])
+    assert [(fold.label, len(fold.traces)) for fold in folds] == [("fast", 4)]
+    (fold,) = leave_out.name_folds(data, ["both =*boat_all/layer1_a300_m,*cube*"])
+    assert (fold.label, len(fold.traces)) == ("both", 5)
+    with pytest.raises(InputError, match=r"--leave-out: expected LABEL=PATTERN,PATTERN, got 'x'"):
+        leave_out.name_folds(data, ["x"])
+    with pytest.raises(InputError, match=r"--leave-out: expected a trace named like '\*zz'"):
+        leave_out.name_folds(data, ["x=*zz"])
+
+
+def test_traces_of_other_accelerations_in_the_folder_are_in_no_fold(tmp_path):
+    simulate = {"parts": ("3dbenchy",), "accel_mm_s2": (300,), "layers": "all"}
+    home = tmp_path / "data_simulation_3dbenchy_all"
+    for accel in (300, 2000):
+        trace.write(home / f"layer01_a{accel}_ender3v2.mat", toy.circle(20), {})
+    made = Data(traces=(f"{home}/*.mat",), simulate=simulate)
+    (fold,) = leave_out.name_folds(made, ["all=*"])
+    assert fold.traces == (f"{home.name}/layer01_a300_ender3v2",)
+
+
 def test_changes_make_the_fold_the_test_split(data, tmp_path):
     path = tmp_path / "base.toml"
     table = oscillator.make_table(data.traces[0], data={"split": {"by": "part"}})
