@@ -3,7 +3,8 @@
 The checks are `trace.py`'s own; a file that they refuse gets its line here and stops no other.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +18,16 @@ from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
 from jaxcorr.printer_spec import SOURCES
 
+SIMILAR = 0.8  # two names, as difflib has it: eror_x or errorx for error_x
+
 
 class Row(NamedTuple):
     """One file's figures, each None where the file or the fields for it could not be read.
 
     Attributes:
         ranges_mm, rms_um: of the positions and errors of its axes, by name.
+        left_out: a sentence for each axis that moves and has no error, but a field that looks like
+            one.
     """
 
     path: str
@@ -35,6 +40,7 @@ class Row(NamedTuple):
     rms_um: dict[str, float | None] | None
     max_error_um: float | None
     problem: str | None
+    left_out: tuple[str, ...] = ()
 
 
 def inspect(patterns: list[str], sample_rate_hz: float) -> list[Row]:
@@ -50,7 +56,7 @@ def _inspect_file(path: Path, sample_rate_hz: float) -> Row:
     try:
         found = trace.read(path)
     except InputError as error:
-        return Row(str(path), *(None,) * (len(Row._fields) - 2), problem=str(error))
+        return Row(str(path), *(None,) * (len(Row._fields) - 3), problem=str(error))
     problem = None
     try:
         trace.check(found, sample_rate_hz)
@@ -74,7 +80,30 @@ def _describe(found: Trace, problem: str | None) -> Row:
         rms_um={axis: _rms_um(fields.get(f"error_{axis}")) for axis in axes},
         max_error_um=_peak([fields.get(f"error_{axis}") for axis in axes], 1e3),
         problem=problem,
+        left_out=tuple(_left_out(fields.keys(), axes)),
     )
+
+
+def _left_out(names: Collection[str], axes: Sequence[str]) -> list[str]:
+    """What may be the error of an axis that is not among these."""
+    moving = [name.removesuffix("_ref") for name in names if name.endswith("_ref")]
+    known = ("error_", "lag_", "is_", *SOURCES)
+    others = [
+        n for n in names if not n.startswith(known) and not n.endswith(("_ref", "_act", "_cmd"))
+    ]
+    sentences = []
+    for axis in moving:
+        if axis in axes or f"v{axis}_ref" not in names:
+            continue
+        expected = f"error_{axis}"
+        found = [name for name in others if name.endswith(f"_{axis}")]
+        found += difflib.get_close_matches(expected, others, n=1, cutoff=SIMILAR)
+        if found:
+            sentences.append(
+                f"{axis} is left out: expected '{expected}', got '{found[0]}'. Rename that field, "
+                "if it is actual - reference."
+            )
+    return sentences
 
 
 def _finite(values: Float[ndarray, " n"] | None) -> Float[ndarray, " m"]:

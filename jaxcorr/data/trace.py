@@ -12,6 +12,7 @@ Source: the HDF5 layout of v7.3 files follows MathWorks, "MAT-File Versions".
 """
 
 import dataclasses
+import difflib
 import glob
 import os
 import re
@@ -199,10 +200,12 @@ def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] | None = 
     required = fields_of(axes_of(trace.fields)) if required is None else required
     for name in dict.fromkeys(("time", *required)):
         if name not in trace.fields:
-            known = ", ".join(sorted(trace.fields))
+            known = sorted(trace.fields)
+            close = difflib.get_close_matches(name, set(known) - {*required}, n=1, cutoff=0.8)
+            hint = f"Did you mean '{close[0]}'? " if close else ""
             raise InputError(
-                f"{trace.path}: expected field '{name}' in {STRUCT}, got only {known}. "
-                "Add the field, or name other features in the spec."
+                f"{trace.path}: expected field '{name}' in {STRUCT}, got only {', '.join(known)}. "
+                f"{hint}Add the field, or name other features in the spec."
             )
     if trace.num_samples < 2:
         raise InputError(

@@ -72,6 +72,29 @@ def test_axes_are_those_whose_errors_a_file_has(tmp_path):
     assert list(one.ranges_mm) == ["x"]
 
 
+@pytest.mark.parametrize("name", ["eror_x", "errorx", "deviation_x", "Error_x"])
+def test_what_may_be_the_error_of_an_axis_without_one_is_named(tmp_path, name):
+    write_circle(tmp_path / "a.mat", error_x=None, **{name: circle()["error_x"]})
+    (row,) = inspection.inspect([str(tmp_path)], 100.0)
+    assert row.problem is None
+    (sentence,) = row.left_out
+    assert sentence.startswith(f"x is left out: expected 'error_x', got '{name}'.")
+
+
+def test_an_axis_that_has_no_error_is_nothing_to_name(tmp_path):
+    z = {"z_ref": circle()["x_ref"], "vz_ref": circle()["vx_ref"], "friction_z": circle()["time"]}
+    write_circle(tmp_path / "a.mat", **z)
+    (row,) = inspection.inspect([str(tmp_path)], 100.0)
+    assert row.left_out == ()
+
+
+def test_a_position_of_another_name_is_asked_for(tmp_path):
+    write_circle(tmp_path / "a.mat", x_ref=None, x_rev=circle()["x_ref"])
+    (row,) = inspection.inspect([str(tmp_path)], 100.0)
+    assert "expected field 'x_ref'" in row.problem
+    assert "Did you mean 'x_rev'?" in row.problem
+
+
 def test_no_file_is_refused():
     with pytest.raises(InputError, match="expected files that match '/nowhere'"):
         inspection.inspect(["/nowhere"], 100.0)
