@@ -124,9 +124,10 @@ def draw_weights(spec) -> Weights:
 
 
 def draw_smooth(rng, path):
-    """Responses to up to 150 mm/s, no later share forgotten, between speeds that rise."""
+    """Responses to up to 150 mm/s, some of it beyond what counts; no later share is forgotten."""
     return path | {
         "response": path["response"] * np.float32(0.02),
+        "most_mm_s": np.linspace(60, 90, path["most_mm_s"].size, dtype=np.float32),
         "scale_mm_s": rng.uniform(0.5, 40, path["scale_mm_s"].shape).astype(np.float32),
         "knots_mm_s": np.linspace(0, 80, path["knots_mm_s"].size, dtype=np.float32),
         "rest_mm_s": np.full(1, 0.5, np.float32),

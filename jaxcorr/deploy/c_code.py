@@ -106,6 +106,7 @@ def _arrays(options: Model, plain: Plain) -> dict[str, Float32[ndarray, "..."]]:
         arrays |= {f"path_{name}": getattr(plain.path, name) for name in names}
     if isinstance(plain.path, SmoothPath):
         arrays |= {
+            "path_most": plain.path.most,
             "path_scale": plain.path.scale,
             "path_knots": plain.path.knots,
             "path_response": plain.path.response,

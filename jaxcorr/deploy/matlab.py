@@ -86,6 +86,7 @@ def _path(path: SmoothPath) -> dict[str, Any]:
     """The smooth path; columns count from 1, and axes lie along the last dimension."""
     return {
         "velocities": np.array([path.velocities], np.float64) + 1,
+        "most": _double(path.most[None]),
         "scale": _double(path.scale),
         "knots": _double(path.knots[None]),
         "rest": path.rest,

@@ -45,12 +45,13 @@ class SmoothPath(NamedTuple):
 
     Attributes:
         velocities: its columns of the features.
-        scale, knots, rest: of the regressors.
+        most, scale, knots, rest: of the regressors.
         response: mm that each regressor of an axis adds at the sample itself and at later ones.
         offset: mm.
     """
 
     velocities: tuple[int, ...]
+    most: Float32[ndarray, " A"]
     scale: Float32[ndarray, "scales A"]
     knots: Float32[ndarray, " knots"]
     rest: float
@@ -212,6 +213,7 @@ def _path(spec: Spec, parameters: Any) -> SmoothPath | PlantPath:
         )
     return SmoothPath(
         velocities=velocities,
+        most=_copy(parameters["most_mm_s"]),
         scale=_copy(parameters["scale_mm_s"]),
         knots=_copy(parameters["knots_mm_s"]),
         rest=float(parameters["rest_mm_s"][0]),

@@ -26,6 +26,7 @@ BEND_MS = (0, 5, 10, 20, 30, 40, 60, 80, 120, 160)
 RAMP_MS = (0, 10, 20)
 SCALES = (0.003, 0.01, 0.035, 0.12)  # of the top speed; a wider one looks like the velocity itself
 REST = 0.004  # of the top speed
+MOST_FASTER = 2.0  # of an axis's own top speed; further on nothing says that an error is linear
 # Speeds that people ask for, in a decade: knots between them would blur what belongs to one.
 ROUND_SPEEDS = (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 RIDGES = tuple(10.0**power for power in range(-8, -1))  # of a regressor's mean square
@@ -136,8 +137,10 @@ def _scales(blocks: Sequence[Block]) -> Path:
     speeds = np.sort(np.outer(decades, ROUND_SPEEDS).ravel())
     # A hair more, since a top speed is often round itself.
     knots = np.concatenate([[0.0], speeds[speeds <= 1.001 * top][1 - NUM_KNOTS :]])
+    own = np.where(own > 0, own, 1.0)
     return {
-        "scale_mm_s": np.outer(SCALES, np.where(own > 0, own, 1.0)).astype(np.float32),
+        "most_mm_s": (MOST_FASTER * own).astype(np.float32),
+        "scale_mm_s": np.outer(SCALES, own).astype(np.float32),
         "knots_mm_s": knots.astype(np.float32),
         "rest_mm_s": np.array([REST * top], np.float32),
     }

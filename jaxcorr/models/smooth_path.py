@@ -6,7 +6,8 @@ along the path, and ramps of the speed along the path, by themselves and times t
 sample's share of all the errors to come is summed up when it arrives; no sample is remembered.
 `smooth_fit.py` finds the responses in milliseconds of lag; a path has them at one sampling rate.
 
-All regressors but the velocity are bounded, and all are continuous: the path can be inverted.
+All regressors are bounded, the velocity some way beyond the fastest of training, and all are
+continuous: the path can be inverted.
 """
 
 from types import ModuleType
@@ -35,12 +36,14 @@ def blank(num_axes: int, rate_hz: float) -> Path:
     """A path that predicts zero, in the shape of every other.
 
     Returns:
-        scale_mm_s: (scales, A), where each tanh bends; knots_mm_s: (knots,), where ramps of the
-        speed begin and end; rest_mm_s: (1,), speed at which a direction begins to mean something;
-        response: (regressors, lags, A), mm that a unit of each regressor adds to the error at its
-        own sample and the ones after it; offset_mm: (A,).
+        most_mm_s: (A,), a faster velocity counts as this one; scale_mm_s: (scales, A), where each
+        tanh bends; knots_mm_s: (knots,), where ramps of the speed begin and end; rest_mm_s: (1,),
+        speed at which a direction begins to mean something; response: (regressors, lags, A), mm
+        that a unit of each regressor adds to the error at its own sample and the ones after it;
+        offset_mm: (A,).
     """
     return {
+        "most_mm_s": np.ones(num_axes, np.float32),
         "scale_mm_s": np.ones((NUM_SCALES, num_axes), np.float32),
         "knots_mm_s": np.arange(NUM_KNOTS, dtype=np.float32),
         "rest_mm_s": np.ones(1, np.float32),
@@ -99,11 +102,12 @@ def derive_regressors(path: Path, velocities: Any, xp: ModuleType) -> Any:
     # Never zero, so that a direction has a slope at rest too.
     speed = xp.sqrt(squared + rest**2)
     ramps = xp.clip((speed - knots[:-1]) / (knots[1:] - knots[:-1]), 0.0, 1.0)[..., None, :]
-    own = velocities[..., None]
+    own, most = velocities[..., None], xp.asarray(path["most_mm_s"])[:, None]
     direction = own / speed[..., None]
     bends = xp.tanh(own / xp.swapaxes(xp.asarray(path["scale_mm_s"]), 0, 1))
     along = xp.broadcast_to(ramps, (*velocities.shape, NUM_RAMPS))
-    return xp.concatenate([own, bends, direction, along, ramps * direction], axis=-1)
+    bounded = xp.minimum(xp.maximum(own, -most), most)
+    return xp.concatenate([bounded, bends, direction, along, ramps * direction], axis=-1)
 
 
 def arrays_of(num_axes: int, rate_hz: float) -> dict[str, files.Array]:

@@ -3,8 +3,8 @@ function [errors, pending] = follow_path(state, samples)
 %   [ERRORS, PENDING] = FOLLOW_PATH(STATE, SAMPLES) takes the STATE of PREDICT_ERROR before N raw
 %   samples and returns N-by-K errors in mm, and what these samples add to later ones.
 %
-%   The path is a regression, axis by axis, on the velocity of the last samples, its hyperbolic
-%   tangents at several scales, its direction along the path, and ramps of the speed along the path,
+%   The path is a regression, axis by axis, on the velocity of the last samples, which counts up to
+%   a bound beyond those of training, its hyperbolic tangents at several scales, its direction along the path, and ramps of the speed along the path,
 %   by themselves and times that direction. Each sample's share of all the errors to come is summed
 %   up when it arrives.
 %
@@ -19,7 +19,8 @@ pending = state.path;
 for axis = 1:size(velocities, 2)
     v = velocities(:, axis);
     direction = v ./ speed;
-    said = [v, tanh(v ./ path.scale(:, axis)'), direction, ramps, ramps .* direction] ...
+    bounded = min(max(v, -path.most(axis)), path.most(axis));
+    said = [bounded, tanh(v ./ path.scale(:, axis)'), direction, ramps, ramps .* direction] ...
         * path.response(:, :, axis);
     for t = 1:numel(v)
         total = [pending(axis, :), 0] + said(t, :);

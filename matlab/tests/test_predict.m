@@ -77,11 +77,11 @@ function pass = path_in_closed_form()
 model = with_path(make_model());
 model.head_kernel = zeros(3, 2);
 [model.head_bias, model.target_mean] = deal([0 0]);
-% At rest; along -x; along +y, on the second ramp; faster along a diagonal.
+% At rest; along -x; along +y, on the second ramp; along a diagonal, faster than counts.
 samples = [0 0 0 0; 0 0 -30 0; 0 0 0 15; 0 0 40 40];
 diagonal = sqrt(0.5);
 regressors = [0 0 0 0 0 0 0; -30 tanh(-1.5) -1 1 0.95 -1 -0.95; 0 0 0 1 0.2 0 0; ...
-    40 tanh(2) diagonal 1 1 diagonal diagonal];
+    35 tanh(2) diagonal 1 1 diagonal diagonal];
 said = regressors * (1:7)';
 expected = said + 1e-3 * [0; said(1:3)] + 0.5;
 e = predict_error(start(model), samples);
@@ -158,11 +158,11 @@ model = struct('features', {{'x_ref', 'y_ref', 'vx_ref', 'vy_ref'}}, ...
 end
 
 function model = with_path(model)
-% A smooth path of two velocities: one tanh, two ramps from 1 to 31 mm/s, 39 lags.
+% A smooth path of two velocities to 35 mm/s: one tanh, two ramps from 1 to 31 mm/s, 39 lags.
 response = zeros(7, 39, 2);
 response(:, 1:2, 1) = (1:7)' * [1 1e-3];
 model.path = struct('velocities', [3 4], 'offset', [0.5 -0.5], 'rest', 1e-9, ...
-    'knots', [1 11 31], 'scale', [20 20], 'response', response);
+    'knots', [1 11 31], 'most', [35 35], 'scale', [20 20], 'response', response);
 end
 
 function samples = walk(count)

@@ -21,7 +21,13 @@ def draw(num_axes=2, rate_hz=RATE_HZ):
     drawn = rng.normal(0, 1e-3, blank["response"].shape).astype(np.float32)
     scales = rng.uniform(0.5, 20, blank["scale_mm_s"].shape).astype(np.float32)
     offset = np.linspace(0.01, 0.02, num_axes, dtype=np.float32)
-    return blank | {"response": drawn, "scale_mm_s": scales, "offset_mm": offset}
+    most = np.full(num_axes, 40, np.float32)
+    return blank | {
+        "response": drawn,
+        "scale_mm_s": scales,
+        "offset_mm": offset,
+        "most_mm_s": most,
+    }
 
 
 def run(path, v, pending=None, rate_hz=RATE_HZ):
@@ -58,9 +64,10 @@ def test_a_stream_may_be_cut_anywhere_and_forgets_nothing_before_it_should():
     assert np.flatnonzero(differs).tolist() == list(range(10, 10 + NUM_LAGS))
 
 
-def test_what_is_not_the_velocity_itself_is_bounded_and_has_a_slope_at_rest():
-    path = draw()
+def test_all_that_counts_is_bounded_and_has_a_slope_at_rest():
+    path = draw() | {"most_mm_s": np.array([50.0, 80.0], np.float32)}
     huge = smooth_path.derive_regressors(path, np.array([[1e6, -1e6]]), np)
+    assert huge[0, :, 0].tolist() == [50.0, -80.0]
     assert np.abs(huge[..., 1:]).max() <= 1.0
     slopes = jax.jacobian(lambda v: smooth_path.derive_regressors(path, v, jax.numpy))(np.zeros(2))
     assert np.isfinite(slopes).all()
