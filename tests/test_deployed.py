@@ -15,7 +15,6 @@ import oscillator
 import pytest
 
 from jaxcorr import Predictor
-from jaxcorr.data.ranges import measure_ranges
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import export, parameters
 from jaxcorr.deploy import onnx as onnx_export
@@ -23,6 +22,7 @@ from jaxcorr.models import bulk, plant_path
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
 from jaxcorr.models.normalize import Scale
+from jaxcorr.models.ranges import measure_ranges
 from jaxcorr.training.restore import Loaded
 
 WINDOW = 20

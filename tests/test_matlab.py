@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxcorr.data import trace
+from jaxcorr.data import trace, trace_checks
 from jaxcorr.data.collect import collect
 from jaxcorr.data.octave import code_of
 from jaxcorr.data.parts import find_part
@@ -188,7 +188,7 @@ def test_printers_with_belts_modes_and_a_load_are_the_same(tmp_path):
 
 def test_octaves_files_train_and_count_as_finished(collected):
     octaves = octaves_trace(collected / "steady", "boat")
-    trace.check(octaves, sample_rate_hz=100.0)
+    trace_checks.check(octaves, sample_rate_hz=100.0)
     assert octaves.part == "boat"
     assert octaves.params["plant"]["y"]["mass_kg"] == 0.45
     path = find_part("boat")[0]

@@ -17,14 +17,14 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr.bench import latency_parts, torch_reference, training
-from jaxcorr.data import ranges
-from jaxcorr.data.ranges import Ranges
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import c_code, onnx, parameters, timing
 from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.deploy.timing import Call
 from jaxcorr.models import network as model
+from jaxcorr.models import ranges
 from jaxcorr.models.network import Weights
+from jaxcorr.models.ranges import Ranges
 from jaxcorr.models.scales import fit_scales
 from jaxcorr.spec import Spec
 from jaxcorr.training import restore

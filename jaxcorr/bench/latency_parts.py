@@ -12,13 +12,13 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float32
 from numpy import ndarray
 
-from jaxcorr.data.ranges import Ranges
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import compiled_step, timing
 from jaxcorr.deploy import guard as safety
 from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.models import bulk, network
 from jaxcorr.models.network import Weights
+from jaxcorr.models.ranges import Ranges
 from jaxcorr.spec import Spec
 
 NUM_CALLS = 4000

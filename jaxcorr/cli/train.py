@@ -153,11 +153,14 @@ def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
         console.out.print(f"[red]{escape(row.problem or '')}[/red]")
     files_with: dict[str, list[str]] = {}
     for row in rows:
-        for text in row.left_out:
+        for text in row.unclear:
             files_with.setdefault(text, []).append(row.path)
     for text, paths in files_with.items():
         more = f" and {len(paths) - 1} more" if paths[1:] else ""
         console.out.print(f"[yellow]{escape(f'{paths[0]}{more}: {text}')}[/yellow]")
+    left_out = dict.fromkeys(f"{n} ({kind})" for row in rows for n, kind in row.left_out.items())
+    if left_out:
+        console.out.print(f"left out, as nothing needs it: {', '.join(left_out)}", markup=False)
     total = sum(row.num_samples or 0 for row in rows if not row.problem)
     good = f"{len(rows) - len(problems)} of {len(rows)}"
     console.out.print(f"[bold]{good} files can be trained on, {total:,} samples[/bold]")

@@ -22,7 +22,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-from jaxcorr.data.ranges import Ranges, explained_way_mm
+from jaxcorr.data.trace_checks import explained_way_mm
+from jaxcorr.models.ranges import Ranges
 from jaxcorr.printer import correction_curve
 from jaxcorr.training.restore import Loaded
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcorr.data import parts, trace
+from jaxcorr.data import parts, trace, trace_checks
 from jaxcorr.data.parts import Layers, folder_name, select_layers
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
@@ -177,7 +177,7 @@ def judge_files(files: Sequence[Collected], rate_hz: float) -> list[str]:
 def _collected(
     made: trace.Trace, job: Job, is_new: bool, total: int, options: Simulation
 ) -> Collected:
-    trace.check(made, options.rate_hz)
+    trace_checks.check(made, options.rate_hz)
     rms = rms_by_source(made.fields)
     return Collected(made.path, job.layer, made.num_samples, rms, is_new, total)
 

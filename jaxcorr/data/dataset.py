@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcorr import files, progress
-from jaxcorr.data import trace, windows
+from jaxcorr.data import trace, trace_checks, windows
 from jaxcorr.data.trace import Trace
 from jaxcorr.data.windows import SPLITS, Samples
 from jaxcorr.errors import InputError
@@ -112,7 +112,7 @@ def read(paths: Sequence[Path], data: Data) -> Iterator[Trace]:
     for path in paths:
         try:
             found = trace.read(path, (*names, "time"))
-            trace.check(found, data.sample_rate_hz, names)
+            trace_checks.check(found, data.sample_rate_hz, names)
             windows.check_length(found, data.horizon)
         except InputError as error:
             problems.append((path, str(error)))

@@ -1,11 +1,12 @@
 """Inspection of trace files: what each holds, whether it can be trained on, and a drawing of it.
 
-The checks are `trace.py`'s own; a file that they refuse gets its line here and stops no other.
+The checks are those of training; a file that they refuse gets its line here and stops no other.
 """
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +14,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import plotting
-from jaxcorr.data import trace
+from jaxcorr.data import trace, trace_checks
 from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
 from jaxcorr.printer_spec import SOURCES
-
-SIMILAR = 0.8  # two names, as difflib has it: eror_x or errorx for error_x
 
 
 class Row(NamedTuple):
@@ -26,7 +25,9 @@ class Row(NamedTuple):
 
     Attributes:
         ranges_mm, rms_um: of the positions and errors of its axes, by name.
-        left_out: a sentence for each axis that moves and has no error, but a field that looks like
+        left_out: fields that are no column of its samples, and what they are; training passes over
+            them too.
+        unclear: a sentence for each axis that moves and has no error, but a field that looks like
             one.
     """
 
@@ -40,7 +41,8 @@ class Row(NamedTuple):
     rms_um: dict[str, float | None] | None
     max_error_um: float | None
     problem: str | None
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = MappingProxyType({})
+    unclear: tuple[str, ...] = ()
 
 
 def inspect(patterns: list[str], sample_rate_hz: float) -> list[Row]:
@@ -54,12 +56,13 @@ def inspect(patterns: list[str], sample_rate_hz: float) -> list[Row]:
 
 def _inspect_file(path: Path, sample_rate_hz: float) -> Row:
     try:
-        found = trace.read(path)
+        needed = trace.fields_of(trace.axes_of(trace.list_fields(path)))
+        found = trace.read(path, (*needed, "time"))
     except InputError as error:
-        return Row(str(path), *(None,) * (len(Row._fields) - 3), problem=str(error))
+        return Row(str(path), *(None,) * (len(Row._fields) - 4), problem=str(error))
     problem = None
     try:
-        trace.check(found, sample_rate_hz)
+        trace_checks.check(found, sample_rate_hz, needed)
     except InputError as error:
         problem = str(error)
     return _describe(found, problem)
@@ -80,11 +83,18 @@ def _describe(found: Trace, problem: str | None) -> Row:
         rms_um={axis: _rms_um(fields.get(f"error_{axis}")) for axis in axes},
         max_error_um=_peak([fields.get(f"error_{axis}") for axis in axes], 1e3),
         problem=problem,
-        left_out=tuple(_left_out(fields.keys(), axes)),
+        left_out={n: kind for n, kind in found.left_out.items() if not _is_column(kind, found)},
+        unclear=tuple(_find_unclear([*fields, *found.left_out], axes)),
     )
 
 
-def _left_out(names: Collection[str], axes: Sequence[str]) -> list[str]:
+def _is_column(kind: str, found: Trace) -> bool:
+    """Whether a field, as a file describes it, has a number for each sample."""
+    sides, _, what = kind.partition(" ")
+    return sides in (f"{found.num_samples}x1", f"1x{found.num_samples}") and " " not in what
+
+
+def _find_unclear(names: Collection[str], axes: Sequence[str]) -> list[str]:
     """What may be the error of an axis that is not among these."""
     moving = [name.removesuffix("_ref") for name in names if name.endswith("_ref")]
     known = ("error_", "lag_", "is_", *SOURCES)
@@ -97,7 +107,7 @@ def _left_out(names: Collection[str], axes: Sequence[str]) -> list[str]:
             continue
         expected = f"error_{axis}"
         found = [name for name in others if name.endswith(f"_{axis}")]
-        found += difflib.get_close_matches(expected, others, n=1, cutoff=SIMILAR)
+        found += difflib.get_close_matches(expected, others, n=1, cutoff=trace_checks.SIMILAR)
         if found:
             sentences.append(
                 f"{axis} is left out: expected '{expected}', got '{found[0]}'. Rename that field, "

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.io
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.data import trace
+from jaxcorr.data import mat_file
 from jaxcorr.errors import InputError
 
 UNITS_MM = {"mm": 1.0, "m": 1e3, "um": 1e-3, "in": 25.4}
@@ -186,23 +185,11 @@ def _npz(path: Path) -> dict[str, ndarray]:
             return _columns({name: content[name] for name in content.files})
     # numpy passes on whatever a damaged file provokes in zipfile, zlib and its own reader.
     except Exception as error:
-        raise InputError(trace.damaged(path, error)) from None
+        raise InputError(mat_file.describe_damage(path, error)) from None
 
 
 def _mat(path: Path) -> dict[str, ndarray]:
-    is_hdf5 = trace.is_hdf5(path)
-    try:
-        if is_hdf5:
-            import h5py  # slow to load, and few need it
-
-            with h5py.File(path, "r") as file:
-                content = {n: trace.from_hdf5(item) for n, item in file.items() if n[0] != "#"}
-        else:
-            content = scipy.io.loadmat(path, simplify_cells=True)
-    # So do scipy and h5py.
-    except Exception as error:
-        raise InputError(trace.damaged(path, error)) from None
-    return _columns(content)
+    return _columns(mat_file.read(path, lambda _: True).values)
 
 
 def _columns(content: dict[str, Any], prefix: str = "") -> dict[str, ndarray]:

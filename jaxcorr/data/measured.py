@@ -17,7 +17,7 @@ from numpy import ndarray
 from scipy.interpolate import CubicSpline
 
 from jaxcorr import files
-from jaxcorr.data import log_file, trace
+from jaxcorr.data import log_file, trace, trace_checks
 from jaxcorr.data.log_file import Layout, Log
 from jaxcorr.errors import InputError
 from jaxcorr.spec import RATES_HZ
@@ -233,7 +233,7 @@ def _motion(path: Path, layout: Layout, log: Log, time_s: Float[ndarray, " n"]) 
         for name, values in zip(axis[1:], (command, actual), strict=True):
             _check_finite(path, name, values)
             speeds = np.abs(np.diff(values)) / np.diff(time_s)
-            _check_jump(path, name, np.diff(values), speeds > trace.MAX_SPEED_MM_S, time_s)
+            _check_jump(path, name, np.diff(values), speeds > trace_checks.MAX_SPEED_MM_S, time_s)
         error = actual - command
         steps = np.diff(error)
         usual = float(np.percentile(np.abs(steps), 99))
@@ -326,7 +326,7 @@ def _write_piece(
     in_motion = not begun.all()
     origin = {"log": log.name, "first_sample": first, "last_sample": last}
     params = {"source": trace.MEASURED, "begins_in_motion": in_motion, **origin}
-    trace.check(trace.Trace(log, "", fields, params), rate_hz, list(fields))
+    trace_checks.check(trace.Trace(log, "", fields, params), rate_hz, list(fields))
     trace.write(path, fields, params)
     duration_s = float(at_s[-1] - at_s[0])
     return Piece(path.name, first, last, num_samples, duration_s, in_motion)

@@ -1,24 +1,22 @@
 """Simulation traces: `.mat` files (v5, v7, v7.3) in, checked `Trace`s out, and back to v7.
 
-A file holds one struct `simulation_data`, every field a column of N samples. A trace that is not
-plausible is refused.
+A file holds one struct `simulation_data`, with a column of N samples for each field; other fields
+are left out. A trace that is not plausible is refused, with its first bad sample as MATLAB counts
+them, from 1.
 
 An axis has any name, such as x or joint_1: its fields are x_ref, vx_ref, error_x, and x_act where
 it was measured. What the motors were told is x_cmd, vx_cmd. A file without them was made with the
 reference as its command. lag_x = actual - command is in no file: it is error - (command -
 reference).
-
-Source: the HDF5 layout of v7.3 files follows MathWorks, "MAT-File Versions".
 """
 
 import dataclasses
-import difflib
 import glob
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.io
@@ -26,23 +24,22 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr import files
-from jaxcorr.errors import InputError
-from jaxcorr.units import unit_of
+from jaxcorr.data import mat_file
+from jaxcorr.errors import InputError, shorten
 
 STRUCT = "simulation_data"
 MEASURED = "measured"  # params.source of a trace that comes from a log, with its units told
 LOGICAL = ("is_extruding", "is_travel")
 NO_AXES = ("magnitude", "direction")  # of error_magnitude, error_direction
-RATE_TOLERANCE = 0.01
-# Beyond these no desktop printer's trace is in mm and mm/s; micrometres look like this.
-MAX_POSITION_MM = 2000.0
-MAX_SPEED_MM_S = 2000.0
-MAX_ERROR_MM = 10.0
-# A printer that never reaches this speed is one whose speeds are in m/s.
-MIN_PEAK_SPEED_MM_S = 1.0
-# Path by positions against path by velocities: m for mm is 1000, mm/min for mm/s is 60.
-MAX_PATH_RATIO = 10.0
-HDF5_OFFSET = 512  # MATLAB puts its own text header in front of the HDF5 file
+MOST_LISTED = 400  # characters of a list of names
+
+
+class Axis(NamedTuple):
+    """Where an axis's position and velocity stand among the features."""
+
+    name: str
+    position: int
+    velocity: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +51,14 @@ class Trace:
         part: the printed part, from the folder's name.
         fields: column name -> N values; mm, mm/s, s.
         params: the simulator's own settings, nested.
+        left_out: fields of the file that are no such columns, or were not asked for: name -> what.
     """
 
     path: Path
     part: str
     fields: Mapping[str, Float[ndarray, " n"]]
     params: Mapping[str, Any]
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -133,43 +132,42 @@ def read(path: Path, names: Sequence[str] | None = None) -> Trace:
         names: the fields to read, commands and lags (see above) among them where the file has none,
             and what they come from; all that the file has where None.
     Raises:
-        InputError: the file is missing, no MAT file, damaged, or not a struct of equal columns.
+        InputError: the file cannot be read, or holds no struct of columns of equal length.
     """
-    wanted = None if names is None else _needed(names)
-    struct = _read_v73(path, wanted) if is_hdf5(path) else _read_v7(path)
+    wanted = None if names is None else {*_needed(names), "params"}
+    content = mat_file.read(
+        path,
+        lambda place: place[0] == STRUCT and (wanted is None or {*place[1:2]} <= wanted),
+    )
+    struct = content.values.get(STRUCT)
+    if not isinstance(struct, dict):
+        raise InputError(_no_struct(path, content.left_out))
     params = struct.pop("params", {})
+    params = params if isinstance(params, dict) else {}  # MATLAB's empty struct comes as an array
+    left_out = {
+        p[1]: kind for p, kind in content.left_out.items() if p[0] == STRUCT and len(p) == 2
+    }
     fields = {
         name: np.asarray(value, np.float64).reshape(-1)
         for name, value in struct.items()
-        if (wanted is None or name in wanted) and _is_column(value)
+        if _is_column(value)
     }
-    params = params if isinstance(params, dict) else {}  # MATLAB's empty struct comes as an array
-    fields = _equal_columns(path, fields)
-    return Trace(path, part_of(path), fields if names is None else derive(fields, names), params)
+    left_out |= {name: _describe(struct[name]) for name in struct.keys() - fields.keys()}
+    fields = _equal_columns(path, fields, left_out, names)
+    fields = fields if names is None else derive(fields, names)
+    return Trace(path, part_of(path), fields, params, left_out)
 
 
-def is_hdf5(path: Path) -> bool:
-    """Whether a .mat file is of version 7.3, which is HDF5.
+def list_fields(path: Path) -> dict[str, str]:
+    """The fields of a trace file, each with its size and class; no values are read.
 
     Raises:
-        InputError: it is missing, or no MAT file at all.
+        InputError: as `read`.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(HDF5_OFFSET + 8)
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected a readable .mat file, got '{error.strerror}'. Check the path."
-        ) from None
-    if head[HDF5_OFFSET + 1 : HDF5_OFFSET + 4] == b"HDF" or head[1:4] == b"HDF":
-        return True
-    if not head.startswith(b"MATLAB 5.0"):
-        got = f"other content ({path.stat().st_size} bytes)" if head else "an empty file"
-        raise InputError(
-            f"{path}: expected a MATLAB file of version 5, 7 or 7.3, got {got}. Save it with "
-            "MATLAB's or Octave's save -v7."
-        )
-    return False
+    content = mat_file.read(path, lambda place: place == (STRUCT,))
+    if STRUCT not in content.values:
+        raise InputError(_no_struct(path, content.left_out))
+    return {place[1]: kind for place, kind in content.left_out.items() if place[0] == STRUCT}
 
 
 def axes_of(names: Iterable[str]) -> list[str]:
@@ -184,41 +182,12 @@ def fields_of(axes: Sequence[str]) -> list[str]:
     return [form.format(axis) for form in forms for axis in axes]
 
 
-def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] | None = None) -> None:
-    """Refuses a trace that cannot be trained or evaluated on.
-
-    Checks, in this order: fields present, at least two samples, finite values, increasing time,
-    sampling rate within 1%, plausible units, an error that is actual - reference.
-
-    Args:
-        sample_rate_hz: that the trace should have.
-        required: fields; those of its axes where None.
-
-    Raises:
-        InputError: one line with file, field, first bad sample and what to do.
-    """
-    required = fields_of(axes_of(trace.fields)) if required is None else required
-    for name in dict.fromkeys(("time", *required)):
-        if name not in trace.fields:
-            known = sorted(trace.fields)
-            close = difflib.get_close_matches(name, set(known) - {*required}, n=1, cutoff=0.8)
-            hint = f"Did you mean '{close[0]}'? " if close else ""
-            raise InputError(
-                f"{trace.path}: expected field '{name}' in {STRUCT}, got only {', '.join(known)}. "
-                f"{hint}Add the field, or name other features in the spec."
-            )
-    if trace.num_samples < 2:
-        raise InputError(
-            f"{trace.path}: time: expected at least 2 samples, got {trace.num_samples}. "
-            "Drop the file."
-        )
-    for name in dict.fromkeys(("time", *required)):
-        _check_finite(trace, name)
-    _check_time(trace, sample_rate_hz)
-    for name in required:
-        _check_magnitude(trace, name)
-    _check_motion(trace)
-    _check_sign(trace)
+def find_axes(features: Sequence[str]) -> tuple[Axis, ...]:
+    """The axes whose position and velocity, of reference or command, are among the features."""
+    index = {name: i for i, name in enumerate(features)}
+    ends = [end for end in ("cmd", "ref") if any(name.endswith(f"_{end}") for name in features)]
+    pairs = ((n.removesuffix(f"_{end}"), n) for end in ends[:1] for n in features)
+    return tuple(Axis(c, index[n], index[f"v{n}"]) for c, n in pairs if f"v{n}" in index)
 
 
 def write(path: Path, fields: Mapping[str, ndarray], params: Mapping[str, Any]) -> None:
@@ -248,9 +217,12 @@ def _sources(name: str) -> tuple[str, ...]:
 
 
 def _needed(names: Iterable[str]) -> set[str]:
-    """The fields to look for in a file so that these can be had."""
+    """The fields to look for in a file so that these can be had, and checked."""
     with_sources = {field for name in names for field in (name, *_sources(name))}
-    return {field for name in with_sources for field in (name, *_sources(name))}
+    errors = [name for name in with_sources if name.startswith(("error_", "lag_"))]
+    axes = [name.partition("_")[2] for name in errors]
+    checked = {form.format(axis) for axis in axes for form in ("{}_act", "{}_ref", "v{}_ref")}
+    return checked | {field for name in with_sources for field in (name, *_sources(name))}
 
 
 def derive(fields: dict[str, ndarray], names: Iterable[str]) -> dict[str, ndarray]:
@@ -281,165 +253,59 @@ def _is_column(value: Any) -> bool:
     return array.dtype.kind in "fiub" and array.size == max(array.shape, default=1)
 
 
-def _equal_columns(path: Path, fields: dict[str, ndarray]) -> dict[str, ndarray]:
-    """Spreads optional scalars (layer_num is often one); refuses columns of unequal length."""
-    longest = max(fields, key=lambda name: len(fields[name]), default=None)
-    if longest is None:
+def _describe(value: Any) -> str:
+    return (
+        type(value).__name__
+        if np.ndim(value) < 2
+        else f"{'x'.join(map(str, np.shape(value)))} matrix"
+    )
+
+
+def _equal_columns(
+    path: Path,
+    fields: dict[str, ndarray],
+    left_out: dict[str, str],
+    names: Sequence[str] | None,
+) -> dict[str, ndarray]:
+    """Spreads optional scalars (layer_num is often one); puts others of other length aside.
+
+    Raises:
+        InputError: a field that is needed is of another length than `time`, or the longest.
+    """
+    needed = {"time", *(fields_of(axes_of(fields)) if names is None else names)}
+    guide = "time" if "time" in fields else max(fields, key=lambda n: len(fields[n]), default=None)
+    if guide is None:
         raise InputError(
-            f"{path}: expected numeric columns in {STRUCT}, got none. Re-run the simulation."
+            f"{path}: expected field 'time' and columns such as {', '.join(fields_of('x'))} in "
+            f"{STRUCT}, got only {list_names([*fields, *left_out])}. `jaxcorr import` maps other "
+            "names."
         )
-    guide = "time" if "time" in fields else longest
     n = len(fields[guide])
+    equal: dict[str, ndarray] = {}
     for name, column in fields.items():
-        if len(column) == 1 and name not in ("time", *fields_of(axes_of(fields))):
-            fields[name] = np.full(n, column[0])
-        elif len(column) != n:
+        if len(column) == n:
+            equal[name] = column
+        elif name in needed:
             raise InputError(
                 f"{path}: {name}: expected {n} samples as in {guide}, got {len(column)}. "
-                "Re-run the simulation of this layer, or drop the file."
+                "Write all fields of one recording, or drop the file."
             )
-    return fields
+        elif len(column) == 1:
+            equal[name] = np.full(n, column[0])
+        else:
+            left_out[name] = f"{len(column)} values"
+    return equal
 
 
-def _check_finite(trace: Trace, name: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(trace.fields[name]))
-    if len(bad):
-        kind = "NaN" if np.isnan(trace.fields[name][bad]).all() else "non-finite"
-        raise InputError(
-            f"{trace.path}: {name}: expected finite values, got {len(bad)} {kind} (first at sample "
-            f"{bad[0]}). Re-run the simulation of this layer, or drop the file."
-        )
+def list_names(names: Iterable[str]) -> str:
+    """Names in order, cut off where they are many."""
+    return shorten(", ".join(sorted(names)), MOST_LISTED) or "none"
 
 
-def _check_time(trace: Trace, sample_rate_hz: float) -> None:
-    time = trace.fields["time"]
-    steps = np.diff(time)
-    bad = np.flatnonzero(steps <= 0)
-    if len(bad):
-        raise InputError(
-            f"{trace.path}: time: expected increasing values, got {time[bad[0] + 1]:g} s after "
-            f"{time[bad[0]]:g} s at sample {bad[0] + 1}. Sort or re-run this layer."
-        )
-    # Time stamps may be rounded to a millisecond, hence the wide bound for a single step.
-    uneven = np.flatnonzero(np.abs(steps * sample_rate_hz - 1) > 0.5)
-    if abs(trace.sample_rate_hz / sample_rate_hz - 1) > RATE_TOLERANCE or len(uneven):
-        where = f" (first at sample {uneven[0] + 1})" if len(uneven) else ""
-        raise InputError(
-            f"{trace.path}: time: expected {sample_rate_hz:g} Hz +-1%, got "
-            f"{1 / np.median(steps):g} Hz in the median and {trace.sample_rate_hz:g} Hz in the mean"
-            f"{where}. Resample the trace, or set data.sample_rate_hz."
-        )
-
-
-def _check_magnitude(trace: Trace, name: str) -> None:
-    unit = unit_of(name)
-    most = MAX_POSITION_MM if unit == "mm" else MAX_SPEED_MM_S
-    most = MAX_ERROR_MM if name.startswith(("error_", "lag_")) else most
-    bad = np.flatnonzero(np.abs(trace.fields[name]) > most)
-    if unit in ("mm", "mm/s") and len(bad):
-        raise InputError(
-            f"{trace.path}: {name}: expected at most {most:g} {unit}, got "
-            f"{trace.fields[name][bad[0]]:g} at sample {bad[0]}. Convert the file to {unit}."
-        )
-
-
-def _check_motion(trace: Trace) -> None:
-    """Refuses speeds in m/s, and positions and speeds whose units do not belong together."""
-    positions = [n for n in trace.fields if n.endswith("_ref") and f"v{n}" in trace.fields]
-    if not positions:
-        return
-    velocities = [f"v{name}" for name in positions]
-    speeds = np.abs(trace.columns(velocities))
-    is_measured = trace.params.get("source") == MEASURED
-    if 0 < speeds.max() < MIN_PEAK_SPEED_MM_S and not is_measured:
-        raise InputError(
-            f"{trace.path}: {', '.join(velocities)}: expected a peak of at least "
-            f"{MIN_PEAK_SPEED_MM_S:g} mm/s, got {speeds.max():.3g}. Convert the file to mm and "
-            "mm/s."
-        )
-    moved_mm = np.sum(np.abs(np.diff(trace.columns(positions), axis=0)))
-    driven_mm = np.sum(speeds[1:] * np.diff(trace.fields["time"])[:, None])
-    low, high = sorted((moved_mm, driven_mm))
-    # Below a millimetre the sampling of a single move decides, not the unit.
-    if high > max(1.0, MAX_PATH_RATIO * low):
-        raise InputError(
-            f"{trace.path}: {', '.join(positions)}: expected the path that "
-            f"{' and '.join(velocities)} drive, {driven_mm:.3g} mm, got {moved_mm:.3g} mm. "
-            "Convert the file to mm and mm/s."
-        )
-
-
-def _check_sign(trace: Trace) -> None:
-    """Refuses an error that is reference - actual."""
-    for axis in axes_of(trace.fields):
-        names = (f"error_{axis}", f"{axis}_act", f"{axis}_ref")
-        if not set(names) <= trace.fields.keys():
-            continue
-        error, actual, reference = (trace.fields[name] for name in names)
-        if np.dot(error, actual - reference) < 0:
-            at = int(np.argmax(np.abs(error)))
-            raise InputError(
-                f"{trace.path}: {names[0]}: expected {names[1]} - {names[2]}, "
-                f"{actual[at] - reference[at]:.4g} mm at sample {at}, got {error[at]:.4g} mm. "
-                f"Change the sign of {names[0]}."
-            )
-
-
-def _read_v7(path: Path) -> dict[str, Any]:
-    try:
-        content = scipy.io.loadmat(path, simplify_cells=True, variable_names=[STRUCT])
-        if not isinstance(content.get(STRUCT), dict):
-            raise InputError(
-                _no_struct(path, [f"{n} {s} {c}" for n, s, c in scipy.io.whosmat(path)])
-            )
-        return content[STRUCT]
-    except InputError:
-        raise
-    # scipy passes on whatever a damaged file provokes in its parser and in zlib.
-    except Exception as error:
-        raise InputError(damaged(path, error)) from None
-
-
-def _read_v73(path: Path, names: Collection[str] | None) -> dict[str, Any]:
-    import h5py  # only foreign files need it, and it is slow to load
-
-    try:
-        with h5py.File(path, "r") as file:
-            group = file.get(STRUCT)
-            if not isinstance(group, h5py.Group):
-                raise InputError(_no_struct(path, [str(n) for n in file if str(n)[0] != "#"]))
-            return {
-                str(name): from_hdf5(item)
-                for name, item in group.items()
-                if names is None or name in names or name == "params"
-            }
-    except InputError:
-        raise
-    # So does h5py.
-    except Exception as error:
-        raise InputError(damaged(path, error)) from None
-
-
-def from_hdf5(item: Any) -> Any:
-    """A variable of a v7.3 file as scipy would give it: structs as dictionaries."""
-    if hasattr(item, "items"):
-        return {name: from_hdf5(inner) for name, inner in item.items()}
-    value = item[()]
-    if item.attrs.get("MATLAB_empty"):  # what is stored is the size of the empty array
-        return np.zeros(0)
-    if item.attrs.get("MATLAB_class") == b"char":
-        return "".join(chr(code) for code in value.reshape(-1))
-    # HDF5 holds MATLAB's columns in reverse dimension order.
-    return value.item() if np.size(value) == 1 else value.T
-
-
-def damaged(path: Path, error: Exception) -> str:
-    """The line for a .mat or .npz file that its library fails on."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    kind = f"a whole {path.suffix} file"
-    return f"{path}: expected {kind}, got a damaged one ({reason}). Write it again."
-
-
-def _no_struct(path: Path, names: Sequence[str]) -> str:
-    got = ", ".join(names) or "no variable"
-    return f"{path}: expected one struct '{STRUCT}', got {got}. Save the trace as that struct."
+def _no_struct(path: Path, left_out: Mapping[mat_file.Place, str]) -> str:
+    names = [" ".join((*place, kind)) for place, kind in left_out.items()]
+    got = list_names(names) if names else "no variable"
+    return (
+        f"{path}: expected one struct '{STRUCT}', got {got}. Save the trace as that struct, or "
+        "make one with `jaxcorr import`."
+    )

@@ -16,8 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
-from jaxcorr.data.ranges import find_axes
-from jaxcorr.data.trace import Trace, part_of
+from jaxcorr.data.trace import Trace, find_axes, part_of
 from jaxcorr.errors import InputError
 from jaxcorr.spec import Data, Split
 

@@ -23,8 +23,10 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from jaxcorr.data.ranges import Axis, Ranges, explained_way_mm, find_axes
+from jaxcorr.data.trace import Axis, find_axes
+from jaxcorr.data.trace_checks import explained_way_mm
 from jaxcorr.errors import InputError, show
+from jaxcorr.models.ranges import Ranges
 from jaxcorr.spec import Spec
 from jaxcorr.units import MOST, unit_of
 

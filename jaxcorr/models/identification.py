@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcorr.data import trace
+from jaxcorr.data import trace, trace_checks
 from jaxcorr.errors import InputError
 from jaxcorr.identify import printer_file
 from jaxcorr.models import grey_box
@@ -37,7 +37,7 @@ def from_traces(patterns: Sequence[str], rate_hz: float) -> Identified:
     pieces = []
     for path in trace.find(patterns):
         found = trace.read(path, (*names, "time"))
-        trace.check(found, rate_hz, names)
+        trace_checks.check(found, rate_hz, names)
         pieces.append(Piece(*(found.columns(group) for group in groups)))
     longest = max(len(piece.error_mm) for piece in pieces)
     if longest < rate_hz or not any(np.any(piece.velocity_mm_s) for piece in pieces):

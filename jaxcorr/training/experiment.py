@@ -13,11 +13,11 @@ import tomli_w
 
 from jaxcorr import files
 from jaxcorr import spec as specs
-from jaxcorr.data import batches, collect, dataset, ranges, windows
+from jaxcorr.data import batches, collect, dataset, windows
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
-from jaxcorr.models import network
+from jaxcorr.models import network, ranges
 from jaxcorr.models.scales import fit_scales
 from jaxcorr.printer.simulate import make_jobs
 from jaxcorr.spec import Data, Spec

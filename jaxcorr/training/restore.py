@@ -13,12 +13,12 @@ from jax._src import xla_bridge  # jax says nowhere else whether it has computed
 from jaxtyping import Array
 
 from jaxcorr import run_records as records
-from jaxcorr.data import ranges
-from jaxcorr.data.ranges import Ranges
 from jaxcorr.errors import InputError
 from jaxcorr.models import network as model
+from jaxcorr.models import ranges
 from jaxcorr.models.network import Carry, Weights
 from jaxcorr.models.normalize import Scale
+from jaxcorr.models.ranges import Ranges
 from jaxcorr.spec import Spec
 from jaxcorr.training import checkpoint, devices
 from jaxcorr.training.run_folder import RESOLVED_FILE, Run

@@ -5,7 +5,7 @@ import pytest
 
 from jaxcorr.compensation import gate
 from jaxcorr.compensation.gate import Gate
-from jaxcorr.data.ranges import measure_ranges
+from jaxcorr.models.ranges import measure_ranges
 
 FEATURES = ("x_cmd", "y_cmd", "vx_cmd", "vy_cmd")
 RATE_HZ = 100.0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcorr.data import trace, windows
+from jaxcorr.data import trace, trace_checks, windows
 from jaxcorr.data.collect import collect, file_name, judge_files
 from jaxcorr.errors import InputError
 from jaxcorr.printer.planner import PlanOptions
@@ -34,7 +34,7 @@ def test_files_hold_what_was_simulated_and_how(tmp_path, wedge):
     assert sorted(p.name for p in folder.iterdir()) == [f.path.name for f in files]
     assert all(f.is_new and f.total == 2 for f in files)
     made = trace.read(files[1].path)
-    trace.check(made, 100.0)
+    trace_checks.check(made, 100.0)
     assert made.part == "wedge"
     assert made.num_samples == files[1].num_samples
     assert made.params["gcode"] == "wedge.gcode"

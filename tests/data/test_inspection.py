@@ -77,7 +77,7 @@ def test_what_may_be_the_error_of_an_axis_without_one_is_named(tmp_path, name):
     write_circle(tmp_path / "a.mat", error_x=None, **{name: circle()["error_x"]})
     (row,) = inspection.inspect([str(tmp_path)], 100.0)
     assert row.problem is None
-    (sentence,) = row.left_out
+    (sentence,) = row.unclear
     assert sentence.startswith(f"x is left out: expected 'error_x', got '{name}'.")
 
 
@@ -85,7 +85,7 @@ def test_an_axis_that_has_no_error_is_nothing_to_name(tmp_path):
     z = {"z_ref": circle()["x_ref"], "vz_ref": circle()["vx_ref"], "friction_z": circle()["time"]}
     write_circle(tmp_path / "a.mat", **z)
     (row,) = inspection.inspect([str(tmp_path)], 100.0)
-    assert row.left_out == ()
+    assert row.unclear == ()
 
 
 def test_a_position_of_another_name_is_asked_for(tmp_path):

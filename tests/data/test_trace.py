@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import RATE_HZ, circle, write_circle
 
-from jaxcorr.data import trace
+from jaxcorr.data import trace, trace_checks
 from jaxcorr.errors import InputError
 
 NEEDED = ("time", *trace.fields_of("xy"))
@@ -43,7 +43,7 @@ def write_v5(path, columns):
 def refusal(path, names=None):
     """The one line that reading and checking this file gives."""
     with pytest.raises(InputError) as caught:
-        trace.check(trace.read(path, names), RATE_HZ)
+        trace_checks.check(trace.read(path, names), RATE_HZ)
     text = str(caught.value)
     assert text.startswith(f"{path}: ")
     assert "\n" not in text
@@ -58,7 +58,7 @@ def write_v7(path, columns):
 @pytest.mark.parametrize("write", [write_v5, write_v7, write_v73])
 def test_every_version_reads_as_the_same_columns(tmp_path, write):
     found = trace.read(write(tmp_path / "layer.mat", circle()))
-    trace.check(found, RATE_HZ)
+    trace_checks.check(found, RATE_HZ)
     for name, column in circle().items():
         np.testing.assert_array_equal(found.fields[name], column)
     assert found.num_samples == 200
@@ -103,7 +103,7 @@ def test_a_lag_that_nothing_gives_is_missing(tmp_path):
     found = trace.read(write_v5(tmp_path / "a.mat", columns), ("lag_x", "lag_y", "time"))
     assert "lag_y" in found.fields
     with pytest.raises(InputError, match=r"expected field 'lag_x' in simulation_data"):
-        trace.check(found, RATE_HZ, ("lag_x",))
+        trace_checks.check(found, RATE_HZ, ("lag_x",))
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):
@@ -131,7 +131,7 @@ def test_a_matrix_beside_the_columns_does_no_harm(tmp_path):
     path = tmp_path / "a.mat"
     scipy.io.savemat(path, {trace.STRUCT: circle() | {"inertia": np.eye(3), "note": "text"}})
     found = trace.read(path)
-    trace.check(found, RATE_HZ)
+    trace_checks.check(found, RATE_HZ)
     assert set(found.fields) == set(circle())
 
 
@@ -139,30 +139,30 @@ CHANGES = {
     "missing": ({"vx_ref": None}, "expected field 'vx_ref' in simulation_data, got only error_x,"),
     "nan": (
         {"error_x": np.where(np.arange(200) % 90 == 12, np.nan, 0.1)},
-        r"error_x: expected finite values, got 3 NaN \(first at sample 12\)\. Re-run",
+        r"error_x: expected finite values, got 3 NaN \(first at sample 13\)\. Mend",
     ),
     "inf": (
         {"x_ref": np.where(np.arange(200) == 7, np.inf, 1.0)},
-        r"x_ref: expected finite values, got 1 non-finite \(first at sample 7\)\. Re-run",
+        r"x_ref: expected finite values, got 1 non-finite \(first at sample 8\)\. Mend",
     ),
     "unequal": (
         {"error_y": np.zeros(199)},
-        r"error_y: expected 200 samples as in time, got 199\. Re-run",
+        r"error_y: expected 200 samples as in time, got 199\. Write",
     ),
-    "longer": ({"x_ref": np.zeros(201)}, r"x_ref: expected 200 samples as in time, got 201\. Re"),
-    "scalar error": ({"error_x": 0.0}, r"error_x: expected 200 samples as in time, got 1\. Re-run"),
+    "longer": ({"x_ref": np.zeros(201)}, r"x_ref: expected 200 samples as in time, got 201\. Wr"),
+    "scalar error": ({"error_x": 0.0}, r"error_x: expected 200 samples as in time, got 1\. Write"),
     "standing time": (
         {"time": np.r_[0:1:0.01, 0.99:1.99:0.01][:200]},
-        r"time: expected increasing values, got 0\.99 s after 0\.99 s at sample 100\. Sort",
+        r"time: expected increasing values, got 0\.99 s after 0\.99 s at sample 101\. Sort",
     ),
     "falling time": (
         {"time": np.arange(200)[::-1] / RATE_HZ},
-        r"time: expected increasing values, got 1\.98 s after 1\.99 s at sample 1\. Sort",
+        r"time: expected increasing values, got 1\.98 s after 1\.99 s at sample 2\. Sort",
     ),
     "rate": (
         {"time": np.arange(200) / 50.0},
-        r"time: expected 100 Hz \+-1%, got 50 Hz in the median and 50 Hz in the mean \(first at "
-        r"sample 1\)\. Resample the trace, or set data\.sample_rate_hz",
+        r"time: expected 100 Hz \+-1%, got 50 Hz in the median and 50 Hz in the mean\. "
+        r"Resample the trace, or set data\.sample_rate_hz",
     ),
     "rate by 2%": (
         {"time": np.arange(200) / 102.0},
@@ -170,19 +170,19 @@ CHANGES = {
     ),
     "gap": (
         {"time": np.arange(200) / RATE_HZ + 0.01 * (np.arange(200) > 120)},
-        r"time: expected 100 Hz \+-1%, got 100 Hz in the median .* \(first at sample 121\)",
+        r"time: expected steps of 10 ms, got 20 ms before sample 122\. Cut the trace at the gap",
     ),
     "micrometres": (
         {"x_ref": 1e3 * circle()["x_ref"]},
-        r"x_ref: expected at most 2000 mm, got 120000 at sample 0\. Convert the file to mm",
+        r"x_ref: expected at most 2000 mm, got 120000 at sample 1 .*\. Convert the file to mm",
     ),
     "error in micrometres": (
         {"error_x": 1e3 * circle()["error_x"]},
-        r"error_x: expected at most 10 mm, got 12\.5\d+ at sample 4\. Convert the file to mm",
+        r"error_x: expected at most 10 mm, got 12\.5\d+ at sample 5 .*\. Convert the file to mm",
     ),
     "mm/min": (
         {name: 60 * circle()[name] for name in ("vx_ref", "vy_ref")},
-        r"vx_ref: expected at most 2000 mm/s, got -20\d\d.* at sample 18\. Convert the file",
+        r"vx_ref: expected at most 2000 mm/s, got -20\d\d.* at sample 19 .*\. Convert the file",
     ),
     "slow mm/min": (
         {name: 25 * circle()[name] for name in ("vx_ref", "vy_ref")},
@@ -194,7 +194,7 @@ CHANGES = {
     ),
     "sign": (
         {"x_act": circle()["x_ref"] - circle()["error_x"]},
-        r"error_x: expected x_act - x_ref, -0\.1 mm at sample 50, got 0\.1 mm\. Change the sign of",
+        r"error_x: expected x_act - x_ref, -0\.1 mm at sample 51, got 0\.1 mm\. Change the sign of",
     ),
     "positions in metres": (
         {name: circle()[name] / 1e3 for name in ("x_ref", "y_ref")},
@@ -213,12 +213,12 @@ def test_a_bad_column_is_named_with_what_to_do(tmp_path, name):
 
 def test_time_stamps_rounded_to_a_millisecond_are_fine(tmp_path):
     rounded = np.round(np.arange(200) / 100.4, 3)
-    trace.check(trace.read(write_circle(tmp_path / "a.mat", time=rounded)), RATE_HZ)
+    trace_checks.check(trace.read(write_circle(tmp_path / "a.mat", time=rounded)), RATE_HZ)
 
 
 def test_a_printer_at_rest_is_a_trace(tmp_path):
     rest = {name: np.zeros(200) for name in NEEDED if name != "time"}
-    trace.check(trace.read(write_circle(tmp_path / "a.mat", **rest)), RATE_HZ)
+    trace_checks.check(trace.read(write_circle(tmp_path / "a.mat", **rest)), RATE_HZ)
 
 
 @pytest.mark.parametrize("num_samples", [0, 1])
@@ -251,14 +251,16 @@ def test_other_files_under_the_name_are_refused(tmp_path, content, message):
 def test_missing_files_folders_and_other_variables_are_refused(tmp_path):
     assert refusal(tmp_path / "a.mat").startswith("expected a readable .mat file, got 'No such")
     scipy.io.savemat(tmp_path / "b.mat", {"data": np.eye(2), "more": 1})
-    assert refusal(tmp_path / "b.mat").startswith("expected one struct 'simulation_data', got data")
+    assert refusal(tmp_path / "b.mat").startswith(
+        "expected one struct 'simulation_data', got data 2x2 double"
+    )
     scipy.io.savemat(tmp_path / "c.mat", {trace.STRUCT: np.array([(1,), (2,)], [("time", float)])})
-    assert "got simulation_data (1, 2) struct. Save the trace" in refusal(tmp_path / "c.mat")
+    assert "got simulation_data 1x2 struct. Save the trace" in refusal(tmp_path / "c.mat")
     with h5py.File(tmp_path / "d.mat", "w") as file:
         file["data"] = 1.0
-    assert "got data. Save the trace as that struct." in refusal(tmp_path / "d.mat")
+    assert "got data double. Save the trace as that struct," in refusal(tmp_path / "d.mat")
     scipy.io.savemat(tmp_path / "e.mat", {trace.STRUCT: {"note": "text"}})
-    assert refusal(tmp_path / "e.mat").startswith("expected numeric columns in simulation_data")
+    assert refusal(tmp_path / "e.mat").startswith("expected field 'time' and columns such as x_ref")
 
 
 FILES = {
@@ -288,7 +290,7 @@ def test_a_file_with_changed_bytes_is_read_or_refused(tmp_path_factory, places):
         content[int(share * len(content))] = value
     path.write_bytes(content)
     with contextlib.suppress(InputError):  # and nothing else may come out
-        trace.check(trace.read(path), RATE_HZ)
+        trace_checks.check(trace.read(path), RATE_HZ)
 
 
 def test_find_takes_files_folders_and_patterns_each_once_in_order(tmp_path):

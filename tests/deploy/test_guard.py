@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr.data.ranges import Ranges
 from jaxcorr.deploy import guard as safety
 from jaxcorr.deploy.compiled_step import Status, Tally
 from jaxcorr.deploy.guard import FAR, MARGIN_MM, Guard
 from jaxcorr.errors import InputError
+from jaxcorr.models.ranges import Ranges
 
 FEATURES = ("x_ref", "y_ref", "vx_ref", "vy_ref")
 # Speeds to 100 mm/s, changes by 10 mm/s a sample, and 0.1 mm that they leave unexplained.
@@ -172,7 +172,7 @@ def test_all_that_training_did_is_quiet():
     rng = np.random.default_rng(0)
     columns = oscillator.make_layer(rng, 300)
     rows = np.stack([columns[name] for name in FEATURES], axis=1)
-    from jaxcorr.data.ranges import measure_ranges
+    from jaxcorr.models.ranges import measure_ranges
 
     guard = make(measure_ranges(FEATURES, rows, np.zeros(1, np.int64), 100.0), sees_position=True)
     table = [tuple(row) for row in rows.tolist()]

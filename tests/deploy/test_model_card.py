@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxcorr.data.ranges import Ranges
 from jaxcorr.deploy import model_card
 from jaxcorr.deploy.model_card import Judgement
+from jaxcorr.models.ranges import Ranges
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.run_folder import Run
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from jaxcorr.data import ranges
-from jaxcorr.data.ranges import Axis
+from jaxcorr.data import trace
+from jaxcorr.data.trace import Axis
 from jaxcorr.errors import InputError
+from jaxcorr.models import ranges
 
 FEATURES = ("x_ref", "y_ref", "vx_ref", "vy_ref")
 RATE_HZ = 100.0
@@ -47,11 +48,11 @@ def test_nothing_is_counted_across_traces():
 
 
 def test_axes_need_position_and_velocity():
-    assert ranges.find_axes(FEATURES) == (Axis("x", 0, 2), Axis("y", 1, 3))
-    assert ranges.find_axes(("j_1_ref", "vj_1_ref")) == (Axis("j_1", 0, 1),)
-    assert ranges.find_axes(("vx_ref", "y_ref", "vy_ref", "x_act")) == (Axis("y", 1, 2),)
+    assert trace.find_axes(FEATURES) == (Axis("x", 0, 2), Axis("y", 1, 3))
+    assert trace.find_axes(("j_1_ref", "vj_1_ref")) == (Axis("j_1", 0, 1),)
+    assert trace.find_axes(("vx_ref", "y_ref", "vy_ref", "x_act")) == (Axis("y", 1, 2),)
     commands = ("x_cmd", "y_cmd", "vx_cmd", "vy_cmd")
-    assert ranges.find_axes(commands) == ranges.find_axes(FEATURES)
+    assert trace.find_axes(commands) == trace.find_axes(FEATURES)
 
 
 def test_ranges_survive_a_file(tmp_path):

@@ -5,23 +5,17 @@ A deployed predictor compares its samples with them, to tell where it extrapolat
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
 from pydantic import ConfigDict
 
 from jaxcorr import schema
+from jaxcorr.data.trace import find_axes
+from jaxcorr.data.trace_checks import explained_way_mm
 from jaxcorr.errors import InputError
 from jaxcorr.schema import Record
-
-
-class Axis(NamedTuple):
-    """Where an axis's position and velocity stand among the features."""
-
-    name: str
-    position: int
-    velocity: int
 
 
 class Ranges(NamedTuple):
@@ -39,22 +33,6 @@ class Ranges(NamedTuple):
     jump_mm: tuple[float, ...]
     accel_mm_s2: tuple[float, ...]
     target_std: tuple[float, ...] = ()
-
-
-def explained_way_mm(v0_mm_s: Any, v1_mm_s: Any, rate_hz: float) -> Any:
-    """Way from one sample to the next by the trapezoidal rule, from the velocities at both.
-
-    What the way differs from it by, the jump, is small for any motion that a machine can make.
-    """
-    return (v0_mm_s + v1_mm_s) / 2 / rate_hz
-
-
-def find_axes(features: Sequence[str]) -> tuple[Axis, ...]:
-    """The axes whose position and velocity, of reference or command, are among the features."""
-    index = {name: i for i, name in enumerate(features)}
-    ends = [end for end in ("cmd", "ref") if any(name.endswith(f"_{end}") for name in features)]
-    pairs = ((n.removesuffix(f"_{end}"), n) for end in ends[:1] for n in features)
-    return tuple(Axis(c, index[n], index[f"v{n}"]) for c, n in pairs if f"v{n}" in index)
 
 
 def measure_ranges(
