@@ -11,7 +11,7 @@ import tomli
 from pydantic import BeforeValidator, Field, model_validator
 
 from jaxcorr.errors import InputError, shorten, show
-from jaxcorr.printer_spec import PLANT_RATE_HZ, Simulation
+from jaxcorr.printer_spec import PLANT_RATE_HZ, Kinematics, Simulation
 from jaxcorr.schema import (
     MOST_LEVELS,
     Count,
@@ -97,6 +97,7 @@ class Data(Section):
     balance_parts: bool = True
     split: Split = Split()
     augment: Augment = Augment()
+    kinematics: Kinematics | None = None  # of the machine; that of simulate if left out
     simulate: Simulate | None = None
 
     @model_validator(mode="before")
@@ -134,6 +135,16 @@ class Data(Section):
         if self.simulate is not None and self.simulate.rate_hz != self.sample_rate_hz:
             rule = f"sample_rate_hz to be simulate.rate_hz = {self.simulate.rate_hz:g}"
             raise ValueError(f"{rule}|{self.sample_rate_hz:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _kinematics_agree(self) -> "Data":
+        given, axes = self.kinematics, tuple(map(axis_of, self.targets))
+        if self.simulate is not None and given not in (None, self.simulate.kinematics):
+            rule = f"kinematics to be simulate.kinematics = {self.simulate.kinematics!r}"
+            raise ValueError(f"{rule}|{given!r}")
+        if given == "corexy" and axes != ("x", "y"):
+            raise ValueError(f"targets of x and y for kinematics = 'corexy'|{list(self.targets)}")
         return self
 
     @model_validator(mode="after")
@@ -335,6 +346,13 @@ def count_path_lags(rate_hz: float) -> int:
 def axis_of(target: str) -> str:
     """`x` for the targets `error_x` and `lag_x`; other targets keep their names."""
     return target.removeprefix("error_").removeprefix("lag_")
+
+
+def kinematics_of(data: Data) -> Kinematics:
+    """How the axes of the targets are driven; x or y alone has no motors of x + y and x - y."""
+    of_traces = data.simulate.kinematics if data.simulate else "cartesian"
+    is_xy = tuple(map(axis_of, data.targets)) == ("x", "y")
+    return (data.kinematics or of_traces) if is_xy else "cartesian"
 
 
 def own_velocities(data: Data) -> tuple[int, ...] | None:

@@ -23,6 +23,7 @@ from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
 from jaxcorr.models.normalize import Scale
 from jaxcorr.models.ranges import measure_ranges
+from jaxcorr.spec import kinematics_of
 from jaxcorr.training.restore import Loaded
 
 WINDOW = 20
@@ -50,8 +51,8 @@ SPECS = {
     },
     "smooth": {"model": {"num_layers": 1, "hidden_size": 5, "path": "smooth"}},
     "plant": {"model": {"num_layers": 1, "hidden_size": 5, "path": "plant"}},
-    "plant ahead": {
-        "data": {"horizon": 2},
+    "plant of a CoreXY, ahead": {
+        "data": {"horizon": 2, "kinematics": "corexy"},
         "model": {"num_layers": 1, "hidden_size": 5, "path": "plant"},
     },
     "raw, plant of one joint, behind": {
@@ -143,10 +144,11 @@ def limit(case: Case) -> Case:
 
 def draw_plant(rng, spec):
     """A printer's axes, with all that an identification may find."""
-    printer = elastic.axes_of(elastic.PLANT)
+    is_corexy = kinematics_of(spec.data) == "corexy"
+    printer = elastic.axes_of(elastic.COREXY if is_corexy else elastic.PLANT)
     periods = rng.normal(0, 0.02, (2, *printer.sine_mm.shape))
     axes = printer._replace(
-        viscous_s=np.array([1e-3, -2e-3]),
+        viscous_s=np.array([1e-3, -2e-4]),
         offset_mm=np.array([0.02, -0.03]),
         sine_mm=periods[0],
         cosine_mm=periods[1],

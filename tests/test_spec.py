@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -266,6 +267,23 @@ def test_traces_are_made_at_the_rate_that_they_are_read_at():
     table = {"traces": ["none"], "sample_rate_hz": 200.0, "simulate": simulate}
     with pytest.raises(InputError, match=message):
         spec.from_table({"data": table}, "spec")
+
+
+def test_a_corexy_is_told_by_the_printer_or_by_a_key():
+    table: dict[str, Any] = {"traces": ["none"]}
+
+    def kinematics(**keys):
+        return spec.kinematics_of(spec.from_table({"data": table | keys}, "spec").data)
+
+    simulate = {"parts": ["boat"], "printer": "corexy"}
+    assert kinematics() == "cartesian"
+    assert kinematics(kinematics="corexy") == "corexy"
+    assert kinematics(simulate=simulate) == "corexy"
+    assert kinematics(simulate=simulate, targets=["error_y"]) == "cartesian"
+    with pytest.raises(InputError, match=r"kinematics to be simulate.kinematics = 'corexy', got"):
+        kinematics(simulate=simulate, kinematics="cartesian")
+    with pytest.raises(InputError, match=r"targets of x and y for kinematics = 'corexy', got \["):
+        kinematics(kinematics="corexy", targets=["error_y"])
 
 
 @pytest.mark.parametrize("rate_hz", [20, 30.0, 62.5, 1500.0, 2000.0])

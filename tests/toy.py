@@ -20,10 +20,10 @@ def take_any_plant(patch: Any = setattr) -> None:
     ten seconds in each process."""
     import oscillator
 
-    def guess(traces: Iterable[Piece], rate_hz: float) -> Identified:
+    def guess(traces: Iterable[Piece], rate_hz: float, _: str) -> Identified:
         num_axes = next(iter(traces)).error_mm.shape[1]
-        numbers = np.zeros((num_axes, len(grey_box.NAMES)))
-        numbers[:, : len(grey_box.BEGIN)] = (0.2 * rate_hz, oscillator.DAMPING, 1.0, 0.0)
+        numbers = np.zeros((num_axes, grey_box.NUM_CARTESIAN))
+        numbers[:, : len(grey_box.BEGIN)] = (0.2 * rate_hz, oscillator.DAMPING, 0.0, 1.0)
         if num_axes == len(oscillator.FREQUENCY_HZ):
             numbers[:, 0] = list(oscillator.FREQUENCY_HZ.values())
         axes = grey_box._name(numbers.T)

@@ -54,6 +54,7 @@ def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
         most=units.MOST,
         between=plant_path,
         has_plant=isinstance(plain.path, PlantPath),
+        is_corexy=isinstance(plain.path, PlantPath) and plain.path.friction.ndim == 3,
         number=number,
         numbers=numbers,
     )

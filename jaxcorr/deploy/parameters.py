@@ -81,7 +81,7 @@ class PlantPath(NamedTuple):
     transition: Float32[ndarray, "2 2 A"]
     command: Float32[ndarray, "2 3 A"]
     force: Float32[ndarray, "2 A"]
-    friction: Float32[ndarray, "2 A"]
+    friction: Float32[ndarray, "2 *motors A"]  # of each motor on a CoreXY
     slope: Float32[ndarray, " A"]
     friction_velocity: Float32[ndarray, " A"]
     sine: Float32[ndarray, "p A"]

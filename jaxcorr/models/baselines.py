@@ -33,7 +33,7 @@ from jaxcorr.models import bulk, grey_box, plant_path, smooth_fit, smooth_path
 from jaxcorr.models.grey_box import Identified
 from jaxcorr.models.plant_path import Sample
 from jaxcorr.models.smooth_fit import Sums
-from jaxcorr.spec import NUM_LAGS, Data, own_positions, own_velocities
+from jaxcorr.spec import NUM_LAGS, Data, kinematics_of, own_positions, own_velocities
 
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
 BLOCK = 20_000  # rows of regressors in memory at once
@@ -113,7 +113,7 @@ def identify(data: Data, train: Samples) -> Identified | None:
         return None
     positions, velocities = np.split(np.array(motion), 2)
     pieces = grey_box.pieces_of(train, positions.tolist(), velocities.tolist(), data.horizon)
-    return grey_box.identify(pieces, data.sample_rate_hz)
+    return grey_box.identify(pieces, data.sample_rate_hz, kinematics_of(data))
 
 
 def regress(
@@ -245,11 +245,12 @@ def load(path: Path, data: Data) -> Fitted:
     (velocity, is_position), motion = _velocity_columns(data), _motion_columns(data)
     num_targets, no_speeds = len(data.targets), np.zeros((1, len(velocity)))
     own, num_axes = own_velocities(data) or (), num_targets if motion else 0
+    plant_arrays = grey_box.arrays_of(num_axes, kinematics_of(data) if motion else "cartesian")
     smooth_arrays = smooth_path.arrays_of(len(own), data.sample_rate_hz)
     wanted = {
         "mean_mm": files.Array("f", (num_targets,)),
         "fir": files.Array("f", (fir_design(no_speeds).shape[1], num_targets)),
-        **{f"plant_{name}": array for name, array in grey_box.arrays_of(num_axes).items()},
+        **{f"plant_{name}": array for name, array in plant_arrays.items()},
         **{f"smooth_{name}": array for name, array in smooth_arrays.items()},
     }
     fields = files.load_arrays(path, wanted, what, mend)

@@ -4,7 +4,7 @@ The plant of plant_path.py runs along the command of each piece of a trace, and 
 those whose lag is nearest to the measured one in least squares (Levenberg and Marquardt, with
 JAX's derivatives through the plant). Several first guesses of the frequency are refined on a few
 short pieces each, without the stepper's deviation, and the best one of each axis on all. Axes are
-independent of each other.
+independent of each other; those of a CoreXY are in the search, and then share friction and stepper.
 
 The 95% intervals are those of a sandwich estimator over blocks of a second, so that residuals may
 depend on their neighbours; they hold what chance does to the numbers, and nothing of what the plant
@@ -21,13 +21,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import plant_path
 from jaxcorr.models.plant_path import PERIODS_MM, Axes, Numbers, Sample, State, Steps
+from jaxcorr.printer_spec import Kinematics
 
 PIECE_S, MOST_PIECES = 6.0, 30
 SEARCH_PIECE_S, SEARCH_PIECES = 2.0, 8  # for each start
@@ -42,25 +43,20 @@ RIDGE = 1e-12
 NORMAL_95 = 1.96
 MOST_UNEXPLAINED = 0.5  # of an error's variance, by a plant that is of use
 
-NAMES = (
-    "frequency_hz",
-    "damping_ratio",
-    "friction_velocity_mm_s",
-    "friction_mm",
-    "viscous_s",
-    "offset_mm",
-    *(f"sine_mm {period:g}" for period in PERIODS_MM),
-    *(f"cosine_mm {period:g}" for period in PERIODS_MM),
-)
 RESONANCE = ("frequency_hz", "damping_ratio")
-NUM_SEARCHED = 6  # the stepper's part is found from there
-NUM_LOGS = 3  # the first ones are above zero and fitted by their logarithms
+# The numbers of an axis are in the order of Axes, those of each period one after the other.
+NUM_SEARCHED = 6  # the stepper's part is found from there, and at last the other motor's friction
+NUM_CARTESIAN = NUM_SEARCHED + 2 * len(PERIODS_MM)
+NUM_NUMBERS = {"cartesian": NUM_CARTESIAN, "corexy": NUM_CARTESIAN + 1}
+# Frequency, damping and the friction's speed are above zero and fitted by their logarithms.
+IS_LOG = np.isin(np.arange(NUM_CARTESIAN + 1), (0, 1, 3))
+FRICTION = 2  # its place
 # Friction pushes against the motion; the bounds of logarithms are far from what a machine has, and
 # at one of them the traces do not tell the number.
-LOWEST = (0.1, 1e-3, 0.01, 0.0)
-HIGHEST = (np.inf, 10.0, 300.0)
+LOWEST = (0.1, 1e-3, 0.0, 0.01)
+HIGHEST = (np.inf, 10.0, np.inf, 300.0)
 MOST_SHARE = 1.0  # of the sampling rate, for the frequency
-BEGIN = (np.nan, 0.2, 3.0, 0.03)
+BEGIN = (np.nan, 0.2, 0.03, 3.0)
 
 
 class Piece(NamedTuple):
@@ -72,10 +68,11 @@ class Piece(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """Pieces side by side. Axes: T samples, L pieces, A axes, n steps a sample."""
+    """Pieces side by side. Axes: T samples, L pieces, K groups of axes that are fitted by
+    themselves, A axes of each, n steps a sample."""
 
-    steps: Steps  # (n + 1, T, L, A) and (T, L, A), from the sample before
-    error_mm: Float[Any, "T L A"]
+    steps: Steps  # (n + 1, T, L, K, A) and (T, L, K, A), from the sample before
+    error_mm: Float[Any, "T L K A"]
 
 
 class Identified(NamedTuple):
@@ -99,31 +96,41 @@ class Identified(NamedTuple):
     num_samples: int
 
 
-def identify(traces: Iterable[Piece], rate_hz: float) -> Identified:
+def identify(
+    traces: Iterable[Piece], rate_hz: float, kinematics: Kinematics = "cartesian"
+) -> Identified:
     """Fits the plant to traces.
 
     Args:
         traces: commands and errors, each at a steady rate.
         rate_hz: of them all.
+        kinematics: a CoreXY has two axes, x and y.
     """
-    bounds = _bounds(rate_hz)
     pieces = _cut(traces, PIECE_S * rate_hz, MOST_PIECES)
+    num_axes, num_numbers = pieces[0].error_mm.shape[1], NUM_NUMBERS[kinematics]
+    num_groups = 1 if kinematics == "corexy" else num_axes
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        few = _table(_cut(pieces, SEARCH_PIECE_S * rate_hz, SEARCH_PIECES), rate_hz)
-        starts = _starts(rate_hz, few.error_mm.shape[2])
-        searched = _descend(starts, few, rate_hz, bounds, SEARCH_ITERATIONS)
-        best = np.argmin(searched.cost, axis=0)[None, :, None]
-        begin = np.zeros((1, *starts.shape[1:-1], len(NAMES)))
+        few = _table(_cut(pieces, SEARCH_PIECE_S * rate_hz, SEARCH_PIECES), rate_hz, num_axes)
+        searched = _descend(_starts(rate_hz, num_axes), few, rate_hz, SEARCH_ITERATIONS)
+        best = np.argmin(searched.cost.sum(axis=2), axis=0)[None, :, None]
+        begin = np.zeros((1, num_axes, num_numbers))
         begin[..., :NUM_SEARCHED] = np.take_along_axis(searched.numbers, best, axis=0)
-        table = _table(pieces, rate_hz)
-        fit = _descend(begin, table, rate_hz, bounds, ITERATIONS)
+        if kinematics == "corexy":
+            begin[..., FRICTION] /= 2.0
+            begin[..., -1] = begin[..., FRICTION]
+        table = _table(pieces, rate_hz, num_groups)
+        fit = _descend(begin.reshape(1, num_groups, -1), table, rate_hz, ITERATIONS)
     found, costs, scores, hessian = (part[0] for part in fit)
-    is_at_bound = (found <= bounds[0]) | (found >= bounds[1])
+    lowest, highest = _bounds(rate_hz, found.shape[-1], num_axes // num_groups)
+    is_at_bound = (found <= lowest) | (found >= highest)
     deviation = np.stack(
         [_deviate(*each) for each in zip(scores, hessian, is_at_bound, strict=True)]
     )
-    count = np.sum(np.isfinite(table.error_mm), axis=(0, 1))
-    power = np.nanvar(table.error_mm, axis=(0, 1))
+    found, deviation, is_at_bound = (
+        part.reshape(num_axes, -1) for part in (found, deviation, is_at_bound)
+    )
+    costs, error = costs.ravel(), table.error_mm.reshape(-1, num_axes)
+    count, power = np.sum(np.isfinite(error), axis=0), np.nanvar(error, axis=0)
     return Identified(
         axes=_as_axes(found),
         low=_as_axes(found - NORMAL_95 * deviation),
@@ -167,9 +174,9 @@ def pieces_of(
 ARRAYS = ("axes", "low", "high", "is_at_bound", "rms_mm", "unexplained", "num_samples")
 
 
-def arrays_of(num_axes: int) -> dict[str, files.Array]:
+def arrays_of(num_axes: int, kinematics: Kinematics) -> dict[str, files.Array]:
     """What `to_arrays` gives for so many axes, none for nothing."""
-    numbers, per_axis = (len(NAMES), num_axes), (num_axes,)
+    numbers, per_axis = (NUM_NUMBERS[kinematics], num_axes), (num_axes,)
     return {
         "axes": files.Array("f", numbers),
         "low": files.Array("n", numbers),
@@ -184,9 +191,9 @@ def arrays_of(num_axes: int) -> dict[str, files.Array]:
 def to_arrays(found: Identified | None) -> dict[str, ndarray]:
     """As ARRAYS, to be kept in a file; those of no axes for nothing."""
     if found is None:
-        empty = {name: np.zeros((len(NAMES), 0)) for name in ARRAYS[:4]}
+        empty = {name: np.zeros((NUM_CARTESIAN, 0)) for name in ARRAYS[:4]}
         return empty | {name: np.zeros(0) for name in ARRAYS[4:]}
-    stacked = {name: np.vstack(getattr(found, name)) for name in ARRAYS[:4]}
+    stacked = {name: np.vstack(jax.tree.leaves(getattr(found, name))) for name in ARRAYS[:4]}
     return stacked | {name: np.asarray(getattr(found, name)) for name in ARRAYS[4:]}
 
 
@@ -195,18 +202,11 @@ def from_arrays(kept: Mapping[str, ndarray]) -> Identified | None:
     if not kept["axes"].size:
         return None
     return Identified(
-        **{name: _unstack(kept[name]) for name in ARRAYS[:4]},
+        **{name: _name(kept[name]) for name in ARRAYS[:4]},
         rms_mm=kept["rms_mm"],
         unexplained=kept["unexplained"],
         num_samples=int(kept["num_samples"]),
     )
-
-
-def _unstack(rows: Shaped[ndarray, "p A"]) -> Axes:
-    half = len(PERIODS_MM)
-    frequency, damping, friction, velocity, viscous, offset = rows[: -2 * half]
-    sine, cosine = rows[-2 * half : -half], rows[-half:]
-    return Axes(frequency, damping, friction, velocity, viscous, offset, sine, cosine)
 
 
 def _cut(traces: Iterable[Piece], length: float, most: int) -> list[Piece]:
@@ -223,7 +223,7 @@ def _cut(traces: Iterable[Piece], length: float, most: int) -> list[Piece]:
     return [whole[place] for place in places]
 
 
-def _table(pieces: Sequence[Piece], rate_hz: float) -> _Table:
+def _table(pieces: Sequence[Piece], rate_hz: float, num_groups: int) -> _Table:
     """Pieces side by side, all but the first sample; errors that do not count are NaN."""
     length = max(len(piece.error_mm) for piece in pieces)
     settle = min(round(SETTLE_S * rate_hz), length // 4)
@@ -233,8 +233,10 @@ def _table(pieces: Sequence[Piece], rate_hz: float) -> _Table:
     )
     error[:settle] = np.nan
     command = Sample(jnp.asarray(position), jnp.asarray(velocity))
-    steps = plant_path.interpolate_all(command, rate_hz)
-    return _Table(jax.tree.map(np.asarray, steps), error[1:])
+    table = _Table(plant_path.interpolate_all(command, rate_hz), error[1:])
+    return jax.tree.map(
+        lambda column: np.asarray(column).reshape(*column.shape[:-1], num_groups, -1), table
+    )
 
 
 def _extend(column: ndarray, length: int, mode: str) -> ndarray:
@@ -248,41 +250,47 @@ def _starts(rate_hz: float, num_axes: int) -> Float[ndarray, "S A p"]:
     values = np.zeros((len(START_SHARES), num_axes, NUM_SEARCHED))
     values[..., : len(BEGIN)] = BEGIN
     values[..., 0] = rate_hz * np.array(START_SHARES)[:, None]
-    values[..., :NUM_LOGS] = np.log(values[..., :NUM_LOGS])
+    is_log = IS_LOG[:NUM_SEARCHED]
+    values[..., is_log] = np.log(values[..., is_log])
     return values
 
 
-def _bounds(rate_hz: float) -> tuple[Float[ndarray, " P"], Float[ndarray, " P"]]:
-    lowest, highest = np.full(len(NAMES), -np.inf), np.full(len(NAMES), np.inf)
+def _bounds(
+    rate_hz: float, count: int, num_axes: int
+) -> tuple[Float[ndarray, " P"], Float[ndarray, " P"]]:
+    """Of so many numbers of a group of axes."""
+    lowest, highest = np.full(len(IS_LOG), -np.inf), np.full(len(IS_LOG), np.inf)
     lowest[: len(LOWEST)], highest[: len(HIGHEST)] = LOWEST, HIGHEST
+    lowest[NUM_CARTESIAN:] = LOWEST[FRICTION]
     highest[0] = MOST_SHARE * rate_hz
-    lowest[:NUM_LOGS], highest[:NUM_LOGS] = np.log(lowest[:NUM_LOGS]), np.log(highest[:NUM_LOGS])
-    return lowest, highest
+    lowest[IS_LOG], highest[IS_LOG] = np.log(lowest[IS_LOG]), np.log(highest[IS_LOG])
+    low, high = (np.tile(bound[: count // num_axes], num_axes) for bound in (lowest, highest))
+    return low, high
 
 
 def _as_axes(numbers: Float[ndarray, "A P"]) -> Axes:
     """From the numbers as they are fitted."""
-    values = np.array(numbers)
-    values[:, :NUM_LOGS] = np.exp(np.clip(values[:, :NUM_LOGS], -700.0, 700.0))
+    is_log = IS_LOG[: numbers.shape[-1]]
+    values = np.where(is_log, np.exp(np.clip(numbers, -700.0, 700.0)), numbers)
     return _name(values.T)
 
 
 def _name(values: Numbers) -> Axes:
-    """Rows of NAMES to fields."""
-    frequency, damping, velocity, friction, viscous, offset, *periodic = values
+    """An axis's numbers, a row each, to fields."""
     half = len(PERIODS_MM)
-    stack = np.stack if isinstance(values, ndarray) else jnp.stack
-    sine, cosine = stack(periodic[:half]), stack(periodic[half:])
-    return Axes(frequency, damping, friction, velocity, viscous, offset, sine, cosine)
+    sine, cosine = (values[at : at + half] for at in (NUM_SEARCHED, NUM_SEARCHED + half))
+    frequency, damping, friction, velocity, viscous, offset = values[:NUM_SEARCHED]
+    other = values[NUM_CARTESIAN] if len(values) > NUM_CARTESIAN else None
+    return Axes(frequency, damping, friction, velocity, viscous, offset, sine, cosine, other)
 
 
-def _residual(numbers: Float[Array, " P"], table: _Table, rate_hz: float) -> Float[Array, " T"]:
-    """Of one axis along one piece: model less measurement, zero where there is none."""
-    values = jnp.concatenate([jnp.exp(numbers[:NUM_LOGS]), numbers[NUM_LOGS:]])
-    values = jnp.pad(values, (0, len(NAMES) - len(values)))
-    path = plant_path.discretize(_name(values[:, None]), rate_hz, plant_path.count_steps(rate_hz))
-    steps = jax.tree.map(lambda column: column[..., None], table.steps)
-    driven = jnp.moveaxis(plant_path.drive(path, steps), 2, 0)
+def _residual(numbers: Float[Array, " P"], table: _Table, rate_hz: float) -> Float[Array, "T A"]:
+    """Of a group of axes along one piece: model less measurement, zero where there is none."""
+    values = numbers.reshape(table.error_mm.shape[1], -1).T
+    values = jnp.pad(values, ((0, max(NUM_CARTESIAN - len(values), 0)), (0, 0)))
+    values = jnp.where(IS_LOG[: len(values), None], jnp.exp(values), values)
+    path = plant_path.discretize(_name(values), rate_hz, plant_path.count_steps(rate_hz))
+    driven = jnp.moveaxis(plant_path.drive(path, table.steps), 2, 0)
 
     # Loops in a loop are compiled in half of the time of one with the steps side by side.
     def advance(state: State, driven: Array) -> tuple[State, None]:
@@ -292,7 +300,8 @@ def _residual(numbers: Float[Array, " P"], table: _Table, rate_hz: float) -> Flo
         state, _ = jax.lax.scan(advance, state, driven)
         return state, state.lag_mm[0]
 
-    begun = State(jnp.zeros(1), steps.velocity_mm_s[0, 0])
+    begin = table.steps.velocity_mm_s[0, 0][None]
+    begun = State(jnp.zeros_like(begin), begin)
     _, lag = jax.lax.scan(sample, begun, driven)
     lag, error = lag + path["offset_mm"], table.error_mm
     return jnp.where(jnp.isfinite(error), lag - jnp.nan_to_num(error), 0.0)
@@ -301,55 +310,54 @@ def _residual(numbers: Float[Array, " P"], table: _Table, rate_hz: float) -> Flo
 class _Sums(NamedTuple):
     """Of lanes or of starts, n of them: squares, and half of Gauss and Newton's derivatives."""
 
-    cost: Float[ndarray, "n A"]
-    hessian: Float[ndarray, "n A P P"]
-    scores: Float[ndarray, "n A B P"]
+    cost: Float[ndarray, "n K A"]
+    hessian: Float[ndarray, "n K P P"]
+    scores: Float[ndarray, "n K B P"]
 
 
 @functools.partial(jax.jit, static_argnames="rate_hz")
 def _evaluate(
-    numbers: Float[Array, "L A P"], table: _Table, rate_hz: float
-) -> tuple[Float[Array, "L A"], Float[Array, "L A P P"], Float[Array, "L A B P"]]:
+    numbers: Float[Array, "L K P"], table: _Table, rate_hz: float
+) -> tuple[Float[Array, "L K A"], Float[Array, "L K P P"], Float[Array, "L K B P"]]:
     """The fields of `_Sums`, of each lane with numbers of its own."""
     length = min(max(round(BLOCK_S * rate_hz), 1), len(table.error_mm))
 
     def one(numbers: Array, table: _Table) -> tuple[Array, Array, Array]:
         left = _residual(numbers, table, rate_hz)
         slopes = jax.jacfwd(_residual)(numbers, table, rate_hz)
-        products = jnp.pad(left[:, None] * slopes, ((0, -len(left) % length), (0, 0)))
+        products = jnp.sum(left[..., None] * slopes, axis=1)
+        products = jnp.pad(products, ((0, -len(left) % length), (0, 0)))
         scores = products.reshape(-1, length, len(numbers)).sum(axis=1)
-        return jnp.sum(left**2), slopes.T @ slopes, scores
+        slopes = slopes.reshape(-1, len(numbers))
+        return jnp.sum(left**2, axis=0), slopes.T @ slopes, scores
 
-    return jax.vmap(jax.vmap(one, (0, -1)), (0, -2))(numbers, table)
+    return jax.vmap(jax.vmap(one, (0, -2)), (0, -3))(numbers, table)
 
 
 class _Fit(NamedTuple):
     """Where each of S starts ended."""
 
-    numbers: Float[ndarray, "S A P"]
-    cost: Float[ndarray, "S A"]
-    scores: Float[ndarray, "S A B P"]
-    hessian: Float[ndarray, "S A P P"]
+    numbers: Float[ndarray, "S K P"]
+    cost: Float[ndarray, "S K A"]
+    scores: Float[ndarray, "S K B P"]
+    hessian: Float[ndarray, "S K P P"]
 
 
 def _descend(
-    numbers: Float[ndarray, "S A P"],
-    table: _Table,
-    rate_hz: float,
-    bounds: tuple[ndarray, ndarray],
-    iterations: int,
+    numbers: Float[ndarray, "S K P"], table: _Table, rate_hz: float, iterations: int
 ) -> _Fit:
-    """Levenberg and Marquardt's steps, of each start and axis for itself; numbers that are left
+    """Levenberg and Marquardt's steps, of each start and group for itself; numbers that are left
     out are zero."""
-    bounds = (bounds[0][: numbers.shape[-1]], bounds[1][: numbers.shape[-1]])
+    bounds = _bounds(rate_hz, numbers.shape[-1], table.error_mm.shape[-1])
     here = _total(numbers, table, rate_hz)
     caution = np.full(numbers.shape[:2], 1e-2)
     for _ in range(iterations):
         move = _move(numbers, here.scores.sum(axis=2), here.hessian, caution, bounds)
         trial = np.clip(numbers + move, *bounds)
         there = _total(trial, table, rate_hz)
-        is_better = there.cost < here.cost  # not where it is no number
-        gain = (here.cost - there.cost) / np.maximum(here.cost, np.finfo(float).tiny)
+        cost, lower = here.cost.sum(axis=2), there.cost.sum(axis=2)
+        is_better = lower < cost  # not where it is no number
+        gain = (cost - lower) / np.maximum(cost, np.finfo(float).tiny)
         is_done = (is_better & (gain < ENOUGH)) | (caution > MOST_CAUTION)
         numbers = np.where(is_better[..., None], trial, numbers)
         here = _Sums(
@@ -364,16 +372,16 @@ def _descend(
     return _Fit(numbers, here.cost, here.scores, here.hessian)
 
 
-def _total(numbers: Float[ndarray, "S A P"], table: _Table, rate_hz: float) -> _Sums:
+def _total(numbers: Float[ndarray, "S K P"], table: _Table, rate_hz: float) -> _Sums:
     """Sums over all pieces for each start."""
     num_starts, num_pieces = len(numbers), table.error_mm.shape[1]
     start, piece = np.divmod(np.arange(num_starts * num_pieces), num_pieces)
-    wide = jax.tree.map(lambda column: column[..., piece, :], table)
+    wide = jax.tree.map(lambda column: column[..., piece, :, :], table)
     found = [np.asarray(part) for part in _evaluate(numbers[start], wide, rate_hz)]
     cost, hessian, scores = (
         part.reshape(num_starts, num_pieces, *part.shape[1:]) for part in found
     )
-    blocks = np.moveaxis(scores, 1, 2).reshape(*cost.shape[::2], -1, numbers.shape[-1])
+    blocks = np.moveaxis(scores, 1, 2).reshape(num_starts, cost.shape[2], -1, numbers.shape[-1])
     return _Sums(cost.sum(axis=1), hessian.sum(axis=1), blocks)
 
 
@@ -383,7 +391,7 @@ def _move(
     hessian: ndarray,
     caution: ndarray,
     bounds: tuple[ndarray, ndarray],
-) -> Float[ndarray, "S A P"]:
+) -> Float[ndarray, "S K P"]:
     """The damped step, in units of each number's own slope; at a bound only inwards."""
     is_held = ((numbers <= bounds[0]) & (gradient > 0)) | ((numbers >= bounds[1]) & (gradient < 0))
     size = np.sqrt(np.diagonal(hessian, axis1=-2, axis2=-1))

@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 from jaxcorr.models import lstm, normalize, plant_path, smooth_path
 from jaxcorr.models.normalize import Scale
 from jaxcorr.models.plant_path import Sample
-from jaxcorr.spec import Model, Spec, own_positions, own_velocities
+from jaxcorr.spec import Model, Spec, kinematics_of, own_positions, own_velocities
 
 # A GPU would round the operands of a product to ten bits: what was evaluated there would not be
 # what streams on a CPU, and a path would be off by micrometres.
@@ -198,7 +198,8 @@ def blank_path(spec: Spec) -> Variables:
     num_targets = len(spec.data.targets)
     match spec.model.path:
         case "plant":
-            return {PATH: plant_path.blank(num_targets, spec.data.sample_rate_hz)}
+            kinematics = kinematics_of(spec.data)
+            return {PATH: plant_path.blank(num_targets, spec.data.sample_rate_hz, kinematics)}
         case "smooth":
             return {PATH: smooth_path.blank(num_targets, spec.data.sample_rate_hz)}
         case _:

@@ -31,6 +31,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxcorr.printer_spec import Kinematics
+
 # Of a stepper: four full steps of 0.2 mm, and what repeats twice, four and eight times in them.
 PERIODS_MM = (0.8, 0.4, 0.2, 0.1)
 STEP_RATE_HZ = 1000.0  # at 500 Hz a fifth more of the error is left, at 2 kHz no less
@@ -39,6 +41,7 @@ MOST_AHEAD_S = 0.5  # what rings has died away; the rest is steady motion
 ROUNDING_MM_S = 1.0
 CURVE_WEIGHT = 256.0  # less is better along plain commands, and far worse along solved ones
 MOST_SHIFT = 0.49  # of a sample, of a change of speed from the middle
+COREXY = np.array([[1.0, 1.0], [1.0, -1.0]])  # the motors' a and b by x and y, see printer/plant.py
 NUM_RECALLED = 2  # samples before, whose differences tell of a curve
 
 Path = dict[str, Any]
@@ -46,7 +49,11 @@ Numbers = Array | np.ndarray
 
 
 class Axes(NamedTuple):
-    """The numbers of A axes; p periods of PERIODS_MM."""
+    """The numbers of A axes; p periods of PERIODS_MM.
+
+    On a CoreXY the friction's speed and the stepper's part are of a and b, and an axis's own motor
+    is a for x and b for y.
+    """
 
     frequency_hz: Float[Numbers, " A"]  # undamped
     damping_ratio: Float[Numbers, " A"]  # of head against motor
@@ -56,6 +63,7 @@ class Axes(NamedTuple):
     offset_mm: Float[Numbers, " A"]  # of the error, whatever the motion
     sine_mm: Float[Numbers, "p A"]
     cosine_mm: Float[Numbers, "p A"]
+    other_friction_mm: Float[Numbers, " A"] | None = None  # of the other motor, on a CoreXY
 
 
 def count_steps(rate_hz: float) -> int:
@@ -73,8 +81,9 @@ def discretize(axes: Axes, rate_hz: float, num_steps: int) -> Path:
     Returns:
         transition (2, 2, A) of lag and velocity; command (2, 3, A), per velocity at the start and
         at the end of a step (mm/s) and distance (mm); force (2, A), per mm of motor deviation;
-        friction (2, A), of full friction; slope (A,), mm of deviation per mm of its change over a
-        step; share (n + 1,) of the sample at the ends of the steps; and fields of the axes.
+        friction (2, A), of full friction, on a CoreXY (2, 2, A), of each motor's; slope (A,), mm of
+        deviation per mm of its change over a step; share (n + 1,) of the sample at the ends of the
+        steps; and fields of the axes.
     """
     step_rate_hz = rate_hz * num_steps
     w = 2.0 * jnp.pi * jnp.asarray(axes.frequency_hz)
@@ -93,12 +102,17 @@ def discretize(axes: Axes, rate_hz: float, num_steps: int) -> Path:
     # v, h v' and h^2 v'' at the start of a step, per v0, v1 and distance: its cubic Hermite.
     shapes = np.array([[1.0, 0.0, 0.0], [-4.0, -2.0, 6.0], [6.0, 6.0, -12.0]])
     shapes = jnp.asarray(shapes * [1.0, 1.0, step_rate_hz], w.dtype)
-    force = exact[:2, 5]
+    force, friction_mm = exact[:2, 5], jnp.asarray(axes.friction_mm)
+    if axes.other_friction_mm is None:
+        friction = force * friction_mm
+    else:  # a row for each motor
+        (x, y), (other_x, other_y) = friction_mm, axes.other_friction_mm
+        friction = force[:, None] * jnp.array([[x, other_y], [other_x, -y]])
     return {
         "transition": exact[:2, :2],
         "command": jnp.einsum("ija,jc->ica", exact[:2, 2:5], shapes),
         "force": force,
-        "friction": force * axes.friction_mm,
+        "friction": friction,
         "slope": 2.0 * axes.damping_ratio / w * step_rate_hz,
         "share": jnp.linspace(0.0, 1.0, num_steps + 1, dtype=w.dtype),
         "friction_velocity_mm_s": jnp.asarray(axes.friction_velocity_mm_s),
@@ -116,19 +130,19 @@ def count_ahead(horizon: int, rate_hz: float) -> int:
 def from_axes(axes: Axes, rate_hz: float) -> Path:
     """The path of identified axes, as a model has it: float32, with as few steps as it needs."""
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        wide = Axes(*(np.asarray(field, np.float64) for field in axes))
+        wide = jax.tree.map(lambda field: np.asarray(field, np.float64), axes)
         made = discretize(wide, rate_hz, count_steps(rate_hz))
     return {name: np.asarray(field, np.float32) for name, field in made.items()}
 
 
-def blank(num_axes: int, rate_hz: float) -> Path:
+def blank(num_axes: int, rate_hz: float, kinematics: Kinematics = "cartesian") -> Path:
     """A path that predicts zero, in the shape of every other."""
     periods = len(PERIODS_MM)
     shapes = {
         "transition": (2, 2),
         "command": (2, 3),
         "force": (2,),
-        "friction": (2,),
+        "friction": (2, num_axes) if kinematics == "corexy" else (2,),
         "slope": (),
         "friction_velocity_mm_s": (),
         "offset_mm": (),
@@ -231,7 +245,12 @@ def drive(path: Path, steps: Steps) -> Float[Array, "n 2 *samples A"]:
     # The remainder first: a turn is lost in float32 after some thousand radians.
     start = jnp.mod(steps.start_mm, PERIODS_MM[0])
     middle, half = start + (moved[1:] + moved[:-1]) / 2.0, command[2] / 2.0
-    deviation = _mean_deviation(path, middle, half)[:, None]
+    if is_corexy := _is_corexy(path):
+        middle, half = _turn(middle), _turn(half)
+    mean, change = _mean_deviation(path, middle, half)
+    if is_corexy:
+        mean, change = _turn(mean) / 2.0, _turn(change) / 2.0
+    deviation = (mean + path["slope"] * change)[:, None]
     force = jnp.expand_dims(jnp.asarray(path["force"]), tuple(range(1, middle.ndim - 1)))
     return jnp.einsum("icA,cn...A->ni...A", path["command"], command) + force * deviation
 
@@ -241,13 +260,23 @@ def advance(path: Path, state: State, driven: Float[Array, "n 2 *samples A"]) ->
     then the friction's mean over the step."""
     transition, friction = jnp.asarray(path["transition"]), jnp.asarray(path["friction"])
     v_s = path["friction_velocity_mm_s"]
+    if is_corexy := _is_corexy(path):
+        pulls = _turn(friction[1])
+        own, others = jnp.diagonal(pulls), pulls * np.array([[0.0, 1.0], [1.0, 0.0]])
+    else:
+        own, others = friction[1], None
     lag, u = state
     for step in range(driven.shape[0]):
         lag_free, u_free = (
             transition[i, 0] * lag + transition[i, 1] * u + driven[step, i] for i in (0, 1)
         )
-        rubbed = _mean_friction(u / v_s, (u_free - u) / v_s, friction[1] / v_s)
-        lag, u = lag_free - friction[0] * rubbed, u_free - friction[1] * rubbed
+        if is_corexy:
+            before, change = _turn(u), _turn(u_free - u)
+            rubbed = _mean_friction(before / v_s, change / v_s, own / v_s, others / v_s)
+            lag, u = lag_free - rubbed @ friction[0], u_free - rubbed @ friction[1]
+        else:
+            rubbed = _mean_friction(u / v_s, (u_free - u) / v_s, friction[1] / v_s)
+            lag, u = lag_free - friction[0] * rubbed, u_free - friction[1] * rubbed
     return State(lag, u)
 
 
@@ -352,8 +381,17 @@ def _look_ahead(
     return state.lag_mm
 
 
-def _mean_deviation(path: Path, middle_mm: Array, half_mm: Array) -> Array:
-    """Mean over a step of d + (2 z / w) d', from the middle of the step and half its length."""
+def _is_corexy(path: Path) -> bool:
+    return path["friction"].ndim == 3
+
+
+def _turn(xy: Array) -> Array:
+    """From x and y to the motors of a CoreXY, or back to twice x and y."""
+    return xy @ jnp.asarray(COREXY, xy.dtype)
+
+
+def _mean_deviation(path: Path, middle_mm: Array, half_mm: Array) -> tuple[Array, Array]:
+    """Mean of d over a step and its change, from the middle of the step and half its length."""
     turn = 2.0 * np.pi / PERIODS_MM[0]
     sine, cosine = jnp.sin(turn * middle_mm), jnp.cos(turn * middle_mm)
     half = turn * half_mm
@@ -361,26 +399,31 @@ def _mean_deviation(path: Path, middle_mm: Array, half_mm: Array) -> Array:
     is_short = jnp.abs(half) < 1e-3
     divisor = jnp.where(is_short, 1.0, half)
     mean = jnp.where(is_short, 1.0 - half**2 / 6.0, rise / divisor)  # of the sine, by its middle
-    total = jnp.zeros_like(middle_mm)
+    total = change = jnp.zeros_like(middle_mm)
     for s, c in zip(jnp.asarray(path["sine_mm"]), jnp.asarray(path["cosine_mm"]), strict=True):
         total += mean * (s * sine + c * cosine)
-        total += path["slope"] * 2.0 * rise * (s * cosine - c * sine)
+        change += 2.0 * rise * (s * cosine - c * sine)
         # Half the period has twice the angle.
         mean = mean * fall
         rise, fall = 2.0 * rise * fall, 1.0 - 2.0 * rise**2
         sine, cosine = 2.0 * sine * cosine, 1.0 - 2.0 * sine**2
-    return total
+    return total, change
 
 
-def _mean_friction(before: Array, change: Array, strength: Array) -> Array:
+def _mean_friction(
+    before: Array, change: Array, strength: Array, others: Array | None = None
+) -> Array:
     """Mean over a step of tanh(u / v_s), by its line at the start of the step.
 
     Args:
         before: u / v_s at the start.
         change: what u / v_s would gain without friction.
         strength: what it loses to full friction.
+        others: what it loses to that of each other motor, a row for each.
     """
     value = jnp.tanh(before)
+    if others is not None:
+        change = change - value @ others
     slope = 1.0 - value**2
     x = strength * slope
     return (value * (1.0 + x / 2.0) + change * slope * (1.0 + x) / 2.0) / (1.0 + x + x**2 / 2.0)

@@ -7,7 +7,8 @@ function [errors, memory] = follow_plant(state, samples)
 %   Each axis is a mass on a spring with friction and the stepper's own error. Between two samples
 %   the velocity is a ramp about an instant that the distances of all axes agree on, and a cubic
 %   for what they do not; the linear part is stepped exactly in parts of a sample, over which
-%   friction has the mean of the line that it follows from the start of the step.
+%   friction has the mean of the line that it follows from the start of the step. On a CoreXY
+%   friction and stepper error are of the motors of x + y and x - y.
 %
 %   See also PREDICT_ERROR, JAXCORR.FOLLOW_PATH.
 
@@ -73,7 +74,7 @@ for step = 1:plant.num_steps
     moved = motion.distance(step, :);
     ahead = motion.distance(step + 1, :);
     command = [motion.velocity(step:step + 1, :); ahead - moved];
-    deviation = mean_deviation(plant, start + (moved + ahead) / 2, (ahead - moved) / 2);
+    deviation = deviate(plant, start + (moved + ahead) / 2, (ahead - moved) / 2);
     next = zeros(2, numel(start));
     for i = 1:2
         gains = reshape(plant.command(i, :, :), 3, []);
@@ -81,27 +82,52 @@ for step = 1:plant.num_steps
             + reshape(plant.transition(i, 2, :), 1, []) .* velocity ...
             + plant.force(i, :) .* deviation + sum(gains .* command, 1);
     end
-    value = tanh(velocity ./ plant.friction_velocity);
-    slope = 1 - value.^2;
-    x = plant.friction(2, :) ./ plant.friction_velocity .* slope;
-    change = (next(2, :) - velocity) ./ plant.friction_velocity;
+    % Rows of a motor: what its full friction takes from lags and from velocities.
+    own = diag(plant.friction(1, :));
+    pulls = diag(plant.friction(2, :));
+    if is_corexy(plant)
+        own = reshape(plant.friction(1, :, :), 2, 2);
+        pulls = reshape(plant.friction(2, :, :), 2, 2);
+    end
+    of_motors = turn(plant, pulls);
+    strength = diag(of_motors)';
+    value = tanh(turn(plant, velocity) ./ plant.friction_velocity);
+    change = turn(plant, next(2, :) - velocity) - value * (of_motors - diag(strength));
+    slope = (1 - value.^2) ./ plant.friction_velocity;
+    x = strength .* slope;
     rubbed = (value .* (1 + x / 2) + change .* slope .* (1 + x) / 2) ./ (1 + x + x.^2 / 2);
-    lag = next(1, :) - plant.friction(1, :) .* rubbed;
-    velocity = next(2, :) - plant.friction(2, :) .* rubbed;
+    lag = next(1, :) - rubbed * own;
+    velocity = next(2, :) - rubbed * pulls;
 end
 end
 
-function total = mean_deviation(plant, middle, half)
-% Mean over a step of the motor's error and of a share of its change, in mm.
+function is = is_corexy(plant)
+is = ndims(plant.friction) == 3;
+end
+
+function values = turn(plant, values)
+% From x and y to the motors; on a CoreXY twice is twice x and y.
+if is_corexy(plant)
+    values = values * [1, 1; 1, -1];
+end
+end
+
+function deviation = deviate(plant, middle, half)
+% Mean over a step of the axes' share in the motors' error and of a share of its change, in mm.
+middle = turn(plant, middle);
+half = turn(plant, half);
 total = zeros(size(middle));
+rise = zeros(size(middle));
 for p = 1:size(plant.sine, 1)
-    turn = 2 * pi / plant.first_period * 2^(p - 1);
+    phase = 2 * pi / plant.first_period * 2^(p - 1) * middle;
+    angle = 2 * pi / plant.first_period * 2^(p - 1) * half;
     s = plant.sine(p, :);
     c = plant.cosine(p, :);
-    angle = turn * half;
     mean = ones(size(angle));
     mean(angle ~= 0) = sin(angle(angle ~= 0)) ./ angle(angle ~= 0);
-    total = total + mean .* (s .* sin(turn * middle) + c .* cos(turn * middle)) ...
-        + plant.slope * 2 .* sin(angle) .* (s .* cos(turn * middle) - c .* sin(turn * middle));
+    total = total + mean .* (s .* sin(phase) + c .* cos(phase));
+    rise = rise + 2 * sin(angle) .* (s .* cos(phase) - c .* sin(phase));
 end
+num_motors = 1 + is_corexy(plant);
+deviation = (turn(plant, total) + plant.slope .* turn(plant, rise)) / num_motors;
 end

@@ -4,13 +4,13 @@ import functools
 
 import numpy as np
 import pytest
-from elastic import PLANT, PLANT_RATE_HZ, RATE_HZ, axes_of
+from elastic import PLANT, PLANT_RATE_HZ, RATE_HZ, axes_of, drive
 
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import grey_box, plant_path
 from jaxcorr.models.grey_box import Piece
 from jaxcorr.models.plant_path import Axes
-from jaxcorr.printer import disturbance, plant
+from jaxcorr.printer_spec import Printer
 
 PLANTS_ARE_FOUND = True
 NOISE_MM = 0.002
@@ -29,16 +29,10 @@ def zigzag(seed: int, seconds: float):
 
 
 @functools.cache
-def layer(seed: int, seconds: float = 8.0) -> Piece:
-    """A trace of the default printer, with noise."""
+def layer(seed: int, seconds: float = 8.0, printer: Printer = PLANT) -> Piece:
+    """A trace of a printer, with noise."""
     position, velocity = zigzag(seed, seconds)
-    micro, slope = disturbance.microstep(position, 0.004)
-    lag = (
-        np.asarray(
-            plant.track(PLANT, position + micro, velocity * (1 + slope), PLANT_RATE_HZ).error_mm
-        )
-        + micro
-    )
+    lag = drive(printer, position, velocity)
     every = slice(None, None, round(PLANT_RATE_HZ / RATE_HZ))
     noise = np.random.default_rng(seed + 100).normal(0, NOISE_MM, lag[every].shape)
     return Piece(position[every], velocity[every], lag[every] + noise)
@@ -79,20 +73,43 @@ def test_intervals_are_narrow_and_about_as_wide_as_other_traces_differ():
         assert (np.abs(getattr(truth, name) - getattr(found.axes, name)) < 4 * width).all()
 
 
+def test_a_corexys_motors_are_found_where_they_are():
+    # Twice as stiff as one belt, and so as the default printer.
+    printer = Printer(
+        kinematics="corexy", stiffness_n_m=(4000.0, 4000.0), damping_ns_m=(7.5, 7.5),
+        friction_n=(0.3, 0.5),
+    )  # fmt: skip
+    traces = [layer(seed, printer=printer) for seed in range(4)]
+    found, truth = grey_box.identify(traces, RATE_HZ, "corexy"), axes_of(printer)
+    for name, share in (
+        ("frequency_hz", 0.01),
+        ("damping_ratio", 0.05),
+        ("friction_mm", 0.03),
+        ("other_friction_mm", 0.03),
+        ("friction_velocity_mm_s", 0.1),
+    ):
+        np.testing.assert_allclose(getattr(found.axes, name), getattr(truth, name), rtol=share)
+    np.testing.assert_allclose(found.axes.sine_mm, truth.sine_mm, atol=5e-4)
+    np.testing.assert_allclose(found.rms_mm, NOISE_MM, rtol=0.1)
+    back = grey_box.from_arrays(grey_box.to_arrays(found))
+    assert back is not None
+    np.testing.assert_array_equal(back.low.other_friction_mm, found.low.other_friction_mm)
+
+
 def test_what_a_trace_cannot_tell_is_at_its_bound_or_without_interval():
-    position, velocity, _ = layer(0)
-    noise = np.random.default_rng(0).normal(0, NOISE_MM, position.shape)
-    found = grey_box.identify([Piece(position, velocity, noise)], RATE_HZ)
+    rng, traces = np.random.default_rng(0), []
+    for seed in range(4):  # as many as above: the fit is compiled once for them
+        piece = layer(seed)
+        noise = rng.normal(0, NOISE_MM, piece.error_mm.shape)
+        traces.append(piece._replace(error_mm=noise))
+    found = grey_box.identify(traces, RATE_HZ)
     assert (found.unexplained > 0.5).all()
     assert not grey_box.is_fit(found)
 
 
 def test_other_damping_shows_as_a_lag_of_steady_motion():
-    position, velocity = zigzag(0, 8.0)
     ground = PLANT.model_copy(update={"damping": "ground"})
-    lag = np.asarray(plant.track(ground, position, velocity, PLANT_RATE_HZ).error_mm)
-    every = slice(None, None, round(PLANT_RATE_HZ / RATE_HZ))
-    found = grey_box.identify([Piece(position[every], velocity[every], lag[every])], RATE_HZ)
+    found = grey_box.identify([layer(seed, printer=ground) for seed in range(4)], RATE_HZ)
     np.testing.assert_allclose(found.axes.viscous_s, 15.0 / 8000.0, rtol=0.03)
     assert (found.axes.damping_ratio < 0.02).all()
 
