@@ -8,7 +8,7 @@ import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from jaxcorr.data.log_file import Axis, Layout
     from jaxcorr.data.measured import LogNote
     from jaxcorr.identify.printer_file import Identified
+
+# As printer_spec's, which takes longer to import than all of the help.
+Kinematics = Literal["cartesian", "corexy"]
 
 
 class Found(NamedTuple):
@@ -46,6 +49,10 @@ def identify(
     ] = [],
     speed_mm_s: Annotated[float | None, typer.Option(help="Of the print that rings.")] = None,
     sample_rate_hz: Annotated[float, typer.Option(help="Of the traces.")] = 100.0,
+    kinematics: Annotated[
+        Kinematics | None,
+        typer.Option(help="Of the printer; in traces, what explains more if left out."),
+    ] = None,
     mass_kg: Annotated[
         tuple[float, float] | None,
         typer.Option(metavar="X Y", help="Moving masses; the reference's if left out."),
@@ -91,7 +98,9 @@ def identify(
     elif _num_resonances(paths):
         found = _from_resonances(paths, num_modes, plot, added_kg)
     else:
-        found = _from_traces(measured or [], sample_rate_hz)
+        found = _from_traces(measured or [], sample_rate_hz, kinematics)
+    if found.printer is not None and kinematics is not None:
+        found = found._replace(printer=found.printer._replace(kinematics=kinematics))
     notes: list[str] = []
     if out is not None and out.suffix == ".json":
         files.write_json(out, found.numbers)
@@ -204,19 +213,27 @@ def _from_resonances(
     return Found(numbers, axis_response.printer_of(bare), about, show, masses)
 
 
-def _from_traces(traces: Sequence[str], sample_rate_hz: float) -> Found:
+def _from_traces(
+    traces: Sequence[str], sample_rate_hz: float, kinematics: Kinematics | None
+) -> Found:
     from jaxcorr.cli import console
     from jaxcorr.models import identification
 
     console.err.print("fitting the plant to the traces", markup=False)
-    found = identification.from_traces(traces, sample_rate_hz)
+    found = identification.from_traces(traces, sample_rate_hz, kinematics)
     table = identification.describe(found, identification.AXES)
+    about = [f"Identified from {shlex.join(traces)}."]
+    if identification.kinematics_of(found) == "corexy":
+        about.append(
+            "It is a CoreXY: friction and stepper at x are those of the motor of x + y, at y those "
+            "of the motor of x - y."
+        )
 
     def show() -> None:
         for axis, numbers in table.items():
             _show(axis, numbers)
+        console.out.print("\n".join(about[1:]), markup=False)
 
-    about = [f"Identified from {shlex.join(traces)}."]
     return Found(table, identification.printer_of(found), about, show)
 
 
@@ -227,13 +244,14 @@ UNITS = (
     ("friction_velocity_mm_s", "friction speed", "mm/s", 1.0, 3),
     ("viscous_s", "lag of steady motion", "us", 1e6, 1),
     ("offset_mm", "constant offset", "um", 1e3, 2),
+    ("other_friction_mm", "the other motor's friction", "um", 1e3, 2),
 )
 
 
 def _show(axis: str, numbers: Mapping[str, Any]) -> None:
     from jaxcorr.cli import console
 
-    rows = [_row(numbers, *each) for each in UNITS]
+    rows = [_row(numbers, *each) for each in UNITS if each[0] in numbers]
     for each in numbers["stepper"]:
         value, spread = 1e3 * each["amplitude_mm"], each.get("amplitude_mm_plus_minus")
         interval = "" if spread is None else f"+- {1e3 * spread:.2f}"

@@ -10,7 +10,7 @@ import tomli_w
 from jaxcorr import files
 from jaxcorr.errors import InputError
 from jaxcorr.identify.resonance_test import Mode
-from jaxcorr.printer_spec import Printer
+from jaxcorr.printer_spec import Kinematics, Printer
 from jaxcorr.schema import check
 
 REFERENCE_MASS_KG: tuple[float, float] = Printer.model_fields["mass_kg"].default
@@ -27,6 +27,7 @@ class Identified(NamedTuple):
         friction_velocity_mm_s: speed at which friction has three quarters of its force.
         second: a second mode of each axis, where it has one.
         stiff_share: of each axis's motion, what follows the motor stiffly.
+        kinematics: a CoreXY's friction is that of its motors, and its belts are taken as equal.
     """
 
     frequency_hz: tuple[float, float]
@@ -35,6 +36,7 @@ class Identified(NamedTuple):
     friction_velocity_mm_s: float | None = None
     second: tuple[Mode | None, Mode | None] = (None, None)
     stiff_share: tuple[float, float] = (0.0, 0.0)
+    kinematics: Kinematics = "cartesian"
 
 
 def of_ringing(ringing_mm: Sequence[float], speed_mm_s: float) -> Identified:
@@ -62,16 +64,22 @@ def table_of(found: Identified, mass_kg: tuple[float, float]) -> dict[str, Any]:
     """The keys of a printer file, to six digits.
 
     Args:
-        mass_kg: what moves with each axis.
+        mass_kg: what moves with each axis; that of a CoreXY's y follows from that of x.
     """
     w = 2.0 * np.pi * np.array(found.frequency_hz)
     mass = np.array(mass_kg)
-    stiffness = mass * w**2
+    if found.kinematics == "corexy":
+        mass = mass[0] * (w[0] / w) ** 2
+    stiffness, damping = mass * w**2, 2.0 * np.array(found.damping_ratio) * mass * w
     table: dict[str, Any] = {
-        "mass_kg": list(mass_kg),
+        "mass_kg": _digits(mass),
         "stiffness_n_m": _digits(stiffness),
-        "damping_ns_m": _digits(2.0 * np.array(found.damping_ratio) * mass * w),
+        "damping_ns_m": _digits(damping),
     }
+    if found.kinematics == "corexy":  # both belts hold each axis
+        table["kinematics"] = "corexy"
+        table["stiffness_n_m"] = _digits(stiffness / 2.0)
+        table["damping_ns_m"] = _digits(np.full(2, damping.mean() / 2.0))
     if found.friction_mm is not None:
         table["friction_n"] = _digits(stiffness * np.array(found.friction_mm) / 1000.0)
     if found.friction_velocity_mm_s is not None:
@@ -101,16 +109,23 @@ def write(
     """
     table = table_of(found, mass_kg or REFERENCE_MASS_KG)
     check(Printer, table, str(path))
-    notes = _notes(found, mass_kg)
+    notes = _notes(found, mass_kg, table["mass_kg"])
     head = "".join(f"# {line}\n" for line in (*about, *notes))
     files.write_text(path, f"{head}\n{tomli_w.dumps(table)}")
     return notes
 
 
-def _notes(found: Identified, mass_kg: tuple[float, float] | None) -> list[str]:
-    x_kg, y_kg = mass_kg or REFERENCE_MASS_KG
-    whose = "given" if mass_kg else "the reference's, not measured"
-    notes = [f"Masses of {x_kg:g} and {y_kg:g} kg are {whose}; stiffness and damping follow."]
+def _notes(
+    found: Identified, mass_kg: tuple[float, float] | None, written_kg: Sequence[float]
+) -> list[str]:
+    (x_kg, y_kg), whose = written_kg, "given" if mass_kg else "the reference's, not measured"
+    if found.kinematics == "corexy":
+        notes = [
+            f"The mass of x, {x_kg:g} kg, is {whose}; that of y, {y_kg:g} kg, follows, as if both "
+            "belts were equal, and so do stiffness and damping, one for both axes."
+        ]
+    else:
+        notes = [f"Masses of {x_kg:g} and {y_kg:g} kg are {whose}; stiffness and damping follow."]
     if found.friction_mm is None:
         notes.append("Friction is not told, and left out: the reference's holds until it is added.")
     return notes

@@ -11,6 +11,7 @@ from jaxcorr.identify import printer_file
 from jaxcorr.models import grey_box
 from jaxcorr.models.grey_box import Identified, Piece
 from jaxcorr.models.plant_path import PERIODS_MM
+from jaxcorr.printer_spec import Kinematics
 
 AXES = ("x", "y")
 NUMBERS = (
@@ -21,14 +22,22 @@ NUMBERS = (
     "viscous_s",
     "offset_mm",
 )
+ON_COREXY = "other_friction_mm"  # one more
+# Of the error's variance. Where motors of x and y leave more, those of a CoreXY are tried, and
+# taken where they leave so much less: a wrong kind leaves a sixth to a third, the right one 5%.
+MUCH_UNEXPLAINED = 0.1
+SHARE_LEFT = 0.8
 
 
-def from_traces(patterns: Sequence[str], rate_hz: float) -> Identified:
+def from_traces(
+    patterns: Sequence[str], rate_hz: float, kinematics: Kinematics | None = None
+) -> Identified:
     """Identifies x and y from trace files, by command and lag.
 
     Args:
         patterns: files, folders or glob patterns.
         rate_hz: of the traces.
+        kinematics: of the machine; what explains more if left out.
     Raises:
         InputError: nothing matches, a file is refused, or no trace moves for a second.
     """
@@ -45,7 +54,17 @@ def from_traces(patterns: Sequence[str], rate_hz: float) -> Identified:
             f"{patterns[0]}: expected a trace that moves for a second or longer, got {longest} "
             "samples at most. Record a layer, or a few lines in several directions."
         )
-    return grey_box.identify(pieces, rate_hz)
+    found = grey_box.identify(pieces, rate_hz, kinematics or "cartesian")
+    if kinematics is None and np.max(found.unexplained) > MUCH_UNEXPLAINED:
+        other = grey_box.identify(pieces, rate_hz, "corexy")
+        if np.max(other.unexplained) < SHARE_LEFT * np.max(found.unexplained):
+            return other
+    return found
+
+
+def kinematics_of(found: Identified) -> Kinematics:
+    """How the axes are driven that were identified."""
+    return "cartesian" if found.axes.other_friction_mm is None else "corexy"
 
 
 def describe(found: Identified, names: Sequence[str]) -> dict[str, Any]:
@@ -55,27 +74,36 @@ def describe(found: Identified, names: Sequence[str]) -> dict[str, Any]:
         found: of `grey_box.identify`.
         names: of its axes.
     Returns:
-        Axis name -> NUMBERS; `stepper`, amplitude and phase of A sin(2 pi r / period + phase);
-        `at_bound`, names of numbers that the traces do not tell; `unexplained_share` of the
-        error's variance, its `unexplained_rms_mm`, and `num_samples` of the fit.
+        Axis name -> NUMBERS, and on a CoreXY ON_COREXY; `stepper`, amplitude and phase of
+        A sin(2 pi r / period + phase); `at_bound`, names of numbers that the traces do not tell;
+        `unexplained_share` of the error's variance, its `unexplained_rms_mm`, and `num_samples` of
+        the fit.
     """
     return {name: _describe_axis(found, i) for i, name in enumerate(names)}
 
 
 def printer_of(found: Identified) -> printer_file.Identified:
     """What a printer file says of x and y."""
-    axes = found.axes
+    axes, friction = found.axes, np.asarray(found.axes.friction_mm)
+    if axes.other_friction_mm is not None:  # of each motor, by either axis
+        friction = (friction + np.asarray(axes.other_friction_mm)[::-1]) / 2.0
     frequency_hz, damping_ratio, friction_mm = (
         (float(values[0]), float(values[1]))
-        for values in (axes.frequency_hz, axes.damping_ratio, axes.friction_mm)
+        for values in (axes.frequency_hz, axes.damping_ratio, friction)
     )
-    velocity = float(np.mean(axes.friction_velocity_mm_s))
-    return printer_file.Identified(frequency_hz, damping_ratio, friction_mm, velocity)
+    return printer_file.Identified(
+        frequency_hz,
+        damping_ratio,
+        friction_mm,
+        friction_velocity_mm_s=float(np.mean(axes.friction_velocity_mm_s)),
+        kinematics=kinematics_of(found),
+    )
 
 
 def _describe_axis(found: Identified, axis: int) -> dict[str, Any]:
     table: dict[str, Any] = {}
-    for name in NUMBERS:
+    names = NUMBERS if found.axes.other_friction_mm is None else (*NUMBERS, ON_COREXY)
+    for name in names:
         value, low, high = (
             float(getattr(part, name)[axis]) for part in (found.axes, found.low, found.high)
         )
@@ -83,7 +111,7 @@ def _describe_axis(found: Identified, axis: int) -> dict[str, Any]:
         if np.isfinite([low, high]).all() and high - low > 0.0:
             table[f"{name}_95"] = [low, high]
     table["stepper"] = [_describe_period(found, axis, i) for i in range(len(PERIODS_MM))]
-    table["at_bound"] = [name for name in NUMBERS if getattr(found.is_at_bound, name)[axis]]
+    table["at_bound"] = [name for name in names if getattr(found.is_at_bound, name)[axis]]
     table["unexplained_share"] = float(found.unexplained[axis])
     table["unexplained_rms_mm"] = float(found.rms_mm[axis])
     table["num_samples"] = found.num_samples

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from elastic import PLANT, RATE_HZ, axes_of, motion
+from elastic import COREXY, PLANT, RATE_HZ, axes_of, motion
 
 from jaxcorr.data import trace
 from jaxcorr.errors import InputError
 from jaxcorr.identify import printer_file
-from jaxcorr.models import identification
+from jaxcorr.models import grey_box, identification
 
 PLANTS_ARE_FOUND = True
 
@@ -55,6 +55,35 @@ def test_a_printer_file_of_traces_has_the_friction_too(found):
         assert keys[name] == pytest.approx(getattr(PLANT, name), rel=0.05)
     speed_mm_s = PLANT.friction_velocity_mm_s
     assert keys["friction_velocity_mm_s"] == pytest.approx(speed_mm_s, rel=0.1)
+
+
+def test_a_corexy_is_tried_where_much_is_left_and_taken_where_it_leaves_less(
+    pattern, found, monkeypatch
+):
+    left, tried = {"cartesian": 0.3, "corexy": 0.1}, []
+
+    def identify(_traces, _rate_hz, kinematics):
+        tried.append(kinematics)
+        is_corexy = kinematics == "corexy"
+        axes = axes_of(COREXY) if is_corexy else found.axes
+        return found._replace(axes=axes, unexplained=np.array([0.01, left[kinematics]]))
+
+    monkeypatch.setattr(grey_box, "identify", identify)
+    taken = identification.from_traces([pattern], RATE_HZ)
+    assert identification.kinematics_of(taken) == "corexy"
+    keys = printer_file.table_of(identification.printer_of(taken), (COREXY.mass_kg[0], 9.0))
+    for name in ("kinematics", "mass_kg", "stiffness_n_m", "damping_ns_m", "friction_n"):
+        expected = getattr(COREXY, name)
+        is_text = isinstance(expected, str)
+        assert keys[name] == (expected if is_text else pytest.approx(expected, rel=1e-5))
+    for left["corexy"] in (0.1, 0.29):
+        chosen = identification.from_traces([pattern], RATE_HZ, None)
+        assert (identification.kinematics_of(chosen) == "corexy") == (left["corexy"] < 0.2)
+    tried.clear()
+    identification.from_traces([pattern], RATE_HZ, "cartesian")
+    left["cartesian"] = 0.05
+    identification.from_traces([pattern], RATE_HZ)
+    assert tried == ["cartesian", "cartesian"]
 
 
 def test_a_trace_that_stands_is_refused(tmp_path):
