@@ -53,15 +53,17 @@ def _(steps: Any) -> ShapedArray:
 
 
 def lstm_layer(
-    inputs: Float[Array, "t b d"],
+    inputs: Float[Array, "*t b d"],
     kernel: Float[ArrayLike, "d g"],
     bias: Float[ArrayLike, " g"],
     recurrent: Float[ArrayLike, "h g"],
     carry: LayerCarry,
-) -> tuple[LayerCarry, Float[Array, "t b h"]]:
+) -> tuple[LayerCarry, Float[Array, "*t b h"]]:
     """A `lstm.LayerFn` that becomes ONNX's LSTM; it can be traced and not be run."""
+    is_one = inputs.ndim == 2
+    inputs = jnp.expand_dims(inputs, 0) if is_one else inputs
     steps, c, h = _lstm.bind(inputs, *map(jnp.asarray, (kernel, bias, recurrent)), *carry)
-    return (c, h), steps
+    return (c, h), h if is_one else steps
 
 
 def last(steps: Float[Array, "t ..."]) -> Float[Array, "..."]:
@@ -153,6 +155,9 @@ def _lower_last(ctx: Any, eqn: Any) -> bool:
 
 def _lower_dense(ctx: Any, eqn: Any) -> bool:
     inputs, kernel, bias = map(ctx.get_value_for_var, eqn.invars)
+    if eqn.outvars[0].aval.ndim == 2:
+        _bind(ctx, eqn.outvars[0], "Gemm", inputs, kernel, bias)
+        return True
     product = _add(ctx, eqn.outvars[0].aval, "MatMul", inputs, kernel)
     _bind(ctx, eqn.outvars[0], "Add", product, bias)
     return True
@@ -164,7 +169,8 @@ def _lower_product(ctx: Any, eqn: Any) -> bool:
     is_plain = contracted == ((rank - 1,), (0,)) and batched == ((), ())
     if not is_plain or eqn.invars[1].aval.ndim != 2:
         return False
-    _bind(ctx, eqn.outvars[0], "MatMul", *map(ctx.get_value_for_var, eqn.invars))
+    operator = "MatMul" if rank > 2 else "Gemm"
+    _bind(ctx, eqn.outvars[0], operator, *map(ctx.get_value_for_var, eqn.invars))
     return True
 
 
@@ -226,7 +232,6 @@ def _describe(value: Any, result: ShapedArray) -> Any:
 
 
 def _names(ctx: Any, count: int) -> list[str]:
-    # Every result has one, unused ones too: tools that go by names take two without for a cycle.
     return [ctx.fresh_name("value") for _ in range(count)]
 
 

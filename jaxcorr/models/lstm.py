@@ -32,11 +32,11 @@ def cell(gates: Float[Array, "b g"], c: Float[Array, "b h"]) -> LayerCarry:
 
 def scan(
     dtype: DTypeLike,
-    projected: Float[Array, "t b g"],
+    projected: Float[Array, "*t b g"],
     kernel: Float[Array, "h g"],
     carry: LayerCarry,
-) -> tuple[LayerCarry, Float[Array, "t b h"]]:
-    """Runs a layer of h units over t steps of b sequences; plain scan, differentiable in any mode.
+) -> tuple[LayerCarry, Float[Array, "*t b h"]]:
+    """Runs a layer of h units over t steps of b sequences, or one; differentiable in any mode.
 
     The axis g holds the four gates of h values each.
 
@@ -56,9 +56,8 @@ def scan(
         c, h = cell(z + _matmul(carry[1], kernel), carry[0])
         return (c, h), h
 
-    if projected.shape[0] == 1:  # streaming: no loop to compile, and none in an export
-        carry, h = body(carry, projected[0])
-        return carry, h[None]
+    if projected.ndim == 2:  # streaming: no loop to compile, and none in an export
+        return body(carry, projected)
     return jax.lax.scan(body, carry, projected)
 
 

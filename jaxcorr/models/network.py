@@ -5,11 +5,13 @@ raw millimetres in and millimetres out. The module knows nothing of data files, 
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from jaxcorr.models import lstm, normalize, plant_path, smooth_path
@@ -22,6 +24,8 @@ from jaxcorr.spec import Model, Spec, kinematics_of, own_positions, own_velociti
 jax.config.update("jax_default_matmul_precision", "float32")
 
 Variables = dict[str, Any]
+# (spec, path, carry, samples (t, b, f)) to what `follow_path` returns.
+PathFn = Callable[..., tuple[Array, Array]]
 PATH = "path"
 
 
@@ -69,10 +73,10 @@ def initialize_carry(
 
 def derive_inputs(
     options: Model,
-    samples: Float[ArrayLike, "t b f"],
+    samples: Float[ArrayLike, "*t b f"],
     previous: Float[ArrayLike, "b f"],
     is_started: Float[ArrayLike, "b 1"],
-) -> Float[Array, "t b d"]:
+) -> Float[Array, "*t b d"]:
     """What the encoder sees, before normalisation, in raw units.
 
     `raw` passes the samples on. `kinematic` drops the absolute position, which does not carry over
@@ -81,17 +85,18 @@ def derive_inputs(
     adds sine and cosine of the positions at that period: a stepper's error repeats with its steps.
 
     Args:
-        samples: t samples of b streams: positions first, then as many velocities.
+        samples: t samples of b streams, or one: positions first, then as many velocities.
         previous: the sample before the first one; counted only where is_started is 1.
     """
     samples, previous, is_started = map(jnp.asarray, (samples, previous, is_started))
     half = samples.shape[-1] // 2
     positions, velocities = samples[..., :half], samples[..., half:]
-    phases = [_phase(positions, period) for period in options.phase_periods_mm]
+    periods = options.phase_periods_mm
+    phases = [_phases(positions, periods)] if periods else []
     if options.inputs == "raw":
         return jnp.concatenate([samples, *phases], axis=-1)
     # At the very first sample the difference is to itself, so it is zero.
-    previous = jnp.where(is_started > 0, previous, samples[0])
+    previous = jnp.where(is_started > 0, previous, samples if samples.ndim == 2 else samples[0])
     differences = samples - plant_path.sample_before(samples, previous)
     return jnp.concatenate([velocities, differences, *phases], axis=-1)
 
@@ -108,8 +113,8 @@ class LSTMLayer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, inputs: Float[Array, "t b d"], carry: lstm.LayerCarry, is_training: bool
-    ) -> tuple[lstm.LayerCarry, Float[Array, "t b h"]]:
+        self, inputs: Float[Array, "*t b d"], carry: lstm.LayerCarry, is_training: bool
+    ) -> tuple[lstm.LayerCarry, Float[Array, "*t b h"]]:
         if self.layer_fn is not None:
             weights = self.variables["params"]
             kernel, bias = weights["input"]["kernel"], weights["input"]["bias"]
@@ -140,10 +145,10 @@ class ErrorModel(nn.Module):
     def __call__(
         self,
         layers: tuple[lstm.LayerCarry, ...],
-        inputs: Float[Array, "t b d"],
+        inputs: Float[Array, "*t b d"],
         dropout_keys: Key[Array, " b"] | None = None,
-    ) -> tuple[tuple[lstm.LayerCarry, ...], Float[Array, "t b k"]]:
-        """Runs t steps of b sequences; returns the new carry and the outputs of every step.
+    ) -> tuple[tuple[lstm.LayerCarry, ...], Float[Array, "*t b k"]]:
+        """Runs t steps of b sequences, or one; returns the carry after it and all outputs.
 
         Keys, one for each sequence, mean training.
         """
@@ -238,9 +243,9 @@ def run_network(
     network_model: ErrorModel,
     network: Variables,
     layers: tuple[lstm.LayerCarry, ...],
-    inputs: Float[Array, "t b d"],
+    inputs: Float[Array, "*t b d"],
     dropout_keys: Key[Array, " b"] | None = None,
-) -> tuple[tuple[lstm.LayerCarry, ...], Float[Array, "t b k"]]:
+) -> tuple[tuple[lstm.LayerCarry, ...], Float[Array, "*t b k"]]:
     """Applies the network to normalised inputs; dropout keys, one a sequence, mean training."""
     result: Any = network_model.apply({"params": network}, layers, inputs, dropout_keys)
     return result
@@ -262,10 +267,11 @@ def unroll(
     spec: Spec,
     weights: Weights,
     carry: Carry,
-    samples: Float[Array, "t b f"],
+    samples: Float[Array, "*t b f"],
     layer_fn: lstm.LayerFn | None = None,
-) -> tuple[Carry, Float[Array, "t b k"]]:
-    """Predicted errors (mm) for t raw samples of b streams, and the carry after them.
+    path_fn: PathFn | None = None,
+) -> tuple[Carry, Float[Array, "*t b k"]]:
+    """Predicted errors (mm) for t raw samples of b streams, or one, and the carry after them.
 
     Equal to t calls of `step`, in values and in gradients. In float32, whatever precision the
     training computes in: every deployed form has the same numbers.
@@ -273,6 +279,7 @@ def unroll(
     Args:
         layer_fn: runs each LSTM layer in place of `lstm.scan`, where a file format has an operator
             of its own for it.
+        path_fn: says what the path says, in place of `follow_path`.
     """
     inputs = derive_inputs(spec.model, samples, carry.previous, carry.is_started)
     network_model = from_spec(spec).clone(dtype=jnp.float32, layer_fn=layer_fn)
@@ -281,18 +288,22 @@ def unroll(
     )
     errors, memory = normalize.invert(weights.targets, outputs), None
     if carry.path is not None:
-        memory, said = _follow_path(spec, weights.network[PATH], carry, samples)
+        memory, said = (path_fn or follow_path)(spec, weights.network[PATH], carry, samples)
         errors += said
     # One, in the shape that the carry has.
-    is_started = jnp.maximum(carry.is_started, 1.0)
+    is_started = jnp.clip(carry.is_started, 1.0)
     errors = jnp.minimum(jnp.maximum(errors, -weights.limit_mm), weights.limit_mm)
-    return Carry(layers, samples[-1], is_started, memory), errors
+    newest = samples if samples.ndim == 2 else samples[-1]
+    return Carry(layers, newest, is_started, memory), errors
 
 
-def _follow_path(
-    spec: Spec, path: Variables, carry: Carry, samples: Float[Array, "t b f"]
-) -> tuple[Float[Array, "b p"], Float[Array, "t b k"]]:
+def follow_path(
+    spec: Spec, path: Variables, carry: Carry, samples: Float[Array, "*t b f"]
+) -> tuple[Float[Array, "b p"], Float[Array, "*t b k"]]:
     """What the path remembers afterwards, and its share of the errors."""
+    if samples.ndim == 2:
+        memory, errors = follow_path(spec, path, carry, jnp.expand_dims(samples, 0))
+        return memory, errors[0]
     data, memory = spec.data, carry.path
     assert memory is not None, "only a model with a path has one to follow"
     velocities = jnp.array(own_velocities(data))
@@ -313,17 +324,23 @@ def step(
     carry: Carry,
     sample: Float[Array, "b f"],
     layer_fn: lstm.LayerFn | None = None,
+    path_fn: PathFn | None = None,
 ) -> tuple[Carry, Float[Array, "b k"]]:
     """Predicted error (mm) at the newest raw sample of b streams, and the carry after it."""
-    carry, errors = unroll(spec, weights, carry, jnp.expand_dims(sample, 0), layer_fn)
-    return carry, errors[0]
+    return unroll(spec, weights, carry, sample, layer_fn, path_fn)
 
 
-def _phase(positions: Float[Array, "t b p"], period_mm: float) -> Float[Array, "t b q"]:
+def _phases(
+    positions: Float[Array, "*t b p"], periods_mm: tuple[float, ...]
+) -> Float[Array, "*t b q"]:
+    """Sines of the positions at each period, then cosines, a quarter ahead."""
+    count = positions.shape[-1]
+    period = np.repeat(np.array(periods_mm, np.float32), 2 * count)
+    quarter = np.tile(np.repeat(np.array([0.0, np.pi / 2], np.float32), count), len(periods_mm))
     # The remainder first: a turn is lost in float32 after some thousand radians. It has the sign of
     # the position, which is all the same to sine and cosine.
-    angle = (2 * jnp.pi / period_mm) * jnp.fmod(positions, period_mm)
-    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+    turned = jnp.fmod(jnp.concatenate([positions] * 2 * len(periods_mm), axis=-1), period)
+    return jnp.sin(np.float32(2 * np.pi) / period * turned + quarter)
 
 
 def _forget_bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:

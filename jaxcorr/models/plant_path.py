@@ -219,9 +219,11 @@ def interpolate_all(command: Sample, rate_hz: float) -> Steps:
 
 
 def sample_before(
-    samples: Float[Array, "t b f"], before: Float[Array, "b f"]
-) -> Float[Array, "t b f"]:
-    """The sample before each of t samples; `before` is the one before the first."""
+    samples: Float[Array, "*t b f"], before: Float[Array, "b f"]
+) -> Float[Array, "*t b f"]:
+    """The sample before each of t samples, or one; `before` is the one before the first."""
+    if samples.ndim == before.ndim:
+        return before
     first = jnp.expand_dims(before, 0)
     if samples.shape[0] == 1:
         return first
@@ -327,7 +329,7 @@ def follow(
         states = State(*(jnp.expand_dims(part, 0) for part in only))
     else:
         (state, _), states = jax.lax.scan(body, carry, (driven, command.velocity_mm_s))
-    lags = _look_ahead(path, rate_hz, states, command, horizon) if horizon > 0 else states.lag_mm
+    lags = look_ahead(path, rate_hz, states, command, horizon) if horizon > 0 else states.lag_mm
     if horizon < 0:
         waiting = waiting.reshape(-1, -horizon, num_axes).swapaxes(0, 1)
         # lax's, since an export may not know t, see sample_before.
@@ -360,7 +362,7 @@ def _interpolate_on(
     return steps, known[-NUM_RECALLED:].T
 
 
-def _look_ahead(
+def look_ahead(
     path: Path, rate_hz: float, states: State, command: Sample, horizon: int
 ) -> Float[Array, "t b A"]:
     """Lags after some more samples at each sample's speed."""
