@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.linalg import cho_solve_banded, cholesky_banded
+from scipy.linalg import cho_solve_banded
 from scipy.signal import correlate
 
 from jaxcorr.errors import InputError
@@ -25,6 +25,7 @@ SMOOTH = (6.0, -4.0, 1.0)  # autocorrelation of a second difference
 ROUNDS = 60  # of alternating directions; within 1e-4 of their limit, at any bounds that bind
 PENALTY = 1.0  # of theirs, as a multiple of the curvature of the error by that of the bounds
 MARGIN = 0.99  # they aim inside, so that what is left of a violation does no harm
+REPEATED = 1e-15  # what a column of a factor changes by, where all others are the same
 ROUNDING = 1e-12  # so that what is scaled to a bound is not beyond it
 
 
@@ -166,10 +167,28 @@ def _autocorrelation(taps: ndarray, reach: int) -> ndarray:
 
 
 def _factor(band: ndarray, size: int) -> tuple[ndarray, bool]:
-    """Cholesky factor of the Toeplitz matrix whose lower diagonals are these."""
-    table = np.repeat(band[:, None], size, axis=1)
-    table[0] += 1e-9 * band[0]
-    return cholesky_banded(table, lower=True), True
+    """Cholesky factor of the Toeplitz matrix whose lower diagonals are these.
+
+    By Schur's algorithm, in which columns soon repeat themselves. LAPACK's, which does not use
+    that, waits for threads of its own on a busy machine.
+    """
+    regular = np.concatenate([[band[0] * (1.0 + 1e-9)], band[1:]])
+    column = regular / np.sqrt(regular[0])
+    other = np.concatenate([[0.0], column[1:]])
+    table = np.empty((len(band), size))
+    for place in range(size):
+        table[:, place] = column
+        other = np.append(other[1:], 0.0)
+        reflection = other[0] / column[0]
+        if abs(reflection) < REPEATED:
+            table[:, place:] = column[:, None]
+            break
+        scale = 1.0 / np.sqrt((1.0 - reflection) * (1.0 + reflection))
+        column, other = (
+            (column - reflection * other) * scale,
+            (other - reflection * column) * scale,
+        )
+    return table, True
 
 
 def _second_twice(knots: ndarray) -> ndarray:
