@@ -19,13 +19,16 @@ from jaxcorr.errors import MOST_SHOWN, InputError, shorten, show
 MOST_LEVELS = 20  # of tables and lists; a spec has three
 MOST_TOML_BYTES = 4 << 20
 
+MOST = 1e9  # of any number: beyond it no unit of ours means anything, and sums overflow
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0.0, le=MOST, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, le=MOST, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+CountOrNone = Annotated[int, Field(ge=0, le=1_000_000)]  # 0 has a meaning of its own
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Names = Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
 
 
 class Section(BaseModel):

@@ -13,8 +13,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from jaxcorr.errors import InputError, shorten, show
 from jaxcorr.printer_spec import PLANT_RATE_HZ, Kinematics, Simulation
 from jaxcorr.schema import (
+    MOST,
     MOST_LEVELS,
     Count,
+    CountOrNone,
     Fraction,
     Names,
     NonNegative,
@@ -64,7 +66,7 @@ class Augment(Section):
     """Changes made to training windows only; all are off by default."""
 
     input_noise: NonNegative = 0.0  # standard deviation, in standard deviations of each input
-    time_shift: Annotated[int, Field(ge=0)] = 0  # samples; window starts move by up to this much
+    time_shift: CountOrNone = 0  # samples; window starts move by up to this much
     target_scale: Rate = 0.0  # targets are scaled by a factor within 1 +- this
 
 
@@ -89,7 +91,7 @@ class Data(Section):
     features: Names = ("x_ref", "y_ref", "vx_ref", "vy_ref")
     targets: Names = ("error_x", "error_y")
     sample_rate_hz: Annotated[float, Field(ge=RATES_HZ[0], le=RATES_HZ[1])] = 100.0
-    window: Annotated[int, Field(ge=2)] = 50  # samples
+    window: Annotated[int, Field(ge=2, le=100_000)] = 50  # samples
     stride: Count = 4  # samples
     horizon: Annotated[int, Field(ge=-1000, le=1000)] = 0  # samples
     supervision: Literal["all", "last"] = "all"
@@ -117,7 +119,7 @@ class Data(Section):
             if not all(type(each) in (int, float) for each in (value, rate_hz)):
                 raise ValueError(f"numbers for {key}_ms and sample_rate_hz|{value!r}, {rate_hz!r}")
             if not abs(value * rate_hz) < 1e12:
-                raise ValueError(f"{key}_ms of so many samples|{value!r}")
+                raise ValueError(f"{key}_ms of fewer samples|{value!r}")
             samples[key] = round(value * rate_hz / 1e3)
         return samples
 
@@ -160,11 +162,13 @@ class Model(Section):
     """The network: Dense(encoder_size) -> LayerNorm -> ReLU -> Dropout -> LSTM layers -> Dense."""
 
     hidden_size: Count = 96
-    num_layers: Count = 2
+    num_layers: Annotated[int, Field(ge=1, le=16)] = 2  # more would compile for hours
     encoder_size: Count = 32
     dropout: Rate = 0.1
     inputs: Literal["raw", "kinematic"] = "kinematic"
-    phase_periods_mm: tuple[Positive, ...] = ()  # of motor position: full step, four full steps
+    phase_periods_mm: Annotated[
+        tuple[Positive, ...], Field(max_length=16)
+    ] = ()  # of motor position: full step, four full steps
     path: Literal["none", "plant", "smooth"] = "none"  # fitted first; the network learns the rest
 
 
@@ -183,7 +187,9 @@ class Optimizer(Section):
     schedule: Literal["constant", "warmup_cosine", "cosine_restarts"] = "warmup_cosine"
     warmup_fraction: Rate = 0.05  # of all steps, for warmup_cosine
     restart_epochs: Count = 10  # length of the first cycle, for cosine_restarts
-    restart_factor: Annotated[float, Field(ge=1.0)] = 2.0  # each cycle is this much longer
+    restart_factor: Annotated[float, Field(ge=1.0, le=1000.0)] = (
+        2.0  # each cycle is this much longer
+    )
     final_fraction: Fraction = 0.01  # of learning_rate, at the end of a cosine
     clip_norm: NonNegative = 1.0  # 0 switches clipping off
     accumulation_steps: Count = 1
@@ -193,15 +199,15 @@ class Train(Section):
     """How long, how precisely and with what records."""
 
     name: str = ""  # part of the run's id; the spec's file name where empty
-    epochs: Annotated[int, Field(ge=0)] = 40  # 0: the path alone
-    patience: Annotated[int, Field(ge=0)] = 15  # epochs without a better validation MAE; 0: never
+    epochs: CountOrNone = 40  # 0: the path alone
+    patience: CountOrNone = 15  # epochs without a better validation MAE; 0: never
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    num_devices: Annotated[int, Field(ge=0)] = 0  # 0: all that a batch gives 8 windows or more
+    num_devices: CountOrNone = 0  # 0: all that a batch gives 8 windows or more
     seed: Seed = 0
     validation: Literal["stream", "window"] = "stream"
     tensorboard: bool = True
-    histogram_every_epochs: Annotated[int, Field(ge=0)] = 5  # 0: no histograms
+    histogram_every_epochs: CountOrNone = 5  # 0: no histograms
     keep_checkpoints: Count = 2
     steps_per_dispatch: Count = 16
 
@@ -210,7 +216,7 @@ class Targets(Section):
     """Numbers that a model has to meet, besides beating the best baseline, to meet all targets."""
 
     mae_mm: Positive = 0.025
-    r2: Annotated[float, Field(le=1.0)] = 0.67
+    r2: Annotated[float, Field(ge=-MOST, le=1.0)] = 0.67
     inference_ms: Positive = 1.0
 
 

@@ -323,3 +323,26 @@ def test_lengths_in_ms_are_written_in_samples(tmp_path):
 def test_bad_lengths_in_ms_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         spec.from_table({"data": {"traces": ["none"]} | changes}, "spec")
+
+
+def numbers_of(section, place=""):
+    """The keys of a spec that are numbers."""
+    for name, field in section.model_fields.items():
+        kind = type(field.default) if name != "data" else spec.Data
+        if hasattr(kind, "model_fields"):
+            yield from numbers_of(kind, f"{place}{name}.")
+        elif kind in (int, float):
+            yield f"{place}{name}"
+
+
+@pytest.mark.parametrize("key", numbers_of(spec.Spec))
+def test_every_number_has_a_bound_that_a_machine_can_bear(minimal, key):
+    for text in ("1e18", f"1{'0' * 18}", f"-1{'0' * 18}", "9" * 5000, "1000000"):
+        try:
+            found = spec.load(minimal, [f"{key}={text}"])
+            devices.check_memory(found)
+        except InputError as error:
+            assert len(str(error)) < 500
+            assert key.rpartition(".")[2] in str(error)
+        else:
+            assert text == "1000000"

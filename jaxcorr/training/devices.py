@@ -4,6 +4,7 @@ A mesh has one axis, over which the windows of a batch are dealt; everything els
 devices. One device needs no mesh: None stands for it.
 """
 
+import itertools
 import os
 from typing import Any
 
@@ -25,6 +26,7 @@ FEWEST_WINDOWS = 8  # of a batch that are worth a device, or a portion, of their
 # What a window of 50 leaves behind for the gradient is 0.3 MiB at 96 x 2: of 16 windows it stays in
 # a core's caches. On a GPU a batch is taken whole.
 MOST_ON_CPU = 16
+COPIES_OF_WEIGHTS = 6  # weights, gradient, two moments, the best, and what a checkpoint writes
 
 
 def require_cpu() -> None:
@@ -44,6 +46,37 @@ def require_cpu() -> None:
             f"'{shorten(named)}' ({shorten(str(error) or 'no such backend')}). Unset it, or set it "
             "to cpu."
         ) from None
+
+
+def check_memory(spec: Spec) -> None:
+    """Refuses a network, or a batch, that this machine cannot hold, from the spec alone.
+
+    Raises:
+        InputError: it would take more memory than there is.
+    """
+    model, data, optimizer = spec.model, spec.data, spec.optimizer
+    num_inputs = len(data.features) * (4 + 2 * len(model.phase_periods_mm))  # at most
+    sizes = [model.encoder_size, *[model.hidden_size] * model.num_layers]
+    layers = sum(4 * out * (into + out + 1) for into, out in itertools.pairwise(sizes))
+    num_weights = num_inputs * model.encoder_size + layers
+    copies = COPIES_OF_WEIGHTS + (optimizer.accumulation_steps > 1)
+    per_sample = num_inputs + 3 * model.encoder_size + 8 * model.num_layers * model.hidden_size
+    windows = {"a batch": data.batch_size * data.window * per_sample}
+    windows["the windows of a dispatch"] = (
+        spec.train.steps_per_dispatch * data.batch_size * data.window * num_inputs
+    )
+    needs = {f"{num_weights:,} weights": copies * num_weights, **windows}
+    num_bytes = {what: 4 * numbers for what, numbers in needs.items()}  # of float32
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if sum(num_bytes.values()) > available:
+        listed = ", ".join(
+            f"{size / 2**30:,.3g} GiB for {what}" for what, size in num_bytes.items()
+        )
+        raise InputError(
+            f"model, data: expected sizes that fit the {available / 2**30:.3g} GiB of memory here, "
+            f"got {listed}. Lower model.hidden_size, model.encoder_size, data.window, "
+            "data.batch_size or train.steps_per_dispatch."
+        )
 
 
 def make_mesh(spec: Spec) -> Mesh | None:

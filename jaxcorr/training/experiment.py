@@ -83,6 +83,7 @@ def begin(path: Path, overrides: list[str], folder: Path) -> Experiment:
     """
     with hosts.together():
         spec = specs.load(path, overrides)
+        devices.check_memory(spec)
         data = load_data(spec.data)
         batches.plan_for(spec, data.train)
         devices.make_mesh(spec)
