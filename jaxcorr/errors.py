@@ -1,9 +1,17 @@
-"""The one exception that a person is meant to read, and how it shows what it was given."""
+"""The one exception that a person is meant to read, and how texts of others are shown.
 
+Names of files, parts and runs, comments in G-code and texts in .mat files may come from strangers.
+"""
+
+import re
 import reprlib
 from typing import Any
 
 MOST_SHOWN = 80  # characters of a value that a message repeats
+# What moves a cursor, colours a terminal or turns the order of letters round.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# All else means something to a shell, to C, MATLAB, HTML, Markdown or matplotlib.
+NOT_PLAIN = re.compile(r"[^\w .,+:=@()/-]")
 
 
 class InputError(ValueError):
@@ -12,6 +20,19 @@ class InputError(ValueError):
     Its text is the whole message: `<where>: expected <rule>, got <value>. <what to do>.`
     The command line prints it without a traceback and exits with code 2.
     """
+
+    def __init__(self, text: str):
+        super().__init__(printable(text))
+
+
+def printable(text: str) -> str:
+    """A text in which control characters are written out, such as \\x1b."""
+    return CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def plain(name: str) -> str:
+    """A name as it can stand in any text or code: whatever means something there becomes `_`."""
+    return NOT_PLAIN.sub("_", name)
 
 
 def shorten(text: str, most: int = MOST_SHOWN) -> str:

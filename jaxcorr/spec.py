@@ -37,6 +37,13 @@ NUM_LAGS = 20  # samples that the linear regression looks back on, the newest in
 PATH_MEMORY_MS = 190.0  # how far model.path = "smooth" looks back
 
 
+# Of columns, as MATLAB takes them for fields: they stand in C, MATLAB and Python code.
+Fields = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[A-Za-z]\w{0,62}$")], ...],
+    Field(min_length=1, max_length=100),
+]
+
+
 class Split(Section):
     """How traces are dealt to training, validation and test; a trace or part is never in two."""
 
@@ -88,8 +95,8 @@ class Data(Section):
     """
 
     traces: Names
-    features: Names = ("x_ref", "y_ref", "vx_ref", "vy_ref")
-    targets: Names = ("error_x", "error_y")
+    features: Fields = ("x_ref", "y_ref", "vx_ref", "vy_ref")
+    targets: Fields = ("error_x", "error_y")
     sample_rate_hz: Annotated[float, Field(ge=RATES_HZ[0], le=RATES_HZ[1])] = 100.0
     window: Annotated[int, Field(ge=2, le=100_000)] = 50  # samples
     stride: Count = 4  # samples

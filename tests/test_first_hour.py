@@ -18,6 +18,7 @@ import numpy as np
 import oscillator
 import pytest
 import scipy.io
+import toy
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,7 +231,7 @@ def test_a_reader_that_leaves_is_no_traceback():
 
 def test_runs_specs_and_parts_complete(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("20260101-000000-a", "20260102-000000-b"):
+    for name in ("20260101-000000-a", "20260102-000000-b", toy.NASTY):
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "resolved.json").write_text("{}")
     (tmp_path / "specs").mkdir()
@@ -247,6 +248,7 @@ def test_runs_specs_and_parts_complete(tmp_path, monkeypatch):
         place = str(len(words.split(" ")) - 1)
         asked = {"COMP_WORDS": words, "COMP_CWORD": place, "_JAXCORR_COMPLETE": "complete_bash"}
         assert start(env=os.environ | asked).stdout.split() == wanted, words
+    assert not (tmp_path / "hacked").exists()
     assert cli_options.complete_part("x") == []
 
 

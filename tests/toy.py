@@ -12,6 +12,8 @@ from jaxcorr.models import grey_box
 from jaxcorr.models.grey_box import Identified, Piece
 from jaxcorr.spec import Data
 
+# A folder's name from a stranger: quotes, a newline, commands of a terminal, a shell and a page.
+NASTY = "20260101-000000-'\"\n\x1b[2J$(touch hacked)`touch hacked`<img src=x onerror=alert(1)>*%s\\"
 RATE_HZ = 100.0
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions
 from rich.markup import escape
@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxcorr import files, progress
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, printable
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected
@@ -27,10 +27,18 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 1000
 
 
+class _Console(Console):
+    """A console to which no text of somebody else's can send commands."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        texts = [printable(each) if isinstance(each, str) else each for each in objects]
+        super().print(*texts, **options)
+
+
 def _console(is_terminal: bool, is_err: bool) -> Console:
     """Lines wrap between words where there is a width to wrap at, and nowhere else."""
     width = None if is_terminal else PIPE_WIDTH
-    return Console(stderr=is_err, highlight=False, soft_wrap=not is_terminal, width=width)
+    return _Console(stderr=is_err, highlight=False, soft_wrap=not is_terminal, width=width)
 
 
 out = _console(sys.stdout.isatty(), is_err=False)
@@ -88,7 +96,7 @@ def _groups(widths: Sequence[int], most: int) -> list[list[int]]:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Columns:
     """A plain table with a title, which may be empty; cells may have markup."""
-    return Columns(title, columns, list(rows))
+    return Columns(title, columns, [[printable(cell) for cell in row] for row in rows])
 
 
 def number(value: float | None, digits: int) -> str:

@@ -8,7 +8,9 @@ made when their command is parsed or explained. Nothing heavy loads here.
 
 import functools
 import inspect
+import re
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,14 +55,19 @@ def make_app(name: str, text: str) -> typer.Typer:
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     """Ids of the runs in --runs, the newest first; a path is left to the shell."""
     folder = Path(context.params.get("runs") or "runs")
-    known = [run.id for run in reversed(run_folder.list_all(folder))]
-    return [name for name in (run_folder.LATEST, *known) if known and name.startswith(incomplete)]
+    known = [run.path.name for run in reversed(run_folder.list_all(folder))]
+    return _offer([run_folder.LATEST, *known] if known else [], incomplete)
+
+
+def _offer(names: Iterable[str], incomplete: str) -> list[str]:
+    """Names that begin so and mean nothing else to a shell, which might run what is in them."""
+    fine = [name for name in names if re.fullmatch(r"[\w.,+:=@/-]+", name)]
+    return [name for name in fine if name.startswith(incomplete)]
 
 
 def complete_spec(incomplete: str) -> list[str]:
     """The specs of a checkout; any other path is left to the shell."""
-    names = map(str, sorted(Path("specs").glob("*.toml")))
-    return [name for name in names if name.startswith(incomplete)]
+    return _offer(map(str, sorted(Path("specs").glob("*.toml"))), incomplete)
 
 
 def find_spec(path: Path) -> Path:
@@ -72,7 +79,7 @@ def find_spec(path: Path) -> Path:
 
 def complete_part(incomplete: str) -> list[str]:
     """Names of bundled parts; a file is left to the shell."""
-    return [name for name in parts.BUNDLED if name.startswith(incomplete)]
+    return _offer(parts.BUNDLED, incomplete)
 
 
 RunArgument = Annotated[

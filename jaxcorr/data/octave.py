@@ -5,7 +5,9 @@ from other random numbers.
 """
 
 import contextlib
+import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -58,8 +60,11 @@ def command(program: str, code: str) -> list[str]:
 
 
 def quote(text: str) -> str:
-    """A text as a literal of MATLAB and Octave."""
-    return "'" + text.replace("'", "''") + "'"
+    """A text as a literal of MATLAB and Octave; control characters stand there by number."""
+    pieces = [piece.replace("'", "''") for piece in re.split(r"[\x00-\x1f\x7f]", text)]
+    codes = [f"' char({ord(code)}) '" for code in re.findall(r"[\x00-\x1f\x7f]", text)]
+    whole = "".join(itertools.chain(*itertools.zip_longest(pieces, codes, fillvalue="")))
+    return f"['{whole}']" if codes else f"'{whole}'"
 
 
 def said(stderr: str) -> str:

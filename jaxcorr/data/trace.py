@@ -25,7 +25,7 @@ from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.data import mat_file
-from jaxcorr.errors import InputError, shorten
+from jaxcorr.errors import InputError, plain, shorten
 
 STRUCT = "simulation_data"
 MEASURED = "measured"  # params.source of a trace that comes from a log, with its units told
@@ -112,8 +112,8 @@ def match(patterns: Iterable[str]) -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    """A trace's name, `folder/file`, unique within a data set."""
-    return f"{path.parent.name}/{path.stem}"
+    """A trace's name, `folder/file`, unique within a data set, and harmless in any text."""
+    return plain(f"{path.parent.name}/{path.stem}")
 
 
 def part_of(path: Path) -> str:
@@ -121,7 +121,7 @@ def part_of(path: Path) -> str:
     match = re.fullmatch(
         r"data_simulation_(.+?)(_(sampled\d+|all|layers?[\d_,-]*))?", path.parent.name
     )
-    return match.group(1) if match else path.parent.name
+    return plain(match.group(1) if match else path.parent.name)
 
 
 def read(path: Path, names: Sequence[str] | None = None) -> Trace:

@@ -28,14 +28,14 @@ TIMEOUT_S = 1800
 
 STREAM = """
 warning('off', 'all');
-start = predict_error('{weights}');
-given = load('{samples}');
+start = predict_error({weights});
+given = load({samples});
 errors = cell(numel(given.traces), 1);
 for k = 1:numel(given.traces)
     errors{{k}} = predict_error(start, given.traces{{k}});
 end
 errors = vertcat(errors{{:}});
-save('{errors}', 'errors', '-v7');
+save({errors}, 'errors', '-v7');
 """
 
 
@@ -132,7 +132,8 @@ def stream(path: Path, samples: Samples) -> Float64[ndarray, "rows k"]:
         given, errors = Path(folder) / "samples.mat", Path(folder) / "errors.mat"
         ends = samples.first_row[1:]
         scipy.io.savemat(given, {"traces": _cell(np.split(_double(samples.features), ends))})
-        code = STREAM.format(weights=path.absolute(), samples=given, errors=errors)
+        paths = {"weights": path.absolute(), "samples": given, "errors": errors}
+        code = STREAM.format(**{name: octave.quote(str(each)) for name, each in paths.items()})
         done = subprocess.run(
             octave.command(program, code),
             capture_output=True,

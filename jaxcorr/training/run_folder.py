@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxcorr.errors import InputError, shorten
+from jaxcorr.errors import InputError, plain, shorten
 from jaxcorr.training import locks
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Run:
 
     @property
     def id(self) -> str:
-        return self.path.name
+        """The folder's name, harmless in any text."""
+        return plain(self.path.name)
 
     @property
     def name(self) -> str:

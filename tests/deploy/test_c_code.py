@@ -3,14 +3,17 @@
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import oscillator
 import pytest
 import test_deployed
+import toy
 
 from jaxcorr.deploy import c_code, parameters
 from jaxcorr.errors import InputError
+from jaxcorr.training.run_folder import Run
 
 COMPILER = c_code.find_compiler()
 pytestmark = pytest.mark.skipif(
@@ -56,7 +59,7 @@ def made(request, tmp_path_factory):
     """A folder with step.c and the example, of random weights; and those weights."""
     spec = oscillator.make_spec(**(test_deployed.SPECS | {"raw": RAW})[request.param])
     plain = parameters.plain(spec, test_deployed.draw_weights(spec))
-    facts = parameters.facts("20990101-000000-run", spec)
+    facts = parameters.facts(Run(Path(toy.NASTY)).id, spec)
     folder = tmp_path_factory.mktemp("c")
     c_code.write_step(folder / "step.c", spec.model, plain, facts)
     c_code.write_example(folder / "stream_csv.c", facts)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import toy
 from onnx import helper
 from onnxruntime.quantization import quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -57,8 +58,8 @@ def loaded(trained):
 
 @pytest.fixture(scope="module")
 def made(loaded, trained, tmp_path_factory):
-    """An exported copy of the toy run, and what the export says of it."""
-    run = Run(tmp_path_factory.mktemp("runs") / trained.run.id)
+    """An exported copy of the toy run, under a name from a stranger, and what the export says."""
+    run = Run(tmp_path_factory.mktemp("runs") / toy.NASTY)
     shutil.copytree(trained.run.path, run.path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_onnx, "NUM_TIMED", 20)

@@ -1,0 +1,32 @@
+"""Texts of strangers can be shown and put into code without meaning anything there."""
+
+import pickle
+import re
+
+import toy
+
+from jaxcorr.cli import console
+from jaxcorr.data import trace
+from jaxcorr.errors import InputError, plain, printable
+
+
+def test_a_plain_name_means_nothing_to_anyone():
+    assert plain("layer06_ender3v2.mat (copy 2), Füße") == "layer06_ender3v2.mat (copy 2), Füße"
+    assert re.fullmatch(r"[\w .,+:=@()/-]+", plain(toy.NASTY))
+    assert not re.search(r"[*%<>$`'\"\\\n\x1b]", plain(toy.NASTY))
+
+
+def test_no_text_moves_the_cursor(capsys):
+    assert printable("a\x1b[2Jb\u202e\tc\n") == "a\\x1b[2Jb\\u202e\tc\n"
+    error = InputError(f"{toy.NASTY}: expected a run, got none.")
+    assert "\x1b" not in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    console.out.print(toy.NASTY, markup=False)
+    console.out.print(console.table("", ("name",), [[toy.NASTY.replace("[", "(")]]))
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_names_of_traces_are_plain(tmp_path):
+    path = tmp_path / toy.NASTY / "layer1.mat"
+    assert trace.part_of(path) == plain(toy.NASTY)
+    assert trace.name_of(path) == f"{plain(toy.NASTY)}/layer1"
