@@ -2,22 +2,24 @@
 
 A response to a regressor is piecewise linear between a few lags in milliseconds, so the number of
 coefficients is the same at any sampling rate. Training traces are dealt to folds in the order of
-their top speed; each fold is predicted from the others, and the ridge that leaves the
-least is kept. Ramps of the speed along the path, which mean much for some machines, are kept only
-where they leave less of the folds together and of the fastest ones too: a printer's corners have
-the same speeds in every layer, but a servo is asked for speeds that it has not run at.
+their top speed; each fold is predicted from the others, and the ridge that leaves the least is
+kept. So are, axis by axis, the spacing of the lags, the number of tanh, and ramps of the speed and
+their spacing: beginning with the fewest coefficients, each step to more is taken only where it
+leaves less of the folds together and of the fastest ones too. A printer's corners have the same
+speeds in every layer, but a servo is asked for speeds that it has not run at.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
 
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import smooth_path
-from jaxcorr.models.smooth_path import NUM_KNOTS, NUM_REGRESSORS, NUM_RINGING, Path
+from jaxcorr.models.smooth_path import NUM_KNOTS, NUM_RAMPS, NUM_REGRESSORS, NUM_RINGING, Path
 from jaxcorr.spec import PATH_MEMORY_MS, count_path_lags
 
 # Lags at which a response bends: of velocity, of its tanh, and of direction and ramps.
@@ -37,6 +39,24 @@ BLOCK = 20_000  # rows of regressors in memory at once
 MOST_ROWS = 400_000  # some hundred coefficients gain nothing from more
 
 Table = Float[ndarray, "_ _"]
+
+
+class Richness(NamedTuple):
+    """How many coefficients the path of an axis has."""
+
+    lag_spacing: int  # 1: bends at all lags; 2: at every other
+    scales: tuple[int, ...]  # of SCALES
+    ramp_spacing: int  # 1: ramps between all knots; 2: between every other; 0: no ramps
+
+
+LEANEST = Richness(2, (1,), 0)
+STEPS: tuple[dict[str, Any], ...] = (
+    {"lag_spacing": 1},
+    {"scales": (0, 2)},
+    {"scales": (0, 1, 2, 3)},
+    {"ramp_spacing": 2},
+    {"ramp_spacing": 1},
+)
 
 
 class Sums(NamedTuple):
@@ -76,7 +96,7 @@ def fit(train: Samples, velocities: Sequence[int], rate_hz: float) -> Path:
     ]
     for axis in range(len(velocities)):
         summed = [_total(_stack([one[axis] for one in fold])) for fold in folds]
-        coefficients = _choose(_stack(summed), kernels)
+        coefficients = _choose(_stack(summed), kernels, np.diff(path["knots_mm_s"]))
         path["offset_mm"][axis] = coefficients[0]
         path["response"][..., axis] = _expand(kernels, coefficients[1:])
     return path
@@ -171,18 +191,48 @@ def _sums(path: Path, kernels: list[Table], block: Block) -> list[Sums]:
     return found
 
 
-def _choose(folds: Sums, kernels: list[Table]) -> Float[ndarray, " p"]:
-    """Coefficients of an axis, with the ridge and, or without, the ramps that the folds ask for.
+def _choose(
+    folds: Sums, kernels: list[Table], widths: Float[ndarray, " ramps"]
+) -> Float[ndarray, " p"]:
+    """Coefficients of an axis, with the ridge and as many as the folds ask for.
 
     Args:
         folds: stacked, slowest first.
+        widths: of the ramps, mm/s.
     """
-    num_ringing = 1 + sum(map(len, kernels[:NUM_RINGING]))
-    num_all = folds.moment.shape[1]
-    lean, full = (_judge(_first(folds, count), num_ringing) for count in (num_ringing, num_all))
-    is_richer = full.left < lean.left and full.left_fastest < lean.left_fastest
-    chosen = full.weights if is_richer else lean.weights
-    return np.concatenate([chosen, np.zeros(num_all - len(chosen))])
+    chosen, best = LEANEST, None
+    for step in ({}, *STEPS):
+        richer = chosen._replace(**step)
+        parts = _parts(kernels, widths, richer)
+        num_own = sum(part.shape[1] for part in parts[: 1 + NUM_RINGING])
+        spread = scipy.linalg.block_diag(*parts)
+        judged = _judge(_through(folds, spread), num_own)
+        is_less = best is None or (
+            judged.left < best.left and judged.left_fastest < best.left_fastest
+        )
+        if is_less:
+            chosen, best = richer, judged._replace(weights=spread @ judged.weights)
+    assert best is not None
+    return best.weights
+
+
+def _parts(kernels: list[Table], widths: Float[ndarray, " ramps"], rich: Richness) -> list[Table]:
+    """What fewer coefficients are in terms of all: of the one, each regressor, and both ramps."""
+    lags = []
+    for hats in kernels[: NUM_RINGING + 1]:
+        knots = np.argmax(hats, axis=1)
+        kept = knots[sorted({*range(0, len(knots), rich.lag_spacing), len(knots) - 1})]
+        lags.append(np.stack([np.interp(knots, kept, unit) for unit in np.eye(len(kept))], axis=1))
+    for scale in set(range(NUM_RINGING - 1)) - set(rich.scales):
+        lags[1 + scale] = lags[1 + scale][:, :0]
+    ramps = np.zeros((NUM_RAMPS, -(-NUM_RAMPS // max(rich.ramp_spacing, 1))))
+    ramps[np.arange(NUM_RAMPS), np.arange(NUM_RAMPS) // max(rich.ramp_spacing, 1)] = widths
+    # A long ramp is its short ones, each by its share of the way.
+    ramps = np.kron(ramps / ramps.sum(axis=0), np.eye(len(kernels[-1])))
+    parts = [np.ones((1, 1)), *lags, ramps, ramps]
+    if not rich.ramp_spacing:
+        parts[1 + NUM_RINGING :] = [part[:, :0] for part in parts[1 + NUM_RINGING :]]
+    return parts
 
 
 class _Judged(NamedTuple):
@@ -216,8 +266,9 @@ def _total(folds: Sums) -> Sums:
     return Sums(*(np.sum(part, axis=0) for part in folds))
 
 
-def _first(folds: Sums, count: int) -> Sums:
-    return Sums(folds.gram[:, :count, :count], folds.moment[:, :count], folds.power)
+def _through(folds: Sums, spread: Float[ndarray, "p q"]) -> Sums:
+    """Of a regression with q coefficients, which these make p."""
+    return Sums(spread.T @ folds.gram @ spread, spread.T @ folds.moment, folds.power)
 
 
 def _expand(kernels: list[Table], coefficients: Float[ndarray, " p"]) -> Table:

@@ -5,7 +5,8 @@ import pytest
 
 from jaxcorr.data.windows import Samples
 from jaxcorr.models import baselines, smooth_fit
-from jaxcorr.models.smooth_path import NUM_RINGING
+from jaxcorr.models.smooth_fit import LEANEST
+from jaxcorr.models.smooth_path import NUM_RAMPS, NUM_RINGING
 
 LAG_S = 0.03
 
@@ -65,6 +66,24 @@ def test_what_belongs_to_a_band_of_speed_takes_ramps():
     path = smooth_fit.fit(train, (0, 1), 100.0)
     assert np.any(path["response"][NUM_RINGING:])
     assert left(path, table(by_band_of_speed, [58])) < 0.1
+
+
+def test_fewer_coefficients_are_longer_hats_and_ramps():
+    knots = np.cumsum(np.linspace(1, 3, NUM_RAMPS + 1))
+    kernels = smooth_fit._kernels(100.0)
+    _, velocity, *_, ramps, again = smooth_fit._parts(
+        kernels, np.diff(knots), LEANEST._replace(ramp_spacing=2)
+    )
+    np.testing.assert_array_equal(ramps, again)
+    speed = np.linspace(0, 50, 200)[:, None]
+    short = np.clip((speed - knots[:-1]) / np.diff(knots), 0, 1)
+    ends = knots[[*range(0, NUM_RAMPS, 2), NUM_RAMPS]]
+    long = np.clip((speed - ends[:-1]) / np.diff(ends), 0, 1)
+    num_lags = len(kernels[-1])
+    np.testing.assert_allclose(short @ ramps[::num_lags, ::num_lags], long, atol=1e-12)
+    hats = velocity.T @ kernels[0]
+    np.testing.assert_allclose(hats.sum(axis=0), 1.0)
+    assert len(hats) < len(kernels[0])
 
 
 def test_one_trace_is_cut_into_blocks_and_rows_without_a_target_are_not_learned_from():

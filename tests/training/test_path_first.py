@@ -16,11 +16,12 @@ from jaxcorr.training import checkpoint, loop, path_first, test_set
 from jaxcorr.training import restore as stream
 
 PATH = {"path": "smooth", "hidden_size": 8, "encoder_size": 8}
+DEALT = {"split": {"seed": 2}}  # so that the validation trace has something to add
 
 
 @pytest.fixture(scope="module")
 def begun(layers, tmp_path_factory):
-    return oscillator.begin(layers, tmp_path_factory.mktemp("path"), model=PATH)
+    return oscillator.begin(layers, tmp_path_factory.mktemp("path"), data=DEALT, model=PATH)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_the_optimizer_never_sees_the_path(begun):
 
 def test_an_interrupted_training_goes_on_bit_for_bit(finished, layers, tmp_path, monkeypatch):
     begun, events = finished
-    again = oscillator.begin(layers, tmp_path, model=PATH)
+    again = oscillator.begin(layers, tmp_path, data=DEALT, model=PATH)
     # Another fit may differ in its last bits, on as many threads as the machine has then.
     monkeypatch.delattr(baselines, "fit_smooth")
     asked = iter(range(1000))
