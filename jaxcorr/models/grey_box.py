@@ -144,8 +144,22 @@ def identify(
 
 def is_fit(found: Identified) -> bool:
     """Whether the plant explains most of each axis's error, and the traces tell its resonance."""
-    is_held = any(np.any(getattr(found.is_at_bound, name)) for name in RESONANCE)
-    return bool(np.all(found.unexplained < MOST_UNEXPLAINED)) and not is_held
+    return bool(np.all(found.unexplained < MOST_UNEXPLAINED)) and not untold(found)
+
+
+def untold(found: Identified) -> list[str]:
+    """What of a resonance the traces do not tell: numbers at a bound, or an interval reaches it.
+
+    Of a servo that lags behind its command, damping cannot be told from none.
+    """
+    lowest = dict(zip(RESONANCE, LOWEST, strict=False))  # its first ones
+    return [
+        name
+        for name in RESONANCE
+        if np.any(getattr(found.is_at_bound, name))
+        # An infinite interval is one that could not be found.
+        or np.any(np.isfinite(low := getattr(found.low, name)) & (low <= lowest[name]))
+    ]
 
 
 def pieces_of(

@@ -205,7 +205,7 @@ def _choose(
         richer = chosen._replace(**step)
         parts = _parts(kernels, widths, richer)
         num_own = sum(part.shape[1] for part in parts[: 1 + NUM_RINGING])
-        spread = scipy.linalg.block_diag(*parts)
+        spread = np.asarray(scipy.linalg.block_diag(*parts))
         judged = _judge(_through(folds, spread), num_own)
         is_less = best is None or (
             judged.left < best.left and judged.left_fastest < best.left_fastest

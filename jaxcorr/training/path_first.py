@@ -71,9 +71,9 @@ def name_best(spec: Spec, best_epoch: int) -> str:
 
 def _say_unfit(plant: Identified) -> str:
     explained = 100.0 * (1.0 - float(np.max(plant.unexplained)))
-    held = [name for name in grey_box.RESONANCE if np.any(getattr(plant.is_at_bound, name))]
-    ends = f", and {' and '.join(held)} ended at a bound" if held else ""
+    untold = " and ".join(grey_box.untold(plant))
+    why = f", but the traces tell no {untold}: they show no resonance" if untold else ""
     return (
         f"model.path = 'plant': the plant explains {max(explained, 0.0):.0f}% of an axis's error"
-        f"{ends}; training goes on without it"
+        f"{why}; training goes on without it"
     )

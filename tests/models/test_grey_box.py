@@ -107,6 +107,15 @@ def test_what_a_trace_cannot_tell_is_at_its_bound_or_without_interval():
     assert not grey_box.is_fit(found)
 
 
+def test_a_damping_that_cannot_be_told_from_none_is_no_resonance():
+    """As of a servo, whose error is a lag."""
+    found = identified()
+    for damping, untold in ((5e-4, ["damping_ratio"]), (-np.inf, []), (0.01, [])):
+        low = found.low._replace(damping_ratio=np.array([0.1, damping]))
+        assert grey_box.untold(found._replace(low=low)) == untold
+        assert grey_box.is_fit(found._replace(low=low)) == (not untold)
+
+
 def test_other_damping_shows_as_a_lag_of_steady_motion():
     ground = PLANT.model_copy(update={"damping": "ground"})
     found = grey_box.identify([layer(seed, printer=ground) for seed in range(4)], RATE_HZ)
