@@ -11,6 +11,8 @@ in a step without friction and lose k to full friction, `plant_path` takes the m
 so that v becomes v + k (c - r) = v - g, and every later v and c is linear in the loss
 
   g = k (tanh(v) - c) / (x + 1 - softsign(x / 2))
+
+On a CoreXY v and c are a motor's, and c has lost what the other motor's tanh(v) pulls.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,10 +64,30 @@ class Plant(NamedTuple):
         return len(self.positions)
 
     @property
+    def turn(self) -> Float64[ndarray, "A A"]:
+        """To the motors: a row for each axis."""
+        return plant_path.COREXY if plant_path.is_corexy(self.path) else np.eye(self.axes)
+
+    @property
+    def friction(self) -> Float64[ndarray, "2 A A"]:
+        """Of lag and velocity: what full friction of each motor, a row, takes in a step."""
+        given = self.path["friction"]
+        return given if given.ndim == 3 else given[:, None] * np.eye(self.axes)
+
+    @property
+    def pulls(self) -> Float64[ndarray, "A A"]:
+        """That of the motors' velocities, in units of the friction's."""
+        return self.friction[1] @ self.turn / self.path["friction_velocity_mm_s"]
+
+    @property
     def strength(self) -> Float64[ndarray, " A"]:
-        """k: what full friction takes in a step, in units of the friction's velocity."""
-        strength = self.path["friction"][1] / self.path["friction_velocity_mm_s"]
-        return np.maximum(strength, LEAST_STRENGTH)
+        """k: what full friction takes of its own motor's."""
+        return np.maximum(np.diagonal(self.pulls), LEAST_STRENGTH)
+
+    @property
+    def others(self) -> Float64[ndarray, "A A"]:
+        """What full friction of each motor, a row, takes of the other's c."""
+        return (self.pulls - np.diag(np.diagonal(self.pulls))) / self.strength
 
 
 def follow(
@@ -166,7 +188,7 @@ def _find_free_motion(plant: Plant, terms: Float[Array, "b t"]) -> Float[Array, 
 
     def angles(row: ndarray) -> ndarray:
         """Of each period, at the middles of steps and at ends; and half of what is passed there."""
-        place = row.reshape(ends, axes)
+        place = row.reshape(ends, axes) @ plant.turn
         half = np.diff(place, axis=0) / 2.0
         parts = place[:-1] + half, place, half, np.zeros_like(place)
         return (TURNS[:, None] * np.concatenate(parts)[:, None]).ravel()
@@ -179,6 +201,7 @@ def _find_free_motion(plant: Plant, terms: Float[Array, "b t"]) -> Float[Array, 
     def shaken(row: ndarray) -> ndarray:
         """By the mean of the steppers' deviation over each step, and by its change."""
         wave = np.sum(amplitude * row.reshape(-1, *amplitude.shape), axis=1)
+        wave = wave @ np.linalg.inv(plant.turn)
         deviation = wave[: ends - 1] + plant.path["slope"] * np.diff(wave[ends - 1 :], axis=0)
         return _play(plant, np.zeros((2, axes)), plant.path["force"] * deviation[:, None])
 
@@ -210,25 +233,25 @@ def _play(
     plant: Plant,
     state: Float64[ndarray, "2 A"],
     driven: Float64[ndarray, "n 2 A"],
-    loss: Float64[ndarray, "n A"] | None = None,
+    rubbed: Float64[ndarray, "n 2 A"] | None = None,
 ) -> Float64[ndarray, " a"]:
     """What lies ahead: v and c of each step, and the state after the last one.
 
     Args:
         driven: what the command adds to lag and velocity in each step.
-        loss: g of each step; None for none.
+        rubbed: g of each step, and tanh(v) where motors pull each other; None for none.
     """
-    (lag, u), strength, ahead = state, plant.strength, []
-    unit, friction = plant.path["friction_velocity_mm_s"], plant.path["friction"]
-    loss = np.zeros_like(driven[:, 0]) if loss is None else loss
-    for given, lost in zip(driven, loss, strict=True):
+    (lag, u), ahead = state, []
+    unit, strength = plant.path["friction_velocity_mm_s"], plant.strength
+    rubbed = np.zeros_like(driven) if rubbed is None else rubbed
+    for given, (loss, value) in zip(driven, rubbed, strict=True):
         lag_free, u_free = (
-            plant.path["transition"][:, 0] * lag + plant.path["transition"][:, 1] * u + given
+            row[0] * lag + row[1] * u + given[i] for i, row in enumerate(plant.path["transition"])
         )
-        gain = (u_free - u) / unit / strength
-        ahead += [u / unit, gain]
-        # The mean friction is c + g / k.
-        lag, u = lag_free - friction[0] * (gain + lost / strength), u - unit * lost
+        gain = (u_free - u) @ plant.turn / unit / strength
+        ahead += [u @ plant.turn / unit, gain]
+        mean = gain - value @ plant.others + loss / strength
+        lag, u = lag_free - mean @ plant.friction[0], u_free - mean @ plant.friction[1]
     return np.concatenate([*ahead, lag, u])
 
 
@@ -241,19 +264,28 @@ def _rub(plant: Plant, ahead: Float[Array, "b a"]) -> Float[Array, "b a"]:
     one = _float32([SATURATED] + [0.0] * axes)
     soft = _float32(np.block([[0.0, k / 2.0], [none, np.diag(-k / 2.0)]]))  # x / 2 of tanh(v)^2
     under = _float32(np.block([[1.0, -k - 1.0], [none, np.diag(k)]]))  # -x - 1
+    mixed = _float32(np.block([[1.0, none.T], [none, np.eye(axes) + plant.others]]))
+
+    def spread(row: ndarray, step: int) -> ndarray:
+        """What a step's ratio and values add to all that lies ahead."""
+        rubbed = np.zeros((steps, 2, axes))
+        ratio, value = row.reshape(2, -1)
+        rubbed[step] = -k * ratio[1:], value[1:]
+        return _play(plant, np.zeros((2, axes)), np.zeros_like(rubbed), rubbed)
+
     for step in range(steps):
         columns = list(range(2 * axes * step, 2 * axes * (step + 1)))
         value = jnp.tanh(ahead @ _pick(size, [None, *columns[:axes]]) + one)
-        over = value + ahead @ -_pick(size, [None, *columns[axes:]])
+        over = value @ mixed if plant.others.any() else value
+        over = over + ahead @ -_pick(size, [None, *columns[axes:]])
         square = value * value
         ratio = over / (jax.nn.soft_sign(square @ soft) + square @ under)
-
-        def spread(row: ndarray, step: int = step) -> ndarray:
-            loss = np.zeros((steps, axes))
-            loss[step] = -k * row[1:]
-            return _play(plant, np.zeros((2, axes)), np.zeros((steps, 2, axes)), loss)
-
-        ahead = ahead + ratio @ _matrix(spread, axes + 1)
+        by_ratio, by_value = np.split(
+            _matrix(lambda row, step=step: spread(row, step), 2 * axes + 2), 2
+        )
+        ahead = ahead + ratio @ by_ratio
+        if plant.others.any():
+            ahead = ahead + value @ by_value
     return ahead
 
 

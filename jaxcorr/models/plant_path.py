@@ -247,10 +247,10 @@ def drive(path: Path, steps: Steps) -> Float[Array, "n 2 *samples A"]:
     # The remainder first: a turn is lost in float32 after some thousand radians.
     start = jnp.mod(steps.start_mm, PERIODS_MM[0])
     middle, half = start + (moved[1:] + moved[:-1]) / 2.0, command[2] / 2.0
-    if is_corexy := _is_corexy(path):
+    if is_turned := is_corexy(path):
         middle, half = _turn(middle), _turn(half)
     mean, change = _mean_deviation(path, middle, half)
-    if is_corexy:
+    if is_turned:
         mean, change = _turn(mean) / 2.0, _turn(change) / 2.0
     deviation = (mean + path["slope"] * change)[:, None]
     force = jnp.expand_dims(jnp.asarray(path["force"]), tuple(range(1, middle.ndim - 1)))
@@ -262,7 +262,7 @@ def advance(path: Path, state: State, driven: Float[Array, "n 2 *samples A"]) ->
     then the friction's mean over the step."""
     transition, friction = jnp.asarray(path["transition"]), jnp.asarray(path["friction"])
     v_s = path["friction_velocity_mm_s"]
-    if is_corexy := _is_corexy(path):
+    if is_turned := is_corexy(path):
         pulls = _turn(friction[1])
         own, others = jnp.diagonal(pulls), pulls * np.array([[0.0, 1.0], [1.0, 0.0]])
     else:
@@ -272,7 +272,7 @@ def advance(path: Path, state: State, driven: Float[Array, "n 2 *samples A"]) ->
         lag_free, u_free = (
             transition[i, 0] * lag + transition[i, 1] * u + driven[step, i] for i in (0, 1)
         )
-        if is_corexy:
+        if is_turned:
             before, change = _turn(u), _turn(u_free - u)
             rubbed = _mean_friction(before / v_s, change / v_s, own / v_s, others / v_s)
             lag, u = lag_free - rubbed @ friction[0], u_free - rubbed @ friction[1]
@@ -383,7 +383,8 @@ def look_ahead(
     return state.lag_mm
 
 
-def _is_corexy(path: Path) -> bool:
+def is_corexy(path: Path) -> bool:
+    """Whether friction and stepper are those of the motors of a CoreXY."""
     return path["friction"].ndim == 3
 
 

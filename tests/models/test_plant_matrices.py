@@ -27,9 +27,11 @@ def follow(path_fn, path):
     return np.asarray(jax.lax.scan(step, carry, samples[:, None])[1])
 
 
-@pytest.mark.parametrize("friction", [0.0, 3.0])
-def test_equals_the_path_with_little_and_much_friction(friction):
-    axes = elastic.axes_of(elastic.PLANT)
+@pytest.mark.parametrize(
+    ("plant", "friction"), [(elastic.PLANT, 0.0), (elastic.PLANT, 3.0), (elastic.COREXY, 1.0)]
+)
+def test_equals_the_path_of_any_friction(plant, friction):
+    axes = elastic.axes_of(plant)
     axes = axes._replace(friction_mm=axes.friction_mm * friction)
     path = plant_path.from_axes(axes, elastic.RATE_HZ)
     expected, found = (follow(of, path) for of in (model.follow_path, plant_matrices.follow))
