@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.signal
 import tomli_w
+from toy import DAMPING, FREQUENCY_HZ
 
 from jaxcorr import spec
 from jaxcorr.compensation.model_map import INPUTS
@@ -19,8 +20,6 @@ from jaxcorr.training import experiment, loop
 from jaxcorr.training.experiment import Experiment
 
 RATE_HZ = 100.0
-FREQUENCY_HZ = {"x": 12.0, "y": 10.0}
-DAMPING = 0.15
 SETTINGS: dict[str, dict[str, Any]] = {
     "data": {"window": 20, "stride": 10, "batch_size": 8},
     "model": {"hidden_size": 8, "encoder_size": 8},

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import oscillator
 import pytest
 import tomli_w
-from forkserver import ForkServer
 from histories import assert_same
 
 from jaxcorr.training import experiment, run_folder
@@ -30,20 +29,12 @@ def plan(is_thorough):
     return Plan(2, 10, 100) if is_thorough else Plan(1, 2, 30)
 
 
-@pytest.fixture
-def servers(plan, tmp_path):
-    servers = [ForkServer(tmp_path / f"log{lane}") for lane in range(plan.num_lanes)]
-    yield servers
-    for server in servers:
-        server.close()
-
-
 def newest(folder, finished):
     """The run to go on with, if one has begun."""
     return next((run for run in run_folder.list_all(folder) if run.path not in finished), None)
 
 
-def kill_again_and_again(server, spec, folder, seed, duration_s, num_kills):
+def kill_again_and_again(run_apart, spec, folder, seed, duration_s, num_kills):
     """Trains, with kills and resumes, one run after the other; returns them, and the outputs.
 
     The first kill waits until an epoch is over, whatever that takes; the others come at any time.
@@ -58,7 +49,7 @@ def kill_again_and_again(server, spec, folder, seed, duration_s, num_kills):
         if not is_spared:
             after_s = rng.uniform(0.2, 0.8) * duration_s
             request |= {"signal": "SIGKILL"} | ({"after_s": after_s} if kills else IN_TRAINING)
-        status, log = server.run(*argv, **request)
+        status, log = run_apart(*argv, **request)
         assert status in ((0,) if is_spared else (0, -9)), log
         logs.append(log)
         kills += status != 0
@@ -68,23 +59,24 @@ def kill_again_and_again(server, spec, folder, seed, duration_s, num_kills):
 
 
 def test_killed_runs_end_with_the_parameters_of_an_uninterrupted_one(
-    servers, plan, layers, tmp_path
+    run_apart, plan, layers, tmp_path
 ):
     spec = tmp_path / "toy.toml"
     training = {"epochs": plan.epochs}
     table = oscillator.make_table(layers, train=training, model={"dropout": 0.1})
     spec.write_text(tomli_w.dumps(table), encoding="utf-8")
-    assert servers[0].run("train", spec, "--runs", tmp_path / "whole")[0] == 0
+    assert run_apart("train", spec, "--runs", tmp_path / "whole")[0] == 0
     whole = experiment.reopen(run_folder.list_all(tmp_path / "whole")[0])
 
     def lane(number):
         began, folder = time.monotonic(), tmp_path / f"killed{number}"
-        assert servers[number].run("train", spec, "--runs", folder)[0] == 0  # all is compiled
+        assert run_apart("train", spec, "--runs", folder)[0] == 0  # all is compiled
         duration_s = time.monotonic() - began
         done = run_folder.list_all(folder)[0].path
         done.rename(tmp_path / f"timed{number}")
-        server = servers[number]
-        return kill_again_and_again(server, spec, folder, number, duration_s, plan.kills_per_lane)
+        return kill_again_and_again(
+            run_apart, spec, folder, number, duration_s, plan.kills_per_lane
+        )
 
     with ThreadPoolExecutor(plan.num_lanes) as pool:
         lanes = list(pool.map(lane, range(plan.num_lanes)))

@@ -15,19 +15,20 @@ from jaxcorr.spec import Data
 # A folder's name from a stranger: quotes, a newline, commands of a terminal, a shell and a page.
 NASTY = "20260101-000000-'\"\n\x1b[2J$(touch hacked)`touch hacked`<img src=x onerror=alert(1)>*%s\\"
 RATE_HZ = 100.0
+FREQUENCY_HZ = {"x": 12.0, "y": 10.0}  # of the printer of oscillator.py
+DAMPING = 0.15
 
 
 def take_any_plant(patch: Any = setattr) -> None:
     """Lets the toy printer's own numbers stand for an identified plant: compiling the fit takes
     ten seconds in each process."""
-    import oscillator
 
     def guess(traces: Iterable[Piece], rate_hz: float, _: str) -> Identified:
         num_axes = next(iter(traces)).error_mm.shape[1]
         numbers = np.zeros((num_axes, grey_box.NUM_CARTESIAN))
-        numbers[:, : len(grey_box.BEGIN)] = (0.2 * rate_hz, oscillator.DAMPING, 0.0, 1.0)
-        if num_axes == len(oscillator.FREQUENCY_HZ):
-            numbers[:, 0] = list(oscillator.FREQUENCY_HZ.values())
+        numbers[:, : len(grey_box.BEGIN)] = (0.2 * rate_hz, DAMPING, 0.0, 1.0)
+        if num_axes == len(FREQUENCY_HZ):
+            numbers[:, 0] = list(FREQUENCY_HZ.values())
         axes = grey_box._name(numbers.T)
         low, high, none = (
             grey_box._name(np.full(numbers.T.shape, value)) for value in (-np.inf, np.inf, False)

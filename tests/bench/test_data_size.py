@@ -19,8 +19,10 @@ US = ("load_us", "begin_us", "train_us", "batch_us", "validate_us")
 
 @pytest.fixture
 def toy_file(tmp_path):
+    """Without positions no plant is identified, which takes 10 s in each process."""
     path = tmp_path / "toy.toml"
-    path.write_text(tomli_w.dumps(oscillator.make_table("none")))
+    sections = {"data": {"features": ["vx_ref", "vy_ref"]}, "model": {"inputs": "raw"}}
+    path.write_text(tomli_w.dumps(oscillator.make_table("none", **sections)))
     return path
 
 

@@ -135,10 +135,10 @@ def test_a_loss_that_is_not_finite_exits_with_1(run, spec, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_ctrl_c_saves_and_says_how_to_resume(name, server, run, spec, tmp_path):
+def test_ctrl_c_saves_and_says_how_to_resume(name, run_apart, run, spec, tmp_path):
     changes = ("--set", "train.epochs=2000", "--set", "optimizer.schedule=constant")
     argv = ("train", spec, "--runs", tmp_path / "runs", *changes)
-    code, log = server.run(*argv, signal=name, after_text="epoch   2/")
+    code, log = run_apart(*argv, signal=name, after_text="epoch   2/")
     assert code == 130, log
     (begun,) = run_folder.list_all(tmp_path / "runs")
     assert f"interrupted and saved; go on with: just resume {begun.path}" in log

@@ -14,10 +14,10 @@ from typing import Any
 import jax
 import numpy as np
 import oscillator
+import processes
 import pytest
 import tomli_w
 import toy
-from forkserver import LONGEST_S
 
 from jaxcorr import files, plotting
 from jaxcorr.cli import session
@@ -224,7 +224,7 @@ def test_workers_share_a_sweep_and_survive_the_death_of_one(run, monkeypatch, tm
 
 def kill_a_worker_in_training(folder: Path) -> int:
     """Waits until two trainings run at once, kills one with SIGKILL; returns its process."""
-    deadline = time.monotonic() + LONGEST_S
+    deadline = time.monotonic() + processes.LONGEST_S
     while time.monotonic() < deadline:
         locks = [
             path for run in run_folder.list_all(folder) for path in run.path.glob("train.lock")

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import oscillator
 import pytest
 import tomli_w
-from forkserver import ForkServer
 from histories import LIVELY
 
 from jaxcorr.errors import InputError
@@ -19,22 +18,13 @@ SPEC = LIVELY | {
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("servers")
-    servers = [ForkServer(folder / f"log{index}") for index in range(2)]
-    yield servers
-    for server in servers:
-        server.close()
-
-
-@pytest.fixture(scope="module")
 def spec(layers, tmp_path_factory):
     path = tmp_path_factory.mktemp("spec") / "toy.toml"
     path.write_text(tomli_w.dumps(oscillator.make_table(layers, **SPEC)), encoding="utf-8")
     return path
 
 
-def run_two(servers, *commands, **request):
+def run_two(run_apart, *commands, **request):
     """Runs `jaxcorr` in two processes that know each other; returns status and output of each.
 
     Args:
@@ -48,32 +38,34 @@ def run_two(servers, *commands, **request):
     def run(index):
         environment = known | {"JAX_PROCESS_ID": str(index)}
         more = {} if index else request
-        return servers[index].run(*commands[index % len(commands)], environment=environment, **more)
+        return run_apart(*commands[index % len(commands)], environment=environment, **more)
 
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(run, range(2)))
 
 
-def test_two_processes_stop_and_resume_together_with_the_history_of_one(servers, spec, tmp_path):
+def test_two_processes_stop_and_resume_together_with_the_history_of_one(run_apart, spec, tmp_path):
     argv = ["train", spec, "--runs", tmp_path / "two"]
-    stopped = run_two(servers, argv, signal="SIGTERM", after_text="epoch   3/")
+    stopped = run_two(run_apart, argv, signal="SIGTERM", after_text="epoch   3/")
     assert [status for status, _ in stopped] == [130, 130], stopped
     assert "2 devices" in stopped[0][1]
     assert "interrupted and saved" in stopped[0][1]
     assert "epoch" not in stopped[1][1]
     (run,) = run_folder.list_all(tmp_path / "two")
-    resumed = run_two(servers, ["resume", run.path])
+    resumed = run_two(run_apart, ["resume", run.path])
     assert [status for status, _ in resumed] == [0, 0], resumed
-    assert servers[0].run("train", spec, "--runs", tmp_path / "one")[0] == 0
+    assert run_apart("train", spec, "--runs", tmp_path / "one")[0] == 0
     (alone,) = run_folder.list_all(tmp_path / "one")
     for row, other in zip(*(r.read_history() for r in (run, alone)), strict=True):
         assert row == pytest.approx(other, rel=1e-3)
 
 
-def test_failure_of_one_ends_both(servers, spec, tmp_path):
+def test_failure_of_one_ends_both(run_apart, spec, tmp_path):
     argv = ["train", spec, "--runs", tmp_path]
     for change, rule in (("train.seed=7", "the same spec and traces"), ("data.traces=x", "all 2")):
-        (status, log), (other_status, other_log) = run_two(servers, argv, [*argv, "--set", change])
+        (status, log), (other_status, other_log) = run_two(
+            run_apart, argv, [*argv, "--set", change]
+        )
         assert (status, other_status) == (2, 2), log + other_log
         assert f"process 0: expected {rule}" in log
         assert not run_folder.list_all(tmp_path)
