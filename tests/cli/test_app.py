@@ -127,8 +127,9 @@ def test_missing_traces_and_runs_are_one_line(run, spec, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_exits_with_1(run, spec, tmp_path):
-    wild = ("--set", "optimizer.learning_rate=1e30", "--set", "optimizer.clip_norm=0")
-    code, out, err = run("train", spec, "--runs", tmp_path / "runs", *wild)
+    wild = [f"optimizer.{key}" for key in ("learning_rate=1e9", "weight_decay=1e9", "clip_norm=0")]
+    changes = [word for change in wild for word in ("--set", change)]
+    code, out, err = run("train", spec, "--runs", tmp_path / "runs", *changes)
     assert (code, out) == (1, "")
     assert "expected finite numbers, got loss" in err
     assert "Traceback" not in err

@@ -137,13 +137,13 @@ def test_scales_come_from_the_training_split_alone(trained):
 
 
 def test_a_loss_that_is_not_finite_names_steps_traces_and_checkpoint(layers, tmp_path):
-    wild = {"learning_rate": 1e30, "clip_norm": 0.0, "warmup_fraction": 0.0}
+    wild = {"learning_rate": 1e9, "weight_decay": 1e9, "clip_norm": 0.0, "warmup_fraction": 0.0}
     begun = oscillator.begin(layers, tmp_path, optimizer=wild)
     with pytest.raises(NonFiniteLoss) as caught:
         oscillator.fit(begun)
     text = str(caught.value)
     assert (
-        "weight norm inf at step 1 (of steps 1 to 4), with windows of data_simulation_toy" in text
+        "weight norm inf at step 2 (of steps 1 to 4), with windows of data_simulation_toy" in text
     )
     assert "Last good checkpoint: none. Lower optimizer.learning_rate" in text
     assert "\n" not in text
