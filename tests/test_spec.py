@@ -48,6 +48,13 @@ def test_shipped_specs_are_valid_and_say_what_they_are_for(path):
     assert f"just train specs/{path.name}" in header
 
 
+@pytest.mark.parametrize("rate_hz", [20, 2000])
+def test_measured_traces_may_have_any_rate(rate_hz):
+    """As `just import` says to train on what it wrote."""
+    loaded = spec.load(FOLDER / "own_traces.toml", [f"data.sample_rate_hz={rate_hz}"])
+    assert loaded.data.window == rate_hz // 2
+
+
 def test_a_spec_survives_its_own_table(tmp_path):
     text = MINIMAL + '[data.split]\nby = "part"\ntest_parts = ["boat"]\n[train]\nname = "n"\n'
     found = load(tmp_path, text)
