@@ -44,7 +44,7 @@ def axes_of(printer: Printer, amplitude_mm: float = AMPLITUDE_MM) -> Axes:
 
 
 @functools.cache
-def motion(seconds: float = 6.0, seed: int = 3, printer: Printer = PLANT):
+def motion(seconds: float = 6.0, seed: int = 3, printer: Printer = PLANT, rate_hz: float = RATE_HZ):
     """A smooth command at the plant's rate (it turns in both axes), and the printer's lag."""
     rng, time = np.random.default_rng(seed), np.arange(round(seconds * PLANT_RATE_HZ) + 1)
     time = time / PLANT_RATE_HZ
@@ -55,7 +55,7 @@ def motion(seconds: float = 6.0, seed: int = 3, printer: Printer = PLANT):
         position += size * np.sin(angle)
         velocity += 2 * np.pi * frequency * size * np.cos(angle)
     lag = drive(printer, position, velocity)
-    every = slice(None, None, round(PLANT_RATE_HZ / RATE_HZ))
+    every = slice(None, None, round(PLANT_RATE_HZ / rate_hz))
     return position[every], velocity[every], lag[every]
 
 

@@ -12,31 +12,38 @@ from jaxcorr.models import plant_path
 from jaxcorr.models.plant_path import Axes, Sample
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def follow(path, horizon, memory, command, before, is_started):
-    return plant_path.follow(path, RATE_HZ, horizon, memory, command, before, is_started)
+@functools.partial(jax.jit, static_argnums=(1, 6))
+def follow(path, horizon, memory, command, before, is_started, rate_hz=RATE_HZ):
+    return plant_path.follow(path, rate_hz, horizon, memory, command, before, is_started)
 
 
-def run(path, horizon=0, position=None, velocity=None, memory=None, before=None):
+def run(path, horizon=0, position=None, velocity=None, memory=None, before=None, rate_hz=RATE_HZ):
     position, velocity = motion()[:2] if position is None else (position, velocity)
     command = Sample(*(jnp.asarray(c, jnp.float32)[:, None] for c in (position, velocity)))
     is_started = jnp.full((1, 1), float(before is not None))
     if before is None:
         before = jax.tree.map(lambda column: column[0], command)
         memory = plant_path.initialize(1, position.shape[1], horizon)
-    memory, errors = follow(path, horizon, memory, command, before, is_started)
+    memory, errors = follow(path, horizon, memory, command, before, is_started, rate_hz)
     last = jax.tree.map(lambda column: column[-1], command)
     return memory, last, np.asarray(errors[:, 0])
 
 
 @pytest.mark.parametrize(
-    ("printer", "near_mm", "far_mm"), [(PLANT, 4e-4, 0.08), (COREXY, 1e-4, 0.01)]
+    ("printer", "rate_hz", "near_mm", "far_mm"),
+    [
+        (PLANT, 100.0, 4e-4, 0.08),
+        (PLANT, 500.0, 4e-4, 0.08),
+        (COREXY, 100.0, 1e-4, 0.01),
+        (COREXY, 250.0, 1e-4, 0.01),
+        (COREXY, 1000.0, 1e-4, 0.01),
+    ],
 )
-def test_follows_the_simulator(printer, near_mm, far_mm):
-    position, velocity, lag = motion(printer=printer)
-    path = plant_path.from_axes(axes_of(printer), RATE_HZ)
-    _, _, errors = run(path, 0, position, velocity)
-    settled = slice(30, None)
+def test_follows_the_simulator_at_any_rate(printer, rate_hz, near_mm, far_mm):
+    position, velocity, lag = motion(printer=printer, rate_hz=rate_hz)
+    path = plant_path.from_axes(axes_of(printer), rate_hz)
+    _, _, errors = run(path, 0, position, velocity, rate_hz=rate_hz)
+    settled = slice(round(0.3 * rate_hz), None)
     off = errors[settled] - lag[settled]
     assert np.sqrt(np.mean(off**2)) < near_mm
     assert np.std(errors[settled]) > far_mm
