@@ -17,7 +17,7 @@ import pytest
 
 from jaxcorr import Predictor
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import export, parameters
+from jaxcorr.deploy import export, parameters, stablehlo
 from jaxcorr.deploy import onnx as onnx_export
 from jaxcorr.models import bulk, plant_path
 from jaxcorr.models import network as model
@@ -227,6 +227,29 @@ def test_equals_unroll_from_the_first_sample_of_each_trace_on(case, errors):
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
     assert np.nanstd(expected) > 1e-2
     assert (np.abs(expected) == case.weights.limit_mm).any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e7])
+def test_a_bad_sample_gives_nan_and_leaves_the_state(case, bad):
+    block = np.array(case.samples.features[:4, None], np.float32)
+    block[2, 0, -1] = bad
+    for stream in (
+        onnx_export.Stream(case.folder / "step.onnx"),
+        stablehlo.Stream(case.folder / "step.stablehlo"),
+    ):
+        first, second, none, _ = [stream.step(sample) for sample in block]
+        assert np.isnan(none).all()
+        stream.reset()
+        fine = [stream.step(sample) for sample in block[[0, 1, 3]]]
+        np.testing.assert_array_equal(fine[:2], [first, second])
+        stream.reset()
+        assert np.isfinite([stream.step(sample) for sample in block][3]).all()
+        stream.reset()
+        np.testing.assert_array_equal([stream.step(s) for s in block][3], fine[2])
+    window = np.repeat(block[:1], WINDOW, axis=0).swapaxes(0, 1)
+    window[0, 1, 0] = bad
+    session = onnx_export.load(case.folder / "window.onnx")
+    assert np.isnan(session.run(None, {"samples": window})[0]).all()
 
 
 def test_later_samples_and_other_traces_change_nothing_before(case, errors):

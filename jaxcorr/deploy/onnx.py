@@ -24,7 +24,7 @@ from jaxcorr.deploy.parameters import Facts
 from jaxcorr.models import bulk, network, plant_matrices
 from jaxcorr.models.network import Weights
 from jaxcorr.spec import Spec
-from jaxcorr.units import SIGN
+from jaxcorr.units import MOST, SIGN
 
 OPSET = 18  # has LayerNormalization; runtimes from 2023 on read it
 IR_VERSION = 9  # as old as the operators allow, for older runtimes
@@ -51,8 +51,8 @@ def write_step(path: Path, spec: Spec, weights: Weights, facts: Facts) -> None:
         after, errors = network.step(
             spec, frozen, carry, sample, onnx_operators.lstm_layer, path_fn
         )
-        # An input cannot be an output too.
-        return (errors, *jax.tree.leaves(after._replace(previous=jnp.copy(after.previous))))
+        after, errors = network.pass_over_bad(sample, carry, after, errors)
+        return (errors, *jax.tree.leaves(after))
 
     names = carry_names(spec.model.num_layers, network.has_path(spec))
     inputs: dict[str, Shape] = {"sample": ("batch", len(facts.features))}
@@ -70,8 +70,9 @@ def write_window(path: Path, spec: Spec, weights: Weights, facts: Facts) -> None
     def window(samples: Array) -> Array:
         carry = jax.tree.map(lambda leaf: jnp.zeros((samples.shape[0], leaf.shape[1])), one)
         steps = jnp.swapaxes(samples, 0, 1)
-        _, errors = network.unroll(spec, frozen, carry, steps, onnx_operators.lstm_layer)
-        return onnx_operators.last(errors)
+        after, errors = network.unroll(spec, frozen, carry, steps, onnx_operators.lstm_layer)
+        newest = onnx_operators.last(errors)
+        return network.pass_over_bad(steps, carry, after, newest)[1]
 
     notes = {"window_samples": str(facts.window), "initial_state": "zero before each window"}
     inputs: dict[str, Shape] = {"samples": ("batch", "window", len(facts.features))}
@@ -180,6 +181,8 @@ def _labels(facts: Facts) -> dict[str, str]:
         "sign": SIGN,
         "horizon_samples": str(facts.horizon),
         "sample_rate_hz": f"{facts.sample_rate_hz:g}",
+        "precision": "float32 only: half precision holds no position to a micrometre",
+        "bad_samples": f"not finite, or beyond {MOST:g}: NaN comes out, the state is kept",
     }
 
 

@@ -42,7 +42,9 @@ def _write(path: Path, spec: Spec, weights: Weights, model_fn: Any, leading: str
     frozen = jax.tree.map(np.asarray, weights)
 
     def flat(samples: Array, *state: Array) -> tuple[Array, ...]:
-        after, errors = model_fn(spec, frozen, jax.tree.unflatten(structure, state), samples)
+        carry = jax.tree.unflatten(structure, state)
+        after, errors = model_fn(spec, frozen, carry, samples)
+        after, errors = network.pass_over_bad(samples, carry, after, errors)
         return (errors, *jax.tree.leaves(after))
 
     shape = functools.partial(jax.ShapeDtypeStruct, dtype=np.float32)

@@ -18,6 +18,7 @@ from jaxcorr.models import lstm, normalize, plant_path, smooth_path
 from jaxcorr.models.normalize import Scale
 from jaxcorr.models.plant_path import Sample
 from jaxcorr.spec import Model, Spec, kinematics_of, own_positions, own_velocities
+from jaxcorr.units import MOST
 
 # A GPU would round the operands of a product to ten bits: what was evaluated there would not be
 # what streams on a CPU, and a path would be off by micrometres.
@@ -328,6 +329,20 @@ def step(
 ) -> tuple[Carry, Float[Array, "b k"]]:
     """Predicted error (mm) at the newest raw sample of b streams, and the carry after it."""
     return unroll(spec, weights, carry, sample, layer_fn, path_fn)
+
+
+def pass_over_bad(
+    samples: Float[Array, "*t b f"], before: Carry, after: Carry, errors: Float[Array, "*e b k"]
+) -> tuple[Carry, Float[Array, "*e b k"]]:
+    """What a file that refuses nothing does of bad samples: NaN instead of errors, the old carry.
+
+    Bad is a value that is not finite, or beyond `units.MOST`; of a block, the whole stream is.
+    """
+    axes = (*range(samples.ndim - 2), samples.ndim - 1)
+    num_bad = jnp.sum(jnp.where(jnp.abs(samples) < MOST, 0.0, 1.0), axes)[:, None]
+    is_good = num_bad == 0.0
+    kept = jax.tree.map(lambda new, old: jnp.where(is_good, new, old), after, before)
+    return kept, jnp.where(is_good, errors, jnp.nan)
 
 
 def _phases(
