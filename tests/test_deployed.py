@@ -24,7 +24,7 @@ from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
 from jaxcorr.models.normalize import Scale
 from jaxcorr.models.ranges import measure_ranges
-from jaxcorr.spec import kinematics_of
+from jaxcorr.spec import Data, kinematics_of
 from jaxcorr.training.restore import Loaded
 
 WINDOW = 20
@@ -45,6 +45,7 @@ XYZ = {
     "horizon": 2,
 }
 JOINT = {"features": ["j1_ref", "vj1_ref"], "targets": ["error_j1"]}
+FEW_STEPS = {"sample_rate_hz": 500.0}  # 2 of the plant in a sample, not 10, are soon compiled
 SPECS = {
     "xyz": {
         "data": XYZ,
@@ -53,11 +54,11 @@ SPECS = {
     "smooth": {"model": {"num_layers": 1, "hidden_size": 5, "path": "smooth"}},
     "plant": {"model": {"num_layers": 1, "hidden_size": 5, "path": "plant"}},
     "plant of a CoreXY, ahead": {
-        "data": {"horizon": 2, "kinematics": "corexy"},
+        "data": {"horizon": 2, "kinematics": "corexy"} | FEW_STEPS,
         "model": {"num_layers": 1, "hidden_size": 5, "path": "plant"},
     },
     "raw, plant of one joint, behind": {
-        "data": JOINT | {"horizon": -3},
+        "data": JOINT | {"horizon": -3} | FEW_STEPS,
         "model": {"num_layers": 1, "inputs": "raw", "hidden_size": 5, "path": "plant"},
     },
 }
@@ -74,7 +75,7 @@ class Case(NamedTuple):
 def case(request, tmp_path_factory):
     """Random weights, three traces, and all files."""
     spec = oscillator.make_spec(**SPECS[request.param])
-    samples = make_samples(len(spec.data.features), len(spec.data.targets))
+    samples = make_samples(spec.data)
     weights = draw_weights(spec)
     case = limit(Case(spec, weights, samples, tmp_path_factory.mktemp("forms")))
     for name, form in export.forms("a-run", spec, case.weights).items():
@@ -82,17 +83,17 @@ def case(request, tmp_path_factory):
     return case
 
 
-def make_samples(num_features: int, num_targets: int) -> Samples:
+def make_samples(data: Data) -> Samples:
     """Slow random paths across the bed, with the velocities that belong to them."""
-    rng = np.random.default_rng(3)
-    first, second = (walk(rng, rows, num_features // 2) for rows in LENGTHS)
+    rng, num_axes = np.random.default_rng(3), len(data.features) // 2
+    first, second = (walk(rng, rows, num_axes, data.sample_rate_hz) for rows in LENGTHS)
     third = first.copy()
     third[CHANGED:] += 0.5
     features = np.concatenate([first, second, third])
     num_rows = np.array([len(first), len(second), len(third)])
     return Samples(
         features=features,
-        targets=np.zeros((len(features), num_targets), np.float32),
+        targets=np.zeros((len(features), len(data.targets)), np.float32),
         first_row=np.cumsum(num_rows) - num_rows,
         num_rows=num_rows,
         lead=0,
@@ -101,9 +102,9 @@ def make_samples(num_features: int, num_targets: int) -> Samples:
     )
 
 
-def walk(rng, rows: int, axes: int) -> np.ndarray:
+def walk(rng, rows: int, axes: int, rate_hz: float) -> np.ndarray:
     speed = np.cumsum(rng.normal(0, 5, (rows, axes)), axis=0)
-    position = 100 + np.cumsum(speed, axis=0) / oscillator.RATE_HZ
+    position = 100 + np.cumsum(speed, axis=0) / rate_hz
     return np.concatenate([position, speed], axis=1).astype(np.float32)
 
 
@@ -191,7 +192,9 @@ def run(name: str, case: Case) -> np.ndarray:
 
 def run_predictor(case: Case) -> np.ndarray:
     names, samples = case.spec.data.features, case.samples
-    spanned = measure_ranges(names, samples.features, samples.first_row, oscillator.RATE_HZ)
+    spanned = measure_ranges(
+        names, samples.features, samples.first_row, case.spec.data.sample_rate_hz
+    )
     predictor = Predictor(Loaded(case.spec, case.weights, spanned))
     found = []
     for first, rows in zip(case.samples.first_row, case.samples.num_rows, strict=True):
