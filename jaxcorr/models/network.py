@@ -336,11 +336,12 @@ def pass_over_bad(
 ) -> tuple[Carry, Float[Array, "*e b k"]]:
     """What a file that refuses nothing does of bad samples: NaN instead of errors, the old carry.
 
-    Bad is a value that is not finite, or beyond `units.MOST`; of a block, the whole stream is.
+    Bad is one with a value that is not finite, or sizes beyond `units.MOST` in sum; of a block, the
+    whole stream is. The sum is one operator of ONNX, and no larger value passes it.
     """
     axes = (*range(samples.ndim - 2), samples.ndim - 1)
-    num_bad = jnp.sum(jnp.where(jnp.abs(samples) < MOST, 0.0, 1.0), axes)[:, None]
-    is_good = num_bad == 0.0
+    size = jnp.sum(jnp.abs(samples), axes, keepdims=True)
+    is_good = size.reshape(-1, 1) < MOST if samples.ndim > 2 else size < MOST
     kept = jax.tree.map(lambda new, old: jnp.where(is_good, new, old), after, before)
     return kept, jnp.where(is_good, errors, jnp.nan)
 

@@ -25,6 +25,7 @@ import tensorstore
 from jaxcorr.errors import InputError, shorten
 
 EVERY_S = 10.0
+READ_S = 5.0  # for a few hundred bytes: a bent index sends tensorstore looking for ever
 FAILED_WAIT_S = 5.0
 FAILED_QUIET_S = 0.5
 # Of processes that train together the first writes and reads; orbax is not to wait for others.
@@ -199,11 +200,11 @@ def _read(path: Path, **items: Any) -> dict[str, Any]:
 def _check_claims(folder: Path, template: Any) -> None:
     """Refuses arrays that claim another shape or type than the template's, before any is read."""
     base = {"driver": "ocdbt", "base": f"file://{folder.absolute()}/"}
-    store = tensorstore.KvStore.open(base).result()
+    store = tensorstore.KvStore.open(base).result(READ_S)
     for path, leaf in jax.tree_util.tree_leaves_with_path(template):
         name = ".".join(str(getattr(key, "name", getattr(key, "key", key))) for key in path)
         name = re.sub(r"[\[\]']", "", name)
-        claim = json.loads(bytes(store.read(f"{name}/.zarray").result().value))
+        claim = json.loads(bytes(store.read(f"{name}/.zarray").result(READ_S).value))
         got = claim.get("shape"), claim.get("chunks"), claim.get("dtype")
         if got != (list(leaf.shape),) * 2 + (leaf.dtype.str,):
             raise Damaged(f"{name} claims to be {shorten(str(got))}")
