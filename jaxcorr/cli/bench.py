@@ -190,11 +190,12 @@ def compensate(
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode
     from jaxcorr.printer.planner import PlanOptions, plan_layer
+    from jaxcorr.spec import printer_of
     from jaxcorr.training import restore
     from jaxcorr.training import run_folder as run_folders
 
-    program = gcode.read(parts.find_part(part)[0])
     loaded = restore.load_weights(run_folders.find(run, runs))
+    program = gcode.read(parts.find_part(part)[0], printer=printer_of(loaded.spec))
     parts.select_layers(layer, program.num_layers)
     result: dict[str, Any] = {"machine": training.describe(False), "run": run, "layers": []}
     for accel in accel_mm_s2 or [None]:

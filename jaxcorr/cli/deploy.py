@@ -45,7 +45,7 @@ def export(
     loaded = restore.load_weights(found, is_strict=False)
     console.say_skipped(loaded.skipped)
     if not loaded.is_finished:
-        best = path_first.name_best(loaded.spec, loaded.best_epoch)
+        best = path_first.name_best(loaded.spec, loaded.best_epoch, loaded.weights.network)
         console.err.print(f"training has not ended; using its best so far, {best}")
     samples = experiment.test_samples(found, loaded.spec, traces)
     judgement = wording.for_card(found.path / metrics.FILE)

@@ -63,7 +63,9 @@ def evaluate(
     done = evaluate.evaluate_run(chosen, traces, out=place, is_strict=False)
     console.say_skipped(done.loaded.skipped)
     if not done.loaded.is_finished:
-        best = path_first.name_best(done.loaded.spec, done.loaded.best_epoch)
+        best = path_first.name_best(
+            done.loaded.spec, done.loaded.best_epoch, done.loaded.weights.network
+        )
         console.err.print(f"training has not ended; using its best so far, {best}")
     if as_json:
         print(json.dumps(done.evaluation.model_dump(mode="json")))

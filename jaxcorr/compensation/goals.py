@@ -7,6 +7,7 @@ printer.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from jaxcorr import units
 from jaxcorr.compensation import judge
 from jaxcorr.compensation.closed_loop import (
     FRICTION,
@@ -155,7 +156,8 @@ def _never_worse(rows: Sequence[Row], method: str) -> list[Verdict]:
     if not ratios:
         return []
     ratio, worst = max(ratios, key=lambda pair: pair[0])
-    goal = f"never worse than nothing: RMS of each layer, {len(ratios)} cases"
+    counted = units.count(len(ratios), "case")
+    goal = f"never worse than nothing: RMS of each layer, {counted}"
     found = f"{ratio:.3f} times that of nothing at worst ({worst.layer}, {_where(worst)})"
     return [Verdict(goal, found, ratio <= TIE)]
 

@@ -53,7 +53,7 @@ def write(
         origin=_origin(spec.data),
         splits=_splits(resolved),
         split_by=spec.data.split.by,
-        best=path_first.name_best(spec, loaded.best_epoch),
+        best=path_first.name_best(spec, loaded.best_epoch, loaded.weights.network),
         is_finished=loaded.is_finished,
         commit=resolved.git_commit or UNKNOWN,
         created=resolved.created.isoformat(),

@@ -68,6 +68,7 @@ class Finished(NamedTuple):
     reason: str
     best_epoch: int
     best_mae_mm: float | None
+    path: Variables | None = None
 
 
 class NonFiniteLoss(RuntimeError):
@@ -137,7 +138,9 @@ def fit(
                 if dispatch + 1 < plan.dispatches and (is_stopping or is_due):
                     keeper.save(state, best, _pack(progress, iterator))
                     if is_stopping:
-                        yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
+                        yield Finished(
+                            "interrupted", progress.best_epoch, progress.best_mae_mm, path or None
+                        )
                         return
             judged = spec, scales, path, data, plan, local(state), progress.epoch + 1
             record = hosts.from_writer(_end_epoch, *judged)
@@ -152,11 +155,13 @@ def fit(
             if is_stopping or keeper.ask()[1]:
                 keeper.save(state, best, _pack(progress, iterator))
             if is_stopping:
-                yield Finished("interrupted", progress.best_epoch, progress.best_mae_mm)
+                yield Finished(
+                    "interrupted", progress.best_epoch, progress.best_mae_mm, path or None
+                )
                 return
         keeper.save(state, best, _pack(progress, iterator))
     reason = "epochs" if progress.epoch == spec.train.epochs else "patience"
-    yield Finished(reason, progress.best_epoch, progress.best_mae_mm)
+    yield Finished(reason, progress.best_epoch, progress.best_mae_mm, path or None)
 
 
 def weights_of(state: TrainState, scales: Scales, path: Variables) -> Weights:

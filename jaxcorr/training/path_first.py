@@ -61,10 +61,16 @@ def take(spec: Spec, path: Variables, samples: Samples) -> Samples:
     return samples._replace(targets=samples.targets - said)
 
 
-def name_best(spec: Spec, best_epoch: int) -> str:
-    """Whose weights are the best of a run: those of an epoch, or where it is 0, of none."""
+def name_best(spec: Spec, best_epoch: int, path: Variables | None = None) -> str:
+    """Whose weights are the best of a run: those of an epoch, or where it is 0, of none.
+
+    Args:
+        path: of the run, where it is known: one that was left out is not the best.
+    """
     if best_epoch:
         return f"epoch {best_epoch}"
+    if path and spec.model.path == "plant" and not np.any(path[network.PATH]["force"]):
+        return "the untrained network"
     named = {"plant": "the plant alone", "smooth": "the smooth path alone"}
     return named.get(spec.model.path, "the untrained network")
 

@@ -210,8 +210,9 @@ def test_training_says_why_it_goes_on_without_a_plant(tmp_path, monkeypatch):
         r"without it",
         events[0].note,
     )
-    path = stream.load_weights(begun.run).weights.network[network.PATH]
-    assert not np.any(path["transition"])
+    weights = stream.load_weights(begun.run).weights
+    assert not np.any(weights.network[network.PATH]["transition"])
+    assert path_first.name_best(begun.spec, 0, weights.network) == "the untrained network"
 
 
 def test_a_plant_needs_the_position_and_velocity_of_each_target():
