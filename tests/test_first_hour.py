@@ -226,6 +226,14 @@ def test_a_reader_that_leaves_is_no_traceback():
     assert "Traceback" not in done.stderr
 
 
+def test_names_that_are_no_utf_8_are_refused_before_anything(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["jaxcorr", "train", os.fsdecode(b"specs/\xff.toml")])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 2
+    assert "expected arguments in UTF-8, got 'specs/\\udcff.toml'." in capsys.readouterr().err
+
+
 # Completion.
 
 

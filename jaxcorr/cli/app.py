@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -101,10 +101,22 @@ _add(simulate.plan, "plan part.gcode --printer ender3_v2")
 app.add_typer(bench.app)
 
 
+def _refuse_other_letters(arguments: Sequence[str]) -> None:
+    """Refuses names that are no UTF-8, which specs, records and checkpoints could not hold."""
+    for text in arguments:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"jaxcorr: expected arguments in UTF-8, got {text!a}. Rename that file or folder."
+            ) from None
+
+
 def main() -> None:
     """Entry point: runs a command and turns expected failures into one line and an exit code."""
     interrupts.watch()
     try:
+        _refuse_other_letters(sys.argv[1:])
         code = app(prog_name="jaxcorr", standalone_mode=False)
         interrupts.end()
         sys.stdout.flush()  # what a full disk refuses should not pass for a success
