@@ -273,6 +273,19 @@ def load_arrays(path: Path, wanted: Mapping[str, Array], what: str, mend: str) -
     return found
 
 
+def load_any_arrays(path: Path) -> "dict[str, ndarray]":
+    """Every array of a stranger's .npz file, none of them larger than what is there.
+
+    Raises:
+        InputError: they would take too much memory.
+        Exception: whatever a damaged file provokes, such as ValueError.
+    """
+    with open(open_regular(path), "rb") as file, zipfile.ZipFile(file) as archive:
+        members = [one for one in archive.infolist() if one.filename.endswith(".npy")]
+        check_size(path, sum(one.file_size for one in members))
+        return {one.filename.removesuffix(".npy"): _read_array(archive, one) for one in members}
+
+
 # What a damaged file provokes in zipfile, its decoders and numpy's reader of headers.
 _DAMAGE = (
     OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError,

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from jaxcorr import files
 from jaxcorr.data import mat_file
 from jaxcorr.errors import InputError
 
@@ -181,9 +182,10 @@ def _open(path: Path) -> tuple[list[str], Callable[[Sequence[str]], Log]]:
 
 def _npz(path: Path) -> dict[str, ndarray]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return _columns({name: content[name] for name in content.files})
-    # numpy passes on whatever a damaged file provokes in zipfile, zlib and its own reader.
+        return _columns(files.load_any_arrays(path))
+    except InputError:
+        raise
+    # zipfile, zlib and numpy pass on whatever a damaged file provokes in them.
     except Exception as error:
         raise InputError(mat_file.describe_damage(path, error)) from None
 

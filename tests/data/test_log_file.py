@@ -121,3 +121,10 @@ def test_other_formats_and_other_files_are_refused(tmp_path):
         log_file.layout_of("marlin", path)
     with pytest.raises(InputError, match=r"a log of the format emps, got the columns t, x\."):
         log_file.layout_of("emps", path)
+
+
+def test_arrays_that_claim_too_much_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXCORR_MOST_MIB", "1")
+    np.savez_compressed(tmp_path / "log.npz", t=np.zeros(300_000), x=np.zeros(300_000))
+    with pytest.raises(InputError, match="at most 1 MiB in memory, got 5 MiB"):
+        log_file.read(tmp_path / "log.npz", ["t", "x"])
