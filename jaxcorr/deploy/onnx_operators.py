@@ -88,7 +88,6 @@ def register() -> None:
         "dot_general": _lower_product,
         "broadcast_in_dim": _lower_broadcast,
         "rem": _lower_remainder,
-        "jax.numpy.maximum": _lower_larger,
         "jax.numpy.sum": _lower_sum,
     }
     for name, lower in forms.items():
@@ -189,15 +188,6 @@ def _lower_broadcast(ctx: Any, eqn: Any) -> bool:
 def _lower_remainder(ctx: Any, eqn: Any) -> bool:
     values = map(ctx.get_value_for_var, eqn.invars)
     _bind(ctx, eqn.outvars[0], "Mod", *values, fmod=1)
-    return True
-
-
-def _lower_larger(ctx: Any, eqn: Any) -> bool:
-    """A choice: onnxruntime's converter to float16 leaves out Max, and its runtime then fails."""
-    first, second = map(ctx.get_value_for_var, eqn.invars)
-    aval = eqn.outvars[0].aval
-    is_less = _add(ctx, ShapedArray(aval.shape, np.dtype(bool)), "Less", first, second)
-    _bind(ctx, eqn.outvars[0], "Where", is_less, second, first)
     return True
 
 

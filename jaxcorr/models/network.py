@@ -342,8 +342,12 @@ def pass_over_bad(
     axes = (*range(samples.ndim - 2), samples.ndim - 1)
     size = jnp.sum(jnp.abs(samples), axes, keepdims=True)
     is_good = size.reshape(-1, 1) < MOST if samples.ndim > 2 else size < MOST
-    kept = jax.tree.map(lambda new, old: jnp.where(is_good, new, old), after, before)
-    return kept, jnp.where(is_good, errors, jnp.nan)
+    # All of the carry in one choice, which in ONNX is dearer than to join and split.
+    leaves, structure = jax.tree.flatten(after)
+    new, old = (jnp.concatenate(jax.tree.leaves(carry), axis=1) for carry in (after, before))
+    ends = np.cumsum([leaf.shape[1] for leaf in leaves])[:-1]
+    kept = jnp.split(jnp.where(is_good, new, old), ends, axis=1)
+    return jax.tree.unflatten(structure, kept), jnp.where(is_good, errors, jnp.nan)
 
 
 def _phases(
