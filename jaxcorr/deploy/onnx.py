@@ -181,7 +181,7 @@ def _labels(facts: Facts) -> dict[str, str]:
         "sign": SIGN,
         "horizon_samples": str(facts.horizon),
         "sample_rate_hz": f"{facts.sample_rate_hz:g}",
-        "precision": "float32 only: half precision holds no position to a micrometre",
+        "precision": "float32 only: half precision or 8 bits hold no position to a micrometre",
         "bad_samples": f"not finite, or beyond {MOST:g}: NaN comes out, the state is kept",
     }
 
