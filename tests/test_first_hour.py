@@ -110,7 +110,7 @@ def bad_traces(folder):
         "wrong_struct.mat": "expected one struct 'simulation_data', got sim",
         "wrong_field.mat": "expected field 'error_x' in simulation_data, got only",
         "wrong_rate.mat": "time: expected 100 Hz +-1%, got 200 Hz",
-        "holes.mat": "error_x: expected finite values, got 3 NaN (first at sample 100)",
+        "holes.mat": "error_x: expected finite values, got 3 NaN (first at sample 101)",
         "micrometres.mat": "error_x: expected at most 10 mm",
         "half.mat": "expected a whole .mat file, got a damaged one",
         "text.mat": "expected a MATLAB file of version 5, 7 or 7.3, got other content (15 bytes)",

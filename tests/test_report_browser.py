@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 
+from jaxcorr.errors import plain
+
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 OPTIONS = (
@@ -65,7 +67,7 @@ def requests(browser) -> list[str]:
     return [one["request"]["url"] for one in sent]
 
 
-def test_nothing_is_fetched_and_nothing_complains(browser, page):
+def test_nothing_is_fetched_and_nothing_complains(browser, page, judged):
     show(browser, page, 1200)
     images = browser.execute_script(
         "return [...document.images].map(i => [i.complete, i.naturalWidth, i.alt])"
@@ -76,7 +78,8 @@ def test_nothing_is_fetched_and_nothing_complains(browser, page):
     assert page in addresses
     assert [a[:60] for a in addresses if a != page and not a.startswith("data:")] == []
     assert browser.get_log("browser") == []
-    assert browser.title == "a run & <i>: evaluation"
+    assert browser.title == f"{plain(judged[0].path.name)}: evaluation"
+    assert not browser.execute_script("return [...document.images].some(i => i.onerror)")
 
 
 @pytest.mark.parametrize("width", [360, 1200])

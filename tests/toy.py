@@ -13,7 +13,7 @@ from jaxcorr.models.grey_box import Identified, Piece
 from jaxcorr.spec import Data
 
 # A folder's name from a stranger: quotes, a newline, commands of a terminal, a shell and a page.
-NASTY = "20260101-000000-'\"\n\x1b[2J$(touch hacked)`touch hacked`<img src=x onerror=alert(1)>*%s\\"
+NASTY = "20260101-000000-'\"\n\x1b[2J$(touch hacked)`touch hacked`<img src=x onerror=alert(1)>*\\%s"
 RATE_HZ = 100.0
 FREQUENCY_HZ = {"x": 12.0, "y": 10.0}  # of the printer of oscillator.py
 DAMPING = 0.15

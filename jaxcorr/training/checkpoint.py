@@ -199,8 +199,8 @@ def _read(path: Path, **items: Any) -> dict[str, Any]:
 
 def _check_claims(folder: Path, template: Any) -> None:
     """Refuses arrays that claim another shape or type than the template's, before any is read."""
-    base = {"driver": "ocdbt", "base": f"file://{folder.absolute()}/"}
-    store = tensorstore.KvStore.open(base).result(READ_S)
+    base = {"driver": "file", "path": f"{folder.absolute()}/"}
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result(READ_S)
     for path, leaf in jax.tree_util.tree_leaves_with_path(template):
         name = ".".join(str(getattr(key, "name", getattr(key, "key", key))) for key in path)
         name = re.sub(r"[\[\]']", "", name)

@@ -202,6 +202,11 @@ def _only_match(text: str, start: str, known: Sequence[str]) -> str:
 def _checked(run: Run) -> Run:
     """Refuses a run of which a path leads out, or which holds a pipe: both would be opened."""
     home = run.path.resolve()
+    if re.search(r"[\\\x00-\x1f\x7f]", str(home)):
+        raise InputError(
+            f"{run.path}: expected a path without backslashes and control characters, which "
+            "checkpoints cannot have. Rename the folder."
+        )
     for folder, folders, names in os.walk(home):
         for name in (*folders, *names):
             path = Path(folder) / name

@@ -279,3 +279,14 @@ def test_a_damaged_run_is_called_so_and_hides_no_other(tmp_path, name, content):
     make(tmp_path, "20260102-000000-b", [0.5], METRICS)
     (bad / name).write_text(content)
     assert [row.state for row in run_folder.list_runs(tmp_path)] == ["damaged", "evaluated"]
+
+
+def test_a_path_that_no_checkpoint_can_have_is_refused(tmp_path):
+    for name in ("20260101-000000-a\nb", "20260101-000000-a\\b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "resolved.json").write_text("{}")
+        with pytest.raises(
+            InputError, match=r"a path without backslashes and .* Rename the folder"
+        ):
+            run_folder.find(str(folder))
