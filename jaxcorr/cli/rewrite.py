@@ -184,7 +184,8 @@ def show(proved: "Proved") -> None:
     )
     if proved.left:
         left = ", ".join(map(str, proved.left))
-        console.out.print(f"nothing to gain, left as they were: layers {left}", markup=False)
+        why = "nothing to gain, or lines too thick"
+        console.out.print(f"{why}, left as they were: layers {left}", markup=False)
 
 
 def _row(name: str, one: "LayerProof") -> Sequence[str]:
@@ -199,6 +200,6 @@ def _row(name: str, one: "LayerProof") -> Sequence[str]:
         f"{one.correction_um:.0f}",
         f"{100 * off:.4f}",
         f"{one.pieces_per_s:.0f}",
-        f"{one.shortest_mm:.3f}",
+        f"{one.shortest_mm[0]:.3f} > {one.shortest_mm[1]:.3f}",
         f"{one.most_e_per_mm[0]:.3f} > {one.most_e_per_mm[1]:.3f}",
     )

@@ -5,7 +5,7 @@ nearly one speed. It is cut where the command leaves that chord, taken at the sa
 time, by more than a tolerance: short pieces behind a corner, long ones on a straight. Across the
 chord the whole difference counts, along it a share, for that moves the head along a line that it is
 on. Where a second of print would get more pieces than the firmware's board takes, its tolerance
-grows.
+grows. Where the correction shortens a piece, it stays as long as the board and its filament need.
 """
 
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from jaxcorr.printer.drive import Command, Layer
 from jaxcorr.printer.planner import BOUNDARY_S, sample_plan
+from jaxcorr.rewrite.dialect import Board
 from jaxcorr.rewrite.selection import FileLayer
 
 TOLERANCE_MM = 0.003
@@ -27,7 +28,7 @@ GROWTH = 1.3  # of the tolerance, where a second has too many pieces
 LOOSEST_MM = 0.2
 INNER = np.arange(1, 16) / 16.0  # shares of a piece where it may be cut
 STEP_MM = 1e-3  # of written positions
-# Shorter than this share of its way on the original path, a piece would extrude too thickly.
+# Of its way on the original path; a shorter piece would be thicker than what is around it.
 LEAST_SHARE = 0.5
 
 
@@ -35,9 +36,12 @@ class Pieces(NamedTuple):
     """A layer's moves, corrected ones in pieces. Axis: P pieces and untouched moves, in order."""
 
     parent: Int[ndarray, " P"]  # move of the layer
+    line: Int[ndarray, " P"]  # of the file
     is_piece: Bool[ndarray, " P"]
     end_s: Float[ndarray, " P"]  # when the original path is where the piece ends
     wanted_s: Float[ndarray, " P"]  # how long it should take
+    nominal_mm: Float[ndarray, "P 3"]  # where the original path is then
+    way_mm: Float[ndarray, " P"]  # on the original path
     end_mm: Float[ndarray, "P 3"]
     extrude_mm: Float[ndarray, " P"]
 
@@ -55,15 +59,17 @@ class _Cuts(NamedTuple):
     end_s: ndarray
 
 
-def cut(own: FileLayer, layer: Layer, command: Command, shortest_mm: float) -> Pieces:
+def cut(own: FileLayer, layer: Layer, command: Command, board: Board) -> Pieces:
     """Cuts the corrected moves of a layer.
 
     Args:
         own: the layer as the file has it.
         layer: its plan, sampled.
         command: solved for it.
-        shortest_mm: way on the original path, of pieces that are not whole moves.
+        board: cut moves have no shorter pieces than it takes, and no piece, where the original is
+            not, is thicker than it allows.
     """
+    shortest_mm = board.shortest_mm
     path = _Path(layer.time_s, layer.reference.position_mm, command.position_mm)
     plan, moves = own.plan, np.flatnonzero(own.is_corrected)
     whole = _Cuts(
@@ -77,7 +83,7 @@ def cut(own: FileLayer, layer: Layer, command: Command, shortest_mm: float) -> P
         split = _split(_Cuts(*(x[again] for x in whole)), path, tolerance_mm, shortest_mm)
         kept = ~np.isin(cuts.move, np.flatnonzero(tight))
         cuts = _Cuts(*(np.concatenate([x[kept], y]) for x, y in zip(cuts, split, strict=True)))
-    return _assemble(own, cuts, path)
+    return _stretched(_without_slivers(_assemble(own, cuts, path), board), board)
 
 
 class _Path(NamedTuple):
@@ -111,11 +117,10 @@ def _split(cuts: _Cuts, path: _Path, tolerance_mm: ndarray, shortest_mm: float) 
         along = np.sum(off * chord[:, None], axis=-1)
         across = off[..., 1] * chord[:, None, 0] - off[..., 0] * chord[:, None, 1]
         difference = np.hypot(across, ALONG * along)
-        middle = path.reference(time)
-        before = np.linalg.norm(middle - path.reference(begin)[:, None], axis=-1)
-        behind = np.linalg.norm(middle - path.reference(end)[:, None], axis=-1)
         may_cut = np.minimum(time - begin[:, None], end[:, None] - time) >= SHORTEST_S
-        may_cut &= np.minimum(before, behind) >= shortest_mm
+        for place in (path.reference, path.command):
+            way = [place(time) - place(one)[:, None] for one in (begin, end)]
+            may_cut &= np.linalg.norm(way, axis=-1).min(axis=0) >= shortest_mm
         worst = np.where(may_cut, difference, -1.0).argmax(axis=1)
         goes_on = (difference.max(axis=1) > tolerance_mm[move]) & may_cut.any(axis=1)
         done.append(_Cuts(*(x[~goes_on] for x in cuts)))
@@ -153,6 +158,7 @@ def _assemble(own: FileLayer, cuts: _Cuts, path: _Path) -> Pieces:
     is_piece = own.is_corrected[parent]
     nominal = sample_plan(plan, end_s - 2 * BOUNDARY_S).position_mm
     nominal[is_last] = program.end_mm[parent[is_last]]
+    nominal[is_piece] = np.round(nominal[is_piece] / STEP_MM) * STEP_MM
     begin = np.where(is_first[:, None], program.start_mm[parent], np.roll(nominal, 1, axis=0))
     way = np.linalg.norm(nominal - begin, axis=1)
     share = np.where(is_first & is_last, 1.0, way / np.maximum(plan.length_mm[parent], 1e-12))
@@ -160,43 +166,72 @@ def _assemble(own: FileLayer, cuts: _Cuts, path: _Path) -> Pieces:
     correction = path.command(end_s) - path.reference(end_s)
     end_mm[is_piece, :2] += correction[is_piece]
     end_mm[is_piece] = np.round(end_mm[is_piece] / STEP_MM) * STEP_MM
+    # A move that leaves X and Y alone, such as a hop, stays where the piece before it has ended.
+    is_held = ~is_piece & (program.start_mm == program.end_mm)[parent, :2].all(axis=1)
+    moved = np.maximum.accumulate(np.where(is_held, 0, np.arange(len(parent))))
+    end_mm[:, :2], nominal[:, :2] = end_mm[moved, :2], nominal[moved, :2]
     wanted_s = np.diff(end_s, prepend=0.0) - np.where(is_first, plan.dwell_s[parent], 0.0)
     extrude_mm = program.extrude_mm[parent] * share
-    found = Pieces(parent, is_piece, end_s, wanted_s, end_mm, extrude_mm)
-    return _without_slivers(found, way)
+    line = program.line[parent]
+    return Pieces(parent, line, is_piece, end_s, wanted_s, nominal, way, end_mm, extrude_mm)
 
 
-def _without_slivers(pieces: Pieces, way_mm: ndarray) -> Pieces:
-    """Pieces that the correction has all but taken away join their neighbours.
+def _is_short(pieces: Pieces, board: Board) -> Bool[ndarray, " P"]:
+    """Whether a piece is too short for its way or its filament or, one of several, for the board.
 
-    Their filament goes to the piece behind them, or to the one before them on the same move.
+    So may a printing move be that stays, behind a piece that ends elsewhere than the original.
+    """
+    length = np.linalg.norm(np.diff(pieces.end_mm, axis=0), axis=1)
+    way, pushed = pieces.way_mm, np.maximum(pieces.extrude_mm, 0.0)
+    least = np.maximum(LEAST_SHARE * way, pushed / board.most_e_per_mm)
+    same = np.diff(pieces.line) == 0
+    is_part = pieces.is_piece & (np.append(same, False) | np.append(False, same))
+    least = np.where(is_part, np.maximum(least, board.shortest_mm), least)
+    can_be = pieces.is_piece | ((pushed > 0.0) & (way > 0.0))
+    return can_be & np.concatenate([[False], length < np.minimum(least, way)[1:]])
+
+
+def _without_slivers(pieces: Pieces, board: Board) -> Pieces:
+    """Joins pieces that have become too short with a neighbour of the same line.
+
+    The line's own end stays: what goes is the end of the first of both.
     """
     while True:
-        start = np.concatenate([pieces.end_mm[:1], pieces.end_mm[:-1]])
-        length = np.linalg.norm(pieces.end_mm - start, axis=1)
-        is_sliver = pieces.is_piece & (length < LEAST_SHARE * way_mm)
-        is_sliver[0] = False
-        behind = np.flatnonzero(is_sliver[:-1] & pieces.is_piece[1:])
-        before = np.flatnonzero(is_sliver & ~pieces.is_first)
-        if len(behind):
-            gone, into = behind[0], behind[0] + 1
-        elif len(before):
-            gone, into = before[0], before[0] - 1
-        else:
+        same = (np.diff(pieces.line) == 0) & pieces.is_piece[1:] & pieces.is_piece[:-1]
+        short = np.flatnonzero(_is_short(pieces, board))
+        has_next, has_last = np.append(same, False)[short], np.append(False, same)[short]
+        gone = np.where(has_next, short, short - 1)[has_next | has_last]
+        if not len(gone):
             return pieces
-        pieces, way_mm = _joined(pieces, way_mm, gone, into)
+        gone = gone[np.diff(gone, prepend=-3) > 2]  # no piece takes part in two joins at once
+        pieces = _joined(pieces, gone)
 
 
-def _joined(pieces: Pieces, way_mm: ndarray, gone: int, into: int) -> tuple[Pieces, ndarray]:
-    """One piece less: what it extruded, and its time, are another's."""
+def _joined(pieces: Pieces, gone: Int[ndarray, " n"]) -> Pieces:
+    """These pieces become a part of those behind them."""
     columns = pieces._asdict()
-    for name in ("extrude_mm", "wanted_s"):
+    for name in ("extrude_mm", "wanted_s", "way_mm"):
         columns[name] = columns[name].copy()
-        columns[name][into] += columns[name][gone]
-    way_mm = way_mm.copy()
-    way_mm[into] += way_mm[gone]
-    if into < gone:
-        columns["end_s"] = columns["end_s"].copy()
-        columns["end_s"][into] = columns["end_s"][gone]
-    kept = np.arange(len(way_mm)) != gone
-    return Pieces(**{name: values[kept] for name, values in columns.items()}), way_mm[kept]
+        columns[name][gone + 1] += columns[name][gone]
+    return Pieces(**{name: np.delete(values, gone, axis=0) for name, values in columns.items()})
+
+
+def _stretched(pieces: Pieces, board: Board) -> Pieces:
+    """Gives whole lines that have become too short their length again.
+
+    Their end moves as far as their start; if that does not do, both go back to the original path.
+    """
+    end, nominal = pieces.end_mm.copy(), pieces.nominal_mm
+    pieces = pieces._replace(end_mm=end)
+    is_settled = ~pieces.is_piece
+    while (short := np.flatnonzero(_is_short(pieces, board))).size:
+        i = short[0]
+        if not is_settled[i]:
+            end[i] = end[i - 1] + nominal[i] - nominal[i - 1]
+        else:
+            before = np.flatnonzero(pieces.is_piece[:i])[-1]
+            end[before:i, :2] = nominal[before:i, :2]
+            is_settled[before] = True
+            end[i] = nominal[i]
+        is_settled[i] = True
+    return pieces

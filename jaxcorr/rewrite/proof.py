@@ -9,7 +9,7 @@ the proof needs the two files alone.
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,13 +52,18 @@ class LayerProof(NamedTuple):
     num_pieces: int
     pieces_per_s: float  # of the rewritten moves' time
     busiest_per_s: float  # pieces in any second
-    shortest_mm: float
+    shortest_mm: tuple[float, float]  # of corrected moves, and of the pieces they became
     most_e_per_mm: tuple[float, float]
 
     @property
     def gains(self) -> bool:
         """Whether the contour is better than before."""
         return self.after.contour_um < self.before.contour_um
+
+    def is_too_thick(self, most_e_per_mm: float) -> bool:
+        """Whether a line has more filament a millimetre than that, and than the original's have."""
+        before, after = self.most_e_per_mm
+        return after > max(most_e_per_mm, 1.001 * before)
 
 
 def prove_layers(
@@ -87,9 +92,9 @@ def prove_layers(
 def pool(layers: Sequence[LayerProof]) -> LayerProof:
     """Several layers as if they were one, layer 0; each counts by its number of samples."""
 
-    def total(name: str) -> tuple[float, float]:
+    def both(name: str, of_fn: Callable[[Iterable[float]], float]) -> tuple[float, float]:
         before, after = zip(*(getattr(one, name) for one in layers), strict=True)
-        return math.fsum(before), math.fsum(after)
+        return of_fn(before), of_fn(after)
 
     seconds = sum(one.num_pieces / max(one.pieces_per_s, TINY_MM) for one in layers)
     num_pieces = sum(one.num_pieces for one in layers)
@@ -97,17 +102,14 @@ def pool(layers: Sequence[LayerProof]) -> LayerProof:
         layer=0,
         before=_pooled([one.before for one in layers]),
         after=_pooled([one.after for one in layers]),
-        time_s=total("time_s"),
-        extruded_mm=total("extruded_mm"),
+        time_s=both("time_s", math.fsum),
+        extruded_mm=both("extruded_mm", math.fsum),
         correction_um=max(one.correction_um for one in layers),
         num_pieces=num_pieces,
         pieces_per_s=num_pieces / max(seconds, TINY_MM),
         busiest_per_s=max(one.busiest_per_s for one in layers),
-        shortest_mm=min(one.shortest_mm for one in layers),
-        most_e_per_mm=(
-            max(one.most_e_per_mm[0] for one in layers),
-            max(one.most_e_per_mm[1] for one in layers),
-        ),
+        shortest_mm=both("shortest_mm", min),
+        most_e_per_mm=both("most_e_per_mm", max),
     )
 
 
@@ -231,7 +233,7 @@ def _compare(own: FileLayer, plan: Plan, before: Head, after: Head) -> LayerProo
         num_pieces=len(pieces),
         pieces_per_s=len(pieces) / max(float(seconds.sum()), TINY_MM),
         busiest_per_s=float(busiest.max()),
-        shortest_mm=float(plan.length_mm[pieces].min(initial=np.inf)),
+        shortest_mm=(_shortest(own.plan, own.is_corrected), _shortest(plan, pieces)),
         most_e_per_mm=(_thickest(own.plan), _thickest(plan)),
     )
 
@@ -242,6 +244,10 @@ def _pieces(own: FileLayer, plan: Plan) -> ndarray:
     rows = np.column_stack([plan.end_mm, plan.extrude_mm]).tolist()
     is_new = np.array([tuple(row) not in known for row in rows], np.bool_)
     return np.flatnonzero(is_new & (plan.direction[:, :2] != 0.0).any(axis=1))
+
+
+def _shortest(plan: Plan, moves: ndarray) -> float:
+    return float(plan.length_mm[moves].min(initial=np.inf))
 
 
 def _thickest(plan: Plan) -> float:

@@ -1,15 +1,14 @@
 """A file of G-code rewritten: read, solved layer by layer, written, proved, and given its name.
 
-Layers that the proof finds no better go back to what they were, and the proof begins again. The
-result takes its name only when it is proved; until then it is a temporary file beside it.
+Layers that the proof finds no better, or too thick, go back to what they were, and the proof begins
+again. The result takes its name only when it is proved; until then it is a temporary file beside
+it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from jaxcorr import files
 from jaxcorr.errors import InputError
@@ -21,7 +20,7 @@ from jaxcorr.rewrite import dialect, pieces, proof, selection, shaper_lines, sou
 from jaxcorr.rewrite.dialect import Dialect
 from jaxcorr.rewrite.pieces import Pieces
 from jaxcorr.rewrite.proof import LayerProof
-from jaxcorr.rewrite.selection import FileLayer, Selection
+from jaxcorr.rewrite.selection import Selection
 from jaxcorr.rewrite.solve import LANES, Solver
 from jaxcorr.rewrite.speeds import Refined
 from jaxcorr.rewrite.writer import Edits
@@ -61,7 +60,7 @@ class Proved(NamedTuple):
     """A rewritten file and its original."""
 
     layers: tuple[LayerProof, ...]
-    left: tuple[int, ...]  # layers that had nothing to gain, and are as they were
+    left: tuple[int, ...]  # layers that had nothing to gain or became too thick; as they were
     time_s: tuple[float, float]  # of the whole print
 
     @property
@@ -84,7 +83,8 @@ def read(path: Path, printer: Simulation, options: Options) -> Original:
         program = replace(program, limits=tuple(wanted))
         accels = {"print_accel_mm_s2", "travel_accel_mm_s2", "max_accel_mm_s2"}
         spoken = spoken._replace(known=spoken.known | accels)
-    chosen = selection.choose(program, options.features, options.layers, surveyed.relative)
+    most = dialect.board_of(program.firmware).most_e_per_mm
+    chosen = selection.choose(program, options.features, options.layers, most, surveyed.relative)
     return Original(path, program, chosen, spoken, options.accel_mm_s2 is not None)
 
 
@@ -113,7 +113,8 @@ def rewrite(
     with files.write_whole(out) as partial:
         _write(original, edits, partial, mark)
         proved = prove(original, partial, printer, follow_fn)
-        losing = {one.layer for one in proved.layers if not one.gains}
+        most = dialect.board_of(original.program.firmware).most_e_per_mm
+        losing = {one.layer for one in proved.layers if not one.gains or one.is_too_thick(most)}
         if losing:
             edits = {n: one for n, one in edits.items() if n not in losing}
             _write(original, edits, partial, mark)
@@ -211,7 +212,7 @@ def check(original: Original, rewritten: Path, proved: Proved) -> None:
                 f"{name}: expected {before:.5f} mm of filament in layer {one.layer}, got "
                 f"{after:.5f}. Please report this file."
             )
-        if one.most_e_per_mm[1] > max(most, 1.001 * one.most_e_per_mm[0]):
+        if one.is_too_thick(most):
             raise InputError(
                 f"{name}: expected at most {most:.3f} mm of filament a millimetre in layer "
                 f"{one.layer}, got {one.most_e_per_mm[1]:.3f}. Leave that layer out."
@@ -224,7 +225,7 @@ def _solve(
     """The pieces of each chosen layer, by its number."""
     program, numbers = original.program, original.selection.layers
     raised = tuple(original.dialect.raised(limits) for limits in program.limits)
-    shortest_mm = dialect.board_of(program.firmware).shortest_mm
+    board = dialect.board_of(program.firmware)
     rate_hz = solver.network.rate_hz
     found: dict[int, Edits] = {}
     for first in range(0, len(numbers), LANES):
@@ -233,24 +234,17 @@ def _solve(
         ]
         sampled = [drive.make_layer(one.plan, printer.plant_rate_hz, rate_hz) for one in own]
         for one, layer, command in zip(own, sampled, solver.commands(sampled), strict=True):
-            made = pieces.cut(one, layer, command, shortest_mm)
-            found[one.number] = _columns(one, made, speeds.refine(one, made, raised))
+            made = pieces.cut(one, layer, command, board)
+            found[one.number] = _columns(made, speeds.refine(one, made, raised))
         follow_fn("solving", len(found), len(numbers))
     return found
 
 
-def _columns(own: FileLayer, made: Pieces, refined: Refined) -> Edits:
+def _columns(made: Pieces, refined: Refined) -> Edits:
     """What is written of a layer."""
     kept = made.is_piece
-    line = own.program.line[made.parent[kept]]
-    dropped = np.setdiff1d(own.program.line[own.is_corrected], line)
-    return Edits(
-        line,
-        made.end_mm[kept],
-        made.extrude_mm[kept],
-        refined.feedrate_mm_s[kept],
-        frozenset(dropped.tolist()),
-    )
+    feedrate = refined.feedrate_mm_s[kept]
+    return Edits(made.line[kept], made.end_mm[kept], made.extrude_mm[kept], feedrate)
 
 
 def _write(original: Original, corrected: dict[int, Edits], path: Path, mark: str) -> None:

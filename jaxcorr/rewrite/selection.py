@@ -51,6 +51,7 @@ def choose(
     program: Program,
     features: Sequence[str],
     layers: str,
+    most_e_per_mm: float,
     relative: Sequence[tuple[int, int]] = (),
 ) -> Selection:
     """Chooses the moves to be corrected.
@@ -59,6 +60,7 @@ def choose(
         program: of the whole file.
         features: some of gcode.FEATURES, or ALL alone.
         layers: a selection, see `parts.select_layers`.
+        most_e_per_mm: moves that have more filament a millimetre stay.
         relative: lines that move relatively (G91), first and behind the last; they stay.
 
     Raises:
@@ -79,7 +81,8 @@ def choose(
     for first, behind in relative:
         in_layers &= (program.line < first) | (program.line >= behind)
     of_features = np.isin(program.feature, [FEATURES.index(name) for name in names])
-    is_judged = in_layers & of_features & is_moving & (program.extrude_mm > 0.0)
+    is_thick = program.extrude_mm > most_e_per_mm * np.linalg.norm(way, axis=1)
+    is_judged = in_layers & of_features & is_moving & (program.extrude_mm > 0.0) & ~is_thick
     if not is_judged.any():
         found = ", ".join(FEATURES[code] for code in np.unique(program.feature[in_layers]))
         raise InputError(

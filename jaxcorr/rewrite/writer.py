@@ -39,7 +39,6 @@ class Edits(NamedTuple):
     end_mm: Float[ndarray, "P 3"]
     extrude_mm: Float[ndarray, " P"]
     feedrate_mm_s: Float[ndarray, " P"]
-    dropped: frozenset[int]  # lines whose pieces have joined those of the next
 
 
 def join(layers: Sequence[Edits]) -> Edits:
@@ -51,7 +50,6 @@ def join(layers: Sequence[Edits]) -> Edits:
         np.concatenate([one.end_mm for one in layers])[order],
         np.concatenate([one.extrude_mm for one in layers])[order],
         np.concatenate([one.feedrate_mm_s for one in layers])[order],
-        frozenset().union(*(one.dropped for one in layers)),
     )
 
 
@@ -81,7 +79,6 @@ class Writer:
         self._set = dict.fromkeys(map(_key, self._base[0]), UNKNOWN if is_overridden else FILE)
         self._machine = Machine()
         self._feedrate: float | None = None  # of the rewritten file, where it is not the file's
-        self._owed_mm = 0.0  # filament of dropped lines
 
     def lines(self, source: Iterable[str]) -> Iterator[str]:
         """The rewritten lines, with their ends."""
@@ -96,10 +93,6 @@ class Writer:
             text = line.removeprefix("\ufeff").rstrip("\r\n")
             if line_number in at_line:
                 yield from (made + end for made in self._pieces(text, *at_line[line_number]))
-            elif line_number in edits.dropped:
-                before = self._machine.e
-                self._run(text)
-                self._owed_mm += self._machine.e - before
             else:
                 yield from (made + end for made in self._restored(text))
                 self._run(text)
@@ -148,11 +141,11 @@ class Writer:
         edits, machine = self._edits, self._machine
         yield from self._limited(self._raised[self._in_force])
         offset = list(machine.offset)
-        lift, e_before = machine.lift_mm, machine.e - self._owed_mm
+        lift, e_before = machine.lift_mm, machine.e
         z_before, is_relative = machine.z, machine.is_e_relative
         self._run(text)
         e_places = max(E_PLACES, _places_of(text))
-        total, self._owed_mm = machine.e - e_before, 0.0
+        total = machine.e - e_before
         pushed = np.cumsum(edits.extrude_mm[first:behind])
         scale = total / pushed[-1] if pushed[-1] else 0.0
         last_e, last_z = 0.0, z_before

@@ -103,6 +103,27 @@ def test_a_failed_proof_leaves_no_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_layer_with_too_thick_a_piece_stays_as_it_was(tmp_path, monkeypatch):
+    path, out = square_file(tmp_path / "square.gcode", layers=2), tmp_path / "out.gcode"
+    solve = rewriting._solve
+
+    def squeezed(*arguments):
+        edits = solve(*arguments)
+        i = int(
+            np.flatnonzero((edits[2].extrude_mm[1:] > 0.0) & (edits[2].extrude_mm[:-1] > 0.0))[0]
+        )
+        edits[2].end_mm[i + 1] = edits[2].end_mm[i] + (1e-3, 0.0, 0.0)
+        return edits
+
+    monkeypatch.setattr(rewriting, "_solve", squeezed)
+    original = rewriting.read(path, PRINTER, rewriting.Options())
+    proved = rewriting.rewrite(original, solver_of_plant(), PRINTER, out, "toy", ignore)
+    assert proved.left == (2,)
+    after = gcode.read(out)
+    assert (after.layer == 1).sum() == (original.program.layer == 1).sum()
+    assert (after.layer == 0).sum() > (original.program.layer == 0).sum()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

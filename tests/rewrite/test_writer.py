@@ -12,7 +12,7 @@ from plant_map import PRINTER
 
 from jaxcorr.printer import gcode
 from jaxcorr.printer.drive import Command
-from jaxcorr.rewrite import proof, rewriting
+from jaxcorr.rewrite import dialect, pieces, proof, rewriting
 
 FILES = sorted((Path(__file__).parent.parent / "data" / "gcode").glob("*.gcode"))
 SIZE_MM = 0.05
@@ -23,17 +23,20 @@ class Waves:
 
     network = SimpleNamespace(rate_hz=100.0)
 
+    def __init__(self, size_mm):
+        self.size_mm = size_mm
+
     def commands(self, layers):
         for layer in layers:
-            wave = SIZE_MM * np.sin(40.0 * np.maximum(layer.time_s, 0.0))
+            wave = self.size_mm * np.sin(40.0 * np.maximum(layer.time_s, 0.0))
             position = layer.reference.position_mm + np.stack([wave, -wave], axis=1)
             yield Command(position, layer.reference.velocity_mm_s)
 
 
-def write(path, features=("all",), **options):
+def write(path, features=("all",), size_mm=SIZE_MM, **options):
     """Reads a file, writes it with that correction, and reads what was written."""
     original = rewriting.read(path, PRINTER, rewriting.Options(features=features, **options))
-    edits = rewriting._solve(original, Waves(), PRINTER, lambda *_: None)
+    edits = rewriting._solve(original, Waves(size_mm), PRINTER, lambda *_: None)
     out = path.with_name("out.gcode")
     rewriting._write(original, edits, out, "toy")
     return original.program, gcode.read(out, original.program.firmware, PRINTER), out, edits
@@ -146,3 +149,52 @@ def test_any_walls_push_what_they_did(points, is_relative, tmp_path_factory):
     moves = after.feature == gcode.FEATURES.index("outer_wall")
     way = np.linalg.norm(after.end_mm - after.start_mm, axis=1)[moves]
     assert way.min(initial=1.0) > 0.0
+
+
+def check_pieces(before, after):
+    """Each piece of printing moves is long enough for the board and for its filament."""
+    board = dialect.board_of(before.firmware)
+    (own_way, own_push), (way, push) = map(way_and_push, (before, after))
+    own = np.searchsorted(np.cumsum(own_push), np.cumsum(push) - push / 2)
+    most = np.maximum(board.most_e_per_mm, own_push / own_way)[own]
+    assert np.all(push / way <= most * 1.001 + 2e-3)  # E is rounded
+    is_part = np.bincount(own)[own] > 1
+    least = np.where(is_part, board.shortest_mm, pieces.LEAST_SHARE * own_way[own])
+    assert np.all(way > least - 2.0 * pieces.STEP_MM)
+
+
+def way_and_push(program):
+    way = np.linalg.norm(program.end_mm - program.start_mm, axis=1)
+    kept = (way > 0) & (program.extrude_mm > 0)
+    return way[kept], program.extrude_mm[kept]
+
+
+@settings(max_examples=16)
+@given(
+    ways=st.lists(st.integers(1, 60), min_size=8, max_size=12),
+    share=st.floats(0.7, 0.9),
+    size=st.floats(0.1, 0.2),
+    kinds=st.integers(0, 4095),
+)
+def test_short_walls_stay_as_long_as_their_filament_needs(
+    ways, share, size, kinds, tmp_path_factory
+):
+    path = tmp_path_factory.mktemp("short") / "part.gcode"
+    board = dialect.board_of("klipper")
+    lines = [
+        "SET_VELOCITY_LIMIT ACCEL=3000",
+        "M83",
+        ";LAYER_CHANGE",
+        ";TYPE:Outer wall",
+        "G1 F240",
+    ]
+    place = np.array([40.0, 40.0])
+    for i, way in enumerate(ways):
+        place += way / 100 * np.array([(1, 0), (0, 1), (-1, 0)][i % 3])
+        push = share * board.most_e_per_mm * way / 100
+        kind = ";TYPE:Sparse infill" if kinds >> i & 1 else ";TYPE:Outer wall"
+        lines += [kind, f"G1 X{place[0]:.2f} Y{place[1]:.2f} E{push:.5f}"]
+    lines += [";TYPE:Outer wall", "G1 X45 Y40 E.2", ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    before, after, _, _ = write(path, ("outer_wall",), size_mm=size)
+    check_pieces(before, after)
