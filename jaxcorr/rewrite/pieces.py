@@ -22,9 +22,8 @@ from jaxcorr.rewrite.selection import FileLayer
 TOLERANCE_MM = 0.003
 ALONG = 0.3  # of a difference along the chord
 SHORTEST_S = 0.004
-MOST_PER_S = 110.0
-LEAST_MOVING_S = 0.5  # of a second that the rate is reckoned over
-GROWTH = 1.3  # of the tolerance, where a second has too many pieces
+MOST_IN_1_S = 118  # wherever the second begins, by the original's times; the goal is 120
+GROWTH = 1.1  # of the tolerance, where a second has too many pieces
 LOOSEST_MM = 0.2
 INNER = np.arange(1, 16) / 16.0  # shares of a piece where it may be cut
 STEP_MM = 1e-3  # of written positions
@@ -134,14 +133,17 @@ def _split(cuts: _Cuts, path: _Path, tolerance_mm: ndarray, shortest_mm: float) 
 
 
 def _too_dense(cuts: _Cuts, tolerance_mm: ndarray) -> ndarray:
-    """Moves that may be cut less, in seconds of too many pieces for the time that these move."""
-    second = cuts.begin_s.astype(np.int64)
-    moving_s = np.bincount(second, cuts.end_s - cuts.begin_s)
-    most = MOST_PER_S * np.maximum(moving_s, LEAST_MOVING_S)
-    is_dense = (np.bincount(second) > most)[second]
-    is_cut = np.bincount(cuts.move, minlength=len(tolerance_mm)) > 1
+    """Moves that may be cut less, and begin a piece in any second that has too many."""
+    order = np.argsort(cuts.begin_s)
+    begin_s, move = cuts.begin_s[order], cuts.move[order]
+    first, behind = np.arange(len(move)), np.searchsorted(begin_s, begin_s + 1.0)
+    is_full = behind - first > MOST_IN_1_S
+    opened = np.zeros(len(move) + 1, np.int64)
+    np.add.at(opened, first[is_full], 1)
+    np.add.at(opened, behind[is_full], -1)
     tight = np.zeros(len(tolerance_mm), np.bool_)
-    tight[cuts.move[is_dense]] = True
+    tight[move[np.cumsum(opened)[:-1] > 0]] = True
+    is_cut = np.bincount(move, minlength=len(tolerance_mm)) > 1
     return tight & is_cut & (tolerance_mm < LOOSEST_MM)
 
 
