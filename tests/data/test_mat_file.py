@@ -165,7 +165,7 @@ def test_what_claims_too_much_is_refused_at_once(tmp_path, monkeypatch):
     bomb = struct_of({"notes": column(np.zeros(300_000)), "time": column([0.0])})
     assert "set JAXCORR_MOST_MIB to more" in refusal(write_v7(tmp_path / "bomb.mat", bomb))
     with h5py.File(tmp_path / "wide.mat", "w") as file:
-        file.create_dataset(f"{trace.STRUCT}/time", (10**9,), compression="gzip")
+        file.create_dataset(f"{trace.STRUCT}/time", (10**9,), "f4", compression="gzip")
     assert "got 3,815 MiB" in refusal(tmp_path / "wide.mat")
     with h5py.File(tmp_path / "loop.mat", "w") as file:
         group = file.create_group(trace.STRUCT)
