@@ -220,6 +220,16 @@ def open_regular(path: Path) -> int:
     raise OSError(None, f"{what}, no file", str(path))
 
 
+def unreadable(path: Path, what: str, error: OSError, mend: str) -> InputError:
+    """The refusal of a file that cannot be opened; of what is denied, only permissions are to mend.
+
+    Args:
+        what, mend: what should be there, and what to do where it is not.
+    """
+    mend = "Mend its permissions." if isinstance(error, PermissionError) else mend
+    return InputError(f"{path}: expected {what}, got '{error.strerror}'. {mend}")
+
+
 def read_bytes(path: Path, what: str, mend: str) -> bytes:
     """The content of a regular file.
 
@@ -233,9 +243,7 @@ def read_bytes(path: Path, what: str, mend: str) -> bytes:
             check_size(path, os.fstat(file.fileno()).st_size)
             return file.read()
     except OSError as error:
-        denied = isinstance(error, PermissionError)
-        mend = "Mend its permissions." if denied else mend
-        raise InputError(f"{path}: expected {what}, got '{error.strerror}'. {mend}") from None
+        raise unreadable(path, what, error, mend) from None
 
 
 def load_arrays(path: Path, wanted: Mapping[str, Array], what: str, mend: str) -> dict[str, Any]:
@@ -255,9 +263,7 @@ def load_arrays(path: Path, wanted: Mapping[str, Array], what: str, mend: str) -
     except InputError:
         raise
     except PermissionError as error:
-        raise InputError(
-            f"{path}: expected {what}, got '{error.strerror}'. Mend its permissions."
-        ) from None
+        raise unreadable(path, what, error, mend) from None
     except _DAMAGE as error:
         got = getattr(error, "strerror", None) or str(error).strip("'\"") or type(error).__name__
         raise InputError(f"{path}: expected {what}, got '{shorten(got)}'. {mend}") from None

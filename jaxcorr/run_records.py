@@ -14,17 +14,16 @@ from typing import (
     TypeVar,
 )
 
-from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 from pydantic import with_config as configure
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from jaxcorr import files, schema
 from jaxcorr.errors import InputError
-from jaxcorr.schema import Count, NonNegative, Record
+from jaxcorr.schema import STRICT, Count, NonNegative, Record
 
 MEND = "The file was altered: bring it back, or train the run again."
 Whole = Annotated[int, Field(ge=0, lt=2**53)]
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Row = TypeVar("Row")
 
@@ -43,6 +42,11 @@ class Split(Record):
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all of them."""
+        return (*self.train, *self.val, *self.test)
 
 
 class NumSamples(Record):

@@ -31,16 +31,20 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Names = Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
 
 
-class Section(BaseModel):
-    """A table of a TOML file: unknown keys are refused, and no value is converted."""
+# Unknown keys are refused, and no value is converted.
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+class Section(BaseModel):
+    """A table of a TOML file."""
+
+    model_config = STRICT
 
 
 class Record(BaseModel):
-    """Results with names and types; no value is converted, and other keys are refused."""
+    """Results with names and types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 M = TypeVar("M", bound=Section)

@@ -138,6 +138,7 @@ def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
     from rich.markup import escape
 
     from jaxcorr.cli import console
+    from jaxcorr.data import dataset
 
     axes = list(dict.fromkeys(axis for row in rows for axis in row.ranges_mm or ()))
     columns = (
@@ -152,13 +153,10 @@ def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
     problems = [row for row in rows if row.problem]
     for row in problems:
         console.out.print(f"[red]{escape(row.problem or '')}[/red]")
-    files_with: dict[str, list[str]] = {}
-    for row in rows:
-        for text in row.unclear:
-            files_with.setdefault(text, []).append(row.path)
-    for text, paths in files_with.items():
-        more = f" and {len(paths) - 1} more" if paths[1:] else ""
-        console.out.print(f"[yellow]{escape(f'{paths[0]}{more}: {text}')}[/yellow]")
+    for line in dataset.merge_problems(
+        (Path(row.path), text) for row in rows for text in row.unclear
+    ):
+        console.out.print(f"[yellow]{escape(line)}[/yellow]")
     left_out = dict.fromkeys(f"{n} ({kind})" for row in rows for n, kind in row.left_out.items())
     if left_out:
         console.out.print(f"left out, as nothing needs it: {', '.join(left_out)}", markup=False)

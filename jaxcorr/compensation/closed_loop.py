@@ -149,9 +149,7 @@ def cases_of_part(
 
 
 def _has_seen(run: Run, part: str) -> bool:
-    split = run.resolved().split
-    names = (*split.train, *split.val, *split.test)
-    return part in {trace.part_of(Path(name)) for name in names}
+    return part in {trace.part_of(Path(name)) for name in run.resolved().split.names}
 
 
 def cases_held_out(run: Run, accels: Sequence[float | None], printer: Simulation) -> list[Case]:

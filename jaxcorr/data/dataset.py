@@ -120,10 +120,10 @@ def read(paths: Sequence[Path], data: Data) -> Iterator[Trace]:
         if not problems:
             yield found
     if problems:
-        raise InputError("\n".join(_merge(problems)))
+        raise InputError("\n".join(merge_problems(problems)))
 
 
-def _merge(problems: Iterable[tuple[Path, str]]) -> list[str]:
+def merge_problems(problems: Iterable[tuple[Path, str]]) -> list[str]:
     """A line for each problem, with the first file in order and how many more have the same."""
     files_with: dict[str, list[Path]] = {}
     for path, text in sorted(problems):

@@ -117,10 +117,7 @@ def _find_version(path: Path) -> str:
                 if file.read(8) == HDF5_SIGNATURE:
                     return "7.3"
     except OSError as error:
-        mend = "Mend its permissions." if isinstance(error, PermissionError) else "Check the path."
-        raise InputError(
-            f"{path}: expected a readable .mat file, got '{error.strerror}'. {mend}"
-        ) from None
+        raise files.unreadable(path, "a readable .mat file", error, "Check the path.") from None
     if head.startswith(HDF5_SIGNATURE):
         return "7.3"
     if head[124:128] in (b"\x00\x01IM", b"\x01\x00MI"):

@@ -62,8 +62,7 @@ def training_rows(
 
 
 def _data_text(spec: Spec, split: Split) -> str:
-    names = (*split.train, *split.val, *split.test)
-    folders = sorted({name.rsplit("/", 1)[0] for name in names})
+    folders = sorted({name.rsplit("/", 1)[0] for name in split.names})
     kind = "simulated" if spec.data.simulate else "given traces"
     return f"{kind}, {spec.data.sample_rate_hz:g} Hz: {', '.join(folders)}"
 
