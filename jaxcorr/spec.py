@@ -33,8 +33,7 @@ from jaxcorr.schema import (
 SIZES = {"small": (56, 2), "medium": (96, 2), "large": (128, 3)}
 IN_MS = ("window", "stride", "horizon")  # of [data], which may be given in ms
 RATES_HZ = (20.0, 2000.0)  # of traces: the slowest and the fastest
-NUM_LAGS = 20  # samples that the linear regression looks back on, the newest included
-PATH_MEMORY_MS = 190.0  # how far model.path = "smooth" looks back
+PATH_MEMORY_MS = 190.0  # how far regressions and model.path = "smooth" look back
 
 
 # Of columns, as MATLAB takes them for fields: they stand in C, MATLAB and Python code.

@@ -5,7 +5,8 @@ the network.
 
   zero            no correction
   mean            the mean training error of each axis
-  linear_fir      ridge regression on the last 20 samples of the velocities, and a constant
+  linear_fir      ridge regression on the last 190 ms of the velocities, and a constant; at
+                  100 Hz any response to them, faster ones are linear between some lags
   linear_smooth   ridge regression on smooth functions of velocity, see smooth_path.py; where each
                   target has a velocity of its own
   physics         the elastic axes with friction and stepper error of plant_path.py, by grey_box.py
@@ -17,7 +18,7 @@ validation traces.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ from jaxcorr.models import bulk, grey_box, plant_path, smooth_fit, smooth_path
 from jaxcorr.models.grey_box import Identified
 from jaxcorr.models.plant_path import Sample
 from jaxcorr.models.smooth_fit import Sums
-from jaxcorr.spec import NUM_LAGS, Data, kinematics_of, own_positions, own_velocities
+from jaxcorr.spec import Data, kinematics_of, own_positions, own_velocities
 
 RIDGES = (1e-9, 1e-6, 1e-3)  # of a regressor's mean square
 BLOCK = 20_000  # rows of regressors in memory at once
@@ -93,7 +94,7 @@ def fit(data: Data, train: Samples, val: Samples) -> Fitted:
         velocity=velocity,
         is_position=is_position,
         mean_mm=np.asarray(total / count),
-        fir=regress(data, train, val, fir_design),
+        fir=regress(data, train, val),
         smooth=fit_smooth(data, train),
         own=own_velocities(data) or (),
         plant=identify(data, train),
@@ -116,10 +117,8 @@ def identify(data: Data, train: Samples) -> Identified | None:
     return grey_box.identify(pieces, data.sample_rate_hz, kinematics_of(data))
 
 
-def regress(
-    data: Data, train: Samples, val: Samples, design: Callable[[Table], Table]
-) -> Float[ndarray, "p k"]:
-    """Coefficients (mm per unit) of a ridge regression on the columns that a design makes.
+def regress(data: Data, train: Samples, val: Samples) -> Float[ndarray, "p k"]:
+    """Coefficients (mm per unit) of a ridge regression on the columns of `fir_design`.
 
     Args:
         data: as for `fit`.
@@ -127,13 +126,14 @@ def regress(
         val: judges the strengths of ridge; where it is empty, `train` does.
     """
     velocity, is_position = _velocity_columns(data)
+    hats = smooth_fit.velocity_hats(data.sample_rate_hz)
 
     def sums(samples: Samples) -> Sums:
         speeds = (
             (_speeds(features, velocity, is_position, data.sample_rate_hz), targets)
             for features, targets in each_trace(samples)
         )
-        return _sums(speeds, samples.lead, design, step)
+        return _sums(speeds, samples.lead, hats, step)
 
     count = int(train.num_rows.sum()) - train.lead * len(train.num_rows)
     step = max(1, -(-count // MOST_ROWS))
@@ -174,9 +174,10 @@ def predict(fitted: Fitted, samples: Samples) -> dict[str, Table]:
     names += ["physics"] if fitted.plant is not None else []
     found = {name: np.zeros((len(samples.features), num_targets)) for name in names}
     found["mean"] += fitted.mean_mm
+    hats = smooth_fit.velocity_hats(fitted.rate_hz)
     for rows, (features, _) in zip(samples.spans(), each_trace(samples), strict=True):
         v = _speeds(features, fitted.velocity, fitted.is_position, fitted.rate_hz)
-        found["linear_fir"][rows] = _apply(fir_design, fitted.fir, v)
+        found["linear_fir"][rows] = _apply(hats, fitted.fir, v)
     if fitted.smooth is not None:
         smooth = fitted.smooth, fitted.rate_hz, fitted.own
         found["linear_smooth"] += apply_smooth(*smooth, samples)
@@ -243,13 +244,13 @@ def load(path: Path, data: Data) -> Fitted:
     """
     what, mend = "the run's fitted baselines", "Train the run again."
     (velocity, is_position), motion = _velocity_columns(data), _motion_columns(data)
-    num_targets, no_speeds = len(data.targets), np.zeros((1, len(velocity)))
+    num_targets, num_hats = len(data.targets), len(smooth_fit.velocity_hats(data.sample_rate_hz))
     own, num_axes = own_velocities(data) or (), num_targets if motion else 0
     plant_arrays = grey_box.arrays_of(num_axes, kinematics_of(data) if motion else "cartesian")
     smooth_arrays = smooth_path.arrays_of(len(own), data.sample_rate_hz)
     wanted = {
         "mean_mm": files.Array("f", (num_targets,)),
-        "fir": files.Array("f", (fir_design(no_speeds).shape[1], num_targets)),
+        "fir": files.Array("f", (num_hats * len(velocity) + 1, num_targets)),
         **{f"plant_{name}": array for name, array in plant_arrays.items()},
         **{f"smooth_{name}": array for name, array in smooth_arrays.items()},
     }
@@ -280,15 +281,17 @@ def each_trace(samples: Samples) -> Iterator[tuple[Table, Table]]:
         )
 
 
-def fir_design(speeds_mm_s: Table) -> Table:
-    """The last NUM_LAGS samples of each velocity, zero before the trace begins, and a one."""
-    return np.column_stack([_lagged(speeds_mm_s, NUM_LAGS), np.ones(len(speeds_mm_s))])
+def fir_design(speeds_mm_s: Table, hats: Float[ndarray, "hats lags"]) -> Table:
+    """Each velocity through each hat, zero before the trace begins, and a one."""
+    count = len(speeds_mm_s)
+    columns = [np.convolve(speed, hat)[:count] for hat in hats for speed in speeds_mm_s.T]
+    return np.column_stack([*columns, np.ones(count)])
 
 
 def _sums(
     traces: Iterator[tuple[Table, Table]],
     lead: int,
-    design: Callable[[Table], Table],
+    hats: Table,
     step: int,
 ) -> Sums:
     """Sums over all rows with a target, or over those of every `step`-th block."""
@@ -296,7 +299,7 @@ def _sums(
     blocks = ((speeds, targets, rows) for speeds, targets in traces for rows in _blocks(speeds))
     for speeds, targets, rows in itertools.islice(blocks, 0, None, step):
         keep = np.arange(rows.start, rows.stop) >= lead
-        x, y = _look_back(design, speeds, rows)[keep], targets[rows][keep]
+        x, y = _look_back(hats, speeds, rows)[keep], targets[rows][keep]
         gram, moment, power = gram + x.T @ x, moment + x.T @ y, power + np.sum(y**2, axis=0)
     return Sums(np.asarray(gram), np.asarray(moment), np.asarray(power))
 
@@ -306,14 +309,14 @@ def _blocks(speeds: Table) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, len(speeds)))
 
 
-def _look_back(design: Callable[[Table], Table], speeds: Table, rows: slice) -> Table:
+def _look_back(hats: Table, speeds: Table, rows: slice) -> Table:
     """Regressors of some rows of a trace, made with the rows before that they look back on."""
-    begin = max(rows.start - NUM_LAGS, 0)
-    return design(speeds[begin : rows.stop])[rows.start - begin :]
+    begin = max(rows.start - hats.shape[1], 0)
+    return fir_design(speeds[begin : rows.stop], hats)[rows.start - begin :]
 
 
-def _apply(design: Callable[[Table], Table], weights: Table, speeds: Table) -> Table:
-    return np.concatenate([_look_back(design, speeds, rows) @ weights for rows in _blocks(speeds)])
+def _apply(hats: Table, weights: Table, speeds: Table) -> Table:
+    return np.concatenate([_look_back(hats, speeds, rows) @ weights for rows in _blocks(speeds)])
 
 
 def _solve(train: Sums, judge: Sums) -> Table:
@@ -339,9 +342,3 @@ def _velocity_columns(data: Data) -> tuple[tuple[int, ...], bool]:
 def _speeds(features: Table, columns: Sequence[int], is_position: bool, rate_hz: float) -> Table:
     chosen = features[:, list(columns)]
     return np.diff(chosen, axis=0, prepend=chosen[:1]) * rate_hz if is_position else chosen
-
-
-def _lagged(values: Table, num_lags: int) -> Table:
-    """A row's values, those of the row before, and so on, side by side; zero before the first."""
-    padded = np.concatenate([np.zeros((num_lags - 1, values.shape[1])), values])
-    return np.column_stack([padded[num_lags - 1 - k : len(padded) - k] for k in range(num_lags)])

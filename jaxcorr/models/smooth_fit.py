@@ -166,15 +166,22 @@ def _scales(blocks: Sequence[Block]) -> Path:
     }
 
 
+def velocity_hats(rate_hz: float) -> Float[ndarray, "hats lags"]:
+    """Responses that rise and fall linearly between the lags of VELOCITY_MS; at 100 Hz each is one
+    sample."""
+    return _hats(VELOCITY_MS, rate_hz)
+
+
+def _hats(lags_ms: Sequence[int], rate_hz: float) -> Float[ndarray, "hats lags"]:
+    assert lags_ms[-1] <= PATH_MEMORY_MS
+    knots = np.unique(np.round(np.array(lags_ms) * rate_hz / 1e3))
+    reach = np.arange(int(knots[-1]) + 1)
+    return np.stack([np.interp(reach, knots, unit) for unit in np.eye(len(knots))])
+
+
 def _kernels(rate_hz: float) -> list[Float[ndarray, "knots lags"]]:
     """For each regressor the responses that its own is made of: hats between lags."""
-    hats = []
-    for lags_ms in (VELOCITY_MS, BEND_MS, RAMP_MS):
-        assert lags_ms[-1] <= PATH_MEMORY_MS
-        knots = np.unique(np.round(np.array(lags_ms) * rate_hz / 1e3))
-        reach = np.arange(int(knots[-1]) + 1)
-        hats.append(np.stack([np.interp(reach, knots, unit) for unit in np.eye(len(knots))]))
-    velocity, bend, ramp = hats
+    velocity, bend, ramp = (_hats(lags, rate_hz) for lags in (VELOCITY_MS, BEND_MS, RAMP_MS))
     return [velocity, *[bend] * (NUM_RINGING - 1), *[ramp] * (NUM_REGRESSORS - NUM_RINGING)]
 
 

@@ -8,12 +8,13 @@ import pytest
 from jaxcorr import metrics
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
-from jaxcorr.models import baselines
+from jaxcorr.models import baselines, smooth_fit
 from jaxcorr.spec import Data
 
 DATA = Data(traces=("none",))
 # Columns that are not known as positions: no plant is fitted, which takes most of the time.
 PLAIN = DATA.model_copy(update={"features": ("a", "b", *DATA.features[2:])})
+HATS = smooth_fit.velocity_hats(DATA.sample_rate_hz)
 NAMES = ("zero", "mean", "linear_fir", "linear_smooth")
 
 
@@ -44,7 +45,7 @@ def table(answer, lengths=(700, 500), seed=0, lead=0):
 def fir_answer(v):
     """Both axes from both velocities over 20 samples, and an offset."""
     gains = np.random.default_rng(7).normal(size=(41, 2)) * 1e-4
-    return baselines.fir_design(v) @ gains
+    return baselines.fir_design(v, HATS) @ gains
 
 
 def offset_answer(v):
@@ -92,11 +93,23 @@ def test_nothing_of_the_future_or_of_other_traces_is_used():
 
 def test_regressors_made_in_blocks_are_those_of_the_whole_trace(monkeypatch):
     v = velocities(0, 500)
-    whole = baselines.fir_design(v)
+    whole = baselines.fir_design(v, HATS)
     monkeypatch.setattr(baselines, "BLOCK", 64)
-    np.testing.assert_array_equal(
-        baselines._apply(baselines.fir_design, np.eye(whole.shape[1]), v), whole
-    )
+    np.testing.assert_array_equal(baselines._apply(HATS, np.eye(whole.shape[1]), v), whole)
+
+
+@pytest.mark.parametrize("rate_hz", [20.0, 100.0, 250.0, 1000.0])
+def test_the_regression_looks_back_on_as_many_ms_at_any_rate(rate_hz):
+    hats = smooth_fit.velocity_hats(rate_hz)
+    assert hats.shape[1] == pytest.approx(1.0 + 0.19 * rate_hz, abs=0.5)
+    assert len(hats) <= 27
+    np.testing.assert_allclose(hats.sum(axis=0), 1.0)
+    v = velocities(0, 500)
+    columns = baselines.fir_design(v, hats)
+    assert columns.shape == (500, 2 * len(hats) + 1)
+    if rate_hz == 100.0:
+        for lag in (0, 3, 19):
+            np.testing.assert_array_equal(columns[lag:, 2 * lag], v[: 500 - lag, 0])
 
 
 def test_of_too_many_rows_every_second_is_enough(monkeypatch):
