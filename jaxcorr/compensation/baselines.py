@@ -15,9 +15,9 @@ import jax
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.linalg import solveh_banded
 from scipy.signal import correlate
 
+from jaxcorr.compensation.knot_inverse import ToeplitzInverse
 from jaxcorr.identify.shapers import Shaper, make_shaper
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.drive import Command, Layer, corrected
@@ -143,12 +143,11 @@ def solve(
     for axis in range(2 if free > 0 else 0):
         h = response[:, axis]
         auto = correlate(h, h, "full", "fft")[len(h) - 1 :: n]
-        bands = np.tile(auto[: min(reach, free), None], (1, free))
-        bands[0] += EFFORT * auto[0]
+        band = np.append((1.0 + EFFORT) * auto[0], auto[1 : min(reach, free)])
         padded = np.zeros((free - 1) * n + len(h))
         padded[: len(wanted_mm)] = wanted_mm[: len(padded), axis]
         against = correlate(padded, h, "valid", "fft")[::n]
-        knots[SPAN:, axis] = solveh_banded(bands, against, lower=True)
+        knots[SPAN:, axis] = ToeplitzInverse(band, free).solve(against)
     return knots
 
 

@@ -5,9 +5,13 @@ the knots q that does best against an error e solves a banded system with the au
 
   minimise over d   sum_t (e_t + (h * d)_t)^2 + effort sum_k (second difference of q + d)_k^2
 
-One factorisation serves a whole layer, a step costs two passes over a band. Where the solution
-would leave the bounds, alternating directions (Boyd et al., 2011) find the best one inside; what is
-returned is inside, whatever the iterations did. Axes are independent.
+Its matrix is Toeplitz, so that one recursion serves a whole layer and a step costs six Fourier
+transforms of it, whatever the rate. Where the solution would leave the bounds, alternating
+directions (Boyd et al., 2011) find the best one inside; what is returned is inside, whatever the
+iterations did. Axes are independent.
+
+Source: Gohberg and Semencul, 1972, for the inverse of a Toeplitz matrix by its first column;
+Durbin's recursion for that.
 """
 
 import copy
@@ -16,7 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.linalg import cho_solve_banded
+from numpy.fft import irfft, rfft
+from scipy.fft import next_fast_len
+from scipy.linalg import toeplitz
 from scipy.signal import correlate
 
 from jaxcorr.errors import InputError
@@ -25,7 +31,9 @@ SMOOTH = (6.0, -4.0, 1.0)  # autocorrelation of a second difference
 ROUNDS = 60  # of alternating directions; within 1e-4 of their limit, at any bounds that bind
 PENALTY = 1.0  # of theirs, as a multiple of the curvature of the error by that of the bounds
 MARGIN = 0.99  # they aim inside, so that what is left of a violation does no harm
-REPEATED = 1e-15  # what a column of a factor changes by, where all others are the same
+SETTLED = 1e-15  # of a reflection coefficient, after which the first column is what it stays
+# An inverse of up to so many rows is multiplied with as it is, which takes less than transforms.
+MOST_ROWS = 100
 ROUNDING = 1e-12  # so that what is scaled to a bound is not beyond it
 
 
@@ -35,6 +43,49 @@ class Bounds(NamedTuple):
     correction_mm: float = 1.0
     speed_mm_s: float = 100.0
     accel_mm_s2: float = 20_000.0
+
+
+class ToeplitzInverse:
+    """Inverse of a symmetric positive definite Toeplitz matrix.
+
+    Args:
+        band: how its first column begins; the rest of that is zero.
+        num_rows: of the matrix.
+        column: how the first column of the inverse begins, where it is known.
+    """
+
+    def __init__(
+        self,
+        band: Float[ndarray, " b"],
+        num_rows: int,
+        column: Float[ndarray, " c"] | None = None,
+    ):
+        self._band, self._num_rows, self._column = band, num_rows, column
+        if num_rows <= MOST_ROWS:
+            first = np.pad(band, (0, max(0, num_rows - len(band))))[:num_rows]
+            self._whole = np.linalg.inv(toeplitz(first))
+            return
+        if column is None:
+            self._column = column = _first_column(band, num_rows)
+        whole = np.pad(column, (0, num_rows - len(column)))
+        self._length = next_fast_len(2 * num_rows, real=True)
+        columns = np.stack([whole, np.append(0.0, whole[:0:-1])])
+        self._spectra = rfft(columns, self._length)
+        self._signs = np.array([[1.0], [-1.0]]) / whole[0]
+
+    def shortened(self, num_rows: int) -> "ToeplitzInverse":
+        """That of the first rows and columns of the matrix."""
+        is_same = self._column is not None and len(self._column) <= num_rows
+        return ToeplitzInverse(self._band, num_rows, self._column if is_same else None)
+
+    def solve(self, values: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+        """The inverse times a vector."""
+        if self._num_rows <= MOST_ROWS:
+            return self._whole @ values
+        against = rfft(values, self._length) * self._spectra.conj()
+        halves = irfft(against, self._length)[:, : self._num_rows]
+        spectrum = np.sum(self._signs * self._spectra * rfft(halves, self._length), axis=0)
+        return irfft(spectrum, self._length)[: self._num_rows]
 
 
 class KnotInverse:
@@ -70,20 +121,19 @@ class KnotInverse:
         inside = np.zeros(reach)
         for scale, row in zip(scales, ((1.0,), (2.0, -1.0), SMOOTH), strict=True):
             inside[: min(len(row), reach)] += scale**2 * np.array(row)[:reach]
-        shape = num_knots - 1
-        self._free = [_factor(band + effort * smooth, shape) for band in bands]
         self._penalty = [PENALTY * band[0] / inside[0] for band in bands]
+        self._free = [ToeplitzInverse(band + effort * smooth, num_knots - 1) for band in bands]
         self._bound = [
-            _factor(band + effort * smooth + penalty * inside, shape)
+            ToeplitzInverse(band + effort * smooth + penalty * inside, num_knots - 1)
             for band, penalty in zip(bands, self._penalty, strict=True)
         ]
 
     def shortened(self, num_knots: int) -> "KnotInverse":
-        """The same for fewer knots: its factors are how those of more begin."""
+        """The same for fewer knots."""
         made = copy.copy(self)
         made._free, made._bound = (
-            [(band[:, : num_knots - 1], is_lower) for band, is_lower in factors]
-            for factors in (self._free, self._bound)
+            [inverse.shortened(num_knots - 1) for inverse in inverses]
+            for inverses in (self._free, self._bound)
         )
         return made
 
@@ -107,7 +157,7 @@ class KnotInverse:
         padded = np.pad(error, (self._lead, len(self._taps) - 1 - self._lead))
         downhill = -correlate(padded, self._taps[:, axis], mode="valid")
         downhill -= self._effort * _second_twice(knots)
-        change = cho_solve_banded(self._free[axis], downhill[1:])
+        change = self._free[axis].solve(downhill[1:])
         wanted = knots.copy()
         wanted[1:] += change
         if self.violation(wanted) <= 1.0:
@@ -122,7 +172,7 @@ class KnotInverse:
         z, multiplier = np.clip(rows, -1.0, 1.0), np.zeros_like(rows)
         for _ in range(ROUNDS):
             target = downhill + penalty * self._transposed(z - multiplier - rows)
-            change[1:] = cho_solve_banded(self._bound[axis], target[1:])
+            change[1:] = self._bound[axis].solve(target[1:])
             moved = rows + self._rows(change)
             z = np.clip(moved + multiplier, -1.0, 1.0)
             multiplier += moved - z
@@ -166,31 +216,6 @@ def _autocorrelation(taps: ndarray, reach: int) -> ndarray:
     return np.pad(whole, (0, max(0, reach - len(whole))))[:reach]
 
 
-def _factor(band: ndarray, size: int) -> tuple[ndarray, bool]:
-    """Cholesky factor of the Toeplitz matrix whose lower diagonals are these.
-
-    By Schur's algorithm, in which columns soon repeat themselves. LAPACK's, which does not use
-    that, waits for threads of its own on a busy machine.
-    """
-    regular = np.concatenate([[band[0] * (1.0 + 1e-9)], band[1:]])
-    column = regular / np.sqrt(regular[0])
-    other = np.concatenate([[0.0], column[1:]])
-    table = np.empty((len(band), size))
-    for place in range(size):
-        table[:, place] = column
-        other = np.append(other[1:], 0.0)
-        reflection = other[0] / column[0]
-        if abs(reflection) < REPEATED:
-            table[:, place:] = column[:, None]
-            break
-        scale = 1.0 / np.sqrt((1.0 - reflection) * (1.0 + reflection))
-        column, other = (
-            (column - reflection * other) * scale,
-            (other - reflection * column) * scale,
-        )
-    return table, True
-
-
 def _second_twice(knots: ndarray) -> ndarray:
     """The gradient of half the sum of squared second differences."""
     two = np.diff(knots, 2)
@@ -199,3 +224,18 @@ def _second_twice(knots: ndarray) -> ndarray:
     result[1:-1] -= 2 * two
     result[2:] += two
     return result
+
+
+def _first_column(band: ndarray, num_rows: int) -> ndarray:
+    """Of the inverse of a Toeplitz matrix, as far as it is not zero."""
+    backward, column, power = band[::-1], np.ones(1), band[0]
+    for place in range(1, num_rows):
+        reach = min(place, len(band) - 1)
+        before = backward[len(band) - 1 - reach : len(band) - 1]
+        reflection = -(column[place - reach :] @ before) / power
+        column = np.append(column, 0.0)
+        column = column + reflection * column[::-1]
+        power *= (1.0 - reflection) * (1.0 + reflection)
+        if abs(reflection) < SETTLED:
+            break
+    return column / power

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.optimize
 from knots import LEAD, RATE_HZ, TAPS, respond, smooth_knots
 
-from jaxcorr.compensation.knot_inverse import Bounds, KnotInverse
+from jaxcorr.compensation.knot_inverse import MOST_ROWS, Bounds, KnotInverse, ToeplitzInverse
 from jaxcorr.errors import InputError
 
 WIDE = Bounds(1e3, 1e6, 1e9)
@@ -93,12 +94,24 @@ def test_bounds_without_room_are_refused(name):
             make(10, Bounds()._replace(**{name: value}))
 
 
-@pytest.mark.parametrize("num_knots", [12, 90])
-def test_fewer_knots_are_solved_with_the_factors_of_more(num_knots):
+@pytest.mark.parametrize("num_knots", [12, 90, MOST_ROWS + 30])
+def test_fewer_knots_are_solved_like_more(num_knots):
+    most = MOST_ROWS + 60
     bounds = Bounds(0.05, 1e6, 1e9)
-    error = -respond(smooth_knots(150)[:num_knots])
+    error = -respond(smooth_knots(most)[:num_knots])
     zero = np.zeros((num_knots, 2))
     for limits in (WIDE, bounds):
         whole = make(num_knots, limits, effort=0.1).step(zero, error)
-        shortened = make(150, limits, effort=0.1).shortened(num_knots).step(zero, error)
+        shortened = make(most, limits, effort=0.1).shortened(num_knots).step(zero, error)
         np.testing.assert_allclose(shortened, whole, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("band", [[2.0], [2.0, -0.9], [1.0, 0.4, -0.2, 0.1], [6.1, -4.0, 1.0]])
+@pytest.mark.parametrize("num_rows", [1, 3, MOST_ROWS, MOST_ROWS + 1, 2 * MOST_ROWS])
+def test_toeplitz_systems_are_solved(band, num_rows):
+    first = np.pad(band, (0, num_rows))[:num_rows]
+    values = np.random.default_rng(0).normal(size=num_rows)
+    inverse = ToeplitzInverse(np.array(band), num_rows)
+    for found in (inverse, ToeplitzInverse(np.array(band), 3 * MOST_ROWS).shortened(num_rows)):
+        left = scipy.linalg.matmul_toeplitz(first, found.solve(values)) - values
+        np.testing.assert_allclose(left, 0.0, atol=1e-10)
