@@ -36,7 +36,9 @@ from jaxcorr.units import MOST
 
 SHARE = 0.7  # of a block's duration, after which no further step begins
 GOOD_ENOUGH = 0.5  # of the uncompensated error, where the clock stops the solver
-UNSURE = 6  # knots at the end of a window, of which the solver has no view of what follows
+# At the end of a window the solver has no view of what follows: so many knots, or as long.
+UNSURE = 6
+UNSURE_S = 0.03
 GAIN = 0.1  # of the solver: each knot is met in several windows, and begins where the last ended
 
 
@@ -88,7 +90,8 @@ class Compensator:
         model = ModelMap(loaded)
         options = options or model.options._replace(gain=GAIN)
         self.rate_hz = model.rate_hz
-        self.block, self.lookahead = _lengths(block_ms, lookahead_ms, self.rate_hz)
+        self._unsure = max(UNSURE, round(UNSURE_S * self.rate_hz))
+        self.block, self.lookahead = _lengths(block_ms, lookahead_ms, self.rate_hz, self._unsure)
         self._gate, self._options, self._clock = gate_of(loaded), options, clock
         self._inverse = KnotInverse(
             *model.response, self.lookahead, self.rate_hz, options.effort, options.bounds
@@ -228,7 +231,7 @@ class Compensator:
         after = error_fn(solution.knots)
         # The end of a window is found anew in time; gain counts until there, since in a short rest
         # there is none, and inputs count where they are sent, and in what follows from that.
-        far, near = (np.flatnonzero(counts[:n]) for n in (-UNSURE, self.block + UNSURE))
+        far, near = (np.flatnonzero(counts[:n]) for n in (-self._unsure, self.block + self._unsure))
         is_hurried = solution.outcome == "out of time"
         if is_hurried and np.sum(after[far] ** 2) > GOOD_ENOUGH**2 * np.sum(before[far] ** 2):
             return faded, ("late",)
@@ -260,7 +263,7 @@ class Compensator:
     def _advance(self, knots: ndarray) -> None:
         """Moves on by a block; what the solver could not judge well it starts on anew."""
         self._knot_before = knots[self.block - 1]
-        sure = len(knots) if self._is_settled else max(len(knots) - UNSURE, self.block + 1)
+        sure = len(knots) if self._is_settled else max(len(knots) - self._unsure, self.block + 1)
         carried_over = knots[self.block : sure]
         missing = self.lookahead - len(carried_over)
         self._knots = np.concatenate([carried_over, np.repeat(carried_over[-1:], missing, axis=0)])
@@ -273,13 +276,13 @@ class Compensator:
         self.status = self.status._replace(**counted, slowest_s=slowest)
 
 
-def _lengths(block_ms: float, lookahead_ms: float, rate_hz: float) -> tuple[int, int]:
+def _lengths(block_ms: float, lookahead_ms: float, rate_hz: float, unsure: int) -> tuple[int, int]:
     """Samples of a block and of the window."""
     block, lookahead = (round(ms * rate_hz / 1000.0) for ms in (block_ms, lookahead_ms))
-    if not 1 <= block <= lookahead - UNSURE:
+    if not 1 <= block <= lookahead - unsure:
         raise InputError(
             f"compensator: expected block_ms of a sample or more and lookahead_ms of at least "
-            f"{1000.0 * UNSURE / rate_hz:g} ms beyond that, got {block_ms:g} and "
+            f"{1000.0 * unsure / rate_hz:g} ms beyond that, got {block_ms:g} and "
             f"{lookahead_ms:g}. Look further ahead."
         )
     return block, lookahead

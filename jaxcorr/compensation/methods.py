@@ -232,8 +232,9 @@ def _solve(
     error_fn: ErrorFn,
     response: ImpulseResponse,
     rate_hz: float,
-    options: Options = solver.DEFAULT,
+    options: Options | None = None,
 ) -> Command:
     """The solver's command; its note says how it ended."""
+    options = options or solver.DEFAULT.at_rate(rate_hz)
     solution = solver.solve(error_fn, response, layer.num_knots_at(rate_hz), rate_hz, options)
     return drive.corrected(layer, solution.knots, rate_hz)._replace(note=solution.outcome)

@@ -67,7 +67,8 @@ class ModelMap:
         self.rate_hz = spec.data.sample_rate_hz
         self._spec, self._weights = spec, weights
         self.response = measure_response(spec, weights)
-        self.options = solver.DEFAULT._replace(effort=EFFORTS[spec.model.path])
+        options = solver.DEFAULT._replace(effort=EFFORTS[spec.model.path])
+        self.options = options.at_rate(self.rate_hz)
 
     def lag(self, commands: Float[ndarray, "t *lanes 4"]) -> Float[ndarray, "t *lanes 2"]:
         """Where the head is, less where the command is, mm, along commands from rest."""

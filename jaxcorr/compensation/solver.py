@@ -30,6 +30,10 @@ Outcome = Literal["converged", "at bounds", "too few steps", "out of time", "not
 
 RESPONSE_S = 0.8  # of a response, after its knot; an axis has rung out by then
 STILL = 1e-3  # of the largest tap
+# Finer knots follow faster wiggles and turn more sharply from one to the next. With the effort of
+# 200 Hz, those at 1 kHz are at their bounds all the time; with so much more that they follow no
+# faster ones, nothing is won by them. In between, effort rises as the square of the rate.
+EFFORT_RATE_HZ = 200.0
 
 
 class ImpulseResponse(NamedTuple):
@@ -64,6 +68,10 @@ class Options(NamedTuple):
     most_steps: int = 40
     gain: float = 0.003
     bounds: Bounds = Bounds()
+
+    def at_rate(self, rate_hz: float) -> "Options":
+        """For knots at this rate, with the effort of those at EFFORT_RATE_HZ or slower."""
+        return self._replace(effort=self.effort * max(1.0, rate_hz / EFFORT_RATE_HZ) ** 2)
 
 
 DEFAULT = Options()

@@ -134,3 +134,9 @@ def test_says_why_not():
 
 def test_default_options_are_those_of_the_class():
     assert Options() == solver.DEFAULT
+
+
+def test_effort_rises_with_the_rate_of_fine_knots():
+    default = solver.DEFAULT
+    assert default.at_rate(100.0) == default.at_rate(solver.EFFORT_RATE_HZ) == default
+    assert default.at_rate(5 * solver.EFFORT_RATE_HZ).effort == pytest.approx(25 * default.effort)
