@@ -78,6 +78,9 @@ class Printer(Section):
         default=None, description="Firmware; found in the G-code if left out."
     )
     limits: MotionLimits = MotionLimits()
+    steps_per_mm: tuple[Positive, Positive] | None = Field(
+        default=None, description="Steps of the motors by mm of x and y; moves end on whole ones."
+    )
     kinematics: Kinematics = Field(
         default="cartesian", description="Motors drive x and y, or x + y and x - y."
     )

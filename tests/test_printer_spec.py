@@ -46,7 +46,7 @@ def test_presets_have_the_resonances_that_they_are_known_for():
     frequency, damping = resonances(check(Printer, {"printer": "corexy"}, "x"))
     np.testing.assert_allclose(frequency, [63.2, 47.2], rtol=1e-3)
     np.testing.assert_allclose(damping, [0.08, 0.06], rtol=0.01)
-    assert check(Printer, {"printer": "reference"}, "x") == Printer()
+    assert check(Printer, {"printer": "reference"}, "x") == Printer(steps_per_mm=(80.0, 80.0))
 
 
 def test_what_is_given_goes_before_the_printer(own):

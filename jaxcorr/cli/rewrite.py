@@ -33,7 +33,7 @@ OUTPUT_NAME = "SLIC3R_PP_OUTPUT_NAME"  # PrusaSlicer and its kin set it for thei
 MOST_ROWS = 30
 COLUMNS = (
     "layer", "contour um", "max", "RMS um", "time s", "correction um", "filament off %",
-    "pieces/s", "shortest mm", "E/mm",
+    "most pieces/s", "shortest mm", "E/mm",
 )  # fmt: skip
 
 
@@ -61,6 +61,14 @@ def rewrite(
             "--shaper-only", metavar="zv|mzv|ei", help="Set the firmware's shaper, and no more."
         ),
     ] = None,
+    against_shaper: Annotated[
+        str | None,
+        typer.Option(
+            "--against-shaper",
+            metavar="zv|mzv|ei",
+            help="Prove the original with a tuned shaper in the firmware, too.",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the worst layer before and after into this file.")
     ] = None,
@@ -73,6 +81,7 @@ def rewrite(
     from jaxcorr import plotting
     from jaxcorr.cli import console
     from jaxcorr.errors import InputError
+    from jaxcorr.identify import shapers
     from jaxcorr.rewrite import packing, rewriting, selection
     from jaxcorr.spec import printer_of
     from jaxcorr.training import run_folder
@@ -85,7 +94,13 @@ def rewrite(
     found = run_folder.find(run, runs)
     judged = printer_of(found.spec(), printer)
     names = tuple(features) if features else selection.WALLS
-    options = rewriting.Options(names, layers, accel_mm_s2, firmware)
+    for kind in (shaper_only, against_shaper):
+        if kind is not None and kind not in shapers.KINDS:
+            raise InputError(
+                f"rewrite: expected a shaper of {', '.join(shapers.KINDS)}, got '{kind}'. Choose "
+                "one of them."
+            )
+    options = rewriting.Options(names, layers, accel_mm_s2, firmware, against_shaper)
     if shaper_only is not None:
         with packing.opened(file) as text, packing.packed(file, text, target) as made:
             rewriting.set_shapers(text, judged, options, made, shaper_only, found.id)
@@ -163,7 +178,11 @@ def as_table(proved: "Proved") -> dict[str, Any]:
 
 
 def _as_row(one: "LayerProof") -> dict[str, Any]:
-    return one._asdict() | {"before": one.before._asdict(), "after": one.after._asdict()}
+    return one._asdict() | {
+        name: judged._asdict()
+        for name in ("before", "after", "shaped")
+        if (judged := getattr(one, name)) is not None
+    }
 
 
 def show(proved: "Proved") -> None:
@@ -176,7 +195,9 @@ def show(proved: "Proved") -> None:
         shown = shown[::every]
     rows = [_row(str(one.layer), one) for one in shown]
     rows.append(_row("all", proved.summary))
-    console.out.print(console.table("before > after", COLUMNS, rows))
+    is_shaped = proved.summary.shaped is not None
+    columns = (*COLUMNS, "shaped um") if is_shaped else COLUMNS
+    console.out.print(console.table("before > after", columns, rows))
     before_s, after_s = proved.time_s
     console.out.print(
         f"print time {before_s:.0f} > {after_s:.0f} s ({100 * (after_s / before_s - 1):+.2f}%)",
@@ -199,7 +220,8 @@ def _row(name: str, one: "LayerProof") -> Sequence[str]:
         f"{one.time_s[0]:.1f} > {one.time_s[1]:.1f}",
         f"{one.correction_um:.0f}",
         f"{100 * off:.4f}",
-        f"{one.pieces_per_s:.0f}",
+        f"{one.busiest_per_s:.0f}",
         f"{one.shortest_mm[0]:.3f} > {one.shortest_mm[1]:.3f}",
         f"{one.most_e_per_mm[0]:.3f} > {one.most_e_per_mm[1]:.3f}",
+        *(() if one.shaped is None else (f"{one.shaped.contour_um:.1f}",)),
     )

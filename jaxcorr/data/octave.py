@@ -25,7 +25,7 @@ from jaxcorr.spec import Simulate
 
 MATLAB = Path(__file__).parent.parent.parent / "matlab"  # there in a checkout, not in a wheel
 # MATLAB's planner goes by the G-code alone.
-NOT_IN_MATLAB = ("printer", "firmware", "limits", "bed_size_mm")
+NOT_IN_MATLAB = ("printer", "firmware", "limits", "bed_size_mm", "steps_per_mm")
 POLL_S = 0.5
 END_S = 10.0  # that a process which was asked to end may take
 

@@ -64,6 +64,7 @@ NUM_LANES = 5  # steps, reference, with friction, with microsteps, with jitter
 # there only where a printer has it.
 NOT_IN_PARAMS = {"accel_mm_s2", "velocity_mm_s", "probe_um", "sources_off", "seed"}
 NOT_IN_PARAMS |= {"rate_hz", "plant_rate_hz", "printer", "firmware", "limits", "bed_size_mm"}
+NOT_IN_PARAMS |= {"steps_per_mm"}
 SECOND_MODE = {"second_frequency_hz", "second_damping_ratio", "second_share", "stiff_share"}
 BED = {"bed_axis", "filament_diameter_mm", "filament_density_g_cm3"}
 

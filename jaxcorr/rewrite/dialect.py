@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxcorr.printer.gcode import Limits, Program
 from jaxcorr.printer_spec import Printer
 
@@ -20,23 +22,44 @@ RAISED_CORNER_MM_S = 15.0
 
 
 class Board(NamedTuple):
-    """What a firmware can do with short moves."""
+    """What a firmware can do with short moves.
+
+    Attributes:
+        shortest_mm: of pieces.
+        most_e_per_mm: filament by way, above which it refuses a move.
+        steps_per_mm: of x and y, on which moves end; None where ends are not rounded, or not known.
+        fewest_steps: a move of fewer waits for the next one.
+    """
 
     shortest_mm: float
-    most_e_per_mm: float  # filament by way, above which it refuses a move
+    most_e_per_mm: float
+    steps_per_mm: tuple[float, float] | None = None
+    fewest_steps: int = 1
 
 
-# Marlin drops a move of fewer than 6 steps, 80 of which make a millimetre on these printers, and
-# adds its way to the next. Klipper refuses a line thicker than four nozzles of 0.4 mm squared
-# (max_extrude_cross_section).
-_NOZZLE_MM, _FILAMENT_MM2 = 0.4, 2.405
-_MARLIN = Board(shortest_mm=0.08, most_e_per_mm=1.0)
-_BOARDS = {"klipper": Board(0.04, 4.0 * _NOZZLE_MM**2 / _FILAMENT_MM2)}
+# Marlin's MIN_STEPS_PER_SEGMENT, 80 of which make a millimetre on most printers. Klipper refuses a
+# line thicker than four times the nozzle squared (max_extrude_cross_section), unless it takes no
+# more filament than such a line of the nozzle's own length.
+_MARLIN_STEPS, _SHORTEST_MM, _KLIPPER_SHORTEST_MM = 6, 0.08, 0.04
+_MARLIN_E_PER_MM = 1.0
+_NOZZLES_MM, _FILAMENT_MM2 = np.array([0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 1.8]), 2.405
+KLIPPER_E_PER_MM = 4.0 * _NOZZLES_MM**2 / _FILAMENT_MM2
 
 
-def board_of(firmware: str) -> Board:
-    """The firmware's limits on short moves."""
-    return _BOARDS.get(firmware, _MARLIN)
+def board_of(program: Program, printer: Printer) -> Board:
+    """What a file's firmware does with short moves.
+
+    Klipper's nozzle is not in a file: it is the smallest usual one that prints the file's lines.
+    """
+    if program.firmware == "klipper":
+        way = np.linalg.norm(program.end_mm - program.start_mm, axis=1)
+        is_told = (way > 0.0) & (program.extrude_mm > _NOZZLES_MM[0] * KLIPPER_E_PER_MM[0])
+        printed = float((program.extrude_mm[is_told] / way[is_told]).max(initial=0.0))
+        nozzle = np.searchsorted(KLIPPER_E_PER_MM, printed)
+        most = [*KLIPPER_E_PER_MM, printed][nozzle]
+        return Board(_KLIPPER_SHORTEST_MM, float(most))
+    fewest = 1 if program.firmware == "reprapfirmware" else _MARLIN_STEPS
+    return Board(_SHORTEST_MM, _MARLIN_E_PER_MM, printer.steps_per_mm, fewest)
 
 
 class Dialect(NamedTuple):

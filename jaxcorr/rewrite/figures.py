@@ -7,9 +7,10 @@ import numpy as np
 from jaxcorr import plotting
 from jaxcorr.printer import gcode
 from jaxcorr.printer_spec import Simulation
-from jaxcorr.rewrite import proof
+from jaxcorr.rewrite import dialect, proof
 from jaxcorr.rewrite.rewriting import Original, Proved
-from jaxcorr.rewrite.selection import file_layer, plan_of
+from jaxcorr.rewrite.selection import file_layer, layer_program
+from jaxcorr.rewrite.steps import planned
 
 
 def draw_worst(
@@ -27,9 +28,11 @@ def draw_worst(
     worst = max(proved.layers, key=lambda one: one.before.contour_um)
     own = file_layer(original.program, original.selection, worst.layer)
     again = gcode.read(rewritten, original.program.firmware, printer)
-    plans = (own.plan, plan_of(again, worst.layer))
+    board = dialect.board_of(original.program, printer)
+    programs = own.program, layer_program(again, worst.layer)
+    plans = [planned(one, board) for one in programs]
     loaded = printer.loaded(original.program.filament_before_mm(worst.layer - 1))
-    heads = proof.drive_plans(plans, [loaded, loaded])
+    heads = proof.drive_plans([one.plan for one in plans], [loaded, loaded])
     with plotting.style():
         figure, axes = plotting.new_figure(1, 2, 3.2, squeeze=False)
         figure.set_size_inches(2.0 * plotting.COLUMN_IN, 3.2)

@@ -4,7 +4,8 @@ Both files are read, each layer is planned by itself, and the run's printer driv
 a printed line shows is judged where a chosen feature prints: the distance of the head from the
 original path (contour), and from the place on it that has as much filament behind it (tracking).
 Filament is what tells which place of the rewritten path belongs to which of the original, so that
-the proof needs the two files alone.
+the proof needs the two files alone. Both are driven as their firmware plans them, from step to step
+where the printer's steps are known (steps.py); what is judged against is the path in the file.
 """
 
 import hashlib
@@ -17,15 +18,18 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from jaxcorr.compensation.baselines import shaped
 from jaxcorr.compensation.judge import TINY_MM, UM, deviation
 from jaxcorr.printer import drive
-from jaxcorr.printer.drive import Command
+from jaxcorr.printer.drive import Command, Layer
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.motion_limits import LIMIT_COMMANDS
-from jaxcorr.printer.planner import Plan, sample_plan
+from jaxcorr.printer.planner import Plan, plan_program, sample_plan
 from jaxcorr.printer_spec import Simulation
-from jaxcorr.rewrite.selection import FileLayer, Selection, file_layer, plan_of
+from jaxcorr.rewrite.dialect import Board
+from jaxcorr.rewrite.selection import FileLayer, Selection, file_layer, layer_program
 from jaxcorr.rewrite.source import MARKER, open_lines
+from jaxcorr.rewrite.steps import Planned, planned
 
 LAYERS_AT_ONCE = 8
 SEED = 7_000_004  # of jitter and floor, the same for both files
@@ -51,9 +55,10 @@ class LayerProof(NamedTuple):
     correction_um: float  # largest
     num_pieces: int
     pieces_per_s: float  # of the rewritten moves' time
-    busiest_per_s: float  # pieces in any second
+    busiest_per_s: float  # in any second, wherever it begins
     shortest_mm: tuple[float, float]  # of corrected moves, and of the pieces they became
     most_e_per_mm: tuple[float, float]
+    shaped: Judged | None = None  # the original, with the firmware's input shaper on
 
     @property
     def gains(self) -> bool:
@@ -67,7 +72,12 @@ class LayerProof(NamedTuple):
 
 
 def prove_layers(
-    program: Program, selection: Selection, rewritten: Program, printer: Simulation
+    program: Program,
+    selection: Selection,
+    rewritten: Program,
+    printer: Simulation,
+    board: Board,
+    shaper: str | None = None,
 ) -> Iterator[LayerProof]:
     """Compares the chosen layers of two files, in order.
 
@@ -76,17 +86,21 @@ def prove_layers(
         selection: of it.
         rewritten: as it was read again.
         printer: that drives both.
+        board: of their firmware.
+        shaper: one of shapers.KINDS, tuned to the printer, with which the original is driven too.
     """
     numbers = selection.layers
     for first in range(0, len(numbers), LAYERS_AT_ONCE):
         group = [file_layer(program, selection, n) for n in numbers[first : first + LAYERS_AT_ONCE]]
-        again = [plan_of(rewritten, own.number) for own in group]
+        again = [layer_program(rewritten, own.number) for own in group]
         loaded = [printer.loaded(program.filament_before_mm(own.number - 1)) for own in group]
-        heads = drive_plans([*(own.plan for own in group), *again], [*loaded, *loaded])
-        for own, plan, before, after in zip(
-            group, again, heads[: len(group)], heads[len(group) :], strict=True
-        ):
-            yield _compare(own, plan, before, after)
+        plans = [planned(one, board) for one in (*(own.program for own in group), *again)]
+        heads = drive_plans([one.plan for one in plans], [*loaded, *loaded])
+        if shaper is not None:
+            heads += drive_plans([one.plan for one in plans[: len(group)]], loaded, shaped(shaper))
+        for i, own in enumerate(group):
+            of_layer = slice(i, None, len(group))
+            yield _compare(own, plan_program(again[i]), plans[of_layer], heads[of_layer])
 
 
 def pool(layers: Sequence[LayerProof]) -> LayerProof:
@@ -98,6 +112,7 @@ def pool(layers: Sequence[LayerProof]) -> LayerProof:
 
     seconds = sum(one.num_pieces / max(one.pieces_per_s, TINY_MM) for one in layers)
     num_pieces = sum(one.num_pieces for one in layers)
+    by_shaper = [one.shaped for one in layers if one.shaped is not None]
     return LayerProof(
         layer=0,
         before=_pooled([one.before for one in layers]),
@@ -110,6 +125,7 @@ def pool(layers: Sequence[LayerProof]) -> LayerProof:
         busiest_per_s=max(one.busiest_per_s for one in layers),
         shortest_mm=both("shortest_mm", min),
         most_e_per_mm=both("most_e_per_mm", max),
+        shaped=_pooled(by_shaper) if by_shaper else None,
     )
 
 
@@ -131,12 +147,23 @@ class Head(NamedTuple):
     position_mm: Float[ndarray, "n 2"]
 
 
-def drive_plans(plans: Sequence[Plan], printers: Sequence[Simulation]) -> list[Head]:
-    """Drives plans side by side, each on its printer, which differ in their loads alone."""
+def drive_plans(
+    plans: Sequence[Plan],
+    printers: Sequence[Simulation],
+    command_fn: Callable[[Layer, Simulation], Command] = lambda layer, _: layer.reference,
+) -> list[Head]:
+    """Drives plans side by side, each on its printer, which differ in their loads alone.
+
+    Args:
+        plans: at most twice LAYERS_AT_ONCE.
+        printers: one for each plan.
+        command_fn: what the motors get for a plan.
+    """
     printer, most = printers[0], 2 * LAYERS_AT_ONCE
     layers = [drive.make_layer(plan, printer.plant_rate_hz, printer.rate_hz) for plan in plans]
     longest = max(layers, key=lambda layer: len(layer.time_s))
-    commands = [_prolonged(layer.reference, len(longest.time_s)) for layer in layers]
+    made = (command_fn(*pair) for pair in zip(layers, printers, strict=True))
+    commands = [_prolonged(command, len(longest.time_s)) for command in made]
     # Always as many, so that one compiled function does for all.
     more = most - len(commands)
     commands, printers = [*commands, *commands[:1] * more], [*printers, *[printer] * more]
@@ -168,11 +195,10 @@ class Places(NamedTuple):
     original_s: Float[ndarray, " n"]  # of the original plan, increasing
 
 
-def find_places(own: FileLayer, plan: Plan, time_s: Float[ndarray, " n"]) -> Places:
+def find_places(own: FileLayer, planned: Planned, time_s: Float[ndarray, " n"]) -> Places:
     """Where the instants of a plan are on the original path, by the filament behind them."""
-    original = own.plan
+    original, (plan, printed, is_printing) = own.plan, planned
     at = sample_plan(plan, time_s)
-    printed = _printed(plan)
     share = np.linalg.norm(at.position_mm - plan.start_mm[at.move], axis=1)
     share = np.clip(share / np.maximum(plan.length_mm[at.move], TINY_MM), 0.0, 1.0)
     pushed = np.cumsum(printed)[at.move] - printed[at.move] * (1.0 - share)
@@ -186,7 +212,7 @@ def find_places(own: FileLayer, plan: Plan, time_s: Float[ndarray, " n"]) -> Pla
     nominal = original.start_mm[move] + part[:, None] * way
     moving_s = original.duration_s[move] - original.dwell_s[move]
     when = original.start_s[move] + original.dwell_s[move] + part * moving_s
-    is_judged = own.is_judged[move] & (printed[at.move] > 0.0)
+    is_judged = own.is_judged[move] & is_printing[at.move]
     return Places(is_judged, nominal[:, :2], np.maximum.accumulate(when))
 
 
@@ -215,26 +241,40 @@ def contour_mm(own: FileLayer, places: Places, head: Head) -> Float[ndarray, " n
     return np.linalg.norm(nearest, axis=-1)
 
 
-def _compare(own: FileLayer, plan: Plan, before: Head, after: Head) -> LayerProof:
-    places = find_places(own, plan, after.time_s)
-    was = judge(own, find_places(own, own.plan, before.time_s), before)
+def _compare(
+    own: FileLayer, written: Plan, plans: Sequence[Planned], heads: Sequence[Head]
+) -> LayerProof:
+    """Compares a layer.
+
+    Args:
+        own: the layer of the original.
+        written: its rewritten form, as the lines have it.
+        plans: how the firmware plans both.
+        heads: that followed these, and the one that was shaped, if any.
+    """
+    (first, second), (before, after, *more) = plans, heads
+    places, plan = find_places(own, second, after.time_s), second.plan
+    was, *by_shaper = (
+        judge(own, find_places(own, first, head.time_s), head) for head in (before, *more)
+    )
     path = sample_plan(plan, after.time_s).position_mm[:, :2]
     shift = np.linalg.norm(path - places.nominal_mm, axis=1)[places.is_judged]
-    pieces = _pieces(own, plan)
-    seconds = plan.duration_s[pieces]
-    busiest = np.bincount(plan.start_s[pieces].astype(np.int64)) if len(pieces) else np.zeros(1)
+    pieces = _pieces(own, written)
+    seconds, begin_s = written.duration_s[pieces], written.start_s[pieces]
+    in_1_s = np.searchsorted(begin_s, begin_s + 1.0) - np.arange(len(pieces))
     return LayerProof(
         layer=own.number,
         before=was,
         after=judge(own, places, after),
-        time_s=(own.plan.total_s, plan.total_s),
-        extruded_mm=(float(own.plan.extrude_mm.sum()), float(plan.extrude_mm.sum())),
+        time_s=(first.plan.total_s, plan.total_s),
+        extruded_mm=(float(own.plan.extrude_mm.sum()), float(written.extrude_mm.sum())),
         correction_um=UM * float(shift.max(initial=0.0)),
         num_pieces=len(pieces),
         pieces_per_s=len(pieces) / max(float(seconds.sum()), TINY_MM),
-        busiest_per_s=float(busiest.max()),
-        shortest_mm=(_shortest(own.plan, own.is_corrected), _shortest(plan, pieces)),
-        most_e_per_mm=(_thickest(own.plan), _thickest(plan)),
+        busiest_per_s=float(in_1_s.max(initial=0)),
+        shortest_mm=(_shortest(own.plan, own.is_corrected), _shortest(written, pieces)),
+        most_e_per_mm=(_thickest(own.plan), _thickest(written)),
+        shaped=by_shaper[0] if by_shaper else None,
     )
 
 

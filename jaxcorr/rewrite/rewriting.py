@@ -17,7 +17,7 @@ from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.planner import plan_program
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.rewrite import dialect, pieces, proof, selection, shaper_lines, source, speeds, writer
-from jaxcorr.rewrite.dialect import Dialect
+from jaxcorr.rewrite.dialect import Board, Dialect
 from jaxcorr.rewrite.pieces import Pieces
 from jaxcorr.rewrite.proof import LayerProof
 from jaxcorr.rewrite.selection import Selection
@@ -38,12 +38,14 @@ class Options(NamedTuple):
         layers: a selection.
         accel_mm_s2: of printing and travel in place of the file's; None leaves it.
         firmware: one of motion_limits.FIRMWARES; None to go by the printer, or the file.
+        against_shaper: one of shapers.KINDS, with which the proof compares too.
     """
 
     features: tuple[str, ...] = selection.WALLS
     layers: str = "all"
     accel_mm_s2: float | None = None
     firmware: str | None = None
+    against_shaper: str | None = None
 
 
 class Original(NamedTuple):
@@ -53,7 +55,9 @@ class Original(NamedTuple):
     program: Program  # with the limits that are wanted
     selection: Selection
     dialect: Dialect
+    board: Board
     is_overridden: bool  # the limits are not those of the file
+    against_shaper: str | None
 
 
 class Proved(NamedTuple):
@@ -83,9 +87,11 @@ def read(path: Path, printer: Simulation, options: Options) -> Original:
         program = replace(program, limits=tuple(wanted))
         accels = {"print_accel_mm_s2", "travel_accel_mm_s2", "max_accel_mm_s2"}
         spoken = spoken._replace(known=spoken.known | accels)
-    most = dialect.board_of(program.firmware).most_e_per_mm
+    board = dialect.board_of(program, printer)
+    most = board.most_e_per_mm
     chosen = selection.choose(program, options.features, options.layers, most, surveyed.relative)
-    return Original(path, program, chosen, spoken, options.accel_mm_s2 is not None)
+    is_overridden = options.accel_mm_s2 is not None
+    return Original(path, program, chosen, spoken, board, is_overridden, options.against_shaper)
 
 
 def rewrite(
@@ -113,9 +119,9 @@ def rewrite(
     with files.write_whole(out) as partial:
         _write(original, edits, partial, mark)
         proved = prove(original, partial, printer, follow_fn)
-        most = dialect.board_of(original.program.firmware).most_e_per_mm
+        most = original.board.most_e_per_mm
         losing = {one.layer for one in proved.layers if not one.gains or one.is_too_thick(most)}
-        if losing:
+        if losing and len(losing) < len(proved.layers):
             edits = {n: one for n, one in edits.items() if n not in losing}
             _write(original, edits, partial, mark)
             again = prove(original, partial, printer, follow_fn, tuple(sorted(losing)))
@@ -179,7 +185,8 @@ def prove(
     chosen = original.selection
     chosen = chosen._replace(layers=tuple(layers) or chosen.layers)
     found: list[LayerProof] = []
-    for one in proof.prove_layers(program, chosen, again, printer):
+    how = original.board, original.against_shaper
+    for one in proof.prove_layers(program, chosen, again, printer, *how):
         found.append(one)
         follow_fn("proving", len(found), len(chosen.layers))
     whole_s = plan_program(program).total_s, plan_program(again).total_s
@@ -204,7 +211,7 @@ def check(original: Original, rewritten: Path, proved: Proved) -> None:
             f"{name}: expected a smaller contour error, got {one.after.contour_um:.1f} um from "
             f"{one.before.contour_um:.1f} um in layer {one.layer}. Choose a run of this printer."
         )
-    most = dialect.board_of(original.program.firmware).most_e_per_mm
+    most = original.board.most_e_per_mm
     for one in proved.layers:
         before, after = one.extruded_mm
         if abs(after - before) > MOST_EXTRUSION_OFF * max(abs(before), 1.0):
@@ -225,7 +232,6 @@ def _solve(
     """The pieces of each chosen layer, by its number."""
     program, numbers = original.program, original.selection.layers
     raised = tuple(original.dialect.raised(limits) for limits in program.limits)
-    board = dialect.board_of(program.firmware)
     rate_hz = solver.network.rate_hz
     found: dict[int, Edits] = {}
     for first in range(0, len(numbers), LANES):
@@ -234,8 +240,8 @@ def _solve(
         ]
         sampled = [drive.make_layer(one.plan, printer.plant_rate_hz, rate_hz) for one in own]
         for one, layer, command in zip(own, sampled, solver.commands(sampled), strict=True):
-            made = pieces.cut(one, layer, command, board)
-            found[one.number] = _columns(made, speeds.refine(one, made, raised))
+            made = pieces.cut(one, layer, command, original.board)
+            found[one.number] = _columns(made, speeds.refine(one, made, raised, original.board))
         follow_fn("solving", len(found), len(numbers))
     return found
 

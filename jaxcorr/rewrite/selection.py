@@ -83,6 +83,12 @@ def choose(
     of_features = np.isin(program.feature, [FEATURES.index(name) for name in names])
     is_thick = program.extrude_mm > most_e_per_mm * np.linalg.norm(way, axis=1)
     is_judged = in_layers & of_features & is_moving & (program.extrude_mm > 0.0) & ~is_thick
+    if not is_judged.any() and (in_layers & of_features & is_thick).any():
+        raise InputError(
+            f"expected moves of {', '.join(names)} with at most {most_e_per_mm:.3f} mm of filament "
+            "a millimetre, which the firmware takes, got thicker ones alone. Correct other "
+            "features."
+        )
     if not is_judged.any():
         found = ", ".join(FEATURES[code] for code in np.unique(program.feature[in_layers]))
         raise InputError(
@@ -102,9 +108,9 @@ def file_layer(program: Program, selection: Selection, number: int) -> FileLayer
     return FileLayer(number, own, plan_program(own), judged, corrected)
 
 
-def plan_of(program: Program, number: int) -> Plan:
-    """The plan of one layer, by its number from 1, from rest to rest."""
-    return plan_program(take(program, np.flatnonzero(program.layer == number - 1)))
+def layer_program(program: Program, number: int) -> Program:
+    """The moves of one layer, by its number from 1."""
+    return take(program, np.flatnonzero(program.layer == number - 1))
 
 
 def take(program: Program, index: Int[ndarray, " n"], **columns: Any) -> Program:

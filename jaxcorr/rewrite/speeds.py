@@ -15,8 +15,10 @@ from numpy import ndarray
 
 from jaxcorr.printer.gcode import Limits, Program
 from jaxcorr.printer.planner import Plan, plan_program
+from jaxcorr.rewrite.dialect import Board
 from jaxcorr.rewrite.pieces import Pieces
 from jaxcorr.rewrite.selection import FileLayer, take
+from jaxcorr.rewrite.steps import stepped
 
 MOST_ROUNDS = 8
 GAIN = 0.02  # refining stops once a round improves the timing by less than this share
@@ -33,13 +35,14 @@ class Refined(NamedTuple):
     late_s: tuple[float, ...]  # RMS of how much too long pieces took, of each round
 
 
-def refine(own: FileLayer, pieces: Pieces, raised: tuple[Limits, ...]) -> Refined:
+def refine(own: FileLayer, pieces: Pieces, raised: tuple[Limits, ...], board: Board) -> Refined:
     """Feedrates with which the pieces of a layer take the time that they should.
 
     Args:
         own: the layer as the file has it.
         pieces: of it.
         raised: for each of the program's limits, those that hold for pieces.
+        board: what becomes of short pieces.
     """
     start = _starts(own.program, pieces)
     length = np.linalg.norm(pieces.end_mm - start, axis=1)
@@ -52,15 +55,17 @@ def refine(own: FileLayer, pieces: Pieces, raised: tuple[Limits, ...]) -> Refine
     for _ in range(MOST_ROUNDS):
         feedrate = np.clip(feedrate, SLOWEST_MM_S, np.maximum(highest, SLOWEST_MM_S))
         written = np.where(pieces.is_piece, _rounded(feedrate), asked)
-        plan = plan_program(_program(own, pieces, start, written, raised))
-        took = plan.duration_s - plan.dwell_s
-        late = np.where(pieces.is_piece, took - pieces.wanted_s, 0.0)
+        made = stepped(_program(own, pieces, start, written, raised), board)
+        plan, carrier = plan_program(made.program), made.carrier
+        took = (plan.duration_s - plan.dwell_s)[carrier]
+        wanted = np.bincount(carrier, pieces.wanted_s)[carrier]
+        late = np.where(pieces.is_piece, took - wanted, 0.0)
         late_s.append(float(np.sqrt(np.mean(late**2))))
         if best is None or late_s[-1] < min(late_s[:-1]):
             best = Refined(written, plan, tuple(late_s))
         if len(late_s) > 1 and late_s[-1] > (1.0 - GAIN) * late_s[-2]:
             break
-        feedrate = feedrate * took / np.maximum(pieces.wanted_s, 1e-6)
+        feedrate = feedrate * took / np.maximum(wanted, 1e-6)
     assert best is not None
     return best._replace(late_s=tuple(late_s))
 

@@ -30,7 +30,9 @@ with files.write_whole(path) as partial:
 def known(trained, tmp_path, monkeypatch):
     """A toy run whose solver is that of the reference printer, and a file."""
     monkeypatch.setattr(rewrite, "_solver", lambda _: solver_of_plant())
-    (tmp_path / "printer.toml").write_text("microstep_um = 0.0\n", encoding="utf-8")
+    (tmp_path / "printer.toml").write_text(
+        "microstep_um = 0.0\nsteps_per_mm = [80.0, 80.0]\n", encoding="utf-8"
+    )
     path = square_file(tmp_path / "square.gcode", layers=1)
     return [trained.run.path, path, "--printer", tmp_path / "printer.toml"], path
 
@@ -44,10 +46,12 @@ def test_writes_checks_and_draws(run, known, tmp_path):
     assert "pieces/s" in text
     assert f"written: {out}" in text
     assert plot.stat().st_size > 10_000
-    code, text, err = run("rewrite", *words, "--check", out, "--json")
+    code, text, err = run("rewrite", *words, "--check", out, "--json", "--against-shaper", "zv")
     assert code == 0, err
     found = json.loads(text)["all"]
     assert found["after"]["contour_um"] < 0.5 * found["before"]["contour_um"]
+    assert found["after"]["contour_um"] < found["shaped"]["contour_um"]
+    assert found["shaped"]["num_samples"] == found["before"]["num_samples"]
     assert path.read_bytes().count(b"corrected") == 0
     code, _, err = run("rewrite", *words[:1], out, *words[2:], "--out", tmp_path / "twice.gcode")
     assert code == 2
@@ -81,6 +85,7 @@ def test_shapers_alone(run, known, tmp_path):
         (["--features", "walls"], "expected all or some of unknown, custom, outer_wall"),
         (["--layers", "7"], "expected numbers from 1 to 1, got 7"),
         (["--features", "top_surface"], "expected a feature that these layers have"),
+        (["--against-shaper", "ai"], "expected a shaper of zv, mzv, ei, got 'ai'"),
         (["--in-place"], "expected --out FILE or --in-place, got both"),
     ],
 )

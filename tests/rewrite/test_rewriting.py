@@ -8,7 +8,7 @@ from plant_map import PRINTER, solver_of_plant, square_file
 
 from jaxcorr.errors import InputError
 from jaxcorr.printer import gcode
-from jaxcorr.rewrite import rewriting
+from jaxcorr.rewrite import dialect, rewriting
 
 
 def ignore(*progress):
@@ -90,6 +90,30 @@ def test_absolute_filament_and_one_layer(tmp_path):
     _, proved = rewrite(path, tmp_path / "out.gcode", layers="1")
     assert proved.summary.extruded_mm[1] == pytest.approx(proved.summary.extruded_mm[0], abs=1e-9)
     assert proved.summary.after.contour_um < 0.4 * proved.summary.before.contour_um
+
+
+def thick_file(path, share):
+    """For Klipper, with lines of so much of the filament that it takes by default."""
+    e = share * dialect.KLIPPER_E_PER_MM[0] * 10.0
+    lines = ["SET_VELOCITY_LIMIT ACCEL=3000", "M83", ";LAYER_CHANGE", ";TYPE:Outer wall"]
+    lines += ["G1 X40 Y40 F900", f"G1 X50 E{e:.5f}", f"G1 Y50 E{e:.5f}"]
+    lines += [f"G1 X49.9 E{e / 100:.5f}", f"G1 X40 E{e * 0.99:.5f}"]
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return path
+
+
+def test_a_wide_nozzles_lines_show_what_their_klipper_takes(tmp_path):
+    path = thick_file(tmp_path / "wide.gcode", 3.0)
+    original = rewriting.read(path, PRINTER, rewriting.Options())
+    assert original.selection.is_judged.sum() == 4
+    most = original.board.most_e_per_mm
+    assert most == dialect.KLIPPER_E_PER_MM[3]  # 0.8 mm, four times 0.4 mm
+    _, proved = rewrite(path, tmp_path / "out.gcode")
+    assert proved.summary.most_e_per_mm[1] <= most
+    assert proved.left == ()
+    fine = thick_file(tmp_path / "fine.gcode", 0.5)
+    most = rewriting.read(fine, PRINTER, rewriting.Options()).board.most_e_per_mm
+    assert most == dialect.KLIPPER_E_PER_MM[0]
 
 
 def test_a_failed_proof_leaves_no_file(tmp_path, monkeypatch):

@@ -153,7 +153,7 @@ def test_any_walls_push_what_they_did(points, is_relative, tmp_path_factory):
 
 def check_pieces(before, after):
     """Each piece of printing moves is long enough for the board and for its filament."""
-    board = dialect.board_of(before.firmware)
+    board = dialect.board_of(before, PRINTER)
     (own_way, own_push), (way, push) = map(way_and_push, (before, after))
     own = np.searchsorted(np.cumsum(own_push), np.cumsum(push) - push / 2)
     most = np.maximum(board.most_e_per_mm, own_push / own_way)[own]
@@ -180,7 +180,6 @@ def test_short_walls_stay_as_long_as_their_filament_needs(
     ways, share, size, kinds, tmp_path_factory
 ):
     path = tmp_path_factory.mktemp("short") / "part.gcode"
-    board = dialect.board_of("klipper")
     lines = [
         "SET_VELOCITY_LIMIT ACCEL=3000",
         "M83",
@@ -191,7 +190,7 @@ def test_short_walls_stay_as_long_as_their_filament_needs(
     place = np.array([40.0, 40.0])
     for i, way in enumerate(ways):
         place += way / 100 * np.array([(1, 0), (0, 1), (-1, 0)][i % 3])
-        push = share * board.most_e_per_mm * way / 100
+        push = share * dialect.KLIPPER_E_PER_MM[0] * way / 100
         kind = ";TYPE:Sparse infill" if kinds >> i & 1 else ";TYPE:Outer wall"
         lines += [kind, f"G1 X{place[0]:.2f} Y{place[1]:.2f} E{push:.5f}"]
     lines += [";TYPE:Outer wall", "G1 X45 Y40 E.2", ""]
