@@ -47,6 +47,7 @@ class MotionLimits(Section):
     classic_jerk_mm_s: Axes | None = None
     junction_deviation_mm: Positive | None = None
     square_corner_velocity_mm_s: Positive | None = None
+    minimum_cruise_ratio: Rate | None = None  # Klipper's
 
     @property
     def given(self) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def test_an_unknown_printer_is_told_the_known_ones():
 
 
 def test_limits_are_those_given():
+    assert MotionLimits(minimum_cruise_ratio=0.0).given == {"minimum_cruise_ratio": 0.0}
     assert MotionLimits(max_velocity_mm_s=300.0).given == {"max_velocity_mm_s": 300.0}
 
 

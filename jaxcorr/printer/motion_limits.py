@@ -43,7 +43,7 @@ class Limits:
     junction_deviation_mm: float | None  # M205 J
     square_corner_velocity_mm_s: float | None = None  # Klipper's SQUARE_CORNER_VELOCITY
     max_velocity_mm_s: float = math.inf  # Klipper's VELOCITY, along the path
-    minimum_cruise_ratio: float = 0.0  # Klipper's, where the file sets it
+    minimum_cruise_ratio: float = 0.0  # Klipper's
     is_jerk_of_difference: bool = False  # the rule of Marlin 2.1.3; False for that up to 2.1.2
 
 
@@ -66,7 +66,8 @@ def defaults_of(firmware: str) -> Limits:
     Klipper and RepRapFirmware get their limits from a configuration that the file does not have:
     what slicers always write into files is left without a limit there.
 
-    Source: Klipper, Config_Reference: square_corner_velocity 5, example max_accel 3000;
+    Source: Klipper, Config_Reference: square_corner_velocity 5, minimum_cruise_ratio 0.5,
+    example max_accel 3000;
     RepRapFirmware, M201: 500 mm/s2, M204: 10000 mm/s2.
     """
     if firmware == "klipper":
@@ -79,6 +80,7 @@ def defaults_of(firmware: str) -> Limits:
             retract_accel_mm_s2=3000.0,
             classic_jerk_mm_s=None,
             square_corner_velocity_mm_s=5.0,
+            minimum_cruise_ratio=0.5,
         )
     if firmware == "reprapfirmware":
         return replace(

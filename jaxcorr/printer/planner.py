@@ -14,11 +14,13 @@ mm/s, v2 = v**2.
                                  v at least 0.05 mm/s,
                                  a_j = min(a of the entered move, M201_i / |n_i|),
                                  n = (u2 - u1) / |u2 - u1|
-              square corner vc   v2 = vc**2 (sqrt(2) - 1) s / (1 - s), so vc at 90 degrees
+              square corner vc   v2 = vc**2 (sqrt(2) - 1) s / (1 - s), so vc at 90 degrees,
+                                 at most a L / 2 s / sqrt(1 - s**2) of both moves: a shorter arc,
+                                 v at most 1 mm/s / |e2 - e1|, what the extruder jumps by default
               then no faster than both cruise speeds; rest at the start, the end and at a dwell
   backward    v2_i <= v2_{i+1} + 2 a_i L_i;   forward  v2_{i+1} <= v2_i + 2 a_i L_i
   trapezoid   peak v2 = min(cruise v2, (2 a L + entry v2 + exit v2) / 2)
-  smoothing   where Klipper's MINIMUM_CRUISE_RATIO r is set, see _smoothed_v2
+  smoothing   by Klipper's MINIMUM_CRUISE_RATIO r, see _smoothed_v2
 
 Junction deviation and square corner take u1, u2, n over x, y, z; beside an E-only move they demand
 a full stop, as Klipper does (Marlin sees a corner of 90 degrees there: programs full of retractions
@@ -38,10 +40,9 @@ from jaxcorr.printer.motion_limits import LimitTable, tabulate
 BLOCK = 1 << 18  # moves whose junctions are found at once, which bounds the memory
 BOUNDARY_S = 1e-9  # how far before a boundary an instant counts as past it
 MINIMUM_JUNCTION_V = 0.05  # mm/s, Marlin's MINIMUM_PLANNER_SPEED
+INSTANT_E_V = 1.0  # mm/s, Klipper's instantaneous_corner_velocity
 SAFE_SHARE = 0.99  # of a junction's speed, Marlin's threshold for starting and ending apart
 TINY = 1e-12  # keeps a quotient finite where the limit does not bind
-
-
 SCHEMES = ("junction_deviation_mm", "square_corner_velocity_mm_s", "classic_jerk_mm_s")
 
 
@@ -255,7 +256,7 @@ def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Pl
 
     cruise_v = _along(limits.max_feedrate[of_move], u, feedrate)
     accel = _along(limits.max_accel[of_move], u, base)
-    junction_v2 = _junction_v2(u, path > 0.0, cruise_v, accel, limits, of_move)
+    junction_v2 = _junction_v2(u, path, cruise_v, accel, limits, of_move)
     # One junction speed per boundary, N + 1 of them: rest at both ends, at a dwell, at no length.
     node_v2 = np.zeros(len(index) + 1)
     node_v2[1:-1] = np.minimum(junction_v2, np.minimum(cruise_v[:-1], cruise_v[1:]) ** 2)
@@ -263,7 +264,8 @@ def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Pl
     node_v2[1:][length == 0.0] = 0.0
     ratio = limits.cruise_ratio[of_move]
     if ratio.any():
-        smoothed_v2 = _smoothed_v2(node_v2, 2.0 * accel * (1.0 - ratio) * length, cruise_v**2)
+        reach_v2 = 2.0 * accel * length
+        smoothed_v2 = _smoothed_v2(node_v2, reach_v2, (1.0 - ratio) * reach_v2, cruise_v**2)
         cruise_v = np.sqrt(smoothed_v2)
         node_v2[1:-1] = np.minimum(node_v2[1:-1], np.minimum(smoothed_v2[:-1], smoothed_v2[1:]))
     node_v2 = _look_ahead(node_v2, 2.0 * accel * length)
@@ -349,7 +351,7 @@ def count_cuts(program: Program, options: PlanOptions = PlanOptions()) -> Cuts:
         feedrate += _count_axes(limits.max_feedrate[of_move], u, asked, count)
         accel += _count_axes(limits.max_accel[of_move], u, base, count)
         of_axes = _along(limits.max_accel[of_move], u, base)
-        corner_v2 = _block_v2(u, path > 0.0, cruise_v, of_axes, limits, of_move)
+        corner_v2 = _block_v2(u, path, cruise_v, of_axes, limits, of_move)
         slower_v2 = np.minimum(cruise_v[:-1], cruise_v[1:]) ** 2
         corner += int(np.sum(corner_v2 < slower_v2 * (1.0 - 1e-9)))
     return Cuts(velocity, tuple(feedrate.tolist()), tuple(accel.tolist()), corner)
@@ -371,25 +373,25 @@ def _along(axis_limit: np.ndarray, u: np.ndarray, wanted: np.ndarray) -> np.ndar
 
 def _junction_v2(
     u: np.ndarray,
-    has_path: np.ndarray,
+    path: np.ndarray,
     cruise_v: np.ndarray,
     accel: np.ndarray,
     limits: LimitTable,
     of_move: np.ndarray,
 ) -> np.ndarray:
-    """Squared speed that each of the N - 1 junctions allows, whatever the cruise speeds."""
+    """Squared speed that each of the N - 1 junctions allows; path is 0 where only E moves."""
     num = max(len(u) - 1, 0)
     v2 = np.empty(num)
     for first in range(0, num, BLOCK):
         part = slice(first, min(first + BLOCK, num) + 1)
-        columns = u[part], has_path[part], cruise_v[part], accel[part]
+        columns = u[part], path[part], cruise_v[part], accel[part]
         v2[first : part.stop - 1] = _block_v2(*columns, limits, of_move[part])
     return v2
 
 
 def _block_v2(
     u: np.ndarray,
-    has_path: np.ndarray,
+    path: np.ndarray,
     cruise_v: np.ndarray,
     accel: np.ndarray,
     limits: LimitTable,
@@ -400,18 +402,22 @@ def _block_v2(
     difference_v = np.min(limits.jerk[entered] / np.maximum(np.abs(u[1:] - u[:-1]), TINY), axis=1)
     stock_v = _stock_jerk_v(u, cruise_v, limits.jerk[of_move])
     jerk_v = np.where(limits.is_difference[entered], difference_v, stock_v)
+    pushed_v = INSTANT_E_V / np.maximum(np.abs(u[1:, 3] - u[:-1, 3]), TINY)
     u = u[:, :3]
     half = np.sqrt(np.clip((1.0 + np.sum(u[:-1] * u[1:], axis=1)) / 2.0, 0.0, 1.0))
     sharpness = half / np.maximum(1.0 - half, TINY)
-    deviation, corner = limits.deviation[entered], limits.corner[entered]
+    deviation, corner = limits.deviation[entered], limits.corner[of_move]
+    corner = np.fmin(corner[1:], corner[:-1])
     turn = u[1:] - u[:-1]
     turn = turn / np.maximum(np.linalg.norm(turn, axis=1), TINY)[:, None]
     deviation_v2 = _along(limits.max_accel[entered, :3], turn, accel[1:]) * deviation * sharpness
-    corner_v2 = corner**2 * (np.sqrt(2.0) - 1.0) * sharpness
+    reach = np.minimum((accel * path)[1:], (accel * path)[:-1]) / 2.0
+    reach *= half / np.maximum(np.sqrt(1.0 - half**2), TINY)
+    corner_v2 = np.minimum(corner**2 * (np.sqrt(2.0) - 1.0) * sharpness, reach)
+    corner_v2 = np.minimum(corner_v2, pushed_v**2)
     smooth_v2 = np.where(np.isnan(corner), deviation_v2, corner_v2)
-    smooth_v2 = np.where(
-        has_path[:-1] & has_path[1:], np.maximum(smooth_v2, MINIMUM_JUNCTION_V**2), 0.0
-    )
+    is_way = (path[:-1] > 0.0) & (path[1:] > 0.0)
+    smooth_v2 = np.where(is_way, np.maximum(smooth_v2, MINIMUM_JUNCTION_V**2), 0.0)
     return np.where(np.isnan(deviation) & np.isnan(corner), jerk_v**2, smooth_v2)
 
 
@@ -433,26 +439,29 @@ def _stock_jerk_v(u: np.ndarray, cruise_v: np.ndarray, jerk: np.ndarray) -> np.n
     return np.where(is_safe, safe_v[1:], shared_v)
 
 
-def _smoothed_v2(node_v2: np.ndarray, reach_v2: np.ndarray, cruise_v2: np.ndarray) -> np.ndarray:
+def _smoothed_v2(
+    node_v2: np.ndarray, reach_v2: np.ndarray, smooth_v2: np.ndarray, cruise_v2: np.ndarray
+) -> np.ndarray:
     """Squared speeds that Klipper lets moves reach, so that a short zigzag does not shake.
 
-    A second look-ahead with the acceleration times 1 - r finds how fast each move would get. Moves
-    that only speed up or only slow down in it may be as fast as the crest that they lead to.
+    A second look-ahead with the acceleration times 1 - r (smooth_v2 in place of reach_v2) finds
+    the crests between speeding up and slowing down. A move that can speed up in it is no faster
+    than the crest that it leads to; one that can only slow down is no faster than it begins.
 
     Source: Klipper, Kinematics, "Minimum cruise ratio".
     """
-    v2 = _look_ahead(node_v2, reach_v2)
-    crest = np.minimum(cruise_v2, (v2[:-1] + v2[1:] + reach_v2) / 2.0)
-    climbs = v2[1:] >= v2[:-1] + reach_v2 * (1.0 - 1e-9)
-    falls = v2[:-1] >= v2[1:] + reach_v2 * (1.0 - 1e-9)
-    allowed = crest.tolist()
-    for i in range(len(allowed) - 2, -1, -1):
-        if climbs[i]:
-            allowed[i] = max(allowed[i], allowed[i + 1])
-    for i in range(1, len(allowed)):
-        if falls[i]:
-            allowed[i] = max(allowed[i], allowed[i - 1])
-    return np.minimum(np.array(allowed), cruise_v2)
+    v2, smoothed_v2 = _look_ahead(node_v2, reach_v2), _look_ahead(node_v2, smooth_v2)
+    speeds_up = smoothed_v2[:-1] < smoothed_v2[1:] + smooth_v2
+    slows_down = smoothed_v2[:-1] + smooth_v2 > smoothed_v2[1:]
+    crest_v2 = (smoothed_v2[:-1] + smoothed_v2[1:] + smooth_v2) / 2.0
+    is_crest = speeds_up & (slows_down | np.append(~speeds_up[1:], False))
+    crests = np.append(np.flatnonzero(is_crest), len(crest_v2) - 1)
+    leads_to = crests[np.searchsorted(crests, np.arange(len(crest_v2)))]
+    allowed_v2 = np.minimum(cruise_v2, (v2[:-1] + v2[1:] + reach_v2) / 2.0)
+    allowed = np.where(speeds_up, np.minimum(allowed_v2, crest_v2[leads_to]), v2[:-1]).tolist()
+    for i in np.flatnonzero(~speeds_up).tolist():
+        allowed[i] = min(allowed[i], allowed[i - 1]) if i else 0.0
+    return np.array(allowed)
 
 
 def _look_ahead(node_v2: np.ndarray, reach_v2: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ switch firmware
         limits.max_accel_mm_s2 = inf(1, 4);
         limits.classic_jerk_mm_s = nan(1, 4);
         limits.square_corner_velocity_mm_s = 5;
+        limits.minimum_cruise_ratio = 0.5;
         for name = accels
             limits.(name{1}) = 3000;
         end

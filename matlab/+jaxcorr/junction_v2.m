@@ -1,14 +1,16 @@
-function v2 = junction_v2(u, has_path, cruise_v, accel, limits)
+function v2 = junction_v2(u, path, cruise_v, accel, limits)
 %JUNCTION_V2   Squared speed that each junction of moves allows, whatever the cruise speeds.
-%   V2 = JUNCTION_V2(U, HAS_PATH, CRUISE_V, ACCEL, LIMITS) takes N-by-4 unit vectors, whether each
-%   move has a way in x, y, z, its cruise speed in mm/s and acceleration in mm/s2, and limits of
-%   LIMIT_TABLE, and returns N-1 values in mm2/s2:
+%   V2 = JUNCTION_V2(U, PATH, CRUISE_V, ACCEL, LIMITS) takes N-by-4 unit vectors, lengths of moves
+%   over x, y, z in mm, cruise speeds in mm/s and accelerations in mm/s2, and limits of LIMIT_TABLE,
+%   and returns N-1 values in mm2/s2:
 %
 %     classic jerk       as Marlin has it up to 2.1.2, see below; by the rule of Marlin 2.1.3 and
 %                        RepRapFirmware v = min_i jerk_i / |u2_i - u1_i|
 %     junction deviation v^2 = a d s / (1 - s), s = sqrt((1 + u1.u2) / 2), v at least 0.05 mm/s,
 %                        a = min(accel of the entered move, M201_i / |n_i|), n along u2 - u1
-%     square corner vc   v^2 = vc^2 (sqrt(2) - 1) s / (1 - s), so vc at 90 degrees
+%     square corner vc   v^2 = vc^2 (sqrt(2) - 1) s / (1 - s), so vc at 90 degrees, and no more than
+%                        a L / 2 s / sqrt(1 - s^2) of both moves, whose arc ends by their middles;
+%                        v at most 1 mm/s / |e2 - e1|, as the extruder jumps by default
 %
 %   The last two take u over x, y, z; beside an E-only move they demand a full stop.
 %
@@ -18,6 +20,7 @@ function v2 = junction_v2(u, has_path, cruise_v, accel, limits)
 
 tiny = 1e-12;  % keeps a quotient finite where the limit does not bind
 minimum_v = 0.05;  % mm/s, Marlin's MINIMUM_PLANNER_SPEED
+instant_e_v = 1;  % mm/s, Klipper's instantaneous_corner_velocity
 change = diff(u, 1, 1);
 jerk_v = min(limits.jerk(2:end, :) ./ max(abs(change), tiny), [], 2);
 stock_v = stock_jerk_v(u, cruise_v, limits.jerk);
@@ -29,14 +32,18 @@ after = u(2:end, 1:3);
 s = sqrt(min(max((1 + sum(before .* after, 2)) / 2, 0), 1));
 sharpness = s ./ max(1 - s, tiny);
 deviation = limits.deviation(2:end);
-corner = limits.corner(2:end);
+corner = min(limits.corner(1:end - 1), limits.corner(2:end));
 turn = after - before;
 turn = turn ./ max(sqrt(sum(turn.^2, 2)), tiny);
 v2 = jaxcorr.along(limits.max_accel(2:end, 1:3), turn, accel(2:end)) .* deviation .* sharpness;
 is_corner = ~isnan(corner);
-v2(is_corner) = corner(is_corner).^2 * (sqrt(2) - 1) .* sharpness(is_corner);
+reach = min(accel(1:end - 1) .* path(1:end - 1), accel(2:end) .* path(2:end)) / 2;
+reach = reach .* s ./ max(sqrt(1 - s.^2), tiny);
+pushed_v = instant_e_v ./ max(abs(change(:, 4)), tiny);
+corner_v2 = min(min(corner.^2 * (sqrt(2) - 1) .* sharpness, reach), pushed_v.^2);
+v2(is_corner) = corner_v2(is_corner);
 v2 = max(v2, minimum_v^2);
-v2(~(has_path(1:end - 1) & has_path(2:end))) = 0;
+v2(~(path(1:end - 1) > 0 & path(2:end) > 0)) = 0;
 is_classic = isnan(deviation) & isnan(corner);
 v2(is_classic) = jerk_v(is_classic).^2;
 end

@@ -17,7 +17,7 @@ function plan = plan_moves(program, options)
 %     junction    as JUNCTION_V2 has it, then no faster than both cruise speeds; rest at the start,
 %                 the end, a dwell and a move of no length
 %     trapezoid   peak v^2 = min(cruise v^2, (2 a L + entry v^2 + exit v^2) / 2)
-%     smoothing   as SMOOTHED_V2 has it, where Klipper's minimum cruise ratio is set
+%     smoothing   as SMOOTHED_V2 has it, by Klipper's minimum cruise ratio
 %
 %   See also PLAN_LAYER, JUNCTION_V2, LOOK_AHEAD, SAMPLE_PLAN.
 %
@@ -49,14 +49,15 @@ accel = jaxcorr.along(limits.max_accel, u, base);
 
 % One junction speed per boundary, N + 1 of them.
 node_v2 = zeros(numel(path) + 1, 1);
-node_v2(2:end - 1) = min(jaxcorr.junction_v2(u, has_path, cruise_v, accel, limits), ...
+node_v2(2:end - 1) = min(jaxcorr.junction_v2(u, path, cruise_v, accel, limits), ...
     min(cruise_v(1:end - 1), cruise_v(2:end)).^2);
 is_point = length_mm == 0;
 node_v2([program.dwell_s > 0 | is_point; false]) = 0;
 node_v2([false; is_point]) = 0;
 if any(limits.cruise_ratio > 0)
-    allowed_v2 = jaxcorr.smoothed_v2(node_v2, ...
-        2 * accel .* (1 - limits.cruise_ratio) .* length_mm, cruise_v.^2);
+    reach_v2 = 2 * accel .* length_mm;
+    allowed_v2 = jaxcorr.smoothed_v2(node_v2, reach_v2, ...
+        (1 - limits.cruise_ratio) .* reach_v2, cruise_v.^2);
     cruise_v = sqrt(allowed_v2);
     node_v2(2:end - 1) = min(node_v2(2:end - 1), min(allowed_v2(1:end - 1), allowed_v2(2:end)));
 end

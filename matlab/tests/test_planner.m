@@ -64,8 +64,8 @@ pass = abs(corner.exit_v(1) - 8) < 1e-9 && abs(stock.exit_v(1) - 8) < 1e-9 ...
 end
 
 function pass = klippers_limits()
-slow = plan_of({}, 'SET_VELOCITY_LIMIT ACCEL=100', 'G1 X100 F6000');
-smooth = plan_of({}, 'SET_VELOCITY_LIMIT ACCEL=100 MINIMUM_CRUISE_RATIO=.5', 'G1 X100 F6000');
+slow = plan_of({}, 'SET_VELOCITY_LIMIT ACCEL=100 MINIMUM_CRUISE_RATIO=0', 'G1 X100 F6000');
+smooth = plan_of({}, 'SET_VELOCITY_LIMIT ACCEL=100', 'G1 X100 F6000');
 corner = plan_of({}, 'SET_VELOCITY_LIMIT SQUARE_CORNER_VELOCITY=7', 'G1 X50 F6000', 'G1 Y50');
 capped = plan_of({}, 'SET_VELOCITY_LIMIT VELOCITY=50', 'G1 X30 Y40 F6000');
 pass = is_time(slow, 2) && abs(smooth.peak_v - sqrt(5000)) < 1e-9 ...

@@ -170,6 +170,38 @@ def test_a_minimum_cruise_ratio_keeps_a_short_move_from_its_full_peak():
     assert pieces.total_s == pytest.approx(plan.total_s)
 
 
+def test_klippers_moves_of_a_zigzag_and_of_one_way():
+    klipper = defaults_of("klipper")
+    zigzag = [(4 * (i // 2 + i % 2), 4 * (i // 2)) for i in range(9)]
+    plan = plan_program(make_program(zigzag, 300.0, limits=klipper))
+    # From 5 to 5 mm/s over 4 mm: the way that half of 3000 mm/s2 takes to the crest and back.
+    np.testing.assert_allclose(plan.peak_v[1:-1], np.sqrt(25.0 + 1500.0 * 4.0))
+    # One way in unequal moves: those that speed up lead to its crest, those behind slow down.
+    ends = np.cumsum([0.0, 3.0, 0.5, 9.0, 2.0, 1.0, 7.0, 0.1, 5.0])
+    whole, parts = (
+        plan_program(make_program([(x, 0) for x in points], 300.0, limits=klipper))
+        for points in (ends[[0, -1]], ends)
+    )
+    assert parts.total_s == pytest.approx(whole.total_s)
+    assert parts.peak_v.max() == pytest.approx(whole.peak_v[0])
+    turned = plan_program(make_program([(x, 0) for x in -ends[::-1]], 300.0, limits=klipper))
+    assert turned.total_s == pytest.approx(parts.total_s)
+
+
+def test_klippers_corners_of_short_moves_and_of_filament():
+    klipper = dataclasses.replace(defaults_of("klipper"), square_corner_velocity_mm_s=20.0)
+    corner = [(0, 0), (10, 0), (10, 0.1), (20, 0.1)]
+    plan = plan_program(make_program(corner, limits=klipper))
+    # The arc ends by the middle of the short move: v2 = a L / 2 at 90 degrees.
+    np.testing.assert_allclose(plan.exit_v[:2], np.sqrt(3000.0 * 0.1 / 2.0))
+    straight = make_program([(0, 0), (20, 0), (40, 0)], extrude=[1.0, 2.0], limits=klipper)
+    assert plan_program(straight).exit_v[0] == pytest.approx(1.0 / (0.1 - 0.05))
+    lower = dataclasses.replace(klipper, square_corner_velocity_mm_s=7.0)
+    for limits in ((klipper, lower), (lower, klipper)):
+        turn = make_program([*corner[:2], (10, 10)], limits=limits, limits_index=[0, 1])
+        assert plan_program(turn).exit_v[0] == pytest.approx(7.0)
+
+
 def test_cuts_count_what_each_limit_slows():
     program = make_program(
         [(0, 0, 0), (50, 0, 0), (50, 50, 0), (50, 50, 9)], feedrate=600.0, limits=ENDER3_V2
