@@ -263,9 +263,10 @@ def test_a_run_is_judged_on_its_own_printer_or_a_named_one():
     assert simulated.data.simulate.rate_hz == 200.0
     own = spec.printer_of(simulated)
     assert (own.printer, own.rate_hz, own.seed) == ("ender3_v2", 200.0, 3)
-    assert spec.printer_of(simulated, "reference") == Simulation(rate_hz=200.0)
+    reference = Simulation(rate_hz=200.0, steps_per_mm=(80.0, 80.0))
+    assert spec.printer_of(simulated, "reference") == reference
     foreign = spec.from_table({"data": table}, "spec")
-    assert spec.printer_of(foreign, "reference") == Simulation(rate_hz=200.0)
+    assert spec.printer_of(foreign, "reference") == reference
     with pytest.raises(InputError, match=r"a printer to judge on, got neither\. Name one"):
         spec.printer_of(foreign)
 
