@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from scipy import stats
+from scipy.special import stdtrit
 
 from jaxcorr.metrics import Interval
 
@@ -152,7 +152,7 @@ def interval(
     """
     if num_blocks < 2 or not (math.isfinite(value) and np.isfinite(resampled).all()):
         return None
-    t = float(stats.t.ppf((1 + CONFIDENCE) / 2, num_blocks - 1))
+    t = float(stdtrit(num_blocks - 1, (1 + CONFIDENCE) / 2))
     reach = t * math.sqrt(num_blocks / (num_blocks - 1)) * float(resampled.std())
     return Interval(max(value - reach, within.low), min(value + reach, within.high))
 

@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex, Float
 from numpy import ndarray
-from scipy.signal import lfilter
 
 FIRST_HZ, LAST_HZ = 5.0, 135.0
 RISE_HZ_S = 1.0
@@ -117,6 +116,8 @@ def respond(
     accel: Float[ndarray, " n"], rate_hz: float, frequency_hz: float, damping_ratio: float
 ) -> Float[ndarray, " n"]:
     """A mode's acceleration, exact for a command that is constant within each sample."""
+    from scipy.signal import lfilter  # here: it takes 0.8 s to load
+
     w, step_s = 2.0 * np.pi * frequency_hz, 1.0 / rate_hz
     decay = np.exp(-damping_ratio * w * step_s)
     root = np.sqrt(1.0 - damping_ratio**2)

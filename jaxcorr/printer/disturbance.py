@@ -29,7 +29,6 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.signal import lfilter
 
 MICROSTEP_PERIODS_MM = (0.2, 0.8)
 TIMER_HZ = 72e6
@@ -95,6 +94,8 @@ def low_pass(
     white: Float[ndarray, "T a"], cutoff_hz: float, rate_hz: float
 ) -> Float[ndarray, "T a"]:
     """White noise of variance 1 through the low-pass, from rest; its variance tends to 1 again."""
+    from scipy.signal import lfilter  # here: its 0.8 s are not for who has the traces
+
     k = np.tan(np.pi * cutoff_hz / rate_hz)
     scale = 1.0 + np.sqrt(2.0) * k + k**2
     b = k**2 / scale * np.array([1.0, 2.0, 1.0])

@@ -14,12 +14,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import (  # protobuf makes the names at run time
-    Event,  # pyright: ignore[reportAttributeAccessIssue]
-    SessionLog,  # pyright: ignore[reportAttributeAccessIssue]
-)
 
 from jaxcorr import files, plotting
 from jaxcorr.errors import InputError
@@ -138,18 +132,14 @@ class Recorder:
         for name, value in values.items():
             if name != "epoch" and value is not None:
                 is_accuracy = name.startswith(("train_", "val_"))
-                board.add(
-                    epoch, summary.scalar(f"{_ACCURACY if is_accuracy else _PACE}/{name}", value)
-                )
+                board.add_scalar(epoch, f"{_ACCURACY if is_accuracy else _PACE}/{name}", value)
         every = self._spec.train.histogram_every_epochs
         if every and epoch % every == 0:
             gradient = self._gradient_fn(state, batches.features, batches.targets)
             for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
                 name, leaf = "/".join(key.key for key in path), np.asarray(leaf)
-                histogram = summary.histogram(f"gradient/{name}", leaf, HISTOGRAM_BINS)
-                board.add(epoch, histogram)
-                norm = float(np.linalg.norm(leaf))
-                board.add(epoch, summary.scalar(f"gradient_norm/{name}", norm))
+                board.add_histogram(epoch, f"gradient/{name}", leaf)
+                board.add_scalar(epoch, f"gradient_norm/{name}", float(np.linalg.norm(leaf)))
         board.flush()
 
 
@@ -165,7 +155,7 @@ def show_evaluated(run: Run, epoch: int, values: Mapping[str, float | None]) -> 
     board = _Board(run.tensorboard)
     for name, value in values.items():
         if value is not None:
-            board.add(epoch, summary.scalar(f"{_TEST}/{name}", value))
+            board.add_scalar(epoch, f"{_TEST}/{name}", value)
     board.close()
 
 
@@ -180,6 +170,13 @@ class _Board:
     """
 
     def __init__(self, folder: Path, first_epoch: int | None = None):
+        # Here, since tensorboardX loads PyTorch where it finds it: 1.2 s for who wants no board.
+        from tensorboardX import summary
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2
+
+        log: Any = event_pb2  # protobuf makes its names at run time
+        self._summary, self._event = summary, log.Event
         folder.mkdir(parents=True, exist_ok=True)
         # Its name has a second in it, in which a training may end and be evaluated.
         suffix = "" if first_epoch is not None else f".{_TEST}"
@@ -187,18 +184,23 @@ class _Board:
         if first_epoch is None:
             return
         # Viewers hide what a broken-off run wrote from this epoch on.
-        start = SessionLog(status=SessionLog.START)
-        self._events.write_event(Event(wall_time=time.time(), step=first_epoch, session_log=start))
+        self._write(first_epoch, session_log=log.SessionLog(status=log.SessionLog.START))
 
     def describe(self, spec: Spec) -> None:
         """Puts the run into the table of hyperparameters."""
         judged_by = dict.fromkeys(_JUDGED_BY, 0.0)
-        experiment, start, _end = summary.hparams(_hyperparameters(spec), judged_by)
+        experiment, start, _end = self._summary.hparams(_hyperparameters(spec), judged_by)
         for content in (experiment, start):  # how it ends is not known yet
-            self.add(0, content)
+            self._write(0, summary=content)
 
-    def add(self, epoch: int, content: Any) -> None:
-        self._events.write_event(Event(wall_time=time.time(), step=epoch, summary=content))
+    def add_scalar(self, epoch: int, tag: str, value: float) -> None:
+        self._write(epoch, summary=self._summary.scalar(tag, value))
+
+    def add_histogram(self, epoch: int, tag: str, values: np.ndarray) -> None:
+        self._write(epoch, summary=self._summary.histogram(tag, values, HISTOGRAM_BINS))
+
+    def _write(self, step: int, **content: Any) -> None:
+        self._events.write_event(self._event(wall_time=time.time(), step=step, **content))
 
     def flush(self) -> None:
         self._events.flush()
