@@ -247,10 +247,13 @@ def _table(pieces: Sequence[Piece], rate_hz: float, num_groups: int) -> _Table:
     )
     error[:settle] = np.nan
     command = Sample(jnp.asarray(position), jnp.asarray(velocity))
-    table = _Table(plant_path.interpolate_all(command, rate_hz), error[1:])
+    table = _Table(_interpolate(command, rate_hz), error[1:])
     return jax.tree.map(
         lambda column: np.asarray(column).reshape(*column.shape[:-1], num_groups, -1), table
     )
+
+
+_interpolate = jax.jit(plant_path.interpolate_all, static_argnums=1)
 
 
 def _extend(column: ndarray, length: int, mode: str) -> ndarray:
@@ -336,9 +339,12 @@ def _evaluate(
     """The fields of `_Sums`, of each lane with numbers of its own."""
     length = min(max(round(BLOCK_S * rate_hz), 1), len(table.error_mm))
 
-    def one(numbers: Array, table: _Table) -> tuple[Array, Array, Array]:
+    def twice(numbers: Array, table: _Table) -> tuple[Array, Array]:
         left = _residual(numbers, table, rate_hz)
-        slopes = jax.jacfwd(_residual)(numbers, table, rate_hz)
+        return left, left  # to be differentiated, and for itself
+
+    def one(numbers: Array, table: _Table) -> tuple[Array, Array, Array]:
+        slopes, left = jax.jacfwd(twice, has_aux=True)(numbers, table)
         products = jnp.sum(left[..., None] * slopes, axis=1)
         products = jnp.pad(products, ((0, -len(left) % length), (0, 0)))
         scores = products.reshape(-1, length, len(numbers)).sum(axis=1)
