@@ -6,9 +6,14 @@ whose programs run for milliseconds.
 `--hypothesis-profile=thorough` runs 10,000 cases of every property.
 """
 
+import os
+
+# Threads for small matrices only wait for each other, which takes a processor: 0.5 s for each run
+# that is begun. It is read when numpy is loaded, which jaxtyping does.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 import gc
 import itertools
-import os
 import signal
 import sys
 import tempfile
@@ -17,10 +22,6 @@ from pathlib import Path
 import jaxtyping
 import pytest
 from hypothesis import settings
-
-# Threads for small matrices only wait for each other, which takes a processor: 0.5 s for each run
-# that is begun. The workers find it before they load numpy.
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 # Before any test imports them: modules that declare shapes are checked, under pytest only.
 ROOT = Path(__file__).parent.parent
@@ -46,6 +47,11 @@ THOROUGH = os.environ.get("JAXCORR_THOROUGH") == "1"
 if not THOROUGH:
     settings.load_profile("quick")
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# XLA's elder emitters take half of the time of the ones that go through MLIR (a toy's training
+# 0.5 s, not 1.25 s), and one module of LLVM less than several.
+FASTER = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+if FASTER not in os.environ.get("XLA_FLAGS", ""):  # a worker has them from who started it
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FASTER}"
 
 # Some tests train on several devices; a toy's batch of 8 windows stays on one unless told.
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
@@ -55,10 +61,10 @@ os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="jaxcorr-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{COMPILED.name}/programs"
-    # Where Python keeps no bytecode, each process takes 3 s to compile what it imports.
+    # Where Python keeps no bytecode, each worker and process takes 3 to 10 s to compile imports.
     if sys.dont_write_bytecode:
         sys.dont_write_bytecode = False
-        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = f"{COMPILED.name}/bytecode"
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build/bytecode")
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
@@ -70,6 +76,11 @@ def pytest_collection_modifyitems(items):
     """Puts the slow files first; xdist keeps the order where it is told to."""
     places = {Path(__file__).parent / f"{name}.py": place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: places.get(item.path, len(SLOW)))
+
+
+def pytest_sessionfinish():
+    """Nothing that is left is looked at again: pytest would, five times, for 1 s each."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
