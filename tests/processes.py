@@ -17,8 +17,8 @@ POLL_S = 0.01
 LONGEST_S = 600.0  # for a text to come, on a machine that has much else to do
 
 FORKS = multiprocessing.get_context("forkserver")
-IMPORTED = "jax", "jaxcorr.cli.app", "jaxcorr.training.experiment"
-FORKS.set_forkserver_preload([*IMPORTED, "jaxcorr.training.checkpoint"])
+IMPORTED = "jax", "jaxcorr.cli.app", "jaxcorr.training.loop"
+FORKS.set_forkserver_preload(list(IMPORTED))
 
 
 def run(log: Path, *argv: Any, **request: Any) -> tuple[int, str]:
