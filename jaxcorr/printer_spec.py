@@ -247,6 +247,9 @@ class Simulation(Printer):
     """A printer, and how its layers are simulated."""
 
     rate_hz: Positive = Field(default=100.0, description="Rate of the traces.")
+    knot_rate_hz: Positive | None = Field(
+        default=None, description="Rate of a probe's knots; that of the traces if left out."
+    )
     plant_rate_hz: Positive = Field(
         default=PLANT_RATE_HZ,
         description="Rate of the integration; a little more where rate_hz does not divide it.",
@@ -267,6 +270,11 @@ class Simulation(Printer):
         default=(),
         description="Each layer once more per value: RMS of a random change of the command.",
     )
+
+    @property
+    def knots_hz(self) -> float:
+        """Knots of probes and corrections per second."""
+        return self.knot_rate_hz or self.rate_hz
 
     @property
     def every(self) -> int:
@@ -291,6 +299,8 @@ class Simulation(Printer):
         if abs(ratio - round(ratio)) > 1e-9 or ratio < 1:
             rule = f"rate_hz to divide plant_rate_hz = {self.plant_rate_hz:g}"
             raise ValueError(f"{rule}|{self.rate_hz:g}")
+        if self.rate_hz % self.knots_hz:
+            raise ValueError(f"knot_rate_hz to divide rate_hz = {self.rate_hz:g}|{self.knots_hz:g}")
         if self.floor_hz >= self.plant_rate_hz / 2:
             raise ValueError(f"floor_hz < {self.plant_rate_hz / 2:g}|{self.floor_hz:g}")
         lowest = self.friction_slope_hz / MAX_FRICTION_STEP

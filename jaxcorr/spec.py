@@ -97,6 +97,7 @@ class Data(Section):
     features: Fields = ("x_ref", "y_ref", "vx_ref", "vy_ref")
     targets: Fields = ("error_x", "error_y")
     sample_rate_hz: Annotated[float, Field(ge=RATES_HZ[0], le=RATES_HZ[1])] = 100.0
+    knot_rate_hz: Positive | None = None  # of corrections and probes; sample_rate_hz if left out
     window: Annotated[int, Field(ge=2, le=100_000)] = 50  # samples
     stride: Count = 4  # samples
     horizon: Annotated[int, Field(ge=-1000, le=1000)] = 0  # samples
@@ -107,6 +108,11 @@ class Data(Section):
     augment: Augment = Augment()
     kinematics: Kinematics | None = None  # of the machine; that of simulate if left out
     simulate: Simulate | None = None
+
+    @property
+    def knots_hz(self) -> float:
+        """Knots of corrections and probes per second."""
+        return self.knot_rate_hz or self.sample_rate_hz
 
     @model_validator(mode="before")
     @classmethod
@@ -133,16 +139,23 @@ class Data(Section):
     @classmethod
     def _traces_are_made_at_their_rate(cls, table: Any) -> Any:
         simulate = table.get("simulate") if isinstance(table, Mapping) else None
-        if not isinstance(simulate, Mapping) or "rate_hz" in simulate:
+        if not isinstance(simulate, Mapping):
             return table
         rate_hz = table.get("sample_rate_hz", cls.model_fields["sample_rate_hz"].default)
-        return {**table, "simulate": {**simulate, "rate_hz": rate_hz}}
+        rates = {"rate_hz": rate_hz, "knot_rate_hz": table.get("knot_rate_hz")}
+        return {**table, "simulate": {**rates, **simulate}}
 
     @model_validator(mode="after")
     def _rates_agree(self) -> "Data":
         if self.simulate is not None and self.simulate.rate_hz != self.sample_rate_hz:
             rule = f"sample_rate_hz to be simulate.rate_hz = {self.simulate.rate_hz:g}"
             raise ValueError(f"{rule}|{self.sample_rate_hz:g}")
+        if self.simulate is not None and self.simulate.knots_hz != self.knots_hz:
+            rule = f"knot_rate_hz to be simulate.knot_rate_hz = {self.simulate.knots_hz:g}"
+            raise ValueError(f"{rule}|{self.knots_hz:g}")
+        if self.sample_rate_hz % self.knots_hz:
+            rule = f"knot_rate_hz to divide sample_rate_hz = {self.sample_rate_hz:g}"
+            raise ValueError(f"{rule}|{self.knots_hz:g}")
         return self
 
     @model_validator(mode="after")
@@ -333,7 +346,7 @@ def printer_of(spec: Spec, named: str | None = None) -> Simulation:
         InputError: the traces are foreign and no printer is named, there is no such printer, or
             their rate does not divide that of its integration.
     """
-    table = {"rate_hz": spec.data.sample_rate_hz}
+    table = {"rate_hz": spec.data.sample_rate_hz, "knot_rate_hz": spec.data.knot_rate_hz}
     if PLANT_RATE_HZ % spec.data.sample_rate_hz:
         raise InputError(
             f"compensate: expected a run at a rate that divides {PLANT_RATE_HZ:g} Hz, got "

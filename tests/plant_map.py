@@ -25,7 +25,8 @@ class PlantMap(ModelMap):
     """The map of the printer itself."""
 
     def __init__(self):
-        self.rate_hz = RATE_HZ
+        self.rate_hz = self.knot_rate_hz = RATE_HZ
+        self.per_knot = 1
         self.response = methods.response_of(PRINTER, RATE_HZ)
         self.options = solver.DEFAULT
 

@@ -140,7 +140,7 @@ def test_options_mean_the_same(tmp_path):
         "collect_data('boat', 48, 'off', {'jitter', 'floor'}, 'damping', 'ground', "
         "'sweep_accel_mm_s2', [400 2000], 'sweep_velocity_mm_s', 150, "
         "'junction_deviation_mm', 0.02, 'microstep_um', 6, 'plant_rate_hz', 4000, 'rate_hz', 200, "
-        "'probe_um', [50 120])",
+        "'knot_rate_hz', 50, 'probe_um', [50 120])",
         tmp_path,
     )
     options = Simulation(
@@ -149,6 +149,7 @@ def test_options_mean_the_same(tmp_path):
         sources_off=RANDOM,
         microstep_um=6.0,
         rate_hz=200.0,
+        knot_rate_hz=50.0,
         accel_mm_s2=(400.0, 2000.0),
         velocity_mm_s=(150.0,),
         probe_um=(50.0, 120.0),

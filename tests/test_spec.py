@@ -271,6 +271,26 @@ def test_a_run_is_judged_on_its_own_printer_or_a_named_one():
         spec.printer_of(foreign)
 
 
+def test_knots_are_as_far_apart_as_samples_or_further():
+    table = {"traces": ["none"], "sample_rate_hz": 200.0, "simulate": {"parts": ["boat"]}}
+    close = spec.from_table({"data": table}, "spec").data
+    assert close.knots_hz == close.simulate.knots_hz == 200.0
+    apart = spec.from_table({"data": table | {"knot_rate_hz": 50.0}}, "spec")
+    assert apart.data.knots_hz == apart.data.simulate.knots_hz == 50.0
+    assert spec.printer_of(apart).knots_hz == spec.printer_of(apart, "ender3_v2").knots_hz == 50.0
+    for rate_hz in (60.0, 400.0):
+        message = rf"expected knot_rate_hz to divide rate_hz = 200, got {rate_hz:g}\."
+        with pytest.raises(InputError, match=message):
+            spec.from_table({"data": table | {"knot_rate_hz": rate_hz}}, "spec")
+        foreign = {"traces": ["none"], "sample_rate_hz": 200.0, "knot_rate_hz": rate_hz}
+        with pytest.raises(InputError, match=message.replace(" rate_hz", " sample_rate_hz")):
+            spec.from_table({"data": foreign}, "spec")
+    simulate = {"parts": ["boat"], "knot_rate_hz": 100.0}
+    message = r"expected knot_rate_hz to be simulate.knot_rate_hz = 100, got 50\."
+    with pytest.raises(InputError, match=message):
+        spec.from_table({"data": table | {"knot_rate_hz": 50.0, "simulate": simulate}}, "spec")
+
+
 def test_traces_are_made_at_the_rate_that_they_are_read_at():
     simulate = {"parts": ["boat"], "rate_hz": 100.0}
     message = r"\[data\]: expected sample_rate_hz to be simulate.rate_hz = 100, got 200\."

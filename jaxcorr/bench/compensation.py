@@ -42,8 +42,9 @@ def measure(
 
 def _measure_offline(model: ModelMap, reference: ndarray, began: float) -> dict[str, Any]:
     """The whole layer at once; `began` before anything was compiled."""
-    error_fn, num_knots = model.error_fn(reference), len(reference)
-    arguments = error_fn, model.response, num_knots, model.rate_hz, model.options
+    num_knots = (len(reference) - 1) // model.per_knot + 1
+    error_fn = model.error_fn(reference[: (num_knots - 1) * model.per_knot + 1])
+    arguments = error_fn, model.response, num_knots, model.knot_rate_hz, model.options
     solution = solver.solve(*arguments)
     ends = [began, time.perf_counter()]
     for _ in range(ROUNDS):
@@ -52,7 +53,7 @@ def _measure_offline(model: ModelMap, reference: ndarray, began: float) -> dict[
     seconds = np.diff(ends)
     return {
         "seconds": float(seconds[1:].min()),
-        "seconds_a_minute": float(seconds[1:].min()) * 60.0 * model.rate_hz / num_knots,
+        "seconds_a_minute": float(seconds[1:].min()) * 60.0 * model.knot_rate_hz / num_knots,
         "first_seconds": float(seconds[0]),
         "num_steps": len(solution.rms_mm) - 1,
         "outcome": solution.outcome,

@@ -258,7 +258,7 @@ def run(
         methods: that need no plant, by name.
         plant_methods: given a plant with its friction, by name.
     """
-    layer = drive.make_layer(plan, options.plant_rate_hz, options.rate_hz)
+    layer = drive.make_layer(plan, options.plant_rate_hz, options.knots_hz)
     plain = drive.drive(
         layer, [layer.reference] * len(plants), list(plants.values()), options, layout.seed
     )

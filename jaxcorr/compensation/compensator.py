@@ -7,8 +7,8 @@ is spent, the best knots so far go out if they take away half of the predicted e
 block that comes too late for that, is not converged or not trusted goes out uncompensated: what is
 left of the correction fades out within it. Nothing is compiled after loading.
 
-  knots    ... c  | c+1 ... c+B-1 | c+B | ...      c is fixed, since the speed of the command at
-  sent     ... c-1| c   ... c+B-1                  c-1 depends on it; c+B becomes fixed with a block
+  knots    ... c  | c+1 ... c+B-1 | c+B | ...      c is fixed, since the command before it depends
+  sent     ... c-1| c   ... c+B-1                  on it; c+B becomes fixed with a block
 """
 
 import time
@@ -29,7 +29,6 @@ from jaxcorr.compensation.solver import Options, descend
 from jaxcorr.errors import InputError
 from jaxcorr.models import network
 from jaxcorr.models.network import Carry
-from jaxcorr.printer import correction_curve
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.restore import Loaded
 from jaxcorr.units import MOST
@@ -89,12 +88,16 @@ class Compensator:
     ):
         model = ModelMap(loaded)
         options = options or model.options._replace(gain=GAIN)
-        self.rate_hz = model.rate_hz
-        self._unsure = max(UNSURE, round(UNSURE_S * self.rate_hz))
-        self.block, self.lookahead = _lengths(block_ms, lookahead_ms, self.rate_hz, self._unsure)
+        self.rate_hz, self._model = model.rate_hz, model
+        self._unsure = max(UNSURE, round(UNSURE_S * model.knot_rate_hz))
+        durations = block_ms, lookahead_ms
+        self._block, num_knots = _lengths(*durations, model.knot_rate_hz, self._unsure)
+        self._no_knots = np.zeros((num_knots, 2))
+        self.block = self._block * model.per_knot
+        self.lookahead = (num_knots - 1) * model.per_knot + 1
         self._gate, self._options, self._clock = gate_of(loaded), options, clock
         self._inverse = KnotInverse(
-            *model.response, self.lookahead, self.rate_hz, options.effort, options.bounds
+            *model.response, num_knots, model.knot_rate_hz, options.effort, options.bounds
         )
         self._start = network.carry_for(loaded.spec, 1)
         # Constants of the compiled functions, so that a call passes the state and the samples only.
@@ -130,7 +133,7 @@ class Compensator:
         self._carry = self._start
         self._reference = np.zeros((0, 4))
         self._is_finished = self._is_settled = False
-        self._knots = np.zeros((self.lookahead, 2))
+        self._knots = self._no_knots
         self._knot_before: ndarray | None = None
         self.status = Status()
 
@@ -218,9 +221,12 @@ class Compensator:
             return self._knots, ("compensated",)
         counts = np.ones(len(window), np.bool_)
         counts[len(self._reference) :] = self._is_finished
+        per_knot = self._model.per_knot
+        at_knots = counts[::per_knot]
 
         def error_fn(knots: ndarray) -> ndarray:
-            return np.where(counts[:, None], knots + self._lag(window, knots), 0.0)
+            error = knots + self._lag(window, knots)[::per_knot]
+            return np.where(at_knots[:, None], error, 0.0)
 
         def has_time() -> bool:
             return self._clock() < deadline
@@ -231,7 +237,8 @@ class Compensator:
         after = error_fn(solution.knots)
         # The end of a window is found anew in time; gain counts until there, since in a short rest
         # there is none, and inputs count where they are sent, and in what follows from that.
-        far, near = (np.flatnonzero(counts[:n]) for n in (-self._unsure, self.block + self._unsure))
+        far = np.flatnonzero(at_knots[: -self._unsure])
+        near = np.flatnonzero(counts[: self.block + self._unsure * per_knot])
         is_hurried = solution.outcome == "out of time"
         if is_hurried and np.sum(after[far] ** 2) > GOOD_ENOUGH**2 * np.sum(before[far] ** 2):
             return faded, ("late",)
@@ -250,22 +257,19 @@ class Compensator:
 
     def _command(self, window: ndarray, knots: ndarray) -> Float[ndarray, "h 4"]:
         """Reference plus correction at the samples of the window."""
-        speed = correction_curve.slopes(knots, self.rate_hz)
-        if self._knot_before is not None:
-            speed[0] = (knots[1] - self._knot_before) * (self.rate_hz / 2.0)
-        return window + np.hstack([knots, speed])
+        return window + self._model.moved(knots, self._knot_before)
 
     def _fade(self) -> Float[ndarray, "h 2"]:
         """From the fixed knot to none within a block, without a jump in speed at its end."""
-        angle = np.pi * np.minimum(np.arange(self.lookahead) / self.block, 1.0)
+        angle = np.pi * np.minimum(np.arange(len(self._knots)) / self._block, 1.0)
         return self._knots[0] * (1.0 + np.cos(angle))[:, None] / 2.0
 
     def _advance(self, knots: ndarray) -> None:
         """Moves on by a block; what the solver could not judge well it starts on anew."""
-        self._knot_before = knots[self.block - 1]
-        sure = len(knots) if self._is_settled else max(len(knots) - self._unsure, self.block + 1)
-        carried_over = knots[self.block : sure]
-        missing = self.lookahead - len(carried_over)
+        self._knot_before = knots[self._block - 1]
+        sure = len(knots) if self._is_settled else max(len(knots) - self._unsure, self._block + 1)
+        carried_over = knots[self._block : sure]
+        missing = len(knots) - len(carried_over)
         self._knots = np.concatenate([carried_over, np.repeat(carried_over[-1:], missing, axis=0)])
         self._reference = self._reference[self.block :]
 
@@ -277,11 +281,11 @@ class Compensator:
 
 
 def _lengths(block_ms: float, lookahead_ms: float, rate_hz: float, unsure: int) -> tuple[int, int]:
-    """Samples of a block and of the window."""
+    """Knots of a block and of the window."""
     block, lookahead = (round(ms * rate_hz / 1000.0) for ms in (block_ms, lookahead_ms))
     if not 1 <= block <= lookahead - unsure:
         raise InputError(
-            f"compensator: expected block_ms of a sample or more and lookahead_ms of at least "
+            f"compensator: expected block_ms of a knot or more and lookahead_ms of at least "
             f"{1000.0 * unsure / rate_hz:g} ms beyond that, got {block_ms:g} and "
             f"{lookahead_ms:g}. Look further ahead."
         )

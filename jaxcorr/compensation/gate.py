@@ -24,7 +24,6 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from jaxcorr.data.trace_checks import explained_way_mm
 from jaxcorr.models.ranges import Ranges
-from jaxcorr.printer import correction_curve
 from jaxcorr.training.restore import Loaded
 
 SPEED_FACTOR = 2.0
@@ -91,28 +90,29 @@ def make_gate(ranges: Ranges, targets_std_mm: Float[ndarray, " 2"]) -> Gate:
 
 def trusted_knots(
     trust: Gate,
-    reference: Float[ndarray, "k 4"],
-    knots: Float[ndarray, "k 2"],
+    commands: Float[ndarray, "t 4"],
     before: Float[ndarray, "k 2"],
     after: Float[ndarray, "k 2"],
     rate_hz: float,
+    per_knot: int = 1,
 ) -> Bool[ndarray, " k"]:
     """True for the knots of blocks that the gate trusts.
 
     Args:
         trust: of the run.
-        reference: x, y in mm, vx, vy in mm/s at the knots.
-        knots: of the correction in mm.
-        before, after: predicted errors in mm, without and with it.
-        rate_hz: of all of these.
+        commands: corrected ones, x, y in mm, vx, vy in mm/s.
+        before, after: predicted errors in mm at the knots, without and with the correction.
+        rate_hz: of the commands.
+        per_knot: commands per knot.
     """
-    commands = reference + np.hstack([knots, correction_curve.slopes(knots, rate_hz)])
-    size, around = round(BLOCK_S * rate_hz), round(AROUND_S * rate_hz)
-    is_trusted = np.zeros(len(knots), np.bool_)
-    for first in range(0, len(knots), size):
+    knot_rate_hz = rate_hz / per_knot
+    size, around = round(BLOCK_S * knot_rate_hz), round(AROUND_S * knot_rate_hz)
+    is_trusted = np.zeros(len(before), np.bool_)
+    for first in range(0, len(before), size):
         rows = slice(first, first + size)
         wide = slice(max(first - around, 0), first + size + around)
-        is_within = trust.trusts(commands[rows], rate_hz)
+        sent = commands[first * per_knot : (first + size) * per_knot]
+        is_within = trust.trusts(sent, rate_hz)
         is_trusted[rows] = is_within and trust.believes(before[wide], after[wide])
     return is_trusted
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr.compensation import baselines, gate, solver
@@ -66,17 +66,16 @@ def offline_methods(network: ModelMap, trust: Gate) -> dict[str, Method]:
         network: the run's map.
         trust: where it is not trusted, the command is left as planned.
     """
-    rate_hz = network.rate_hz
+    rate_hz = network.knot_rate_hz
 
     def solved(layer: Layer) -> Command:
         error_fn = predicted(network, layer)
         num_knots = layer.num_knots_at(rate_hz)
         solution = solver.solve(error_fn, network.response, num_knots, rate_hz, network.options)
         before, after = error_fn(np.zeros_like(solution.knots)), error_fn(solution.knots)
-        reference = reference_at(layer, rate_hz)
-        trusted = gate.trusted_knots(trust, reference, solution.knots, before, after, rate_hz)
+        reference = reference_of(network, layer)
+        knots, trusted = gated(network, trust, reference, solution.knots, before, after)
         left = "" if trusted.all() else f", {100 * np.mean(~trusted):.1f}% left as planned"
-        knots = gate.fade(solution.knots, trusted, rate_hz)
         return drive.corrected(layer, knots, rate_hz)._replace(note=solution.outcome + left)
 
     def naive(layer: Layer) -> Command:
@@ -128,7 +127,7 @@ def pieces(network: ModelMap, options: Simulation) -> dict[str, Method]:
         network: in whose place.
         options: sources and plant of the printer.
     """
-    plant, rate_hz = options, network.rate_hz
+    plant, rate_hz = options, network.knot_rate_hz
     response = response_of(plant, rate_hz)
 
     def plant_steps(layer: Layer) -> Command:
@@ -156,7 +155,29 @@ def pieces(network: ModelMap, options: Simulation) -> dict[str, Method]:
 
 def predicted(network: ModelMap, layer: Layer) -> ErrorFn:
     """Predicted actual - reference in mm of a layer, from the knots of its correction."""
-    return network.error_fn(reference_at(layer, network.rate_hz))
+    return network.error_fn(reference_of(network, layer))
+
+
+def gated(
+    network: ModelMap,
+    trust: Gate,
+    reference: Float[ndarray, "t 4"],
+    knots: Float[ndarray, "k 2"],
+    before: Float[ndarray, "k 2"],
+    after: Float[ndarray, "k 2"],
+) -> tuple[Float[ndarray, "k 2"], Bool[ndarray, " k"]]:
+    """Knots that fade to none where they are not trusted, and where they are.
+
+    Args:
+        network: the run's map.
+        trust: the run's gate.
+        reference: of `reference_of`.
+        knots: of the correction in mm.
+        before, after: predicted errors in mm at the knots, without and with it.
+    """
+    commands, rates = reference + network.moved(knots), (network.rate_hz, network.per_knot)
+    trusted = gate.trusted_knots(trust, commands, before, after, *rates)
+    return gate.fade(knots, trusted, network.knot_rate_hz), trusted
 
 
 def true_error(
@@ -197,8 +218,14 @@ def without(options: Simulation, *sources: str) -> Simulation:
 
 
 def reference_at(layer: Layer, rate_hz: float) -> Float[ndarray, "k 4"]:
-    """x, y in mm and vx, vy in mm/s at the knots of a rate."""
+    """x, y in mm and vx, vy in mm/s at a rate, to TAIL_S after the end."""
     return np.hstack([values[layer.samples_at(rate_hz)] for values in layer.reference[:2]])
+
+
+def reference_of(network: ModelMap, layer: Layer) -> Float[ndarray, "t 4"]:
+    """The same at the samples of a network, from the first of its knots to the last."""
+    last = (layer.num_knots_at(network.knot_rate_hz) - 1) * network.per_knot
+    return reference_at(layer, network.rate_hz)[: last + 1]
 
 
 def lags(network: ModelMap, tried: Trial) -> Lags:

@@ -56,7 +56,9 @@ class ModelMap:
     """The map of one run.
 
     Attributes:
-        rate_hz: of samples and knots.
+        rate_hz: of samples.
+        knot_rate_hz: of knots.
+        per_knot: samples per knot.
         response: of an axis that slides, to a knot.
         options: of the solver, as they suit this model.
     """
@@ -64,11 +66,12 @@ class ModelMap:
     def __init__(self, loaded: Loaded):
         spec, weights = loaded.spec, loaded.weights
         check(spec)
-        self.rate_hz = spec.data.sample_rate_hz
+        self.rate_hz, self.knot_rate_hz = spec.data.sample_rate_hz, spec.data.knots_hz
+        self.per_knot = round(self.rate_hz / self.knot_rate_hz)
         self._spec, self._weights = spec, weights
         self.response = measure_response(spec, weights)
         options = solver.DEFAULT._replace(effort=EFFORTS[spec.model.path])
-        self.options = options.at_rate(self.rate_hz)
+        self.options = options.at_rate(self.knot_rate_hz)
 
     def lag(self, commands: Float[ndarray, "t *lanes 4"]) -> Float[ndarray, "t *lanes 2"]:
         """Where the head is, less where the command is, mm, along commands from rest."""
@@ -85,14 +88,24 @@ class ModelMap:
         """Predicted actual - reference of a path, from the knots of its correction.
 
         Args:
-            reference: x, y in mm and vx, vy in mm/s, at `rate_hz`.
+            reference: x, y in mm and vx, vy in mm/s, at `rate_hz`; the last sample is a knot.
         """
 
         def error(knots: Float[ndarray, "k 2"]) -> Float[ndarray, "k 2"]:
-            moved = np.hstack([knots, correction_curve.slopes(knots, self.rate_hz)])
-            return knots + self.lag(reference + moved)
+            return knots + self.lag(reference + self.moved(knots))[:: self.per_knot]
 
         return error
+
+    def moved(
+        self, knots: Float[ndarray, "k 2"], before: Float[ndarray, " 2"] | None = None
+    ) -> Float[ndarray, "t 4"]:
+        """What knots add to the samples between the first and the last of them.
+
+        Args:
+            knots: in mm.
+            before: the knot before the first, where that one is not the beginning.
+        """
+        return np.hstack(correction_curve.curve(knots, self.knot_rate_hz, self.per_knot, before))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -107,8 +120,8 @@ def measure_response(spec: Spec, weights: Weights) -> ImpulseResponse:
 
 
 def warm_up(spec: Spec) -> int:
-    """Samples of a slide before its response begins."""
-    return round(WARM_UP_S * spec.data.sample_rate_hz)
+    """Knots of a slide before its response begins."""
+    return round(WARM_UP_S * spec.data.knots_hz)
 
 
 def _draw_slides(spec: Spec, weights: Weights) -> Float32[ndarray, "t b 4"]:
@@ -120,7 +133,8 @@ def _draw_slides(spec: Spec, weights: Weights) -> Float32[ndarray, "t b 4"]:
     velocity = rng.uniform(0.5, 1.5, (NUM_SLIDES, 2)) * usual
     velocity *= rng.choice([-1.0, 1.0], velocity.shape)
     rate_hz = spec.data.sample_rate_hz
-    num_samples = warm_up(spec) + LEAD + round(solver.RESPONSE_S * rate_hz)
+    num_knots = warm_up(spec) + LEAD + round(solver.RESPONSE_S * spec.data.knots_hz)
+    num_samples = (num_knots - 1) * round(rate_hz / spec.data.knots_hz) + 1
     time = np.arange(num_samples)[:, None, None] / rate_hz
     speeds = np.broadcast_to(velocity, (len(time), *velocity.shape))
     lines = np.concatenate([start + velocity * time, speeds], axis=-1)
@@ -129,17 +143,16 @@ def _draw_slides(spec: Spec, weights: Weights) -> Float32[ndarray, "t b 4"]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _slide(spec: Spec, weights: Weights, lines: Array) -> Float[Array, "taps 2"]:
-    carry = network.carry_for(spec, NUM_SLIDES)
+    carry, rate_hz = network.carry_for(spec, NUM_SLIDES), spec.data.knots_hz
+    per_knot = round(spec.data.sample_rate_hz / rate_hz)
 
     def actual(knots: Array) -> Array:
-        moved = jnp.concatenate(
-            [knots, correction_curve.slopes(knots, spec.data.sample_rate_hz)], -1
-        )
+        moved = jnp.concatenate(correction_curve.curve(knots, rate_hz, per_knot), -1)
         lag = network.unroll(spec, weights, carry, lines + moved[:, None])[1]
-        return knots + jnp.mean(lag, axis=1)
+        return knots + jnp.mean(lag, axis=1)[::per_knot]
 
     at_knot = warm_up(spec) + LEAD
-    zero = jnp.zeros((len(lines), 2))
+    zero = jnp.zeros(((len(lines) - 1) // per_knot + 1, 2))
     own = [
         jax.jvp(actual, (zero,), (zero.at[at_knot, axis].set(1.0),))[1][warm_up(spec) :, axis]
         for axis in range(2)

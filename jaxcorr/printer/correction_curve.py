@@ -22,21 +22,28 @@ from jaxtyping import Float
 from jaxcorr.errors import InputError
 
 
-def slopes(knots: Float[Any, "k ..."], rate_hz: float) -> Float[Any, "k ..."]:
+def slopes(
+    knots: Float[Any, "k ..."], rate_hz: float, before: Float[Any, "..."] | None = None
+) -> Float[Any, "k ..."]:
     """Speed of the correction at each of its knots, mm/s.
 
     Args:
         knots: correction in mm, at least two of them, along the first axis.
         rate_hz: knots per second.
+        before: the knot before the first, where that one is not the beginning.
     """
     xp = knots.__array_namespace__()
     inner = (knots[2:] - knots[:-2]) * (rate_hz / 2.0)
     rest = xp.zeros_like(knots[:1])
-    return xp.concat([rest, inner, rest])
+    first = rest if before is None else (knots[1:2] - before) * (rate_hz / 2.0)
+    return xp.concat([first, inner, rest])
 
 
 def curve(
-    knots: Float[Any, "k ..."], rate_hz: float, per_knot: int
+    knots: Float[Any, "k ..."],
+    rate_hz: float,
+    per_knot: int,
+    before: Float[Any, "..."] | None = None,
 ) -> tuple[Float[Any, "t ..."], Float[Any, "t ..."]]:
     """Position (mm) and velocity (mm/s) of the correction on a grid that holds every knot.
 
@@ -44,11 +51,12 @@ def curve(
         knots: correction in mm, at least two of them, along the first axis.
         rate_hz: knots per second.
         per_knot: samples per knot; t = (k - 1) per_knot + 1.
+        before: as `slopes` takes it.
     """
     xp = knots.__array_namespace__()
     steps = np.arange(per_knot) / per_knot
     s = steps.reshape(-1, *(1,) * (knots.ndim - 1)).astype(knots.dtype)
-    speed = slopes(knots, rate_hz)
+    speed = slopes(knots, rate_hz, before)
     q0, q1, v0, v1 = knots[:-1, None], knots[1:, None], speed[:-1, None], speed[1:, None]
     span = (q1 - q0) * rate_hz
     # v(s) = v0 + a s + b s^2 has the mean (q1 - q0) rate and ends at v1.

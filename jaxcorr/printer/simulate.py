@@ -219,8 +219,12 @@ def _probe(
     words = [options.seed, *part.encode(), 256, job.layer]
     points = (job.plan.accel_mm_s2, job.plan.velocity_mm_s, job.probe_um)
     seed = disturbance.seed_of([*words, *(round(1000 * (value or 0)) for value in points)])
-    knots = disturbance.draw_knots(seed, num_samples, job.probe_um / 1000.0, options.rate_hz)
-    return curve(knots, options.rate_hz, options.every)
+    per_knot = round(options.plant_rate_hz / options.knots_hz)
+    length = (num_samples - 1) * options.every
+    num_knots = -(-length // per_knot) + 1
+    knots = disturbance.draw_knots(seed, num_knots, job.probe_um / 1000.0, options.knots_hz)
+    position, velocity = curve(knots, options.knots_hz, per_knot)
+    return position[: length + 1], velocity[: length + 1]
 
 
 def _seed(job: Job, options: Simulation) -> int:
@@ -391,6 +395,7 @@ def params_of(job: Job, options: Simulation, part: str, program: Program) -> dic
 def _left_out(options: Simulation) -> set[str]:
     """Fields that are not in params: those that say nothing of this printer among them."""
     left = NOT_IN_PARAMS | ({"kinematics"} if options.kinematics == "cartesian" else set())
+    left |= {"knot_rate_hz"} if options.knots_hz == options.rate_hz else set()
     if not any((*options.second_share, *options.stiff_share)):
         left |= SECOND_MODE
     return left if options.bed_axis else left | BED

@@ -160,7 +160,7 @@ def drive_plans(
         command_fn: what the motors get for a plan.
     """
     printer, most = printers[0], 2 * LAYERS_AT_ONCE
-    layers = [drive.make_layer(plan, printer.plant_rate_hz, printer.rate_hz) for plan in plans]
+    layers = [drive.make_layer(plan, printer.plant_rate_hz, printer.knots_hz) for plan in plans]
     longest = max(layers, key=lambda layer: len(layer.time_s))
     made = (command_fn(*pair) for pair in zip(layers, printers, strict=True))
     commands = [_prolonged(command, len(longest.time_s)) for command in made]

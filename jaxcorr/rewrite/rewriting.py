@@ -232,7 +232,7 @@ def _solve(
     """The pieces of each chosen layer, by its number."""
     program, numbers = original.program, original.selection.layers
     raised = tuple(original.dialect.raised(limits) for limits in program.limits)
-    rate_hz = solver.network.rate_hz
+    rate_hz = solver.network.knot_rate_hz
     found: dict[int, Edits] = {}
     for first in range(0, len(numbers), LANES):
         own = [

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from jaxcorr.compensation import gate, solver
+from jaxcorr.compensation import solver
 from jaxcorr.compensation.gate import Gate
 from jaxcorr.compensation.knot_inverse import KnotInverse
-from jaxcorr.compensation.methods import reference_at
+from jaxcorr.compensation.methods import gated, reference_of
 from jaxcorr.compensation.model_map import ModelMap
-from jaxcorr.printer import correction_curve, drive
+from jaxcorr.printer import drive
 from jaxcorr.printer.drive import Command, Layer
 
 GAIN = 0.02  # of a step; what smaller ones win is less than cutting into pieces loses
@@ -38,9 +38,9 @@ class Solver:
 
     def commands(self, layers: Sequence[Layer]) -> list[Command]:
         """The command of each layer, at most LANES of them, at the plant's rate."""
-        rate_hz = self.network.rate_hz
-        references = [reference_at(layer, rate_hz) for layer in layers]
-        searches = self._searches([len(reference) for reference in references])
+        rate_hz = self.network.knot_rate_hz
+        references = [reference_of(self.network, layer) for layer in layers]
+        searches = self._searches([layer.num_knots_at(rate_hz) for layer in layers])
         asked = [next(search) for search in searches]
         knots = list(asked)
         first: list[ndarray] = []
@@ -56,14 +56,16 @@ class Solver:
                     running.remove(i)
         last = self._errors(references, knots, set(range(len(layers))))
         return [
-            drive.corrected(layer, self._trusted(reference, q, e0, e1), rate_hz)
+            drive.corrected(
+                layer, gated(self.network, self._trust, reference, q, e0, e1)[0], rate_hz
+            )
             for layer, reference, q, e0, e1 in zip(
                 layers, references, knots, first, last, strict=True
             )
         ]
 
     def _searches(self, num_knots: Sequence[int]) -> list[solver.Search]:
-        options, rate_hz = self.network.options._replace(gain=GAIN), self.network.rate_hz
+        options, rate_hz = self.network.options._replace(gain=GAIN), self.network.knot_rate_hz
         longest = max(num_knots)
         if self._inverse is None or longest > self._most_knots:
             weights = options.effort, options.bounds
@@ -75,23 +77,17 @@ class Solver:
             for inverse, count in zip(shorter, num_knots, strict=True)
         ]
 
-    def _trusted(self, reference: ndarray, knots: ndarray, e0: ndarray, e1: ndarray) -> ndarray:
-        rate_hz = self.network.rate_hz
-        trusted = gate.trusted_knots(self._trust, reference, knots, e0, e1, rate_hz)
-        return gate.fade(knots, trusted, rate_hz)
-
     def _errors(
         self, references: list[ndarray], knots: list[ndarray], wanted: set[int]
     ) -> list[Float[ndarray, "k 2"]]:
         """Predicted actual - reference of each layer; nothing where it is not wanted."""
         longest = max(len(references[i]) for i in wanted)
-        rate_hz = self.network.rate_hz
         commands = np.zeros((longest, LANES, 4))
         for i in wanted:
-            moved = np.hstack([knots[i], correction_curve.slopes(knots[i], rate_hz)])
-            commands[: len(moved), i] = references[i] + moved
-            commands[len(moved) :, i, :2] = commands[len(moved) - 1, i, :2]
-        lag = self.network.lag(commands)
+            length = len(references[i])
+            commands[:length, i] = references[i] + self.network.moved(knots[i])
+            commands[length:, i, :2] = commands[length - 1, i, :2]
+        lag = self.network.lag(commands)[:: self.network.per_knot]
         return [
             q + lag[: len(q), i] if i in wanted else np.zeros_like(q) for i, q in enumerate(knots)
         ]

@@ -71,9 +71,12 @@ end
 function probe = draw_probe(num_samples, layer, options, part, plan_options, probe_um)
 % What the probe adds to the reference, at the plant's rate.
 seed = random_seed(layer, options, part, plan_options, round(1000 * probe_um));
-knots = jaxcorr.probe_knots(seed, num_samples, probe_um / 1000, options.rate_hz);
-[position, velocity] = jaxcorr.correction_curve(knots, options.rate_hz, options.every);
-probe = struct('position_mm', position, 'velocity_mm_s', velocity);
+rate_hz = options.knot_rate_hz;
+per_knot = round(options.plant.rate_hz / rate_hz);
+num = (num_samples - 1) * options.every + 1;
+knots = jaxcorr.probe_knots(seed, ceil((num - 1) / per_knot) + 1, probe_um / 1000, rate_hz);
+[position, velocity] = jaxcorr.correction_curve(knots, rate_hz, per_knot);
+probe = struct('position_mm', position(1:num, :), 'velocity_mm_s', velocity(1:num, :));
 end
 
 function seed = random_seed(layer, options, part, plan_options, varargin)

@@ -15,6 +15,9 @@ params = struct('simulator', 'jaxcorr matlab', 'sign', 'error = actual - referen
     'microstep_um', options.microstep_um, 'jitter_cycles', options.jitter_cycles, ...
     'floor_um', options.floor_um, 'floor_hz', options.floor_hz, 'plan', plan_options, ...
     'plant', loaded.plant);
+if options.knot_rate_hz ~= options.rate_hz
+    params.knot_rate_hz = options.knot_rate_hz;
+end
 if ~isempty(options.bed_axis)
     for name = {'bed_axis', 'filament_diameter_mm', 'filament_density_g_cm3'}
         params.(name{1}) = options.(name{1});

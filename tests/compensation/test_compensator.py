@@ -50,18 +50,25 @@ def compensator(loaded):
     return make(loaded)
 
 
-def test_streaming_equals_offline_where_the_window_covers_the_layer(loaded):
+@pytest.mark.parametrize("per_knot", [1, 2])
+def test_streaming_equals_offline_where_the_window_covers_the_layer(loaded, per_knot):
+    data = loaded.spec.data.model_copy(update={"knot_rate_hz": RATE_HZ / per_knot})
+    loaded = loaded._replace(spec=loaded.spec.model_copy(update={"data": data}))
     path = layer(70)
     covering = make(loaded, lookahead_ms=800.0, block_ms=100.0)
+    assert (covering.block, covering.lookahead) == (10, 81 - per_knot)
     commands = run(covering, path, 70)
-    rest = np.tile(path[-1] * [1, 1, 0, 0], (10, 1))
+    rest = np.tile(path[-1] * [1, 1, 0, 0], (11 - per_knot, 1))
     model = ModelMap(loaded)
     whole = np.concatenate([path, rest])
     options = model.options._replace(gain=GAIN)
-    offline = solver.solve(model.error_fn(whole), model.response, 80, RATE_HZ, options)
+    knots = solver.solve(
+        model.error_fn(whole), model.response, 80 // per_knot, model.knot_rate_hz, options
+    ).knots
     assert commands.shape == path.shape
-    np.testing.assert_allclose(commands[:, :2] - path[:, :2], offline.knots[:70], atol=1e-6)
-    assert np.abs(offline.knots).max() > 0.01
+    np.testing.assert_allclose(commands - path, model.moved(knots)[:70], atol=1e-6 * RATE_HZ)
+    np.testing.assert_allclose((commands - path)[:, :2], model.moved(knots)[:70, :2], atol=1e-6)
+    assert np.abs(knots).max() > 0.01
     assert covering.status == Status(7, 7)
 
 
@@ -182,7 +189,7 @@ def test_refusals(loaded, compensator):
     compensator.finish()
     with pytest.raises(InputError, match=r"^feed: expected no samples after finish"):
         compensator.feed(np.zeros((1, 4)))
-    with pytest.raises(InputError, match=r"^compensator: expected block_ms of a sample"):
+    with pytest.raises(InputError, match=r"^compensator: expected block_ms of a knot"):
         make(loaded, lookahead_ms=100.0, block_ms=100.0)
 
 

@@ -69,7 +69,7 @@ def straight(num_knots=100):
 
 def test_what_training_has_seen_is_kept():
     knots = 0.01 * np.ones((100, 2))
-    kept = gate.trusted_knots(TRUST, straight(), knots, 0.2 * np.ones((100, 2)), knots, RATE_HZ)
+    kept = gate.trusted_knots(TRUST, straight(), 0.2 * np.ones((100, 2)), knots, RATE_HZ)
     assert kept.all()
     np.testing.assert_allclose(gate.fade(knots, kept, RATE_HZ), knots)
 
@@ -77,13 +77,20 @@ def test_what_training_has_seen_is_kept():
 def test_only_the_block_unlike_training_is_left():
     reference, small = straight(), np.full((100, 2), 0.01)
     reference[45, 2] = 200.0
-    kept = gate.trusted_knots(TRUST, reference, small, 20 * small, small, RATE_HZ)
+    kept = gate.trusted_knots(TRUST, reference, 20 * small, small, RATE_HZ)
     assert np.flatnonzero(~kept).tolist() == list(range(40, 50))
+
+
+def test_knots_further_apart_than_commands_are_judged_by_all_of_these():
+    commands, small = straight(), np.full((25, 2), 0.01)
+    commands[46, 2] = 200.0
+    kept = gate.trusted_knots(TRUST, commands, 20 * small, small, RATE_HZ, per_knot=4)
+    assert np.flatnonzero(~kept).tolist() == [10, 11]
 
 
 @pytest.mark.parametrize("fault", ["no gain", "implausible", "not finite"])
 def test_where_predictions_are_no_good_the_surroundings_are_left_too(fault):
-    reference, knots = straight(400), np.zeros((400, 2))
+    commands = straight(400)
     before, after = np.full((400, 2), 0.2), np.full((400, 2), 0.01)
     if fault == "no gain":
         after[200:210] = 1.0
@@ -91,14 +98,14 @@ def test_where_predictions_are_no_good_the_surroundings_are_left_too(fault):
         before[203] = 5.0
     else:
         after[207] = np.nan
-    kept = gate.trusted_knots(TRUST, reference, knots, before, after, RATE_HZ)
+    kept = gate.trusted_knots(TRUST, commands, before, after, RATE_HZ)
     assert np.flatnonzero(~kept).tolist() == list(range(150, 260))
 
 
 def test_a_rest_without_gain_is_no_reason_to_stop():
     before, after = np.full((400, 2), 0.2), np.full((400, 2), 0.01)
     before[200:210] = 0.0
-    kept = gate.trusted_knots(TRUST, straight(400), 0 * before, before, after, RATE_HZ)
+    kept = gate.trusted_knots(TRUST, straight(400), before, after, RATE_HZ)
     assert kept.all()
 
 

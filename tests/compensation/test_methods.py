@@ -84,7 +84,8 @@ OPEN = Gate(*(np.full(2, np.inf),) * 4)
 class Perfect(ModelMap):
     """A network that is the plant; the pieces of it must all be the bound then."""
 
-    rate_hz = 100.0
+    rate_hz = knot_rate_hz = 100.0
+    per_knot = 1
     response = methods.response_of(PLANT, 100.0)
     options = solver.DEFAULT
 

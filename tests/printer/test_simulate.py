@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxcorr.data.parts import find_part
-from jaxcorr.printer import gcode
+from jaxcorr.printer import correction_curve, gcode
 from jaxcorr.printer.planner import PlanOptions, plan_layer
 from jaxcorr.printer.simulate import make_jobs, rms_by_source, simulate_jobs
 from jaxcorr.printer_spec import SOURCES, Simulation
@@ -223,6 +223,22 @@ def test_a_probe_moves_the_command_and_the_sources_add_up_to_what_is_left(three_
             )
     assert small["x_cmd"][50] - small["x_ref"][50] != large["x_cmd"][50] - large["x_ref"][50]
     np.testing.assert_array_equal(plain["error_x"], only(three_layers)[0]["error_x"])
+
+
+def test_a_probes_knots_may_be_further_apart_than_samples(three_layers):
+    options = Simulation(sources_off=SOURCES, probe_um=(80.0,))
+    apart = options.model_copy(update={"knot_rate_hz": 25.0})
+    results = list(simulate_jobs(three_layers, make_jobs(apart, [1]), apart))
+    assert results[0].params["knot_rate_hz"] == 25.0
+    f, num_knots = results[1].fields, -(-(len(results[1].fields["time"]) - 1) // 4) + 1
+    moved = np.stack([f[f"{axis}_cmd"] - f[f"{axis}_ref"] for axis in "xy"], axis=1)
+    sped = np.stack([f[f"v{axis}_cmd"] - f[f"v{axis}_ref"] for axis in "xy"], axis=1)
+    knots = np.zeros((num_knots, 2))
+    knots[: len(moved[::4])] = moved[::4]
+    position, velocity = correction_curve.curve(knots, 25.0, 4)
+    sure = 4 * (num_knots - 3)  # a slope needs the knots on either side
+    np.testing.assert_allclose(moved[:sure], position[:sure], atol=1e-12)
+    np.testing.assert_allclose(sped[:sure], velocity[:sure], atol=1e-9)
 
 
 def test_without_sources_the_head_is_where_a_probed_command_is(three_layers):

@@ -21,7 +21,7 @@ SIZE_MM = 0.05
 class Waves:
     """A solver whose correction is a wave, from nothing."""
 
-    network = SimpleNamespace(rate_hz=100.0)
+    network = SimpleNamespace(knot_rate_hz=100.0)
 
     def __init__(self, size_mm):
         self.size_mm = size_mm
