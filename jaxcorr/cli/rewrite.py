@@ -6,6 +6,7 @@ Heavy modules load inside the command, after what is cheap to refuse.
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxcorr.cli.options import (
-    FileArgument,
     FirmwareOption,
     JsonOption,
     JudgedPrinterOption,
@@ -39,7 +39,9 @@ COLUMNS = (
 
 def rewrite(
     run: RunArgument,
-    file: FileArgument,
+    file: Annotated[
+        Path | None, typer.Argument(help="G-code as the slicer writes it.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The corrected file.")] = None,
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Replace FILE, as a slicer's script does.")
@@ -59,6 +61,14 @@ def rewrite(
         str | None,
         typer.Option(
             "--shaper-only", metavar="zv|mzv|ei", help="Set the firmware's shaper, and no more."
+        ),
+    ] = None,
+    cura_script: Annotated[
+        Path | None,
+        typer.Option(
+            "--cura-script",
+            metavar="FOLDER",
+            help="Write a script into Cura's folder of scripts, and no more.",
         ),
     ] = None,
     against_shaper: Annotated[
@@ -86,6 +96,12 @@ def rewrite(
     from jaxcorr.spec import printer_of
     from jaxcorr.training import run_folder
 
+    if cura_script is not None:
+        written = _write_cura_script(run_folder.find(run, runs), cura_script)
+        console.out.print(f"written: {written}", markup=False)
+        return
+    if file is None:
+        raise InputError("rewrite: expected a G-code file, got none. Name it behind the run.")
     if check is not None and (out is not None or in_place):
         raise InputError("rewrite --check: expected nothing to write, got --out. Leave it out.")
     target = check or _target(file, out, in_place)
@@ -144,6 +160,24 @@ def _target(file: Path, out: Path | None, in_place: bool) -> Path:
     raise InputError(
         f"rewrite: expected --out FILE or --in-place, got {got}. Name the corrected file."
     )
+
+
+def _write_cura_script(found: "Run", folder: Path) -> Path:
+    """Writes the script with which Cura calls this command for a run."""
+    from jaxcorr import files
+    from jaxcorr.errors import InputError
+
+    if not folder.is_dir():
+        raise InputError(
+            f"--cura-script: expected the folder 'scripts' of Cura's configuration, got {folder}. "
+            "Cura shows it under Help > Show Configuration Folder."
+        )
+    command = [sys.executable, "-m", "jaxcorr", "rewrite", str(found.path.resolve())]
+    path = folder / "JaxcorrRewrite.py"
+    with files.write_whole(path) as partial:
+        text = files.render(f"{path.name}.j2", command=command)
+        partial.write_text(text, encoding="utf-8")
+    return path
 
 
 def _solver(found: "Run") -> "Solver":

@@ -1,10 +1,13 @@
 """The command `rewrite`: a file out, in place as a slicer's script, checked again, refused."""
 
 import gzip
+import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
 from plant_map import solver_of_plant, square_file
@@ -69,6 +72,48 @@ def test_a_slicers_script_replaces_its_file(run, known, monkeypatch):
     code, _, err = run("rewrite", words[0], packed, *words[2:])
     assert code == 0, err
     assert b"; corrected by jaxcorr" in gzip.decompress(packed.read_bytes())
+
+
+def test_cura_calls_it_through_its_folder_of_scripts(run, known, tmp_path, monkeypatch):
+    words, part = known
+    code, _, err = run("rewrite", words[0], "--cura-script", tmp_path / "none")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "Show Configuration Folder" in err
+    code, text, err = run("rewrite", words[0], "--cura-script", tmp_path)
+    assert code == 0, err
+    path = tmp_path / "JaxcorrRewrite.py"
+    assert f"written: {path}" in text.replace("\n", "")
+
+    base = types.ModuleType("plugin.Script")
+    base.Script = type("Script", (), {"getSettingValueByKey": lambda *_: "--layers 1"})
+    monkeypatch.setitem(sys.modules, "plugin", types.ModuleType("plugin"))
+    monkeypatch.setitem(sys.modules, "plugin.Script", base)
+    # As Cura's PostProcessingPlugin loads it: class and file have one name.
+    named = importlib.util.spec_from_file_location(
+        "plugin.PostProcessingPlugin.JaxcorrRewrite", path
+    )
+    module = importlib.util.module_from_spec(named)
+    named.loader.exec_module(module)
+    script = module.JaxcorrRewrite()
+    assert json.loads(script.getSettingDataString())["key"] == "JaxcorrRewrite"
+
+    def called(command, **how):
+        assert command[:5] == [sys.executable, "-m", "jaxcorr", "rewrite", str(words[0])]
+        assert "PYTHONPATH" not in how["env"]
+        code, _, err = run(*command[3:], *words[2:])
+        return types.SimpleNamespace(returncode=code, stderr=err)
+
+    monkeypatch.setattr(module.subprocess, "run", called)
+    data = [";FLAVOR:Marlin\n", *re.split("(?=;LAYER_CHANGE)", part.read_text())]
+    data[2] = ";LAYER:0\n" + data[2].replace(";LAYER_CHANGE\n", "").replace(
+        "Outer wall", "WALL-OUTER"
+    )
+    made = script.execute(data)
+    assert [one.partition("\n")[0] for one in made] == [";FLAVOR:Marlin", ";LAYER:0"]
+    assert made[0].split("\n")[1].startswith("; corrected by jaxcorr")
+    assert made[1].count("\n") > data[2].count("\n")
+    with pytest.raises(RuntimeError, match="corrected already"):
+        script.execute(made)
 
 
 def test_shapers_alone(run, known, tmp_path):
