@@ -339,9 +339,9 @@ def pass_over_bad(
     Bad is one with a value that is not finite, or sizes beyond `units.MOST` in sum; of a block, the
     whole stream is. The sum is one operator of ONNX, and no larger value passes it.
     """
-    axes = (*range(samples.ndim - 2), samples.ndim - 1)
-    size = jnp.sum(jnp.abs(samples), axes, keepdims=True)
-    is_good = size.reshape(-1, 1) < MOST if samples.ndim > 2 else size < MOST
+    is_good = jnp.sum(jnp.abs(samples), axis=-1, keepdims=True) < MOST
+    if samples.ndim > 2:  # as numbers, whose minimum every runtime takes alike
+        is_good = jnp.min(is_good.astype(samples.dtype), axis=tuple(range(samples.ndim - 2))) > 0
     # All of the carry in one choice, which in ONNX is dearer than to join and split.
     leaves, structure = jax.tree.flatten(after)
     new, old = (jnp.concatenate(jax.tree.leaves(carry), axis=1) for carry in (after, before))

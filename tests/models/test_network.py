@@ -12,6 +12,7 @@ from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
 from jaxcorr.models.normalize import Scale
 from jaxcorr.spec import Model
+from jaxcorr.units import MOST
 
 STEPS, STREAMS, CUT = 6, 3, 3
 
@@ -277,6 +278,21 @@ def test_what_is_deployed_computes_in_float32():
     np.testing.assert_array_equal(
         unroll(half, weights, make_samples())[1], unroll(make_spec(), weights, make_samples())[1]
     )
+
+
+def test_a_long_block_is_no_bad_sample():
+    """Its values add up to more than one may have."""
+    spec = make_spec()
+    samples = np.full((10_000, 2, len(spec.data.features)), 100.0, np.float32)
+    samples[7, 1, 0] = 2 * MOST
+    before = model.carry_for(spec, 2)
+    after = jax.tree.map(jnp.ones_like, before)
+    passed = model.pass_over_bad(jnp.asarray(samples), before, after, jnp.ones((1, 2, 2)))
+    carry, errors = passed[0], np.asarray(passed[1])
+    assert np.isfinite(errors).all(axis=(0, 2)).tolist() == [True, False]
+    for leaf in jax.tree.leaves(carry):
+        assert np.all(leaf[0] == 1.0)
+        assert np.all(leaf[1] == 0.0)
 
 
 def test_agrees_with_the_lstm_of_pytorch():
