@@ -22,7 +22,6 @@ from jaxcorr.rewrite.selection import FileLayer
 TOLERANCE_MM = 0.003
 ALONG = 0.3  # of a difference along the chord
 SHORTEST_S = 0.004
-MOST_IN_1_S = 118  # wherever the second begins, by the original's times; the goal is 120
 GROWTH = 1.1  # of the tolerance, where a second has too many pieces
 LOOSEST_MM = 0.2
 INNER = np.arange(1, 16) / 16.0  # shares of a piece where it may be cut
@@ -76,7 +75,7 @@ def cut(own: FileLayer, layer: Layer, command: Command, board: Board) -> Pieces:
     )
     tolerance_mm = np.full(own.plan.num_moves, TOLERANCE_MM)
     cuts = _split(whole, path, tolerance_mm, shortest_mm)
-    while (tight := _too_dense(cuts, tolerance_mm)).any():
+    while (tight := _too_dense(cuts, tolerance_mm, board.most_in_1_s)).any():
         tolerance_mm[tight] *= GROWTH
         again = np.isin(whole.move, np.flatnonzero(tight))
         split = _split(_Cuts(*(x[again] for x in whole)), path, tolerance_mm, shortest_mm)
@@ -132,12 +131,12 @@ def _split(cuts: _Cuts, path: _Path, tolerance_mm: ndarray, shortest_mm: float) 
     return _Cuts(*(np.concatenate(x) for x in zip(*done, strict=True)))
 
 
-def _too_dense(cuts: _Cuts, tolerance_mm: ndarray) -> ndarray:
+def _too_dense(cuts: _Cuts, tolerance_mm: ndarray, most_in_1_s: int) -> ndarray:
     """Moves that may be cut less, and begin a piece in any second that has too many."""
     order = np.argsort(cuts.begin_s)
     begin_s, move = cuts.begin_s[order], cuts.move[order]
     first, behind = np.arange(len(move)), np.searchsorted(begin_s, begin_s + 1.0)
-    is_full = behind - first > MOST_IN_1_S
+    is_full = behind - first > most_in_1_s
     opened = np.zeros(len(move) + 1, np.int64)
     np.add.at(opened, first[is_full], 1)
     np.add.at(opened, behind[is_full], -1)

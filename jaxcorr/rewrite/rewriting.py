@@ -39,6 +39,7 @@ class Options(NamedTuple):
         accel_mm_s2: of printing and travel in place of the file's; None leaves it.
         firmware: one of motion_limits.FIRMWARES; None to go by the printer, or the file.
         against_shaper: one of shapers.KINDS, with which the proof compares too.
+        pieces_per_s: that the board takes, at most.
     """
 
     features: tuple[str, ...] = selection.WALLS
@@ -46,6 +47,7 @@ class Options(NamedTuple):
     accel_mm_s2: float | None = None
     firmware: str | None = None
     against_shaper: str | None = None
+    pieces_per_s: int = dialect.MOST_IN_1_S
 
 
 class Original(NamedTuple):
@@ -87,7 +89,7 @@ def read(path: Path, printer: Simulation, options: Options) -> Original:
         program = replace(program, limits=tuple(wanted))
         accels = {"print_accel_mm_s2", "travel_accel_mm_s2", "max_accel_mm_s2"}
         spoken = spoken._replace(known=spoken.known | accels)
-    board = dialect.board_of(program, printer)
+    board = dialect.board_of(program, printer, options.pieces_per_s)
     most = board.most_e_per_mm
     chosen = selection.choose(program, options.features, options.layers, most, surveyed.relative)
     is_overridden = options.accel_mm_s2 is not None

@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxcorr.rewrite import pieces
+from jaxcorr.rewrite.dialect import MOST_IN_1_S
 
 
 def too_dense(begin_s, tolerance_mm=0.01):
@@ -14,9 +15,9 @@ def too_dense(begin_s, tolerance_mm=0.01):
     expected = np.zeros(len(begin_s) // 2, np.bool_)
     for second in begin_s:
         inside = (begin_s >= second) & (begin_s < second + 1.0)
-        if inside.sum() > pieces.MOST_IN_1_S:
+        if inside.sum() > MOST_IN_1_S:
             expected[move[inside]] = True
-    found = pieces._too_dense(cuts, np.full(len(expected), tolerance_mm))
+    found = pieces._too_dense(cuts, np.full(len(expected), tolerance_mm), MOST_IN_1_S)
     return found, expected
 
 

@@ -1,6 +1,10 @@
 """Small files rewritten end to end: what is gained, what stays, what is refused."""
 
+import contextlib
+import importlib.util
+import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +74,21 @@ def test_limits_are_put_back_before_what_is_not_corrected(done):
     assert set(accel[infill]) == {1000.0}
     assert accel[after.feature == gcode.FEATURES.index("outer_wall")].min() == 3000.0
     assert set(np.round(after.feedrate_mm_s[infill], 6)) == {60.0}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyGCodeDecode") is None, reason="dev only")
+def test_the_result_goes_through_pygcodedecode(done):
+    import pyGCodeDecode
+    from pyGCodeDecode.gcode_interpreter import setup, simulation
+
+    presets = Path(pyGCodeDecode.__file__).parent / "data/default_printer_presets.yaml"
+    machine = setup(presets_file=presets, printer="prusa_mini")
+    machine.set_initial_position((0.0, 0.0, 0.0, 0.0))
+    with contextlib.redirect_stdout(io.StringIO()):
+        other = simulation(done[1], initial_machine_setup=machine, verbosity_level=0)
+    after = gcode.read(done[1])
+    end = other.blocklist[-1].get_segments()[-1].pos_end.get_vec()
+    np.testing.assert_allclose(end[:3], after.end_mm[-1], atol=1e-6)
 
 
 def test_what_was_corrected_is_not_corrected_again(done):

@@ -1,5 +1,6 @@
 """Lines written for pieces: filament, ends, limits and modes of files of all dialects."""
 
+import gzip
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from jaxcorr.printer.drive import Command
 from jaxcorr.rewrite import dialect, pieces, proof, rewriting
 
 FILES = sorted((Path(__file__).parent.parent / "data" / "gcode").glob("*.gcode"))
+PARTS = Path(gcode.__file__).parent.parent / "parts"
 SIZE_MM = 0.05
 
 
@@ -76,6 +78,19 @@ def test_files_of_slicers(source, tmp_path):
     before, after, out, edits = write(path)
     check(before, after, edits)
     assert proof.digest(path) == proof.digest(out)
+
+
+def test_a_whole_file_of_a_slicer(tmp_path):
+    path = tmp_path / "boat.gcode"
+    path.write_bytes(gzip.decompress((PARTS / "boat.gcode.gz").read_bytes()))
+    before, after, out, edits = write(path, layers="4,5")
+    assert sorted(edits) == [4, 5]
+    assert proof.digest(path) == proof.digest(out)
+    pushed = [np.bincount(one.layer + 1, one.extrude_mm) for one in (before, after)]
+    np.testing.assert_allclose(*pushed, atol=1e-6)
+    kept, rest = path.read_text().splitlines(), iter(out.read_text().splitlines())
+    replaced = set(np.concatenate([one.line for one in edits.values()]).tolist())
+    assert all(line in rest for i, line in enumerate(kept, 1) if i not in replaced)
 
 
 HEADS = {
