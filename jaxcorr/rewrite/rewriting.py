@@ -23,6 +23,7 @@ from jaxcorr.rewrite.proof import LayerProof
 from jaxcorr.rewrite.selection import Selection
 from jaxcorr.rewrite.solve import LANES, Solver
 from jaxcorr.rewrite.speeds import Refined
+from jaxcorr.rewrite.steps import stepped
 from jaxcorr.rewrite.writer import Edits
 
 MOST_EXTRUSION_OFF = 1e-4  # share of a layer's filament
@@ -191,8 +192,10 @@ def prove(
     for one in proof.prove_layers(program, chosen, again, printer, *how):
         found.append(one)
         follow_fn("proving", len(found), len(chosen.layers))
-    whole_s = plan_program(program).total_s, plan_program(again).total_s
-    return Proved(tuple(found), (), whole_s)
+    before_s, after_s = (
+        plan_program(stepped(one, original.board).program).total_s for one in (program, again)
+    )
+    return Proved(tuple(found), (), (before_s, after_s))
 
 
 def check(original: Original, rewritten: Path, proved: Proved) -> None:

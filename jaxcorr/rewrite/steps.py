@@ -9,6 +9,7 @@ Source: Marlin, Planner::_populate_block; RepRapFirmware, DDA; Klipper, Kinemati
 steps".
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ def stepped(program: Program, board: Board) -> Stepped:
         extrude_mm=np.bincount(carrier, program.extrude_mm),
         dwell_s=np.bincount(carrier, program.dwell_s),
     )
-    return Stepped(made, carrier)
+    return Stepped(replace(made, end_dwell_s=program.end_dwell_s), carrier)
 
 
 class Planned(NamedTuple):
