@@ -68,7 +68,9 @@ def cut(own: FileLayer, layer: Layer, command: Command, board: Board) -> Pieces:
             not, is thicker than it allows.
     """
     shortest_mm = board.shortest_mm
-    path = _Path(layer.time_s, layer.reference.position_mm, command.position_mm)
+    # Each axis lies together: np.interp would copy a column of pairs at each call.
+    axes = (np.ascontiguousarray(one.position_mm.T) for one in (layer.reference, command))
+    path = _Path(layer.time_s, *axes)
     plan, moves = own.plan, np.flatnonzero(own.is_corrected)
     whole = _Cuts(
         moves, (plan.start_s + plan.dwell_s)[moves], (plan.start_s + plan.duration_s)[moves]
@@ -85,7 +87,7 @@ def cut(own: FileLayer, layer: Layer, command: Command, board: Board) -> Pieces:
 
 
 class _Path(NamedTuple):
-    """The reference and the command at steady instants."""
+    """The reference and the command at steady instants, a row for each axis."""
 
     time_s: ndarray
     reference_mm: ndarray
@@ -99,7 +101,7 @@ class _Path(NamedTuple):
 
 
 def _at(time_s: ndarray, known_s: ndarray, values: ndarray) -> ndarray:
-    return np.stack([np.interp(time_s, known_s, values[:, axis]) for axis in (0, 1)], axis=-1)
+    return np.stack([np.interp(time_s, known_s, axis) for axis in values], axis=-1)
 
 
 def _split(cuts: _Cuts, path: _Path, tolerance_mm: ndarray, shortest_mm: float) -> _Cuts:
