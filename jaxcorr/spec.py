@@ -350,7 +350,7 @@ def printer_of(spec: Spec, named: str | None = None) -> Simulation:
     if PLANT_RATE_HZ % spec.data.sample_rate_hz:
         raise InputError(
             f"compensate: expected a run at a rate that divides {PLANT_RATE_HZ:g} Hz, got "
-            f"{spec.data.sample_rate_hz:g} Hz. Train at 100 or 200 Hz."
+            f"{spec.data.sample_rate_hz:g} Hz. Train at 100, 200, 250, 500 or 1000 Hz."
         )
     if named is not None:
         return check(Simulation, table | {"printer": named}, "--printer")

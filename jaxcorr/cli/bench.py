@@ -12,6 +12,7 @@ import typer
 
 from jaxcorr.cli.options import (
     JsonOption,
+    JudgedPrinterOption,
     PartOption,
     RunArgument,
     RunsOption,
@@ -181,6 +182,7 @@ def compensate(
     lookahead_ms: Annotated[float, typer.Option(help="Of the plan, ahead of a block.")] = 300.0,
     block_ms: Annotated[float, typer.Option(help="Sent at a time.")] = 100.0,
     times: Annotated[int, typer.Option(min=1, help="The layer by block.")] = 5,
+    printer: JudgedPrinterOption = None,
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
@@ -195,7 +197,7 @@ def compensate(
     from jaxcorr.training import run_folder as run_folders
 
     loaded = restore.load_weights(run_folders.find(run, runs))
-    program = gcode.read(parts.find_part(part)[0], printer=printer_of(loaded.spec))
+    program = gcode.read(parts.find_part(part)[0], printer=printer_of(loaded.spec, printer))
     parts.select_layers(layer, program.num_layers)
     result: dict[str, Any] = {"machine": training.describe(False), "run": run, "layers": []}
     for accel in accel_mm_s2 or [None]:

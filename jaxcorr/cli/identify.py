@@ -48,7 +48,9 @@ def identify(
         typer.Option(help="In place of files: from wave to wave on a print; repeat for y."),
     ] = [],
     speed_mm_s: Annotated[float | None, typer.Option(help="Of the print that rings.")] = None,
-    sample_rate_hz: Annotated[float, typer.Option(help="Of the traces.")] = 100.0,
+    sample_rate_hz: Annotated[
+        float | None, typer.Option(help="Of the traces; that of the first if left out.")
+    ] = None,
     kinematics: Annotated[
         Kinematics | None,
         typer.Option(help="Of the printer; in traces, what explains more if left out."),
@@ -214,7 +216,7 @@ def _from_resonances(
 
 
 def _from_traces(
-    traces: Sequence[str], sample_rate_hz: float, kinematics: Kinematics | None
+    traces: Sequence[str], sample_rate_hz: float | None, kinematics: Kinematics | None
 ) -> Found:
     from jaxcorr.cli import console
     from jaxcorr.models import identification

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from jaxcorr.data import trace, trace_checks
+from jaxcorr.data.trace import Trace
 from jaxcorr.errors import InputError
 from jaxcorr.identify import printer_file
 from jaxcorr.models import grey_box
 from jaxcorr.models.grey_box import Identified, Piece
 from jaxcorr.models.plant_path import PERIODS_MM
 from jaxcorr.printer_spec import Kinematics
+from jaxcorr.spec import RATES_HZ, Data
 
 AXES = ("x", "y")
 NUMBERS = (
@@ -30,13 +32,13 @@ SHARE_LEFT = 0.8
 
 
 def from_traces(
-    patterns: Sequence[str], rate_hz: float, kinematics: Kinematics | None = None
+    patterns: Sequence[str], rate_hz: float | None = None, kinematics: Kinematics | None = None
 ) -> Identified:
     """Identifies x and y from trace files, by command and lag.
 
     Args:
         patterns: files, folders or glob patterns.
-        rate_hz: of the traces.
+        rate_hz: of the traces; that of the first where None.
         kinematics: of the machine; what explains more if left out.
     Raises:
         InputError: nothing matches, a file is refused, or no trace moves for a second.
@@ -46,9 +48,11 @@ def from_traces(
     pieces = []
     for path in trace.find(patterns):
         found = trace.read(path, (*names, "time"))
+        rate_hz = rate_hz or _rate_hz_of(found)
         trace_checks.check(found, rate_hz, names)
         pieces.append(Piece(*(found.columns(group) for group in groups)))
     longest = max(len(piece.error_mm) for piece in pieces)
+    assert rate_hz is not None  # a pattern that matches nothing is refused
     if longest < rate_hz or not any(np.any(piece.velocity_mm_s) for piece in pieces):
         raise InputError(
             f"{patterns[0]}: expected a trace that moves for a second or longer, got {longest} "
@@ -98,6 +102,15 @@ def printer_of(found: Identified) -> printer_file.Identified:
         friction_velocity_mm_s=float(np.mean(axes.friction_velocity_mm_s)),
         kinematics=kinematics_of(found),
     )
+
+
+def _rate_hz_of(found: Trace) -> float:
+    """A trace's rate; the usual one where its own cannot be, which the checks then explain."""
+    time = found.fields["time"]
+    lasts_s = float(time[-1] - time[0]) if len(time) > 1 else 0.0
+    own = round(found.sample_rate_hz, 3) if lasts_s > 0.0 else 0.0
+    is_one = RATES_HZ[0] <= own <= RATES_HZ[1]
+    return own if is_one else Data.model_fields["sample_rate_hz"].default
 
 
 def _describe_axis(found: Identified, axis: int) -> dict[str, Any]:

@@ -27,12 +27,23 @@ def pattern(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(pattern):
-    return identification.from_traces([pattern], RATE_HZ)
+    """At the rate of the trace itself."""
+    return identification.from_traces([pattern])
 
 
 @pytest.fixture(scope="module")
 def table(found):
     return identification.describe(found, identification.AXES)
+
+
+@pytest.mark.parametrize("times", [[0.0], [0.0, 0.0, 0.0], [0.0, 10.0, 20.0], [0.0, np.nan, 1.0]])
+def test_times_that_tell_no_rate_are_refused_in_a_line(tmp_path, times):
+    columns = {"time": np.array(times)}
+    for name in ("x_ref", "y_ref", "vx_ref", "vy_ref", "error_x", "error_y"):
+        columns[name] = np.zeros(len(times))
+    trace.write(tmp_path / "a.mat", columns, {})
+    with pytest.raises(InputError, match=r"a\.mat: "):
+        identification.from_traces([str(tmp_path / "a.mat")])
 
 
 def test_numbers_come_with_intervals_and_steppers_as_phasors(table):
