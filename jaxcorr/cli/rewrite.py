@@ -58,9 +58,11 @@ def rewrite(
         float | None, typer.Option("--accel-mm-s2", help="Of printing and travel, for the file's.")
     ] = None,
     pieces_per_s: Annotated[
-        int,
-        typer.Option("--pieces-per-s", min=20, max=1000, help="At most, in any second of print."),
-    ] = 118,
+        int | None,
+        typer.Option(
+            "--pieces-per-s", min=20, max=1000, help="That the board takes, in any second of print."
+        ),
+    ] = None,
     shaper_only: Annotated[
         str | None,
         typer.Option(
@@ -120,7 +122,9 @@ def rewrite(
                 f"rewrite: expected a shaper of {', '.join(shapers.KINDS)}, got '{kind}'. Choose "
                 "one of them."
             )
-    options = rewriting.Options(names, layers, accel_mm_s2, firmware, against_shaper, pieces_per_s)
+    options = rewriting.Options(names, layers, accel_mm_s2, firmware, against_shaper)
+    if pieces_per_s is not None:
+        options = options._replace(pieces_per_s=pieces_per_s)
     if shaper_only is not None:
         with packing.opened(file) as text, packing.packed(file, text, target) as made:
             rewriting.set_shapers(text, judged, options, made, shaper_only, found.id)
