@@ -98,7 +98,7 @@ def rewrite(
     from jaxcorr.cli import console
     from jaxcorr.errors import InputError
     from jaxcorr.identify import shapers
-    from jaxcorr.rewrite import packing, rewriting, selection
+    from jaxcorr.rewrite import packing, selection, source
     from jaxcorr.spec import printer_of
     from jaxcorr.training import run_folder
 
@@ -122,15 +122,18 @@ def rewrite(
                 f"rewrite: expected a shaper of {', '.join(shapers.KINDS)}, got '{kind}'. Choose "
                 "one of them."
             )
-    options = rewriting.Options(names, layers, accel_mm_s2, firmware, against_shaper)
-    if pieces_per_s is not None:
-        options = options._replace(pieces_per_s=pieces_per_s)
-    if shaper_only is not None:
-        with packing.opened(file) as text, packing.packed(file, text, target) as made:
-            rewriting.set_shapers(text, judged, options, made, shaper_only, found.id)
-        console.out.print(f"written: {target}", markup=False)
-        return
     with packing.opened(file) as text, _progress() as follow:
+        source.survey(text, file.name)  # a slicer waits for what is refused
+        from jaxcorr.rewrite import rewriting
+
+        options = rewriting.Options(names, layers, accel_mm_s2, firmware, against_shaper)
+        if pieces_per_s is not None:
+            options = options._replace(pieces_per_s=pieces_per_s)
+        if shaper_only is not None:
+            with packing.packed(file, text, target) as made:
+                rewriting.set_shapers(text, judged, options, made, shaper_only, found.id)
+            console.out.print(f"written: {target}", markup=False)
+            return
         original = rewriting.read(text, judged, options)
         if check is not None:
             with packing.opened(check) as made:
