@@ -29,8 +29,8 @@ HIGHEST = (np.log(200.0), np.log(0.6), np.log(200.0), np.log(0.6), 2.0, 0.6)
 STEPS = (0.02, 0.2, 0.02, 0.2, 0.1, 0.1)
 # The best ends of a search without the simulation begin one with it; the best of those goes on.
 NUM_SIMULATED = 5
-QUICK_EVALUATIONS, FIRST_EVALUATIONS, EVALUATIONS = 60, 6, 30
-DERIVATIVE_STEP = 1e-8
+QUICK_ITERATIONS, FIRST_EVALUATIONS, EVALUATIONS = 40, 6, 30
+DERIVATIVE_STEP, RIDGE = 1e-8, 1e-9
 NEIGHBOURS = 6  # bins whose misfit goes together
 INTERVAL = 1.96  # standard deviations
 
@@ -148,32 +148,57 @@ def _search(target: _Target, starts: Sequence[Sequence[float]]) -> OptimizeResul
         response = _response(numbers, target.frequency_hz)
         return target.residuals(commanded * np.maximum(np.abs(response) ** 2, 1e-12))
 
-    def slopes(numbers: ndarray) -> ndarray:
-        step = DERIVATIVE_STEP * np.maximum(1.0, np.abs(numbers))
-        step = np.where(numbers + step > HIGHEST[: len(numbers)], -step, step)
-        here, *moved = quick(numbers + np.vstack([0.0 * step, np.diag(step)]))
-        return (np.array(moved) - here).T / step
-
-    ends: list[OptimizeResult] = []
-    tried = [_minimize(quick, start, QUICK_EVALUATIONS, slopes) for start in starts]
-    for end in sorted(tried, key=lambda one: one.cost):
-        is_new = all(np.abs((end.x - one.x) / STEPS[: len(end.x)]).max() > 1.0 for one in ends)
+    ends: list[ndarray] = []
+    for end in _descend(quick, np.array(starts)):
+        is_new = all(np.abs((end - one) / STEPS[: len(end)]).max() > 1.0 for one in ends)
         if is_new and len(ends) < NUM_SIMULATED:
             ends.append(end)
-    begun = [_minimize(target.simulated, end.x, FIRST_EVALUATIONS) for end in ends]
+    begun = [_minimize(target.simulated, end, FIRST_EVALUATIONS) for end in ends]
     best = min(begun, key=lambda one: one.cost)
     return _minimize(target.simulated, best.x, EVALUATIONS)
 
 
+def _descend(
+    residuals_fn: Callable[[ndarray], ndarray], numbers: Float[ndarray, "S p"]
+) -> Float[ndarray, "S p"]:
+    """Where steps of Levenberg and Marquardt end, all starts side by side; the best end first."""
+    count = numbers.shape[1]
+    lowest, highest, scale = (np.array(bound[:count]) for bound in (LOWEST, HIGHEST, STEPS))
+    # One row for the numbers themselves, and one for a small change of each.
+    nearby = DERIVATIVE_STEP * np.vstack([np.zeros(count), np.diag(scale)])
+
+    def look(numbers: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+        found = residuals_fn(numbers[:, None] + nearby)
+        left = found[:, 0]
+        return np.sum(left**2, axis=1), left, (found[:, 1:] - left[:, None]) / DERIVATIVE_STEP
+
+    numbers = np.clip(numbers, lowest, highest)
+    caution = np.full(len(numbers), 1e-2)
+    cost, left, slopes = look(numbers)
+    for _ in range(QUICK_ITERATIONS):
+        pull = np.einsum("spu,su->sp", slopes, left)
+        is_held = ((numbers <= lowest) & (pull > 0)) | ((numbers >= highest) & (pull < 0))
+        free, pull = slopes * ~is_held[..., None], pull * ~is_held
+        hessian = free @ np.swapaxes(free, 1, 2)
+        ridge = caution[:, None] * np.einsum("spp->sp", hessian) + RIDGE
+        move = np.linalg.solve(hessian + np.eye(count) * ridge[:, None], pull[..., None])
+        trial = np.clip(numbers - scale * move[..., 0], lowest, highest)
+        found = look(trial)
+        is_better = found[0] < cost
+        caution = np.where(is_better, caution / 5.0, caution * 4.0)
+        numbers = np.where(is_better[:, None], trial, numbers)
+        left = np.where(is_better[:, None], found[1], left)
+        slopes = np.where(is_better[:, None, None], found[2], slopes)
+        cost = np.where(is_better, found[0], cost)
+    return numbers[np.argsort(cost)]
+
+
 def _minimize(
-    residuals_fn: Callable[[ndarray], ndarray],
-    start: Sequence[float] | ndarray,
-    most: int,
-    slopes: Any = "2-point",
+    residuals_fn: Callable[[ndarray], ndarray], start: Float[ndarray, " p"], most: int
 ) -> OptimizeResult:
     count = len(start)
     how = {"bounds": (LOWEST[:count], HIGHEST[:count]), "x_scale": STEPS[:count]}
-    return least_squares(residuals_fn, start, jac=slopes, max_nfev=most, **how)
+    return least_squares(residuals_fn, start, max_nfev=most, **how)
 
 
 def _response(numbers: Float[ndarray, "*n p"], frequency_hz: Float[ndarray, " u"]) -> ndarray:

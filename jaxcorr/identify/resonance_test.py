@@ -65,10 +65,17 @@ def command(rate_hz: float) -> Float[ndarray, " n"]:
     return np.diff(np.interp(time_s, ends, velocity)) * rate_hz
 
 
+@functools.lru_cache(maxsize=2)
+def _kaiser(size: int) -> Float[ndarray, " size"]:
+    return np.kaiser(size, KAISER_BETA)
+
+
 def window_spectra(values: Float[ndarray, " n"], size: int) -> Complex[ndarray, "windows bins"]:
     """Fourier transforms of half overlapping windows of `size` samples, without their means."""
     cut = np.lib.stride_tricks.sliding_window_view(values, size)[:: size // 2]
-    return np.fft.rfft((cut - cut.mean(axis=1, keepdims=True)) * np.kaiser(size, KAISER_BETA))
+    cut = cut - cut.mean(axis=1, keepdims=True)
+    cut *= _kaiser(size)
+    return np.fft.rfft(cut)
 
 
 def power(
@@ -80,7 +87,7 @@ def power(
         spectra: bins from 0 Hz on, none at half of the rate.
     """
     mean = np.square(np.abs(spectra)).mean(axis=0)
-    density = 2.0 * mean / (rate_hz * np.sum(np.kaiser(size, KAISER_BETA) ** 2))
+    density = 2.0 * mean / (rate_hz * np.sum(_kaiser(size) ** 2))
     density[0] /= 2.0
     return density
 
