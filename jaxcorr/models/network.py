@@ -340,8 +340,10 @@ def pass_over_bad(
     whole stream is. The sum is one operator of ONNX, and no larger value passes it.
     """
     is_good = jnp.sum(jnp.abs(samples), axis=-1, keepdims=True) < MOST
-    if samples.ndim > 2:  # as numbers, whose minimum every runtime takes alike
-        is_good = jnp.min(is_good.astype(samples.dtype), axis=tuple(range(samples.ndim - 2))) > 0
+    if samples.ndim > 2:  # as a sum, whose shape onnxruntime's tools can infer
+        axes = tuple(range(samples.ndim - 2))
+        num_bad = jnp.sum(1.0 - is_good.astype(samples.dtype), axes, keepdims=True)
+        is_good = num_bad.reshape(-1, 1) < 0.5
     # All of the carry in one choice, which in ONNX is dearer than to join and split.
     leaves, structure = jax.tree.flatten(after)
     new, old = (jnp.concatenate(jax.tree.leaves(carry), axis=1) for carry in (after, before))
