@@ -19,10 +19,10 @@ from jaxtyping import Array, Float32
 from numpy import ndarray
 
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import onnx_operators, parameters
+from jaxcorr.deploy import onnx_operators, parameters, products
 from jaxcorr.deploy.parameters import Facts
-from jaxcorr.models import bulk, network, plant_matrices
-from jaxcorr.models.network import Weights
+from jaxcorr.models import bulk, network
+from jaxcorr.models.network import Carry, Weights
 from jaxcorr.spec import Spec
 from jaxcorr.units import MOST, SIGN
 
@@ -44,12 +44,13 @@ def write_step(path: Path, spec: Spec, weights: Weights, facts: Facts) -> None:
     """Writes (sample (batch, features), state...) -> (error (batch, targets), next state...)."""
     leaves, structure = jax.tree.flatten(network.carry_for(spec, 1))
     frozen = jax.tree.map(np.asarray, weights)
-    path_fn = plant_matrices.follow if spec.model.path == "plant" else None
+    # A smooth path is one product already, and its memory a long row, which is only moved.
+    prepare = None if spec.model.path == "smooth" else fold_preparation(spec, frozen)
 
     def step(sample: Array, *state: Array) -> tuple[Array, ...]:
         carry = jax.tree.unflatten(structure, state)
         after, errors = network.step(
-            spec, frozen, carry, sample, onnx_operators.lstm_layer, path_fn
+            spec, frozen, carry, sample, onnx_operators.lstm_layer, prepare
         )
         after, errors = network.pass_over_bad(sample, carry, after, errors)
         return (errors, *jax.tree.leaves(after))
@@ -59,6 +60,26 @@ def write_step(path: Path, spec: Spec, weights: Weights, facts: Facts) -> None:
     inputs |= {name: ("batch", leaf.shape[1]) for name, leaf in zip(names, leaves, strict=True)}
     outputs = ["error", *(f"next_{name}" for name in names)]
     _write(path, step, inputs, outputs, _labels(facts) | {"initial_state": "all zeros"})
+
+
+def fold_preparation(spec: Spec, weights: Weights) -> network.PrepareFn:
+    """The model's preparation of one sample, of these weights, in few operators."""
+    one = network.carry_for(spec, 1)
+    leaves, structure = jax.tree.flatten((one.path, one.previous, one.is_started))
+
+    def prepare(sample: Array, *state: Array) -> network.Prepared:
+        path, previous, is_started = jax.tree.unflatten(structure, state)
+        carry = one._replace(path=path, previous=previous, is_started=is_started)
+        return network.prepare(spec, weights, carry, sample)
+
+    sizes = [leaf.shape[1] for leaf in (one.previous, *leaves)]
+    folded = products.fold(prepare, sizes, onnx_operators.FORMS)
+
+    def prepare_folded(_: Spec, __: Weights, carry: Carry, sample: Array) -> network.Prepared:
+        state = jax.tree.leaves((carry.path, carry.previous, carry.is_started))
+        return folded(sample, *state)
+
+    return prepare_folded
 
 
 def write_window(path: Path, spec: Spec, weights: Weights, facts: Facts) -> None:
@@ -103,12 +124,70 @@ def _write(
     )
     proto.ir_version = IR_VERSION
     proto.producer_name = "jaxcorr"
+    _join_products(proto.graph)
     _join_sums(proto.graph)
-    _name_outputs(proto.graph)
     _drop_unused(proto.graph)
+    _name_outputs(proto.graph)
     onnx.helper.set_model_props(proto, labels)
     onnx.checker.check_model(proto, full_check=True)
     path.write_bytes(proto.SerializeToString())
+
+
+def _join_products(graph: Any) -> None:
+    """Makes what is affine in the result of a product with a matrix a part of that product."""
+    from onnx import numpy_helper
+
+    values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    for node in graph.node:  # constants in the shape of rows
+        if node.op_type == "Unsqueeze" and {*node.input} <= values.keys():
+            constant, axes = (values[name] for name in node.input)
+            values[node.output[0]] = np.expand_dims(constant, tuple(axes))
+    producers = {node.output[0]: node for node in graph.node if node.op_type == "Gemm"}
+    uses = collections.Counter(name for node in graph.node for name in node.input)
+    uses.update(output.name for output in graph.output)
+    joined = []
+    for node in graph.node:
+        found = [name for name in node.input if name in producers and uses[name] == 1]
+        constants = [values[name] for name in node.input if name in values]
+        before = producers[found[0]] if found else None
+        if before is None or not {*before.input[1:]} <= values.keys():
+            continue
+        is_alone = len(constants) == len(node.input) - 1
+        given = [values[name] for name in before.input[1:]]
+        product = _follow(node.op_type, given, constants) if is_alone else None
+        if product is None:
+            continue
+        names = [f"{node.output[0]}_matrix", f"{node.output[0]}_offset"]
+        for name, value in zip(names, product, strict=True):
+            values[name] = value
+            graph.initializer.append(numpy_helper.from_array(value, name))
+        node.op_type = "Gemm"
+        node.input[:] = [before.input[0], *names]
+        producers[node.output[0]] = node
+        joined.append(before)
+    for node in joined:
+        graph.node.remove(node)
+
+
+def _follow(
+    operator: str, product: list[ndarray], constants: list[ndarray]
+) -> list[Float32[ndarray, "_ n"]] | None:
+    """Matrix and offset of a product and of what an operator with constants makes of it."""
+    matrix, offset = product[0].astype(np.float64), np.zeros((1, product[0].shape[1]))
+    offset = offset + product[1] if len(product) > 1 else offset
+    if not constants or any(one.ndim > 2 for one in constants):
+        return None
+    first, *rest = constants
+    match operator:
+        case "Gemm":
+            matrix, offset = matrix @ first, offset @ first + sum(rest)
+        case "Mul":
+            matrix, offset = matrix * first, offset * first
+        case "Add":
+            offset = offset + first
+        case _:
+            return None
+    return [matrix.astype(np.float32), offset.astype(np.float32)]
 
 
 def _join_sums(graph: Any) -> None:
@@ -141,25 +220,31 @@ def _name_outputs(graph: Any) -> None:
 
 
 def _drop_unused(graph: Any) -> None:
-    """Takes out constants that no node reads; a runtime would warn of each."""
-    used = _names_read(graph)
+    """Takes out what no node reads; a runtime would warn of each."""
+    used, nodes = {output.name for output in graph.output}, []
+    for node in reversed(graph.node):
+        if used & {*node.output}:
+            used.update(node.input, *map(_names_read, _subgraphs(node)))
+            nodes.append(node)
     kept = [one for one in graph.initializer if one.name in used]
-    del graph.initializer[:]
+    del graph.initializer[:], graph.node[:]
     graph.initializer.extend(kept)
-    for inner in _subgraphs(graph):
-        _drop_unused(inner)
+    graph.node.extend(reversed(nodes))
+    for node in graph.node:
+        for inner in _subgraphs(node):
+            _drop_unused(inner)
 
 
 def _names_read(graph: Any) -> set[str]:
     """What nodes of a graph and of the graphs inside it read, and what it gives out."""
     names = {name for node in graph.node for name in node.input}
     names |= {output.name for output in graph.output}
-    return names.union(*map(_names_read, _subgraphs(graph)))
+    inner = [one for node in graph.node for one in _subgraphs(node)]
+    return names.union(*map(_names_read, inner))
 
 
-def _subgraphs(graph: Any) -> list[Any]:
-    attributes = [one for node in graph.node for one in node.attribute]
-    return [one.g for one in attributes if one.HasField("g")]
+def _subgraphs(node: Any) -> list[Any]:
+    return [one.g for one in node.attribute if one.HasField("g")]
 
 
 def load(path: Path) -> Any:

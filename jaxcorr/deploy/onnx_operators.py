@@ -12,15 +12,20 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jaxtyping import Array, ArrayLike, Float
 from numpy import ndarray
 
 from jaxcorr.models.lstm import LayerCarry
+from jaxcorr.models.plant_path import PERIODS_MM
 
+LEAST_ANGLE = 1e-4  # over less, the mean of a sine is the sine in the middle
+LEAST_STRENGTH = 1e-6  # of friction, so that what balances it has a size
 TIME, DIRECTION = 0, 1  # axes: of steps everywhere, of directions in what an LSTM operator returns
 # Of jax2onnx's plugins, those of what the model is written with. The others take 20 s to load, as
 # they build models of other libraries for their own tests.
@@ -69,6 +74,47 @@ def lstm_layer(
 def last(steps: Float[Array, "t ..."]) -> Float[Array, "..."]:
     """The last along the first axis; it can be traced and not be run."""
     return _last.bind(steps)
+
+
+def _mean_deviation(
+    sine_mm: Float[Array, "p A"],
+    cosine_mm: Float[Array, "p A"],
+    place_mm: Float[Array, "ends *samples A"],
+) -> tuple[Array, Array]:
+    """`plant_path.mean_deviation` with a sine for each period, all of them at once."""
+    place_mm = checkpoint_name(place_mm, "place_mm")
+    axes = tuple(range(1, place_mm.ndim))
+    sine, cosine = (jnp.expand_dims(part, axes) for part in (sine_mm, cosine_mm))
+    turn = (2.0 * np.pi / np.array(PERIODS_MM, np.float32)).reshape(-1, 1, *[1] * len(axes))
+    middle, half = (place_mm[1:] + place_mm[:-1]) / 2.0, (place_mm[1:] - place_mm[:-1]) / 2.0
+    # At an end it is the mean over no length.
+    over = jnp.concatenate([half, jnp.zeros_like(place_mm)]) * turn
+    over = jnp.maximum(jnp.abs(over), LEAST_ANGLE)
+    angle = jnp.concatenate([middle, place_mm]) * turn + jnp.arctan2(cosine, sine)
+    wave = jnp.sin(angle) * (jnp.sin(over) / over)
+    total = jnp.sum(jnp.hypot(sine, cosine) * wave, axis=0)
+    means, ends = jnp.split(total, [len(middle)])
+    return means, ends[1:] - ends[:-1]
+
+
+def _mean_friction(
+    before: Array, change: Array, strength: Array, others: Array | None = None
+) -> Array:
+    """`plant_path.mean_friction` as what balances the change, and a share of what is above it."""
+    value = jnp.tanh(before)
+    if others is not None:
+        change = change - value @ others
+    strength = jnp.maximum(strength, LEAST_STRENGTH)
+    balance = change / strength
+    x = strength * (1.0 - value * value)
+    return balance - (value - balance) / (jax.nn.soft_sign(x / 2.0) - x - 1.0)
+
+
+# In place of jitted functions of the model, by their names: the same in fewer operators.
+FORMS: dict[str, Callable[..., Any]] = {
+    "mean_deviation": _mean_deviation,
+    "mean_friction": _mean_friction,
+}
 
 
 @functools.cache

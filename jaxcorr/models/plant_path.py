@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from jaxcorr.printer_spec import Kinematics
@@ -193,7 +194,7 @@ def interpolate(
         share: of the sample at the ends of its steps.
         rate_hz: of the samples.
     """
-    change = now.velocity_mm_s - before.velocity_mm_s
+    change = checkpoint_name(now.velocity_mm_s - before.velocity_mm_s, "change_mm_s")
     agreed = jnp.sum(difference_mm_s * change, axis=-1, keepdims=True)
     evidence = jnp.sum(change**2, axis=-1, keepdims=True) + ROUNDING_MM_S**2 + CURVE_WEIGHT * curve
     shift = jnp.clip(agreed / evidence, -MOST_SHIFT, MOST_SHIFT)  # earlier, in samples
@@ -233,7 +234,7 @@ def sample_before(
 
 def differ(before: Sample, now: Sample, rate_hz: float) -> Float[Array, "*samples A"]:
     """By how much the mean velocity (mm/s) between samples is more than the mean of both ends'."""
-    mean = (now.position_mm - before.position_mm) * rate_hz
+    mean = checkpoint_name(now.position_mm - before.position_mm, "moved_mm") * rate_hz
     return mean - (before.velocity_mm_s + now.velocity_mm_s) / 2.0
 
 
@@ -245,15 +246,13 @@ def drive(path: Path, steps: Steps) -> Float[Array, "n 2 *samples A"]:
     moved, velocity = steps.distance_mm, steps.velocity_mm_s
     command = jnp.stack([velocity[:-1], velocity[1:], moved[1:] - moved[:-1]])
     # The remainder first: a turn is lost in float32 after some thousand radians.
-    start = jnp.mod(steps.start_mm, PERIODS_MM[0])
-    middle, half = start + (moved[1:] + moved[:-1]) / 2.0, command[2] / 2.0
-    if is_turned := is_corexy(path):
-        middle, half = _turn(middle), _turn(half)
-    mean, change = _mean_deviation(path, middle, half)
+    place = jnp.fmod(steps.start_mm, PERIODS_MM[0]) + moved
+    place = _turn(place) if (is_turned := is_corexy(path)) else place
+    mean, change = mean_deviation(path["sine_mm"], path["cosine_mm"], place)
     if is_turned:
         mean, change = _turn(mean) / 2.0, _turn(change) / 2.0
     deviation = (mean + path["slope"] * change)[:, None]
-    force = jnp.expand_dims(jnp.asarray(path["force"]), tuple(range(1, middle.ndim - 1)))
+    force = jnp.expand_dims(jnp.asarray(path["force"]), tuple(range(1, place.ndim - 1)))
     return jnp.einsum("icA,cn...A->ni...A", path["command"], command) + force * deviation
 
 
@@ -264,7 +263,8 @@ def advance(path: Path, state: State, driven: Float[Array, "n 2 *samples A"]) ->
     v_s = path["friction_velocity_mm_s"]
     if is_turned := is_corexy(path):
         pulls = _turn(friction[1])
-        own, others = jnp.diagonal(pulls), pulls * np.array([[0.0, 1.0], [1.0, 0.0]])
+        own = jnp.sum(pulls * np.eye(2), axis=0)
+        others = pulls * np.array([[0.0, 1.0], [1.0, 0.0]])
     else:
         own, others = friction[1], None
     lag, u = state
@@ -274,10 +274,10 @@ def advance(path: Path, state: State, driven: Float[Array, "n 2 *samples A"]) ->
         )
         if is_turned:
             before, change = _turn(u), _turn(u_free - u)
-            rubbed = _mean_friction(before / v_s, change / v_s, own / v_s, others / v_s)
+            rubbed = mean_friction(before / v_s, change / v_s, own / v_s, others / v_s)
             lag, u = lag_free - rubbed @ friction[0], u_free - rubbed @ friction[1]
         else:
-            rubbed = _mean_friction(u / v_s, (u_free - u) / v_s, friction[1] / v_s)
+            rubbed = mean_friction(u / v_s, (u_free - u) / v_s, friction[1] / v_s)
             lag, u = lag_free - friction[0] * rubbed, u_free - friction[1] * rubbed
     return State(lag, u)
 
@@ -354,7 +354,7 @@ def _interpolate_on(
     difference = differ(earlier, command, rate_hz)
     size = jnp.sum(difference**2, axis=-1)
     count = size.shape[0]
-    first = is_started.T * size[:1]
+    first = jnp.where(is_started.T > 0, size[:1], 0.0)
     size = first if count == 1 else jax.lax.concatenate([first, size[1:]], 0)
     known = jax.lax.concatenate([recalled.T, size], 0)
     curve = jnp.minimum(known[:count], known[1 : count + 1])
@@ -368,7 +368,7 @@ def look_ahead(
     """Lags after some more samples at each sample's speed."""
 
     # Where the stepper stands is all that matters, and keeps its digits.
-    now = command._replace(position_mm=jnp.mod(command.position_mm, PERIODS_MM[0]))
+    now = command._replace(position_mm=jnp.fmod(command.position_mm, PERIODS_MM[0]))
     speed, none = now.velocity_mm_s, jnp.zeros_like(now.velocity_mm_s)
     steady = interpolate(now, now, none, none[..., :1], path["share"], rate_hz)
 
@@ -393,17 +393,21 @@ def _turn(xy: Array) -> Array:
     return xy @ jnp.asarray(COREXY, xy.dtype)
 
 
-def _mean_deviation(path: Path, middle_mm: Array, half_mm: Array) -> tuple[Array, Array]:
-    """Mean of d over a step and its change, from the middle of the step and half its length."""
+@jax.jit
+def mean_deviation(
+    sine_mm: Float[Numbers, "p A"], cosine_mm: Float[Numbers, "p A"], place_mm: Array
+) -> tuple[Array, Array]:
+    """Mean of d over each step and its change, from the places of the ends of steps."""
     turn = 2.0 * np.pi / PERIODS_MM[0]
-    sine, cosine = jnp.sin(turn * middle_mm), jnp.cos(turn * middle_mm)
-    half = turn * half_mm
+    middle = turn * (place_mm[1:] + place_mm[:-1]) / 2.0
+    half = turn * (place_mm[1:] - place_mm[:-1]) / 2.0
+    sine, cosine = jnp.sin(middle), jnp.cos(middle)
     rise, fall = jnp.sin(half), jnp.cos(half)
     is_short = jnp.abs(half) < 1e-3
     divisor = jnp.where(is_short, 1.0, half)
     mean = jnp.where(is_short, 1.0 - half**2 / 6.0, rise / divisor)  # of the sine, by its middle
-    total = change = jnp.zeros_like(middle_mm)
-    for s, c in zip(jnp.asarray(path["sine_mm"]), jnp.asarray(path["cosine_mm"]), strict=True):
+    total = change = jnp.zeros_like(middle)
+    for s, c in zip(jnp.asarray(sine_mm), jnp.asarray(cosine_mm), strict=True):
         total += mean * (s * sine + c * cosine)
         change += 2.0 * rise * (s * cosine - c * sine)
         # Half the period has twice the angle.
@@ -413,7 +417,8 @@ def _mean_deviation(path: Path, middle_mm: Array, half_mm: Array) -> tuple[Array
     return total, change
 
 
-def _mean_friction(
+@jax.jit
+def mean_friction(
     before: Array, change: Array, strength: Array, others: Array | None = None
 ) -> Array:
     """Mean over a step of tanh(u / v_s), by its line at the start of the step.
