@@ -17,8 +17,8 @@ import pytest
 
 from jaxcorr import Predictor
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import export, parameters, stablehlo
-from jaxcorr.deploy import onnx as onnx_export
+from jaxcorr.export import all_forms, parameters, stablehlo
+from jaxcorr.export import onnx as onnx_export
 from jaxcorr.models import bulk, plant_path
 from jaxcorr.models import network as model
 from jaxcorr.models.network import Weights
@@ -78,7 +78,7 @@ def case(request, tmp_path_factory):
     samples = make_samples(spec.data)
     weights = draw_weights(spec)
     case = limit(Case(spec, weights, samples, tmp_path_factory.mktemp("forms")))
-    for name, form in export.forms("a-run", spec, case.weights).items():
+    for name, form in all_forms.forms("a-run", spec, case.weights).items():
         form.write_fn(case.folder / name)
     return case
 
@@ -183,7 +183,7 @@ def errors(request, case, cache={}):  # noqa: B006 - each form runs once
 def run(name: str, case: Case) -> np.ndarray:
     if name == "predictor":
         return run_predictor(case)
-    form = export.forms("a-run", case.spec, case.weights)[name]
+    form = all_forms.forms("a-run", case.spec, case.weights)[name]
     if form.run_fn is None and os.environ.get("CI") != "true":
         pytest.skip(form.checked_with)
     assert form.run_fn is not None, form.checked_with
@@ -226,7 +226,7 @@ def unroll(case: Case, block: np.ndarray) -> np.ndarray:
 def test_equals_unroll_from_the_first_sample_of_each_trace_on(case, errors):
     name, found = errors
     expected = expected_of(case, name)
-    tolerance = export.MATLAB_TOLERANCE_MM if name == "weights.mat" else export.TOLERANCE_MM
+    tolerance = all_forms.MATLAB_TOLERANCE_MM if name == "weights.mat" else all_forms.TOLERANCE_MM
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
     assert np.nanstd(expected) > 1e-2
     assert (np.abs(expected) == case.weights.limit_mm).any()

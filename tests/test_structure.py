@@ -13,8 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "jaxcorr"
 # In the order of the data flow: a folder imports from those before it and from the root's words.
 FOLDERS = (
-    "printer", "identify", "data", "models", "training", "deploy", "evaluation",
-    "compensation", "rewrite", "studies", "bench", "cli",
+    "printer", "identify", "data", "models", "training", "deploy", "export",
+    "evaluation", "compensation", "rewrite", "studies", "bench", "cli",
 )  # fmt: skip
 ENTRANCES = {
     "__init__",

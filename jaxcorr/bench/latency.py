@@ -18,9 +18,10 @@ from numpy import ndarray
 
 from jaxcorr.bench import latency_parts, torch_reference, training
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import c_code, onnx, parameters, timing
+from jaxcorr.deploy import timing
 from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.deploy.timing import Call
+from jaxcorr.export import c_code, onnx, parameters
 from jaxcorr.models import network as model
 from jaxcorr.models import ranges
 from jaxcorr.models.network import Weights

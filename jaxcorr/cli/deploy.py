@@ -37,8 +37,8 @@ def export(
     found = run_folders.find(run, runs)
     from jaxcorr import metrics
     from jaxcorr.cli import console
-    from jaxcorr.deploy import export
     from jaxcorr.evaluation import wording
+    from jaxcorr.export import all_forms
     from jaxcorr.training import experiment, path_first, restore
 
     place = console.prepare_out(found.path, out)
@@ -49,7 +49,7 @@ def export(
         console.err.print(f"training has not ended; using its best so far, {best}")
     samples = experiment.test_samples(found, loaded.spec, traces)
     judgement = wording.for_card(found.path / metrics.FILE)
-    manifest = export.export(found, loaded, samples, judgement, place)
+    manifest = all_forms.export(found, loaded, samples, judgement, place)
     folder = place / found.export.name
     if as_json:
         print(json.dumps(manifest | {"folder": str(folder)}))

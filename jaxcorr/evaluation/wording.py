@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxcorr import metrics
-from jaxcorr.deploy.model_card import Judgement
 from jaxcorr.evaluation.tracks import short_name
+from jaxcorr.export.model_card import Judgement
 from jaxcorr.metrics import (
     Accuracy,
     AgainstBaseline,

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from jaxcorr import metrics
 from jaxcorr.data import trace
-from jaxcorr.deploy import export
 from jaxcorr.evaluation import report, tracks, wording
 from jaxcorr.evaluation.evaluate import evaluate_run
+from jaxcorr.export import all_forms
 from jaxcorr.metrics import Evaluation
 from jaxcorr.spec import Data
 from jaxcorr.training import experiment, path_first, restore
@@ -56,12 +56,12 @@ def export_model(run: Run) -> None:
     """
     loaded = restore.load_weights(run)
     samples = experiment.test_samples(run, loaded.spec, [])
-    export.export(run, loaded, samples, wording.for_card(run.path / metrics.FILE))
+    all_forms.export(run, loaded, samples, wording.for_card(run.path / metrics.FILE))
 
 
 def is_exported(run: Run) -> bool:
     """Whether `export_model` has nothing to do."""
-    return _is_current(run, run.export / export.MANIFEST)
+    return _is_current(run, run.export / all_forms.MANIFEST)
 
 
 def list_products(run: Run, data: Data) -> Iterator[Product]:

@@ -11,8 +11,9 @@ import tomli_w
 
 from jaxcorr.bench import latency, latency_parts, torch_reference, training
 from jaxcorr.data import dataset
-from jaxcorr.deploy import c_code, timing
+from jaxcorr.deploy import timing
 from jaxcorr.errors import InputError
+from jaxcorr.export import c_code
 from jaxcorr.training.run_folder import Run
 
 SECONDS = 0.05

@@ -7,7 +7,7 @@ import numpy as np
 import oscillator
 import pytest
 
-from jaxcorr.deploy import onnx, products
+from jaxcorr.export import onnx, products
 from jaxcorr.models import network, normalize, plant_path
 from jaxcorr.models.network import PATH, Weights
 

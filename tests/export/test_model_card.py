@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxcorr.deploy import model_card
-from jaxcorr.deploy.model_card import Judgement
+from jaxcorr.export import model_card
+from jaxcorr.export.model_card import Judgement
 from jaxcorr.models.ranges import Ranges
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.run_folder import Run

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float32
 from numpy import ndarray
 
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import parameters
+from jaxcorr.export import parameters
 from jaxcorr.models import network
 from jaxcorr.models.network import Weights
 from jaxcorr.spec import Spec

@@ -11,8 +11,8 @@ import pytest
 import test_deployed
 import toy
 
-from jaxcorr.deploy import c_code, parameters
 from jaxcorr.errors import InputError
+from jaxcorr.export import c_code, parameters
 from jaxcorr.training.run_folder import Run
 
 COMPILER = c_code.find_compiler()

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 from numpy import ndarray
 
-from jaxcorr.deploy import affine
-from jaxcorr.deploy.affine import Affine, Function, Operation, Parts
+from jaxcorr.export import affine
+from jaxcorr.export.affine import Affine, Function, Operation, Parts
 
 MOST_DIRECT = 2  # results that a sum multiplies one by one; more are joined to one row first
 MOST_STARTS = 10  # sums from which on a row is tried to be shared

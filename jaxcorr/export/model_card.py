@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxcorr import files
-from jaxcorr.deploy import onnx, parameters
+from jaxcorr.export import onnx, parameters
 from jaxcorr.models import network
 from jaxcorr.run_records import Resolved
 from jaxcorr.spec import Data, Spec

@@ -19,8 +19,8 @@ from jaxtyping import Array, Float32
 from numpy import ndarray
 
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import onnx_operators, parameters, products
-from jaxcorr.deploy.parameters import Facts
+from jaxcorr.export import onnx_operators, parameters, products
+from jaxcorr.export.parameters import Facts
 from jaxcorr.models import bulk, network
 from jaxcorr.models.network import Carry, Weights
 from jaxcorr.spec import Spec

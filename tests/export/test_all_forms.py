@@ -17,9 +17,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers import float16
 
 from jaxcorr.data import octave
-from jaxcorr.deploy import c_code, export
-from jaxcorr.deploy import onnx as export_onnx
 from jaxcorr.errors import InputError
+from jaxcorr.export import all_forms, c_code
+from jaxcorr.export import onnx as export_onnx
 from jaxcorr.models import bulk
 from jaxcorr.training import restore
 from jaxcorr.training.run_folder import Run
@@ -63,18 +63,18 @@ def made(loaded, trained, tmp_path_factory):
     shutil.copytree(trained.run.path, run.path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_onnx, "NUM_TIMED", 20)
-        return run, export.export(run, loaded, trained.data.test)
+        return run, all_forms.export(run, loaded, trained.data.test)
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Exports only the one file that is made fastest."""
-    real = export.forms
+    real = all_forms.forms
 
     def only_onnx(*arguments):
         return {"step.onnx": real(*arguments)["step.onnx"]}
 
-    monkeypatch.setattr(export, "forms", only_onnx)
+    monkeypatch.setattr(all_forms, "forms", only_onnx)
     monkeypatch.setattr(export_onnx, "NUM_TIMED", 20)
 
 
@@ -146,7 +146,7 @@ def test_window_takes_any_batch_and_length(made, loaded, trained, batch, window)
     session = export_onnx.load(run.export / "window.onnx")
     (errors,) = session.run(None, {"samples": blocks})
     expected = bulk.from_windows(spec, loaded.weights, trained.data.test)[rows[:, -1]]
-    np.testing.assert_allclose(errors, expected, rtol=0, atol=export.TOLERANCE_MM)
+    np.testing.assert_allclose(errors, expected, rtol=0, atol=all_forms.TOLERANCE_MM)
 
 
 def test_stablehlo_needs_no_jaxcorr(made, loaded, trained, tmp_path):
@@ -157,7 +157,7 @@ def test_stablehlo_needs_no_jaxcorr(made, loaded, trained, tmp_path):
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     errors = np.array([line.split() for line in done.stdout.splitlines()], float)
     expected = bulk.stream(loaded.spec, loaded.weights, trained.data.test)[:20]
-    np.testing.assert_allclose(errors, expected, rtol=0, atol=export.TOLERANCE_MM)
+    np.testing.assert_allclose(errors, expected, rtol=0, atol=all_forms.TOLERANCE_MM)
     assert manifest["platforms"] == ["cpu", "cuda"]
 
 
@@ -173,7 +173,7 @@ def test_a_form_that_fails_leaves_the_old_export_whole(made, loaded, trained, mo
         ),
     )
     with pytest.raises(InputError, match=r"step.onnx: expected agreement .* Nothing was exported"):
-        export.export(run, loaded, trained.data.test)
+        all_forms.export(run, loaded, trained.data.test)
     assert {path.name: path.read_bytes() for path in run.export.iterdir()} == before
     assert not list(run.path.glob(".export*"))
 
@@ -181,11 +181,11 @@ def test_a_form_that_fails_leaves_the_old_export_whole(made, loaded, trained, mo
 def test_errors_that_are_not_numbers_fail_too(tmp_path, loaded, trained, monkeypatch):
     shutil.copytree(trained.run.path, tmp_path / "run")
     nothing = np.full_like(trained.data.test.targets, np.nan)
-    real = export.forms("run", loaded.spec, loaded.weights)["step.onnx"]
+    real = all_forms.forms("run", loaded.spec, loaded.weights)["step.onnx"]
     broken = {"step.onnx": real._replace(run_fn=lambda *_: nothing)}
-    monkeypatch.setattr(export, "forms", lambda *_: broken)
+    monkeypatch.setattr(all_forms, "forms", lambda *_: broken)
     with pytest.raises(InputError, match="got nan mm"):
-        export.export(Run(tmp_path / "run"), loaded, trained.data.test)
+        all_forms.export(Run(tmp_path / "run"), loaded, trained.data.test)
     assert not (tmp_path / "run" / "export").exists()
 
 
@@ -195,13 +195,13 @@ def test_too_short_traces_are_refused(tmp_path, loaded, trained):
     short = test._replace(num_rows=test.num_rows * 0 + 19)
     for samples, got in ((none, "got none"), (short, "got only traces of up to 19")):
         with pytest.raises(InputError, match=rf"test traces of at least 20 samples .* {got}"):
-            export.export(Run(tmp_path), loaded, samples)
+            all_forms.export(Run(tmp_path), loaded, samples)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_checked_here_says_so(loaded, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    forms = export.forms("run", loaded.spec, loaded.weights)
+    forms = all_forms.forms("run", loaded.spec, loaded.weights)
     assert forms["step.c"].checked_with == "not compiled here: no C compiler"
     assert forms["weights.mat"].checked_with == "not run here: no GNU Octave, or no matlab/"
     for name in ("step.c", "weights.mat"):
@@ -212,7 +212,7 @@ def test_what_cannot_be_checked_here_says_so(loaded, monkeypatch):
 def test_a_run_that_cannot_be_written_is_one_line(tmp_path, loaded, trained):
     (tmp_path / "run").write_text("a file in the way")
     with pytest.raises(InputError, match=r"export: expected to write the export, got 'Not a dir"):
-        export.export(Run(tmp_path / "run"), loaded, trained.data.test)
+        all_forms.export(Run(tmp_path / "run"), loaded, trained.data.test)
 
 
 @pytest.mark.parametrize("name", ["test.npz", "resolved.json", "stats.json", "checkpoints"])

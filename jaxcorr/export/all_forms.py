@@ -19,9 +19,9 @@ from numpy import ndarray
 from jaxcorr import files, progress
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import c_code, matlab, model_card, onnx, parameters, stablehlo
-from jaxcorr.deploy.model_card import Judgement
 from jaxcorr.errors import InputError
+from jaxcorr.export import c_code, matlab, model_card, onnx, parameters, stablehlo
+from jaxcorr.export.model_card import Judgement
 from jaxcorr.models import bulk
 from jaxcorr.models.network import Weights
 from jaxcorr.spec import Spec

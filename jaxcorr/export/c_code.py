@@ -19,9 +19,9 @@ from numpy import ndarray
 
 from jaxcorr import files, units
 from jaxcorr.data.windows import Samples
-from jaxcorr.deploy import parameters
-from jaxcorr.deploy.parameters import Facts, Plain, PlantPath, SmoothPath
 from jaxcorr.errors import InputError
+from jaxcorr.export import parameters
+from jaxcorr.export.parameters import Facts, Plain, PlantPath, SmoothPath
 from jaxcorr.models import plant_path
 from jaxcorr.spec import Model
 from jaxcorr.units import SIGN
