@@ -9,6 +9,7 @@ recurrence, one row holds what all of them will read, and each new result is add
 
 import itertools
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +26,7 @@ MOST_STARTS = 10  # sums from which on a row is tried to be shared
 LEAST_SHARED = 4  # later sums that make a result worth a place in the row for all of them
 COST_OF_JOINING = 1.5  # several results to one row, in operators
 MACS_PER_OPERATOR = 3000  # of a product, that take as long as one operator more
-# Of operations that may have a column more: its operands, and its result.
+# Of operations that may get a column more: what its operands are there, and its result.
 EXTRA = {
     "tanh": ((30.0,), 1.0),
     "mul": ((1.0, 1.0), 1.0),
@@ -158,7 +159,7 @@ def _move_constant(parts: Parts, i: int, at: int) -> Parts | None:
     read = {*np.flatnonzero(operand[1:].any(1))}
     makers = [j for j in range(i) if not read.isdisjoint(parts.operations[j].columns)]
     wholes = {j for j in makers if _is_whole(operand, parts.operations[j])}
-    if len(makers) != MOST_DIRECT or len(wholes) != 1:
+    if len(makers) != 2 or len(wholes) != 1:
         return None
     (maker,) = {*makers} - wholes
     chain, waiting = set[int](), [maker]
@@ -227,7 +228,7 @@ def _is_whole(operand: Affine, maker: Operation) -> bool:
 def _join(parts: Parts, levels: list[int]) -> Program:
     """One operation of all of a kind on a level, and the sums in as few operators as found."""
     groups: dict[tuple[int, tuple[Any, ...]], list[Operation]] = {}
-    for level, operation in sorted(zip(levels, parts.operations, strict=True), key=_first):
+    for level, operation in sorted(zip(levels, parts.operations, strict=True), key=itemgetter(0)):
         groups.setdefault((level, operation.key), []).append(operation)
     columns = [
         np.arange(parts.num_inputs),
@@ -257,10 +258,6 @@ def _join(parts: Parts, levels: list[int]) -> Program:
     plans = [_plan(sums, again, start) for start in (len(sums), *starts)]
     steps, served, cost = min(plans, key=lambda plan: plan[-1])
     return Program(operations, sums, steps, served, cost + len(operations))
-
-
-def _first(pair: tuple[int, Operation]) -> int:
-    return pair[0]
 
 
 def _plan(
