@@ -19,7 +19,7 @@ import numpy as np
 from jaxcorr import progress
 from jaxcorr.compensation import baselines
 from jaxcorr.compensation.baselines import Method, PlantMethod
-from jaxcorr.compensation.judge import Judged, judge_layer
+from jaxcorr.compensation.judge import Judged, band_hz, judge_layer
 from jaxcorr.data import trace
 from jaxcorr.data.parts import BUNDLED, find_part, part_name, select_layers
 from jaxcorr.errors import InputError
@@ -276,11 +276,10 @@ def run(
         timed |= {(printer, name): one for name, one in own.items()}
     commands = [one.command for one in timed.values()]
     driven = drive.drive(layer, commands, [plants[p] for p, _ in timed], options, layout.seed)
+    found = judge_layer(layer, driven, commands, band_hz(options))
     rows = [
         Row(layout.name, layout.accel_mm_s2, *key, one.command.note, one.seconds, judged)
-        for (key, one), judged in zip(
-            timed.items(), judge_layer(layer, driven, commands), strict=True
-        )
+        for (key, one), judged in zip(timed.items(), found, strict=True)
     ]
     # Its commands come first; what the other printers did is in the rows and would fill memory.
     names = [name for printer, name in timed if printer == next(iter(plants))]

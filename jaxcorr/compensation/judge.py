@@ -6,10 +6,10 @@ Lengths are micrometres, over both axes together, at the rate of the judged samp
                      RMS and largest
   rms, mean, max     length of the error (actual less reference at the same instant); RMS over the
                      instants of the squared length
-  vibration          RMS of the error's band of 15 to 35 Hz (Butterworth of second order, forward
-                     and back) from 25 to 150 ms after a corner or a stop, less where the next one
-                     comes sooner: what still swings once the corner itself is passed. The band
-                     holds both axes' resonances from -20% to +10% and more
+  vibration          RMS of the error's band about the printer's resonances (`band_hz`; Butterworth
+                     of second order, forward and back) from 25 to 150 ms after a corner or a stop,
+                     less where the next one comes sooner: what still swings once the corner itself
+                     is passed
   correction         largest length of command less reference
 """
 
@@ -21,10 +21,13 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.signal import butter, sosfiltfilt
 
+from jaxcorr.compensation.baselines import natural
 from jaxcorr.printer.drive import JUDGE_RATE_HZ, Command, Driven, Layer
 from jaxcorr.printer.planner import Plan
+from jaxcorr.printer_spec import Printer
 
-VIBRATION_HZ = (15.0, 35.0)
+# Times the lowest and the highest resonance: all that are 20% lower to 10% higher, and more.
+AROUND = (0.7, 1.45)
 AFTER_CORNER_S = (0.025, 0.150)
 UM = 1000.0
 # No compensation, input shapers included, moves the head further along the path than this.
@@ -49,13 +52,19 @@ class Judged(NamedTuple):
     correction_um: float
 
 
-def judge_layer(layer: Layer, driven: Driven, commands: Sequence[Command]) -> list[Judged]:
-    """Judges each command that drove a layer, during its plan."""
+def judge_layer(
+    layer: Layer, driven: Driven, commands: Sequence[Command], within_hz: tuple[float, float]
+) -> list[Judged]:
+    """Judges each command that drove a layer, during its plan.
+
+    Args:
+        within_hz: the band of vibration, see `band_hz`.
+    """
     driven = driven.until(layer.plan.total_s)
     aside = deviation(layer.plan, driven.time_s, driven.actual_mm)
     error, off_path = (np.linalg.norm(x, axis=-1) for x in (driven.error_mm, aside))
     rings = after_corners(layer.plan, driven.time_s)
-    swing = band(driven.error_mm, JUDGE_RATE_HZ)[rings] if rings.any() else None
+    swing = band(driven.error_mm, JUDGE_RATE_HZ, within_hz)[rings] if rings.any() else None
     return [
         Judged(
             num_samples=len(error),
@@ -109,10 +118,22 @@ def after_corners(plan: Plan, time_s: Float[ndarray, " n"]) -> Bool[ndarray, " n
     return (since >= AFTER_CORNER_S[0]) & (since <= AFTER_CORNER_S[1])
 
 
-def band(values: Float[ndarray, "n *more"], rate_hz: float) -> Float[ndarray, "n *more"]:
-    """The part of signals within VIBRATION_HZ, without a shift in time."""
-    filters = butter(2, VIBRATION_HZ, "bandpass", fs=rate_hz, output="sos")
-    padding = min(len(values) - 1, round(rate_hz / VIBRATION_HZ[0] * 3))
+def band_hz(printer: Printer) -> tuple[float, float]:
+    """The band that holds a printer's resonances as they shift, in whole Hz below Nyquist's."""
+    modes = [natural(printer, axis)[0] for axis in (0, 1)]
+    seconds = zip(printer.second_frequency_hz, printer.second_share, strict=True)
+    modes += [frequency_hz for frequency_hz, share in seconds if share]
+    low, high = round(AROUND[0] * min(modes)), round(AROUND[1] * max(modes))
+    most = round(0.45 * JUDGE_RATE_HZ)
+    return float(min(max(low, 1), most // 2)), float(min(max(high, 3), most))
+
+
+def band(
+    values: Float[ndarray, "n *more"], rate_hz: float, within_hz: tuple[float, float]
+) -> Float[ndarray, "n *more"]:
+    """The part of signals within a band, without a shift in time."""
+    filters = butter(2, within_hz, "bandpass", fs=rate_hz, output="sos")
+    padding = min(len(values) - 1, round(rate_hz / within_hz[0] * 3))
     return np.asarray(sosfiltfilt(filters, values, axis=0, padlen=padding))
 
 

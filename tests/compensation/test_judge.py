@@ -9,6 +9,7 @@ from planned import plan_of
 from jaxcorr.compensation import judge
 from jaxcorr.printer import drive
 from jaxcorr.printer.planner import sample_plan
+from jaxcorr.printer_spec import Printer
 
 RATE_HZ = 2000.0
 
@@ -29,7 +30,7 @@ def judged(layer, error_fn, command_mm=(0.0, 0.0)):
     driven = drive.Driven(time_s, reference, (reference + error_fn(time_s))[:, None])
     moved = layer.reference.position_mm + np.asarray(command_mm)
     command = layer.reference._replace(position_mm=moved)
-    return judge.judge_layer(layer, driven, [command])[0]
+    return judge.judge_layer(layer, driven, [command], (15.0, 35.0))[0]
 
 
 def test_no_error(corner):
@@ -68,6 +69,25 @@ def test_ringing_is_the_rms_of_what_swings_after_corners(corner):
         outside = judged(corner, lambda time, f=frequency_hz: swing(time, f))
         assert outside.vibration_um < 0.15 * inside.vibration_um
         assert outside.rms_um == pytest.approx(inside.rms_um, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("printer", "band_hz"),
+    [
+        (Printer.model_validate({}), (15.0, 35.0)),  # 24.06 and 21.22 Hz
+        (Printer.model_validate({"printer": "ender3_v2"}), (28.0, 68.0)),  # 47.25 and 39.9 Hz
+    ],
+)
+def test_the_band_follows_the_resonances(printer, band_hz):
+    assert judge.band_hz(printer) == band_hz
+
+
+def test_the_band_holds_second_modes_and_ends_below_half_the_rate():
+    second = {"second_frequency_hz": (72.0, 60.0), "second_share": (0.2, 0.0)}
+    assert judge.band_hz(Printer.model_validate(second)) == (15.0, 104.0)
+    stiff = Printer.model_validate({"stiffness_n_m": (4e6, 4e6)})
+    low, high = judge.band_hz(stiff)
+    assert 0 < low < high < judge.JUDGE_RATE_HZ / 2
 
 
 def test_ringing_counts_only_after_corners(corner):
