@@ -106,7 +106,7 @@ def read_toml(path: Path, what: str, mend: str) -> dict[str, Any]:
             f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset "
             f"{error.start}. Save the file as UTF-8."
         ) from None
-    except tomli.TOMLDecodeError as error:
+    except ValueError as error:
         said = shorten(str(error))
         raise InputError(f"{path}: expected TOML, got {said}. Mend that line.") from None
 
@@ -115,21 +115,15 @@ def parse_toml(text: str) -> dict[str, Any]:
     """The tables of a TOML text.
 
     Raises:
-        tomli.TOMLDecodeError: it is none, or has more levels or digits than there is use for.
+        ValueError: it is none, or has more levels or digits than there is use for.
     """
+    too_deep = ValueError(f"more than {MOST_LEVELS} levels")
     try:
         table = tomli.loads(text)
     except RecursionError:
-        table = {}
-        too_deep = True
-    except tomli.TOMLDecodeError:
-        raise
-    except ValueError as error:  # thousands of digits
-        raise tomli.TOMLDecodeError(shorten(str(error))) from None
-    else:
-        too_deep = _is_deep(table)
-    if too_deep:
-        raise tomli.TOMLDecodeError(f"more than {MOST_LEVELS} levels")
+        raise too_deep from None
+    if _is_deep(table):
+        raise too_deep
     return table
 
 

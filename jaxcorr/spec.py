@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomli
 from pydantic import BeforeValidator, Field, model_validator
 
 from jaxcorr.errors import InputError, shorten, show
@@ -418,7 +417,7 @@ def _override(table: dict[str, Any], text: str) -> None:
         )
     try:
         value = parse_toml(f"value = {raw}")["value"]
-    except tomli.TOMLDecodeError:
+    except ValueError:
         value = raw.strip()
     for key in keys[:-1]:
         inner = table.setdefault(key, {})
