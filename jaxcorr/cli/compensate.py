@@ -98,6 +98,7 @@ def compensate_suite(
     bound: Annotated[bool, typer.Option(help="Solve on the plant itself, for comparison.")] = True,
     out: Annotated[Path | None, typer.Option(help="Write results.json into this folder.")] = None,
     runs: RunsOption = Path("runs"),
+    is_verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Judges a run's compensation on its held-out layers and on printers unlike the trained one."""
@@ -115,7 +116,8 @@ def compensate_suite(
 
     plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)} if bound else {}
     tried = closed_loop.run_cases(cases, start.printer, names, start.methods, plant_methods)
-    _finish(start, tried, lambda *_: None, _Ending(out, as_json, True, show_suite))
+    show_fn = show_suite if is_verbose else show_printers
+    _finish(start, tried, lambda *_: None, _Ending(out, as_json, is_verbose, show_fn))
 
 
 class _Start(NamedTuple):
@@ -306,6 +308,28 @@ def show_searches(rows: "Sequence[Row]") -> None:
             if row.note != CONVERGED
         ]
         console.out.print(f"{text}; {'; '.join(failed) or 'all converged'}")
+
+
+def show_printers(rows: "Sequence[Row]") -> None:
+    """Prints a table of the solved commands: printers down, accelerations across."""
+    from jaxcorr.cli import console
+    from jaxcorr.compensation.goals import accel_text, summarize
+    from jaxcorr.compensation.methods import SOLVED
+
+    mine = [one for one in summarize(rows) if one.method == SOLVED]
+    accels = list(dict.fromkeys(one.accel_mm_s2 for one in mine))
+    of = {one[:2]: one for one in mine}
+    table = [
+        [printer, *(_short(of[printer, accel]) for accel in accels)]
+        for printer in dict.fromkeys(one.printer for one in mine)
+    ]
+    title = f"{SOLVED}: contour / RMS um (RMS down by), all layers; more with --verbose"
+    console.out.print(console.table(title, ("", *map(accel_text, accels)), table))
+
+
+def _short(one: "Summary") -> str:
+    judged: Judged = one.judged
+    return f"{judged.contour_um:.1f} / {judged.rms_um:.1f} ({100 * one.reduction:.0f}%)"
 
 
 def show_suite(rows: "Sequence[Row]") -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -144,8 +145,10 @@ def test_suite_on_held_out_layers(run, done, tmp_path):
     options += ["--out", tmp_path / "suite"]
     code, text, err = run("compensate-suite", done, *options)
     assert code == 0, err
-    assert "frequency -20%, 3000 mm/s2" in text
     assert "no more than that of MZV" in text
+    assert len(text.splitlines()) <= 25
+    assert text.splitlines()[0].startswith("contour error ")
+    assert re.search(r"^frequency -20% +\d+\.\d / \d+\.\d \(-?\d+%\)$", text, re.MULTILINE)
     result = json.loads((tmp_path / "suite" / "results.json").read_text())
     assert {row["printer"] for row in result["all"]} == {"nominal", "frequency -20%"}
     code, _, err = run("compensate-suite", done, "--variant", "tiny", *REFERENCE)
