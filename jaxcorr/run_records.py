@@ -85,6 +85,14 @@ class Resolved(Origin):
     num_samples: NumSamples
 
 
+class PathAlone(Record):
+    """path_alone.json: the validation of the path beside the network before the first epoch."""
+
+    val_mae_mm: NonNegative
+    val_rmse_mm: NonNegative
+    val_r2: float | None
+
+
 @configure(STRICT)
 class EpochRow(TypedDict):
     """A line of history.jsonl: means over an epoch, and the validation after it, if there was."""
@@ -142,6 +150,15 @@ def read_resolved(path: Path) -> Resolved:
         InputError: the file is missing, damaged or altered.
     """
     return schema.read_record(Resolved, path, "The run is incomplete; train it again.", MEND)
+
+
+def read_path_alone(path: Path) -> PathAlone | None:
+    """What the path alone reached; None where there is no file, since there is no path.
+
+    Raises:
+        InputError: the file is damaged or altered.
+    """
+    return schema.read_record(PathAlone, path, MEND, MEND) if path.exists() else None
 
 
 def read_history(path: Path) -> list[EpochRow]:

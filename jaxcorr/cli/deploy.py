@@ -39,14 +39,13 @@ def export(
     from jaxcorr.cli import console
     from jaxcorr.evaluation import wording
     from jaxcorr.export import all_forms
-    from jaxcorr.training import experiment, path_first, restore
+    from jaxcorr.training import experiment, restore
 
     place = console.prepare_out(found.path, out)
     loaded = restore.load_weights(found, is_strict=False)
     console.say_skipped(loaded.skipped)
     if not loaded.is_finished:
-        best = path_first.name_best(loaded.spec, loaded.best_epoch, loaded.weights.network)
-        console.err.print(f"training has not ended; using its best so far, {best}")
+        console.err.print(f"training has not ended; using its best so far, {loaded.best}")
     samples = experiment.test_samples(found, loaded.spec, traces)
     judgement = wording.for_card(found.path / metrics.FILE)
     manifest = all_forms.export(found, loaded, samples, judgement, place)

@@ -57,16 +57,12 @@ def evaluate(
     from jaxcorr.cli import console
     from jaxcorr.evaluation import evaluate, tracks
     from jaxcorr.evaluation import report as reports
-    from jaxcorr.training import path_first
 
     place = console.prepare_out(chosen.path, out)
     done = evaluate.evaluate_run(chosen, traces, out=place, is_strict=False)
     console.say_skipped(done.loaded.skipped)
     if not done.loaded.is_finished:
-        best = path_first.name_best(
-            done.loaded.spec, done.loaded.best_epoch, done.loaded.weights.network
-        )
-        console.err.print(f"training has not ended; using its best so far, {best}")
+        console.err.print(f"training has not ended; using its best so far, {done.loaded.best}")
     if as_json:
         print(json.dumps(done.evaluation.model_dump(mode="json")))
     else:

@@ -96,7 +96,8 @@ def _fit(begun: Any, as_json: bool) -> None:
         return
     best_um = 1e3 * (done.best_mae_mm or 0.0)
     split = "validation" if begun.data.val.names else "training"
-    named = path_first.name_best(begun.spec, done.best_epoch, done.path)
+    path = path_first.used_path(begun.spec, done.path or {})
+    named = path_first.name_best(done.best_epoch, path)
     console.out.print(
         f"{begun.run.path}: the best is {named}, "
         f"{split} MAE {best_um:.2f} um "

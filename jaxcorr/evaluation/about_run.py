@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from jaxcorr.data.windows import printed_layer_of
+from jaxcorr.metrics import PathName
 from jaxcorr.run_records import Origin, Resolved, Split
 from jaxcorr.spec import Spec
 from jaxcorr.training import path_first
@@ -17,6 +18,7 @@ def training_rows(
     num_parameters: int,
     num_epochs: int,
     best_epoch: int,
+    path: PathName,
 ) -> list[tuple[str, str]]:
     """What was trained, on what, with what: heading and text.
 
@@ -24,6 +26,7 @@ def training_rows(
         resolved: of the run.
         num_epochs: that have run so far.
         best_epoch: whose weights are used; 0 where no epoch's are.
+        path: that runs beside the network.
     """
     data, split, rows = spec.data, resolved.split, resolved.num_samples
     dealt = "; ".join(
@@ -39,8 +42,8 @@ def training_rows(
         f"{spec.model.hidden_size}, {num_parameters:,} parameters, {spec.model.inputs} inputs"
     )
     beside = {"plant": "the identified plant", "smooth": "a smooth regression"}
-    if spec.model.path in beside:
-        network += f", beside {beside[spec.model.path]}"
+    if path in beside:
+        network += f", beside {beside[path]}"
     loss = spec.loss.name
     loss += f" ({spec.loss.mae_ratio:g} MAE)" if loss == "hybrid" else ""
     optimizer = spec.optimizer
@@ -55,7 +58,7 @@ def training_rows(
             f"loss {loss}, learning rate {optimizer.learning_rate:g} ({optimizer.schedule}), "
             f"batches of {data.batch_size} windows of {data.window} samples, "
             f"{num_epochs} of at most {spec.train.epochs} epochs; the best is used: "
-            f"{path_first.name_best(spec, best_epoch)}",
+            f"{path_first.name_best(best_epoch, path)}",
         ),
         *machine_rows(resolved, "Begun"),
     ]

@@ -82,6 +82,7 @@ def _describe(run: Run, evaluation: Evaluation, samples: Samples) -> dict[str, A
             _num_parameters(run),
             num_epochs=len(run.read_history()),
             best_epoch=evaluation.best_epoch,
+            path=evaluation.verdict.path,
         ),
         "machine": about_run.machine_rows(run_folder.describe_machine(), "Evaluated"),
         "limits": about_run.limits(spec, samples.names, split, evaluation.is_finished),

@@ -11,7 +11,6 @@ from jaxcorr.export import onnx, parameters
 from jaxcorr.models import network
 from jaxcorr.run_records import Resolved
 from jaxcorr.spec import Data, Spec
-from jaxcorr.training import path_first
 from jaxcorr.training.restore import Loaded
 from jaxcorr.training.run_folder import Run
 from jaxcorr.units import SIGN, horizon_text
@@ -53,7 +52,7 @@ def write(
         origin=_origin(spec.data),
         splits=_splits(resolved),
         split_by=spec.data.split.by,
-        best=path_first.name_best(spec, loaded.best_epoch, loaded.weights.network),
+        best=loaded.best,
         is_finished=loaded.is_finished,
         commit=resolved.git_commit or UNKNOWN,
         created=resolved.created.isoformat(),

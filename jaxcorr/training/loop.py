@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxcorr import files
 from jaxcorr import run_records as records
 from jaxcorr.data.batches import Batches, Plan, plan_for, training_batches
 from jaxcorr.data.dataset import Dataset
@@ -26,7 +27,7 @@ from jaxcorr.models.normalize import Scales
 from jaxcorr.models.scales import fit_scales
 from jaxcorr.run_records import Progress
 from jaxcorr.spec import Spec
-from jaxcorr.training import checkpoint, devices, hosts, path_first, test_set
+from jaxcorr.training import checkpoint, devices, hosts, path_first, run_folder, test_set
 from jaxcorr.training import step as update
 from jaxcorr.training.history import Keeper
 from jaxcorr.training.optimizer import check_memory_error, learning_rate_fn, make_optimizer
@@ -117,7 +118,7 @@ def fit(
     iterator = training_batches(data.train, spec.data, plan.steps_per_dispatch, spec.train.seed)
     state, best, progress, skipped, last = _start_or_resume(spec, scales, path, run, iterator)
     if path and progress == Progress():
-        alone = hosts.from_writer(validate, spec, best, data)
+        alone = hosts.from_writer(_judge_alone, spec, best, data, run)
         progress = progress._replace(best_mae_mm=alone.get("val_mae_mm"))
     num_parameters = model.count_parameters(state.network)
     yield Begun(plan, num_parameters, progress.epoch, skipped, devices.count(mesh), note)
@@ -183,6 +184,14 @@ def validate(spec: Spec, weights: Weights, data: Dataset) -> dict[str, float | N
         return {}
     found = measure(data.val.targets[rows], run_fn(spec, weights, data.val)[rows])
     return {"val_mae_mm": found.mae_mm, "val_rmse_mm": found.rmse_mm, "val_r2": found.r2}
+
+
+def _judge_alone(spec: Spec, weights: Weights, data: Dataset, run: Run) -> dict[str, float | None]:
+    """Validates the path before the first epoch, which counts as epoch 0, and records it."""
+    found = validate(spec, weights, data)
+    if found:
+        files.write_json(run.path / run_folder.PATH_ALONE_FILE, found)
+    return found
 
 
 def _path_of(spec: Spec, data: Dataset, run: Run) -> path_first.Fitted:

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.windows import Samples
+from jaxcorr.metrics import PathName
 from jaxcorr.models import baselines, grey_box, network, plant_path
 from jaxcorr.models.grey_box import Identified
 from jaxcorr.models.network import Variables
@@ -61,18 +62,27 @@ def take(spec: Spec, path: Variables, samples: Samples) -> Samples:
     return samples._replace(targets=samples.targets - said)
 
 
-def name_best(spec: Spec, best_epoch: int, path: Variables | None = None) -> str:
+def used_path(spec: Spec, variables: Variables) -> PathName:
+    """What runs beside a run's network: none too where the plant was left out.
+
+    Args:
+        variables: the network's, or of a path alone.
+    """
+    if spec.model.path == "plant" and not np.any(variables[network.PATH]["force"]):
+        return "none"
+    return spec.model.path
+
+
+def name_best(best_epoch: int, path: PathName) -> str:
     """Whose weights are the best of a run: those of an epoch, or where it is 0, of none.
 
     Args:
-        path: of the run, where it is known: one that was left out is not the best.
+        path: that is in use, see `used_path`.
     """
     if best_epoch:
         return f"epoch {best_epoch}"
-    if path and spec.model.path == "plant" and not np.any(path[network.PATH]["force"]):
-        return "the untrained network"
     named = {"plant": "the plant alone", "smooth": "the smooth path alone"}
-    return named.get(spec.model.path, "the untrained network")
+    return named.get(path, "the untrained network")
 
 
 def _say_unfit(plant: Identified) -> str:

@@ -16,12 +16,13 @@ from jaxcorr.errors import InputError, plain, shorten
 from jaxcorr.training import locks
 
 if TYPE_CHECKING:
-    from jaxcorr.run_records import EpochRow, Origin, Resolved, TimingRow
+    from jaxcorr.run_records import EpochRow, Origin, PathAlone, Resolved, TimingRow
     from jaxcorr.spec import Spec
 
 LATEST = "latest"
 SPEC_FILE = "spec.toml"  # of a run, as it was given
 MOST_LISTED = 5  # runs in a message
+PATH_ALONE_FILE = "path_alone.json"
 RESOLVED_FILE = "resolved.json"  # the last file of a run that is written before its first step
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scipy")
 
@@ -101,6 +102,16 @@ class Run:
         from jaxcorr import run_records as records
 
         return records.read_history(self.history)
+
+    def read_path_alone(self) -> "PathAlone | None":
+        """The validation of its path before the first epoch, if it has a path and a validation.
+
+        Raises:
+            InputError: path_alone.json is damaged or altered.
+        """
+        from jaxcorr import run_records as records
+
+        return records.read_path_alone(self.path / PATH_ALONE_FILE)
 
     def read_timings(self) -> "list[TimingRow]":
         """How long they took.
@@ -253,14 +264,15 @@ def _describe(run: Run) -> Row:
         made, spec = run.resolved().created, run.spec()
         path = run.path / metrics.FILE
         overall = metrics.read(path).test.overall if path.exists() else None
-        history = run.read_history()
+        history, alone = run.read_history(), run.read_path_alone()
     # A file that was cut or edited must not hide the other runs.
     except InputError:
         return Row(run.id, "damaged", None, 0, None, None, None)
-    errors = [row["val_mae_mm"] for row in history if "val_mae_mm" in row]
+    before = [alone.val_mae_mm] if alone else []
+    errors = before + [row["val_mae_mm"] for row in history if "val_mae_mm" in row]
     return Row(
         id=run.id,
-        state=_state(run, spec, history, overall is not None),
+        state=_state(run, spec, history, before, overall is not None),
         age_s=(datetime.datetime.now(datetime.UTC) - made).total_seconds(),
         epochs=len(history),
         val_mae_mm=min(errors, default=None),
@@ -269,12 +281,14 @@ def _describe(run: Run) -> Row:
     )
 
 
-def _state(run: Run, spec: "Spec", history: "list[EpochRow]", is_evaluated: bool) -> str:
+def _state(
+    run: Run, spec: "Spec", history: "list[EpochRow]", before: list[float], is_evaluated: bool
+) -> str:
     if locks.holder(run.path / locks.TRAINING):
         return "running"
     if is_evaluated:
         return "evaluated"
-    errors = [row.get("val_mae_mm", row["train_mae_mm"]) for row in history]
+    errors = before + [row.get("val_mae_mm", row["train_mae_mm"]) for row in history]
     waited = len(errors) - 1 - errors.index(min(errors)) if errors else 0
     is_done = len(history) >= spec.train.epochs or 0 < spec.train.patience <= waited
     return "trained" if is_done else "interrupted"

@@ -13,7 +13,7 @@ RESOLVED = Resolved.model_validate_json(json.dumps(evaluations.resolved(oscillat
 
 
 def test_what_was_trained_is_told_with_counts_and_versions():
-    rows = dict(about_run.training_rows(oscillator.make_spec(), RESOLVED, 12_345, 7, 5))
+    rows = dict(about_run.training_rows(oscillator.make_spec(), RESOLVED, 12_345, 7, 5, "none"))
     assert rows["Split"].endswith(
         "train 2 traces, 2,000 samples; val 1 trace, 100 samples; test 0 traces, 0 samples"
     )
@@ -27,18 +27,21 @@ def test_what_was_trained_is_told_with_counts_and_versions():
 
 
 @pytest.mark.parametrize(
-    ("path", "best_epoch", "end"),
+    ("asked", "path", "best_epoch", "end"),
     [
-        ("smooth", 0, " epochs; the best is used: the smooth path alone"),
-        ("smooth", 3, " epochs; the best is used: epoch 3"),
-        ("none", 0, " epochs; the best is used: the untrained network"),
+        ("smooth", "smooth", 0, " epochs; the best is used: the smooth path alone"),
+        ("smooth", "smooth", 3, " epochs; the best is used: epoch 3"),
+        ("none", "none", 0, " epochs; the best is used: the untrained network"),
+        ("plant", "plant", 0, " epochs; the best is used: the plant alone"),
+        ("plant", "none", 0, " epochs; the best is used: the untrained network"),
     ],
 )
-def test_a_path_is_named_and_counts_as_epoch_zero(path, best_epoch, end):
-    spec = oscillator.make_spec(model={"path": path})
-    rows = dict(about_run.training_rows(spec, RESOLVED, 1, 7, best_epoch))
+def test_a_path_is_named_where_it_runs_and_counts_as_epoch_zero(asked, path, best_epoch, end):
+    spec = oscillator.make_spec(model={"path": asked})
+    rows = dict(about_run.training_rows(spec, RESOLVED, 1, 7, best_epoch, path))
     assert rows["Training"].endswith(f"7 of at most 12{end}")
-    assert rows["Network"].endswith(", beside a smooth regression") == (path != "none")
+    beside = {"smooth": "beside a smooth regression", "plant": "beside the identified plant"}
+    assert rows["Network"].endswith(beside.get(path, "inputs"))
 
 
 SPLIT = Split(train=("p/1", "p/2"), val=("p/3",), test=("p/4",))

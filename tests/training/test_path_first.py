@@ -109,7 +109,7 @@ def test_where_every_epoch_is_worse_the_regression_alone_is_kept(layers, tmp_pat
     )
     *_, ended = oscillator.fit(begun)
     assert ended.best_epoch == 0
-    assert path_first.name_best(begun.spec, ended.best_epoch) == "the smooth path alone"
+    assert path_first.name_best(ended.best_epoch, "smooth") == "the smooth path alone"
     weights = stream.load_weights(begun.run).weights
     np.testing.assert_array_equal(weights.network["head"]["kernel"], 0)
 
@@ -171,11 +171,10 @@ def alone(layers, tmp_path_factory):
 def test_a_plant_alone_is_the_baseline_and_can_be_used(alone):
     begun, events = alone
     assert (events[0].note, events[-1].best_epoch) == ("", 0)
-    assert path_first.name_best(begun.spec, 0) == "the plant alone"
     fitted = baselines.load(begun.run.path / test_set.BASELINES, begun.spec.data)
     expected = baselines.predict(fitted, begun.data.test)["physics"]
     loaded = stream.load_weights(begun.run)
-    assert loaded.is_finished
+    assert (loaded.is_finished, loaded.best) == (True, "the plant alone")
     predicted = bulk.stream(begun.spec, loaded.weights, begun.data.test)
     # A network that says nothing leaves the mean of what the plant leaves.
     np.testing.assert_allclose(predicted, expected + loaded.weights.targets.mean, atol=1e-6)
@@ -183,6 +182,9 @@ def test_a_plant_alone_is_the_baseline_and_can_be_used(alone):
     val = begun.data.val
     reached = measure(val.targets, bulk.stream(begun.spec, loaded.weights, val)).mae_mm
     assert reached == pytest.approx(events[-1].best_mae_mm, rel=1e-5)
+    recorded = begun.run.read_path_alone()
+    assert recorded is not None
+    assert recorded.val_mae_mm == events[-1].best_mae_mm
 
 
 def test_a_network_learns_what_the_plant_leaves(alone, layers, tmp_path):
@@ -212,7 +214,8 @@ def test_training_says_why_it_goes_on_without_a_plant(tmp_path, monkeypatch):
     )
     weights = stream.load_weights(begun.run).weights
     assert not np.any(weights.network[network.PATH]["transition"])
-    assert path_first.name_best(begun.spec, 0, weights.network) == "the untrained network"
+    assert path_first.used_path(begun.spec, weights.network) == "none"
+    assert path_first.name_best(0, "none") == "the untrained network"
 
 
 def test_a_plant_needs_the_position_and_velocity_of_each_target():

@@ -239,6 +239,19 @@ def test_figures_are_those_of_the_runs_own_files(tmp_path):
     assert first.age_s == pytest.approx(7200, abs=60)
 
 
+def test_a_path_alone_has_a_figure_and_counts_for_patience(tmp_path):
+    alone = make(tmp_path, "20260101-000000-a", [])
+    later = make(tmp_path, "20260102-000000-b", [0.5, 0.4])
+    for path in (alone, later):
+        (path / "path_alone.json").write_text(
+            '{"val_mae_mm": 0.3, "val_rmse_mm": 0.4, "val_r2": 0.9}'
+        )
+    first, second = run_folder.list_runs(tmp_path)
+    assert (first.epochs, first.val_mae_mm, first.state) == (0, 0.3, "interrupted")
+    # Both epochs are no better than the path: out of patience.
+    assert (second.epochs, second.val_mae_mm, second.state) == (2, 0.3, "trained")
+
+
 @pytest.mark.parametrize(
     ("maes", "metrics", "expected"),
     [
@@ -272,6 +285,7 @@ def test_a_run_that_a_process_trains_is_running(tmp_path):
         ("metrics.json", '{"test": 5}'),
         ("history.jsonl", '{"epoch": 1}\n'),
         ("history.jsonl", "5\n"),
+        ("path_alone.json", '{"val_mae_mm": -1}'),
     ],
 )
 def test_a_damaged_run_is_called_so_and_hides_no_other(tmp_path, name, content):
