@@ -186,7 +186,7 @@ check: _setup-dev
 # Build these pages as a site into build/site/
 [group('develop')]
 docs *ARGS: _setup-dev
-    @{{bin}}/mkdocs build --strict -q "$@"
+    @NO_MKDOCS_2_WARNING=1 {{bin}}/mkdocs build --strict -q "$@"
     @echo "build/site/index.html"
 
 # Put code into the house's format
