@@ -197,6 +197,16 @@ def test_a_table_is_whole_at_any_width(rows, width):
             assert row[i].strip() in lines[head + offset]
 
 
+def test_a_long_name_in_a_narrow_table_is_broken_between_its_words():
+    shown = Console(width=40)
+    cells = [["data_simulation_boat/layer01_p30.mat", "1,024"], ["x" * 24, "7"]]
+    with shown.capture() as capture:
+        shown.print(console.table("", ("file", "samples"), cells))
+    lines = [line.split() for line in capture.get().splitlines()[1:]]
+    assert lines[:2] == [["data_simulation_", "1,024"], ["boat/layer01_p30.mat"]]
+    assert lines[2:] == [["x" * 20, "7"], ["x" * 4]]
+
+
 def test_piped_output_is_clean_and_separate(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "part.gcode").write_text(GCODE)

@@ -49,7 +49,8 @@ err = _console(sys.stderr.isatty(), is_err=True)
 class Columns:
     """A plain table, first column left, the rest right, that cuts nothing.
 
-    Where the terminal is too narrow, it goes on below with further columns, as the first repeats.
+    Where the terminal is too narrow, the first column has half of it, its names go on in the next
+    line, and the table goes on below with further columns beside the same names.
     """
 
     title: str
@@ -59,10 +60,12 @@ class Columns:
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Table]:
         columns = zip(self.names, *self.rows, strict=True)
         widths = [max(Text.from_markup(cell).cell_len for cell in column) for column in columns]
+        if sum(widths) + 2 * (len(widths) - 1) > options.max_width:
+            widths[0] = min(widths[0], options.max_width // 2)
         for place, chosen in enumerate(_groups(widths, options.max_width)):
-            yield self._part(chosen, "" if place else self.title)
+            yield self._part(chosen, "" if place else self.title, widths[0])
 
-    def _part(self, chosen: Sequence[int], title: str) -> Table:
+    def _part(self, chosen: Sequence[int], title: str, most: int) -> Table:
         made = Table(
             title=title or None,
             title_justify="left",
@@ -78,8 +81,20 @@ class Columns:
                 no_wrap=i > 0,
             )
         for row in self.rows:
-            made.add_row(*(row[i] for i in chosen))
+            made.add_row(*(row[i] if i else _broken(row[i], most) for i in chosen))
         return made
+
+
+def _broken(cell: str, most: int) -> Text:
+    """A name in lines of so many letters, which end between its words where they can."""
+    text, ends, begin, behind = Text.from_markup(cell), [], 0, 0
+    for i, letter in enumerate(text.plain):
+        if i - begin == most:
+            begin = behind if behind > begin else i
+            ends.append(begin)
+        if letter in " /_-":
+            behind = i + 1
+    return Text("\n").join(text.divide(ends))
 
 
 def _groups(widths: Sequence[int], most: int) -> list[list[int]]:
