@@ -69,13 +69,13 @@ def error_distribution(tracks: Sequence[Track]) -> Drawing:
     plotting.legend_above(axes[1], 2)
     sizes_um = np.percentile(np.abs(residual), metrics.PERCENTILES)
     parts = ", ".join(
-        f"{p} % within {value:.3g} µm"
+        f"{p}% within {plotting.um(value)}"
         for p, value in zip(metrics.PERCENTILES, sizes_um, strict=True)
     )
     return Drawing(
         "error_distribution",
         "How large the residuals are",
-        f"Above: residuals of each axis, the middle 99.5 %. Below: the share of samples whose "
+        f"Above: residuals of each axis, the middle 99.5%. Below: the share of samples whose "
         f"value lies beyond the one on the horizontal axis, before and after prediction. {parts}.",
         "Histogram of residuals per axis, and the share of samples beyond each absolute residual.",
         figure,
@@ -161,7 +161,9 @@ def _draw_bars(axis: Any, tracks: Sequence[Track]) -> None:
     for i, (name, colour) in enumerate(zip(names, axis_colours(tracks), strict=True)):
         at = np.arange(len(groups)) + (i - (len(names) - 1) / 2) * width
         bars = axis.bar(at, [values[i] for _, values in groups], width, color=colour, label=name)
-        axis.bar_label(bars, fmt="{:.3g}", fontsize=7, padding=1)
+        axis.bar_label(
+            bars, fmt=lambda um: f"{um:,.0f}" if um >= 100 else f"{um:#.3g}", fontsize=7, padding=1
+        )
     axis.set_xticks(range(len(groups)), [label for label, _ in groups])
     axis.set(ylabel="residual / µm")
     axis.margins(y=0.2)
@@ -175,7 +177,7 @@ def training_curves(rows: Sequence[Mapping[str, Any]]) -> Drawing | None:
     known = [row for row in rows if row.get("val_mae_mm") is not None]
     best = min(known, key=lambda row: row["val_mae_mm"], default=None)
     words = (
-        f" Best validation MAE {1e3 * best['val_mae_mm']:.3g} µm after epoch {best['epoch']}."
+        f" Best validation MAE {plotting.um(1e3 * best['val_mae_mm'])} after epoch {best['epoch']}."
         if best
         else " There was no validation."
     )
