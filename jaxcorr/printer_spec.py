@@ -104,22 +104,22 @@ class Printer(Section):
         default="relative", description="Damping of the head against its motor or the frame."
     )
     second_frequency_hz: tuple[NonNegative, NonNegative] = Field(
-        default=(0.0, 0.0), description="Of a second mode, x and y."
+        default=(0.0, 0.0), description="Frequency of a second mode, x and y."
     )
     second_damping_ratio: tuple[Rate, Rate] = Field(
-        default=(0.08, 0.08), description="Of a second mode, x and y."
+        default=(0.08, 0.08), description="Damping of a second mode, x and y."
     )
     second_share: tuple[Finite, Finite] = Field(
-        default=(0.0, 0.0), description="Of the motion, the second mode's; 0 for none."
+        default=(0.0, 0.0), description="Share of the second mode in the motion; 0 for none."
     )
     stiff_share: tuple[Finite, Finite] = Field(
-        default=(0.0, 0.0), description="Of the motion, what follows the motor stiffly."
+        default=(0.0, 0.0), description="Share of the motion that follows the motor stiffly."
     )
     bed_axis: Literal["x", "y"] | None = Field(
         default=None, description="Axis that moves the bed, and with it what is printed."
     )
-    filament_diameter_mm: Positive = Field(default=1.75, description="Of the filament.")
-    filament_density_g_cm3: Positive = Field(default=1.24, description="Of the filament.")
+    filament_diameter_mm: Positive = Field(default=1.75, description="Diameter of the filament.")
+    filament_density_g_cm3: Positive = Field(default=1.24, description="Density of the filament.")
     bed_size_mm: tuple[Positive, Positive] | None = Field(
         default=None, description="Where the nozzle may go, from 0; x and y."
     )
@@ -254,7 +254,7 @@ class Simulation(Printer):
         default=PLANT_RATE_HZ,
         description="Rate of the integration; a little more where rate_hz does not divide it.",
     )
-    seed: Seed = Field(default=0, description="Of the random sources.")
+    seed: Seed = Field(default=0, description="Seed of the random sources.")
     accel_mm_s2: tuple[Positive, ...] = Field(
         default=(),
         description="Each layer once per acceleration; repeat the option.",

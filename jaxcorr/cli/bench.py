@@ -38,7 +38,9 @@ TracesOption = Annotated[
 ]
 SizesOption = Annotated[
     list[str],
-    typer.Option("--size", help="small, medium or large; repeat the option. All if left out."),
+    typer.Option(
+        "--size", metavar="NAME", help="small, medium or large; repeat the option. All if left out."
+    ),
 ]
 TorchOption = Annotated[bool, typer.Option(help="Compare with PyTorch.")]
 
@@ -71,9 +73,11 @@ def train(
     spec: SpecOption = DEFAULT_SPEC,
     overrides: SetOption = [],
     traces: TracesOption = [],
-    seconds: Annotated[float, typer.Option(min=0, help="Of PyTorch's training; 0: none.")] = 60.0,
-    turn_seconds: Annotated[float, typer.Option(min=0.01, help="Of a loop's turn.")] = 3.0,
-    turns: Annotated[int, typer.Option(min=1, help="Of each loop.")] = 3,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Length of PyTorch's training; 0: none.")
+    ] = 60.0,
+    turn_seconds: Annotated[float, typer.Option(min=0.01, help="Length of a loop's turn.")] = 3.0,
+    turns: Annotated[int, typer.Option(min=1, help="Number of turns of each loop.")] = 3,
     sizes: SizesOption = [],
     torch: TorchOption = True,
     as_json: JsonOption = False,
@@ -154,10 +158,10 @@ def data(
     spec: SpecOption = DEFAULT_SPEC,
     overrides: SetOption = [],
     layers: Annotated[
-        list[int], typer.Option(min=1, help="Trace files; repeat the option.")
+        list[int], typer.Option(metavar="NUMBER", min=1, help="Trace files; repeat the option.")
     ] = DEFAULT_LAYERS,
-    samples: Annotated[int, typer.Option(min=2, help="In each layer.")] = 5000,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Of training steps.")] = 10.0,
+    samples: Annotated[int, typer.Option(min=2, help="Number of samples in each layer.")] = 5000,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Time for training steps.")] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """Measures time a sample and peak memory for growing sets of layers, made for it."""
@@ -177,7 +181,8 @@ def compensate(
     part: PartOption = "3dbenchy",
     layer: Annotated[int, typer.Option(min=1, help="Counted from 1.")] = 21,
     accel_mm_s2: Annotated[
-        list[float], typer.Option(help="In place of the file's; repeat the option.")
+        list[float],
+        typer.Option(metavar="NUMBER", help="In place of the file's; repeat the option."),
     ] = [],
     lookahead_ms: Annotated[float, typer.Option(help="Of the plan, ahead of a block.")] = 300.0,
     block_ms: Annotated[float, typer.Option(help="Sent at a time.")] = 100.0,

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 AccelOption = Annotated[
-    list[float], typer.Option("--accel-mm-s2", help="In place of the file's; repeat the option.")
+    list[float],
+    typer.Option(
+        "--accel-mm-s2", metavar="NUMBER", help="In place of the file's; repeat the option."
+    ),
 ]
 
 SUITE_ACCELS_MM_S2 = [500.0, 1500.0, 3000.0, 5000.0]
@@ -92,7 +95,12 @@ def compensate_suite(
     run: RunArgument,
     accel_mm_s2: AccelOption = SUITE_ACCELS_MM_S2,
     variants: Annotated[
-        list[str], typer.Option("--variant", help="Only these; repeat the option.")
+        list[str],
+        typer.Option(
+            "--variant",
+            metavar="NAME",
+            help="Only this printer, such as 'frequency -20%'; repeat the option.",
+        ),
     ] = [],
     printer: JudgedPrinterOption = None,
     bound: Annotated[bool, typer.Option(help="Solve on the plant itself, for comparison.")] = True,

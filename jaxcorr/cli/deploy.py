@@ -87,11 +87,11 @@ MOST_HZ = 1000
 def demo_control(
     run: RunArgument,
     rate: Annotated[
-        int | None, typer.Option(help="Of the loop, in Hz; the model's own if left out.")
+        int | None, typer.Option(help="Rate of the loop in Hz; the model's own if left out.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Of the loop.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.01, max=3600, help="Length of the loop.")] = 10.0,
     part: PartOption = "3dbenchy",
-    layer: Annotated[int, typer.Option(help="Which, counted from 1.")] = 10,
+    layer: Annotated[int, typer.Option(help="Its layer, counted from 1.")] = 10,
     warm: Annotated[bool, typer.Option(help="Warm the caches up before each tick.")] = True,
     plot: Annotated[Path | None, typer.Option(help="Draw into this .png, .svg or .pdf.")] = None,
     printer: JudgedPrinterOption = None,

@@ -45,11 +45,14 @@ def identify(
     ] = None,
     ringing_mm: Annotated[
         list[float],
-        typer.Option(help="In place of files: from wave to wave on a print; repeat for y."),
+        typer.Option(
+            metavar="NUMBER",
+            help="In place of files: from wave to wave on a print; repeat for y.",
+        ),
     ] = [],
-    speed_mm_s: Annotated[float | None, typer.Option(help="Of the print that rings.")] = None,
+    speed_mm_s: Annotated[float | None, typer.Option(help="Speed of the print that rings.")] = None,
     sample_rate_hz: Annotated[
-        float | None, typer.Option(help="Of the traces; that of the first if left out.")
+        float | None, typer.Option(help="Rate of the traces; that of the first if left out.")
     ] = None,
     kinematics: Annotated[
         Kinematics | None,
@@ -61,7 +64,10 @@ def identify(
     ] = None,
     added_kg: Annotated[
         list[float],
-        typer.Option(help="On the axis in each resonance file, in their order: tells what moves."),
+        typer.Option(
+            metavar="NUMBER",
+            help="Mass added to the axis in each resonance file, in their order: tells what moves.",
+        ),
     ] = [],
     num_modes: Annotated[
         int | None,
@@ -288,15 +294,18 @@ def import_logs(
     ] = None,
     time: Annotated[str | None, typer.Option(help="Column of the time stamps.")] = None,
     command: Annotated[
-        list[str], typer.Option(help="Column of a commanded position; once for each axis.")
+        list[str],
+        typer.Option(metavar="COLUMN", help="A commanded position; once for each axis."),
     ] = [],
     actual: Annotated[
-        list[str], typer.Option(help="Column of an actual position; once for each axis.")
+        list[str],
+        typer.Option(metavar="COLUMN", help="An actual position; once for each axis."),
     ] = [],
     axis: Annotated[
-        list[str], typer.Option(help="Name of an axis, in the same order; x y z if left out.")
+        list[str],
+        typer.Option(metavar="NAME", help="An axis, in the same order; x y z if left out."),
     ] = [],
-    units: Annotated[str | None, typer.Option(help="Of positions: mm | m | um | in.")] = None,
+    units: Annotated[str | None, typer.Option(help="Unit of positions: mm | m | um | in.")] = None,
     unit_mm: Annotated[
         float | None, typer.Option(help="One unit of position in mm, such as 0.2 for a step.")
     ] = None,

@@ -130,7 +130,10 @@ SetOption = Annotated[
     ),
 ]
 TracesOption = Annotated[
-    list[str], typer.Option("--traces", help="Use these .mat files instead of the test split.")
+    list[str],
+    typer.Option(
+        "--traces", metavar="GLOB", help="Use these .mat files instead of the test split."
+    ),
 ]
 OutOption = Annotated[
     Path | None,
@@ -188,10 +191,10 @@ def _parameter(name: str, field: "FieldInfo") -> inspect.Parameter:
     text = f"{field.description} Words: {', '.join(words)}." if words else field.description
     if choices := _choices(field.annotation):
         metavar = "|".join(choices)
-    elif typing.get_origin(kind) is tuple:
+    elif any(typing.get_origin(one) is tuple for one in (kind, *typing.get_args(kind))):
         metavar = "X Y"
     elif typing.get_origin(kind) is list:
-        default = list(default)
+        default, metavar = list(default), "NAME" if words else "NUMBER"
 
     def keep(context: typer.Context, value: Any) -> Any:
         given = context.meta.setdefault(GIVEN, {})

@@ -51,16 +51,19 @@ def rewrite(
     ] = None,
     features: Annotated[
         list[str] | None,
-        typer.Option(help="What is corrected: all, or such as top_surface; repeat the option."),
+        typer.Option(
+            metavar="NAME",
+            help="What is corrected: all, or such as top_surface; repeat the option.",
+        ),
     ] = None,
     layers: Annotated[str, typer.Option(help="all, sampled:N, a number or 3,7,12.")] = "all",
     accel_mm_s2: Annotated[
-        float | None, typer.Option("--accel-mm-s2", help="Of printing and travel, for the file's.")
+        float | None, typer.Option("--accel-mm-s2", help="Acceleration in place of the file's.")
     ] = None,
     pieces_per_s: Annotated[
         int | None,
         typer.Option(
-            "--pieces-per-s", min=20, max=1000, help="That the board takes, in any second of print."
+            "--pieces-per-s", min=20, max=1000, help="Most moves that the board takes in a second."
         ),
     ] = None,
     shaper_only: Annotated[

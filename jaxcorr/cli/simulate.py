@@ -111,7 +111,7 @@ def simulate(
     parts: Annotated[
         list[str],
         typer.Argument(
-            metavar="PARTS...", help=f"G-code files, {PARTS_HELP}", autocompletion=complete_part
+            metavar="PARTS", help=f"G-code files, {PARTS_HELP}", autocompletion=complete_part
         ),
     ],
     layers: Annotated[str, typer.Option(help=f"{LAYERS_HELP}.")] = "sampled:5",

@@ -251,10 +251,13 @@ def pipeline(
 def printer(
     file: FileArgument,
     printer: Annotated[
-        str, typer.Option(help=f"{PRINTERS_HELP}; with --resonances a TOML file to make.")
+        str, typer.Option(help=f"Printer: {PRINTERS_HELP}; with --resonances a TOML file to make.")
     ] = "ender3_v2",
     resonances: Annotated[
-        list[Path], typer.Option(help="Klipper's file of x, then of y: identify the printer first.")
+        list[Path],
+        typer.Option(
+            metavar="FILE", help="Klipper's file of x, then of y: identify the printer first."
+        ),
     ] = [],
     out: Annotated[
         Path | None, typer.Option(help="The corrected file; PART.corrected.gcode if left out.")
