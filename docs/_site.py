@@ -1,15 +1,35 @@
-"""A hook of mkdocs: pages that are files elsewhere, README, CONTRIBUTING and the notebook."""
+"""A hook of mkdocs: pages that are files elsewhere, README, CONTRIBUTING and the notebook.
+
+It is an extension of griffe, too, which reads the docstrings of the API pages.
+"""
 
 import json
 import re
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
+from griffe import Extension, Object
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
 # What pages link to that is no page: shown as text.
 BESIDE = ("LICENSE", "CITATION.cff", "specs/LOG.md")
+
+
+class Sections(Extension):
+    """Parts the sections of a docstring by the empty lines that griffe needs to see them.
+
+    A table of formulas, set in by two blanks, becomes a block of code.
+    """
+
+    def on_object(self, *, obj: Object, **_: Any) -> None:
+        """Changes what was read of a module, a class, a function or an attribute."""
+        if obj.docstring:
+            heads = r"(?<!\n)\n(?=(Args|Attributes|Raises|Returns|Yields):\n)"
+            text = re.sub(heads, "\n\n", obj.docstring.value)
+            block = r"(?<=\n\n)  \S.*(\n  .*)*"
+            obj.docstring.value = re.sub(block, lambda found: indent(found[0], "  "), text)
 
 
 def on_files(files: Files, config: Any) -> Files:
