@@ -48,7 +48,9 @@ class Status(NamedTuple):
         num_blocks: sent.
         num_compensated: of them, with a correction of their own.
         num_hurried: of these, stopped by the clock before they converged.
-        num_late, num_unconverged, num_distrusted: uncompensated, by reason.
+        num_late: sent as planned, since their solution came too late.
+        num_unconverged: sent as planned, since no solution was found.
+        num_distrusted: sent as planned, since the model was not trusted there.
         slowest_s: wall clock of the slowest.
     """
 
