@@ -29,9 +29,9 @@ from jaxcorr.training.restore import Loaded
 # Rows per call of `look_ahead`: every length is made of such blocks, so that no length compiles.
 BLOCK = 32
 WARM_UP = 3  # calls
-# In hold mode a stream is carried over so many refused samples in a row; after more of them it
-# begins anew with the next good one.
-MOST_BRIDGED = 10
+# In hold mode a stream is carried over refused samples for so long; after more of them it begins
+# anew with the next good one.
+MOST_BRIDGED_S = 0.1
 
 Compiled = Callable[..., Any]
 
@@ -272,6 +272,7 @@ class Streams:
         self._is_strict = mode == "strict"
         self._tally = Tally()
         self._guard = guard.guard_for(loaded.spec, loaded.ranges, mode, volume_mm)
+        self._most_bridged = max(1, round(MOST_BRIDGED_S * loaded.spec.data.sample_rate_hz))
         num_phases = count_phases(loaded.spec, rate_hz)
         self._compiled = PolyphaseStep(loaded.spec, loaded.weights, num_phases, num_streams)
 

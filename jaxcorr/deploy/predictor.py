@@ -13,7 +13,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from jaxcorr import metrics
-from jaxcorr.deploy.compiled_step import MOST_BRIDGED, StreamOptions, Streams
+from jaxcorr.deploy.compiled_step import StreamOptions, Streams
 from jaxcorr.deploy.predictor_group import PredictorGroup
 from jaxcorr.errors import InputError
 from jaxcorr.training import restore, run_folder
@@ -130,7 +130,7 @@ class Predictor(Streams):
         self._tally.num_held += 1
         phase = self._compiled.phase
         before = self._before[phase]
-        if before is None or self._num_missed[phase] == MOST_BRIDGED:
+        if before is None or self._num_missed[phase] == self._most_bridged:
             self._tally.num_restarts += before is not None
             self._before[phase], self._num_missed[phase] = None, 0
             self._compiled.reset_phase(phase)

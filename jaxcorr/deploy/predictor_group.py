@@ -12,7 +12,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from jaxcorr.deploy import guard
-from jaxcorr.deploy.compiled_step import MOST_BRIDGED, StreamOptions, Streams
+from jaxcorr.deploy.compiled_step import StreamOptions, Streams
 from jaxcorr.errors import InputError
 from jaxcorr.training.restore import Loaded
 
@@ -89,7 +89,7 @@ class PredictorGroup(Streams):
         missed[~is_bad] = 0
         for i in np.flatnonzero(is_bad):
             last = guard.as_before(before[i])
-            if last is None or missed[i] == MOST_BRIDGED:
+            if last is None or missed[i] == self._most_bridged:
                 table[i] = np.nan
                 self._tally.num_restarts += last is not None
                 missed[i] = 0

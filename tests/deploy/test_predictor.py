@@ -10,7 +10,7 @@ import pytest
 
 import jaxcorr
 from jaxcorr import Predictor
-from jaxcorr.deploy.compiled_step import MOST_BRIDGED
+from jaxcorr.deploy.compiled_step import MOST_BRIDGED_S
 from jaxcorr.errors import InputError
 from jaxcorr.models import bulk, network
 from jaxcorr.training import checkpoint, restore
@@ -174,11 +174,27 @@ def test_hold_bridges_a_gap_and_begins_anew_after_a_long_one(holding, rows):
     # One sample guessed at constant speed is soon forgotten.
     assert np.max(np.abs(bridged[25:] - whole[46:])) < 0.05 * np.std(whole)
     restarts = holding.status.num_restarts
-    for _ in range(MOST_BRIDGED + 5):
+    for _ in range(round(MOST_BRIDGED_S * holding.spec.data.sample_rate_hz) + 5):
         assert holding.step(*BAD["nan"]) == tuple(bridged[-1])
     assert holding.status.num_restarts == restarts + 1
     again = follow(holding, rows[:60])
     np.testing.assert_array_equal(again, whole)
+
+
+@pytest.mark.parametrize(("model_hz", "rate_hz"), [(100.0, 200.0), (250.0, 250.0), (5.0, 5.0)])
+def test_hold_bridges_as_long_at_every_rate(loaded, model_hz, rate_hz):
+    data = loaded.spec.data.model_copy(update={"sample_rate_hz": model_hz})
+    slower = loaded._replace(spec=loaded.spec.model_copy(update={"data": data}))
+    holding = Predictor(slower, rate_hz=rate_hz, mode="hold")
+    num_phases = round(rate_hz / model_hz)
+    for _ in range(num_phases):
+        holding.step(0.0, 0.0, 0.0, 0.0)
+    num_bridged = 0
+    while not holding.status.num_restarts:
+        holding.step(*BAD["nan"])
+        num_bridged += 1
+    # Less than a sample of the model is not to be had, and bridges one.
+    assert num_bridged - 1 == num_phases * max(1, round(MOST_BRIDGED_S * model_hz))
 
 
 def test_a_jump_is_refused_until_the_printer_is_said_to_be_moved(predictor, rows):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxcorr import Predictor
-from jaxcorr.deploy.compiled_step import MOST_BRIDGED
+from jaxcorr.deploy.compiled_step import MOST_BRIDGED_S
 from jaxcorr.deploy.predictor_group import PredictorGroup
 from jaxcorr.errors import InputError
 from jaxcorr.training import restore
@@ -57,14 +57,15 @@ def test_bad_samples_of_some_streams_leave_the_others_alone(known, blocks):
     spoilt = blocks.astype(np.float64)
     spoilt[0, 0, 0] = np.nan  # before anything is known
     spoilt[8, 1, 2] = np.inf
-    spoilt[3 : 5 + MOST_BRIDGED, 2, 1] = 1e9  # long enough to begin anew
+    most_bridged = round(MOST_BRIDGED_S * known.spec.data.sample_rate_hz)
+    spoilt[3 : 5 + most_bridged, 2, 1] = 1e9  # long enough to begin anew
     got = np.array([together.step(rows) for rows in spoilt])
     np.testing.assert_allclose(got, follow(apart, spoilt), atol=1e-6)
     assert np.isfinite(got).all()
     total, parts = together.status, [p.status for p in apart]
     for name in ("num_steps", "num_held", "num_restarts", "num_flagged"):
         assert getattr(total, name) == sum(getattr(part, name) for part in parts)
-    assert total.num_held == 2 + 2 + MOST_BRIDGED
+    assert total.num_held == 2 + 2 + most_bridged
     assert total.last_problem.startswith("stream 2: expected y_ref within")
 
 
