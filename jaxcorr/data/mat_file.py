@@ -23,7 +23,7 @@ from jaxcorr.errors import InputError, shorten
 
 HEADER_BYTES = 128  # of version 5: text, version, byte order
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # at 0, 512, 1024 and so on, after a block of the user's
-MOST_NAMES = 10_000  # variables or fields in one place
+MOST_NAMES = 1_000  # variables and fields that are looked at in one file
 MOST_DEPTH = 20  # structs in structs
 PIECE = 1 << 16  # bytes that are unpacked at once
 # Of version 5: classes of arrays by number, and types of stored data.
@@ -57,11 +57,20 @@ class _Selection:
     """What is wanted of a file, what was passed over, and how much memory the rest takes."""
 
     def __init__(self, path: Path, wants: Callable[[Place], bool]):
-        self.path, self._wants, self._num_bytes = path, wants, 0
+        self.path, self._wants, self._num_bytes, self._num_names = path, wants, 0, 0
         self.left_out: dict[Place, str] = {}
 
     def wants(self, place: Place) -> bool:
         return len(place) < MOST_DEPTH and self._wants(place)
+
+    def count(self, num_names: int) -> None:
+        """Refuses more names in all than a file may have: what leads back to itself has no end."""
+        self._num_names += num_names
+        if self._num_names > MOST_NAMES:
+            raise InputError(
+                f"{self.path}: expected at most {MOST_NAMES:,} variables and fields, got more. "
+                "Save only those that are needed."
+            )
 
     def reserve(self, num_bytes: int) -> None:
         """Refuses what would be more in all than a file may take."""
@@ -251,6 +260,7 @@ def _read_v5(selection: _Selection) -> dict[str, Any]:
             stream = _Stream(packed or file, order, selection.path)
             size = stream.array() if packed else size
             if kind in (MATRIX, COMPRESSED) and size:
+                selection.count(1)
                 end, was = stream.position + size, len(found)
                 _read_array(stream, (), "", selection, found)
                 if packed and len(found) > was:
@@ -298,8 +308,7 @@ def _read_fields(
 ) -> None:
     length = max(1, int(stream.numbers()[0]))
     packed = stream.data()[1]
-    if len(packed) > MOST_NAMES * length:
-        raise ValueError(f"{len(packed) // length:,} fields in one place")
+    selection.count(-(-len(packed) // length))
     for start in range(0, len(packed), length):
         name = packed[start : start + length].split(b"\0")[0].decode("latin-1")
         size = stream.array()
@@ -331,7 +340,8 @@ def _read_hdf5(selection: _Selection) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     with h5py.File(selection.path, "r") as file:
-        if any(item is not None and "OCTAVE_NEW_FORMAT" in item.attrs for _, item in _items(file)):
+        _, first = next(_items(file), ("", None))
+        if first is not None and "OCTAVE_NEW_FORMAT" in first.attrs:
             raise InputError(
                 f"{selection.path}: expected a MATLAB file of version 7.3, got HDF5 of Octave's "
                 "own form. Save it with Octave's save -v7."
@@ -344,15 +354,14 @@ def _items(group: Any) -> Iterator[tuple[str, Any]]:
     """What an HDF5 group itself holds, None where a link leads elsewhere."""
     import h5py
 
-    if len(group) > MOST_NAMES:
-        raise ValueError(f"{len(group):,} names in one place")
     for name in group:
-        is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
         if name[0] != "#":  # where MATLAB keeps what its objects refer to
+            is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
             yield name, group[name] if is_own else None
 
 
 def _read_group(group: Any, place: Place, selection: _Selection, into: dict[str, Any]) -> None:
+    selection.count(len(group))
     for name, item in _items(group):
         here = (*place, name)
         kind, is_readable = _classify(item)
@@ -362,7 +371,8 @@ def _read_group(group: Any, place: Place, selection: _Selection, into: dict[str,
             into[name] = {}
             _read_group(item, here, selection, into[name])
         else:
-            selection.reserve(item.nbytes)
+            # To read one value a whole chunk is unpacked.
+            selection.reserve(8 * max(item.size, int(np.prod(item.chunks or (), dtype=object))))
             into[name] = _read_dataset(item, kind)
 
 
@@ -375,7 +385,9 @@ def _classify(item: Any) -> tuple[str, bool]:
     kind = item.attrs.get("MATLAB_class", b"")
     kind = shorten(kind.decode("latin-1") if isinstance(kind, bytes) else str(kind))
     if isinstance(item, h5py.Group):
-        is_array = any(_is_reference(inner) for _, inner in _items(item))
+        _, first = next(_items(item), ("", None)) if len(item) <= MOST_NAMES else ("", None)
+        # In several structs a field refers to its values, without a class as a cell has it.
+        is_array = first is not None and _is_reference(first) and "MATLAB_class" not in first.attrs
         return ("struct array", False) if is_array else (kind or "struct", kind in ("", "struct"))
     sides = "x".join(map(str, reversed(item.shape or ())))
     if "MATLAB_object_decode" in item.attrs or _is_reference(item):
@@ -397,8 +409,10 @@ def _is_reference(item: Any) -> bool:
 def _read_dataset(item: Any, kind: str) -> Any:
     if item.attrs.get("MATLAB_empty"):  # what is stored is the size of the empty array
         return "" if kind == "char" else np.zeros((0, 0))
+    if item.size and not item.id.get_storage_size():
+        raise ValueError(f"{item.name} claims {item.size:,} values and holds none")
     value = np.asarray(item[()])
     if kind == "char":
-        return "".join(map(chr, value.reshape(-1)))
+        return value.astype("<u2").tobytes().decode("utf-16-le", "replace")
     # HDF5 holds MATLAB's columns in reverse dimension order.
     return _simplify((value.astype(np.bool_) if kind == "logical" else value).T)

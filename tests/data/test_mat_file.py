@@ -92,6 +92,23 @@ def test_other_fields_of_any_class_are_left_out_and_named(tmp_path):
     assert found.left_out["bed"] == "1x2 double"
 
 
+def test_a_struct_with_a_cell_is_none_of_several_structs(tmp_path):
+    path = write_hdf5(tmp_path / "cell.mat")
+    with h5py.File(path, "a") as file:
+        cell = file[trace.STRUCT].create_dataset("a_cell", (2, 1), h5py.ref_dtype)
+        cell.attrs["MATLAB_class"] = np.bytes_("cell")
+        params = file[trace.STRUCT].create_group("params")
+        params["source"] = np.frombuffer("Größe 1".encode("utf-16-le"), "<u2").reshape(-1, 1)
+        params["source"].attrs["MATLAB_class"] = np.bytes_("char")
+    found = trace.read(path)
+    assert set(found.fields) == {*circle()}
+    assert found.left_out == {"a_cell": "cell"}
+    assert found.params == {"source": "Größe 1"}
+    with h5py.File(path, "w") as file:  # of several structs MATLAB's fields have no class
+        file.create_dataset(f"{trace.STRUCT}/time", (2, 1), h5py.ref_dtype)
+    assert "got simulation_data struct array. Save the trace" in refusal(path)
+
+
 def test_numbers_of_any_class_and_order_are_read(tmp_path):
     for order, mark in (("<", b"IM"), (">", b"MI")):
         values = np.array([1, 2, 3], f"{order}u1")
@@ -166,14 +183,40 @@ def test_what_claims_too_much_is_refused_at_once(tmp_path, monkeypatch):
     assert "set JAXCORR_MOST_MIB to more" in refusal(write_v7(tmp_path / "bomb.mat", bomb))
     with h5py.File(tmp_path / "wide.mat", "w") as file:
         file.create_dataset(f"{trace.STRUCT}/time", (10**9,), "f4", compression="gzip")
-    assert "got 3,815 MiB" in refusal(tmp_path / "wide.mat")
+    assert "got 7,629 MiB" in refusal(tmp_path / "wide.mat")
+    with h5py.File(tmp_path / "chunk.mat", "w") as file:
+        chunks = {"maxshape": (None,), "chunks": (10**8,), "compression": "gzip"}
+        file.create_dataset(f"{trace.STRUCT}/time", (2,), "f8", **chunks)
+    assert "got 763 MiB" in refusal(tmp_path / "chunk.mat")
+    with h5py.File(tmp_path / "claim.mat", "w") as file:
+        file.create_dataset(f"{trace.STRUCT}/time", (10**5,), "f8", chunks=True)
+    assert "damaged one (/simulation_data/time claims 100,000 values and holds none)" in refusal(
+        tmp_path / "claim.mat"
+    )
+
+
+def test_more_names_than_a_trace_has_are_refused_at_once(tmp_path):
+    most = mat_file.MOST_NAMES
+    one = {f"f{number}": element(14, b"") for number in range(most + 1)}
+    said = "expected at most 1,000 variables and fields, got more. Save only those that are needed."
+    assert refusal(write_v7(tmp_path / "fields.mat", struct_of(one))) == said
+    many = [array_of(1, (1, 0), b"other")] * (most + 1)
+    assert refusal(write_v7(tmp_path / "variables.mat", *many)) == said
     with h5py.File(tmp_path / "loop.mat", "w") as file:
         group = file.create_group(trace.STRUCT)
-        group["params"] = group
         group["time"] = np.zeros(2)
+        group["params"] = group  # ends where structs in structs do
     assert set(trace.read(tmp_path / "loop.mat").fields) == {"time"}
-    with h5py.File(tmp_path / "many.mat", "w") as file:
+    with h5py.File(tmp_path / "loop.mat", "a") as file:
+        for name in "abcd":  # 4 to the 19th ways
+            file[trace.STRUCT][name] = file[trace.STRUCT]
+    assert refusal(tmp_path / "loop.mat") == said
+    with h5py.File(tmp_path / "links.mat", "w") as file:
         inner = file.create_group(trace.STRUCT)
-        for number in range(mat_file.MOST_NAMES + 1):
+        for number in range(most + 1):
             inner[f"f{number}"] = h5py.SoftLink("/")
-    assert "damaged one (10,001 names in one place)" in refusal(tmp_path / "many.mat")
+    assert refusal(tmp_path / "links.mat") == said
+    with h5py.File(tmp_path / "links.mat", "a") as file:  # what nobody needs may have any number
+        file.move(trace.STRUCT, "other")
+        file[f"{trace.STRUCT}/time"] = np.zeros(2)
+    assert set(trace.read(tmp_path / "links.mat").fields) == {"time"}
