@@ -278,9 +278,16 @@ def test_runs_specs_and_parts_complete(tmp_path, monkeypatch):
     [
         ("import swallows", 130, ""),
         ("try:\n    send()\nexcept KeyboardInterrupt:\n    print('mine')", 0, "mine\n"),
+        # Python destroys what is left of a module last of all.
+        (
+            "last = type('Last', (), {'__del__': lambda self, send=send: send()})()\n"
+            "raise SystemExit(7)",
+            7,
+            "",
+        ),
     ],
 )
-def test_ctrl_c_ends_an_import_at_once(tmp_path, body, code, printed):
+def test_ctrl_c_ends_an_import_at_once_and_changes_no_exit_code(tmp_path, body, code, printed):
     send = "import os, signal\ndef send():\n    os.kill(os.getpid(), signal.SIGINT)\n"
     (tmp_path / "sender.py").write_text(send)
     swallows = "from sender import send\ntry:\n    send()\nexcept BaseException:\n    pass\n"
