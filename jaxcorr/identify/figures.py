@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcorr import plotting
+from jaxcorr.errors import plain
 from jaxcorr.identify.accelerometer import DIRECTIONS
 from jaxcorr.identify.axis_response import AxisResponse
 from jaxcorr.identify.modes import FIT_HZ
@@ -48,7 +49,7 @@ def _draw_axis(axis: Any, response: AxisResponse) -> None:
         ylim=(0.5 * low, None),
         xlabel="frequency, Hz",
         ylabel="(mm/s²)²/Hz",
-        title=f"{spectrum.path.name}: axis {spectrum.axis}",
+        title=f"{plain(spectrum.path.name)}: axis {spectrum.axis}",
     )
     axis.axvspan(*FIT_HZ, color=plotting.PALETTE[6], alpha=0.05, linewidth=0.0, label="fitted")
     axis.legend(loc="upper right")

@@ -29,7 +29,9 @@ def test_a_panel_an_axis_with_what_was_measured_and_what_fits(response, tmp_path
 
 
 def test_written_whole_or_refused(response, tmp_path):
-    figures.draw([response], tmp_path / "fit.png")
+    formula = response.spectrum.path.with_name("$\\frac{$.csv")  # one that matplotlib refuses
+    spectrum = response.spectrum._replace(path=formula)
+    figures.draw([response._replace(spectrum=spectrum)], tmp_path / "fit.png")
     assert [path.name for path in tmp_path.iterdir()] == ["fit.png"]
     with pytest.raises(InputError, match=r"ending in .png"):
         figures.draw([response], tmp_path / "fit.txt")
