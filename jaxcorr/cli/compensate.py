@@ -331,7 +331,7 @@ def show_printers(rows: "Sequence[Row]") -> None:
         [printer, *(_short(of[printer, accel]) for accel in accels)]
         for printer in dict.fromkeys(one.printer for one in mine)
     ]
-    title = f"{SOLVED}: contour / RMS um (RMS down by), all layers; more with --verbose"
+    title = f"{SOLVED}: contour / RMS um (RMS down by)"
     console.out.print(console.table(title, ("", *map(accel_text, accels)), table))
 
 

@@ -79,7 +79,7 @@ def offset_shares(rows: Sequence[Row]) -> list[OffsetShare]:
 
 
 def judge_goals(rows: Sequence[Row], method: str) -> list[Verdict]:
-    """The goals of a method that the rows have the printers for."""
+    """The goals of a method that the rows have the printers for, at every acceleration."""
     summaries = summarize(rows)
     verdicts = [
         *_contours(summaries, method),
@@ -97,7 +97,7 @@ def _reductions(
     if not mine:
         return []
     worst = min(mine, key=lambda s: s.reduction)
-    goal = f"RMS down by {100 * least:.0f}% or more: {' and '.join(printers)}, every acceleration"
+    goal = f"RMS down by {100 * least:.0f}% or more: {' and '.join(printers)}"
     found = f"{100 * worst.reduction:.1f}% at worst ({_where(worst)})"
     return [Verdict(goal, found, worst.reduction >= least)]
 
@@ -112,15 +112,15 @@ def _contours(summaries: Sequence[Summary], method: str) -> list[Verdict]:
             (NOMINAL,),
             baseline,
             "contour_um",
-            f"contour below that of {baseline}, tuned to the printer: nominal, every acceleration",
+            f"contour below {baseline} tuned to the nominal printer",
             strictly=True,
         )
     ]
 
 
 def _loaded(summaries: Sequence[Summary], method: str) -> list[Verdict]:
-    goal = "RMS at -20% of the frequency no more than that of MZV tuned to the nominal printer"
-    tuned = "RMS at -20% of the frequency no more than that of MZV tuned to that very printer"
+    goal = f"RMS at {LOADED} no more than MZV tuned to the nominal printer"
+    tuned = f"RMS at {LOADED} no more than MZV tuned to that printer"
     return [
         *_against(summaries, method, (LOADED,), "MZV", "rms_um", goal),
         *_against(summaries, method, (LOADED,), "MZV" + TUNED, "rms_um", tuned),
@@ -146,7 +146,7 @@ def _against(
         return []
     own, other, worst = max(pairs, key=lambda pair: pair[0] / max(pair[1], 1e-9))
     is_met = own < other if strictly else own <= other
-    found = f"{own:.1f} um against {other:.1f} um at worst ({_where(worst)})"
+    found = f"{own:.1f} um against {other:.1f} um at worst ({accel_text(worst.accel_mm_s2)})"
     return [Verdict(goal, found, is_met)]
 
 
@@ -158,7 +158,7 @@ def _never_worse(rows: Sequence[Row], method: str) -> list[Verdict]:
     ratio, worst = max(ratios, key=lambda pair: pair[0])
     counted = units.count(len(ratios), "case")
     goal = f"never worse than nothing: RMS of each layer, {counted}"
-    found = f"{ratio:.3f} times that of nothing at worst ({worst.layer}, {_where(worst)})"
+    found = f"{ratio:.3f} times at worst ({worst.layer}, {_where(worst)})"
     return [Verdict(goal, found, ratio <= TIE)]
 
 
