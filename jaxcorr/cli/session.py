@@ -339,6 +339,8 @@ def _say_begun(event: "Begun") -> None:
     if event.note:
         console.err.print(event.note, style="yellow", markup=False)
     verb = f"resuming after epoch {event.epoch}" if event.epoch else "training"
+    if event.epoch and event.is_over:
+        verb = f"nothing left to train after epoch {event.epoch}"
     console.err.print(
         f"{verb}: {event.num_parameters:,} parameters, {event.plan.num_windows:,} windows, "
         f"{event.plan.steps_per_epoch} steps an epoch, {count(event.num_devices, 'device')}"

@@ -44,6 +44,7 @@ class Begun(NamedTuple):
     skipped: tuple[str, ...]
     num_devices: int
     note: str = ""  # on the path beside the network
+    is_over: bool = False  # no epoch is left
 
 
 class Dispatched(NamedTuple):
@@ -121,12 +122,13 @@ def fit(
         alone = hosts.from_writer(_judge_alone, spec, best, data, run)
         progress = progress._replace(best_mae_mm=alone.get("val_mae_mm"))
     num_parameters = model.count_parameters(state.network)
-    yield Begun(plan, num_parameters, progress.epoch, skipped, devices.count(mesh), note)
+    begun = plan, num_parameters, progress.epoch, skipped, devices.count(mesh), note
+    yield Begun(*begun, _is_over(spec, progress))
     state = devices.copy_to_all(mesh, state)
     local = functools.partial(devices.first_copy, mesh)
 
     with Keeper(spec, run, progress.epoch, last, gradient_fn) as keeper:
-        while progress.epoch < spec.train.epochs and not _is_out_of_patience(spec, progress):
+        while not _is_over(spec, progress):
             began, is_stopping, batches = time.perf_counter(), False, None
             for dispatch in range(progress.dispatch, plan.dispatches):
                 batches = next(iterator)
@@ -275,9 +277,10 @@ def score(record: Mapping[str, Any]) -> float:
     return record.get("val_mae_mm", record["train_mae_mm"])
 
 
-def _is_out_of_patience(spec: Spec, progress: Progress) -> bool:
+def _is_over(spec: Spec, progress: Progress) -> bool:
+    """Whether all epochs are done, or so many were no better that patience has ended."""
     waited = progress.epoch - progress.best_epoch
-    return spec.train.patience > 0 and waited >= spec.train.patience
+    return progress.epoch >= spec.train.epochs or 0 < spec.train.patience <= waited
 
 
 def _run(
