@@ -130,6 +130,10 @@ def simulate(
     from jaxcorr.data.parts import find_part
 
     options = given_simulation(context)
+    if plot is not None:
+        from jaxcorr import plotting
+
+        plotting.check_paths(plot)
     paths = {name: find_part(name)[0] for name in parts}
     from jaxcorr.printer import gcode
 

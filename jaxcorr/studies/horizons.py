@@ -39,15 +39,18 @@ def plan(first: int, last: int) -> list[int]:
     """All horizons from the one to the other, in samples, lowest first.
 
     Raises:
-        InputError: one of them is further than a spec allows.
+        InputError: one of them is further than a spec allows, or they are turned round.
     """
-    low, high = sorted((first, last))
-    if low < -FURTHEST or high > FURTHEST:
+    if first > last:
+        raise InputError(
+            f"horizons: expected --from at most --to, got {first} and {last}. Change their order."
+        )
+    if first < -FURTHEST or last > FURTHEST:
         raise InputError(
             f"horizons: expected --from and --to within {FURTHEST} samples, got {first} and "
             f"{last}. Choose nearer ones."
         )
-    return list(range(low, high + 1))
+    return list(range(first, last + 1))
 
 
 def changes(horizon: int, name: str) -> list[str]:
