@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -115,6 +116,8 @@ def _refuse_other_letters(arguments: Sequence[str]) -> None:
 def main() -> None:
     """Entry point: runs a command and turns expected failures into one line and an exit code."""
     interrupts.watch()
+    # A person needs the sentence, and not the line of code that it came from.
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
     try:
         _refuse_other_letters(sys.argv[1:])
         code = app(prog_name="jaxcorr", standalone_mode=False)

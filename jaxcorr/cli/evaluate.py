@@ -23,13 +23,17 @@ from jaxcorr.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from numpy import ndarray
+
     from jaxcorr.evaluation.compare import Comparison, Difference
     from jaxcorr.evaluation.wording import Table
     from jaxcorr.metrics import Accuracy, Evaluation, Interval
+    from jaxcorr.models.ranges import Ranges
     from jaxcorr.studies import horizons as horizon_plans
     from jaxcorr.studies import leave_out
 
 MOST_LEFT_OUT = 3  # named; the JSON has them all
+OFTEN = 0.01  # of the samples
 MOST_TRACES = 12  # more would push the verdict off the screen; the JSON has them all
 
 EpochsOption = Annotated[
@@ -63,6 +67,8 @@ def evaluate(
     console.say_skipped(done.loaded.skipped)
     if not done.loaded.is_finished:
         console.err.print(f"training has not ended; using its best so far, {done.loaded.best}")
+    if traces:
+        say_beyond(done.loaded.spec.data.features, done.loaded.ranges, done.samples.features)
     if as_json:
         print(json.dumps(done.evaluation.model_dump(mode="json")))
     else:
@@ -77,6 +83,17 @@ def evaluate(
         what = chosen, done.evaluation, done.samples, done.predicted
         page = reports.build(*what, folder, place)
         console.err.print(f"report: {page}", markup=False)
+
+
+def say_beyond(names: Sequence[str], known: "Ranges", rows: "ndarray") -> None:
+    """Prints which inputs of other traces often lie beyond what a run was trained on."""
+    from jaxcorr.cli import console
+
+    beyond = ((rows < known.low) | (rows > known.high)).mean(axis=0)
+    for name, low, high, share in zip(names, known.low, known.high, beyond, strict=True):
+        if share > OFTEN:
+            text = f"{name}: {100 * share:.0f}% of samples beyond training, {low:.4g} to {high:.4g}"
+            console.err.print(text, style="yellow", markup=False)
 
 
 def compare(
@@ -123,8 +140,10 @@ def crossval(
     Started again, it goes on where it was stopped.
     """
     loaded, changes = _load(spec, overrides, epochs)
-    from jaxcorr.cli import session
+    from jaxcorr import files
+    from jaxcorr.cli import console, session
     from jaxcorr.studies import leave_out
+    from jaxcorr.training import run_folder
 
     session.prepare(loaded)
     name = loaded.train.name or spec.stem
@@ -136,12 +155,17 @@ def crossval(
     done = session.train_all(spec, jobs, runs / "crossval", True)
     outcomes = [leave_out.outcome(fold, run) for fold, run in zip(folds, done, strict=True)]
     mean = leave_out.average(outcomes)
+    folds_json = [one.model_dump(mode="json") for one in outcomes]
+    how = {} if left_out else {"by": by}
+    result = how | {"folds": folds_json, "mean": mean.model_dump(mode="json")}
+    kind = "traces" if left_out else by
+    written = runs / "crossval" / f"{run_folder.slug_of(name)}-by-{kind}.json"
+    files.write_json(written, result)
     if as_json:
-        folds_json = [one.model_dump(mode="json") for one in outcomes]
-        how = {} if left_out else {"by": by}
-        print(json.dumps(how | {"folds": folds_json, "mean": mean.model_dump(mode="json")}))
+        print(json.dumps(result))
     else:
-        show_folds(outcomes, mean, "traces" if left_out else by)
+        show_folds(outcomes, mean, kind)
+        console.out.print(f"written: {written}", markup=False)
 
 
 def horizons(

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import oscillator
 import pytest
 import tomli_w
@@ -11,8 +12,10 @@ from typer.testing import CliRunner
 
 from jaxcorr import Predictor, files, metrics
 from jaxcorr.cli import app
+from jaxcorr.cli.evaluate import say_beyond
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import evaluate, report, wording
+from jaxcorr.models.ranges import Ranges
 from jaxcorr.studies import trainings
 from jaxcorr.training import run_folder
 from jaxcorr.training.run_folder import Run
@@ -194,6 +197,13 @@ def test_horizons_are_a_table_and_a_figure(spec, tmp_path):
     assert sorted(names) == ["ahead0", "ahead1", "preview1"]
 
 
+def test_inputs_beyond_training_are_named(capsys):
+    known = Ranges((0.0, -100.0), (200.0, 100.0), (), ())
+    rows = np.array([[10.0, 150.0], [20.0, 0.0], [30.0, -120.0], [40.0, 0.0]])
+    say_beyond(["x_ref", "vx_ref"], known, rows)
+    assert capsys.readouterr().err == "vx_ref: 50% of samples beyond training, -100 to 100\n"
+
+
 @pytest.mark.usefixtures("_no_training")
 def test_crossval_is_a_row_a_part_and_their_mean(layers, tmp_path):
     first = Path(layers).parent
@@ -209,6 +219,8 @@ def test_crossval_is_a_row_a_part_and_their_mean(layers, tmp_path):
     assert [line.split()[0] for line in lines[7:9]] == ["other", "toy"]
     assert "linear_smooth" in lines[6]
     found = json.loads(run("crossval", path, "--runs", tmp_path / "d", "--json").stdout)
+    (written,) = (tmp_path / "d" / "crossval").glob("*-by-part.json")
+    assert json.loads(written.read_text()) == found
     assert [fold["label"] for fold in found["folds"]] == ["other", "toy"]
     assert found["mean"]["r2"] == pytest.approx(found["folds"][0]["r2"])
     named = run("crossval", path, "--leave-out", "last=*_other_*", "--runs", tmp_path / "c")
