@@ -112,14 +112,14 @@ def _contours(summaries: Sequence[Summary], method: str) -> list[Verdict]:
             (NOMINAL,),
             baseline,
             "contour_um",
-            f"contour below {baseline} tuned to the nominal printer",
+            f"contour below {baseline} tuned to nominal",
             strictly=True,
         )
     ]
 
 
 def _loaded(summaries: Sequence[Summary], method: str) -> list[Verdict]:
-    goal = f"RMS at {LOADED} no more than MZV tuned to the nominal printer"
+    goal = f"RMS at {LOADED} no more than MZV tuned to nominal"
     tuned = f"RMS at {LOADED} no more than MZV tuned to that printer"
     return [
         *_against(summaries, method, (LOADED,), "MZV", "rms_um", goal),
@@ -157,7 +157,7 @@ def _never_worse(rows: Sequence[Row], method: str) -> list[Verdict]:
         return []
     ratio, worst = max(ratios, key=lambda pair: pair[0])
     counted = units.count(len(ratios), "case")
-    goal = f"never worse than nothing: RMS of each layer, {counted}"
+    goal = f"never worse than nothing: RMS of {counted}"
     found = f"{ratio:.3f} times at worst ({worst.layer}, {_where(worst)})"
     return [Verdict(goal, found, ratio <= TIE)]
 

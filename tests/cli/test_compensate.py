@@ -145,7 +145,7 @@ def test_suite_on_held_out_layers(run, done, tmp_path):
     options += ["--out", tmp_path / "suite"]
     code, text, err = run("compensate-suite", done, *options)
     assert code == 0, err
-    assert "no more than MZV tuned to the nominal" in text
+    assert "no more than MZV tuned to nominal" in text
     assert len(text.splitlines()) <= 25
     assert text.splitlines()[0].startswith("contour error ")
     assert re.search(r"^frequency -20% +\d+\.\d / \d+\.\d \(-?\d+%\)$", text, re.MULTILINE)
