@@ -5,13 +5,14 @@ interrupted. Heavy modules load inside the commands that use them, after what is
 that `--help` is quick and a misspelt name does not wait for jax.
 """
 
+import contextlib
 import os
 import shutil
 import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -113,6 +114,18 @@ def _refuse_other_letters(arguments: Sequence[str]) -> None:
             ) from None
 
 
+def _leave_interrupted() -> NoReturn:
+    """Ends the process, in which nothing is left to undo, without Python's own ending.
+
+    Threads of JAX in the middle of their work may crash when Python takes itself down around them:
+    two Ctrl-C in `eval` once ended in signal 11.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(INTERRUPTED)
+
+
 def main() -> None:
     """Entry point: runs a command and turns expected failures into one line and an exit code."""
     interrupts.watch()
@@ -123,6 +136,8 @@ def main() -> None:
         code = app(prog_name="jaxcorr", standalone_mode=False)
         interrupts.end()
         sys.stdout.flush()  # what a full disk refuses should not pass for a success
+        if code == INTERRUPTED:
+            _leave_interrupted()
         sys.exit(code or 0)
     except InputError as error:
         _complain(str(error))
@@ -139,7 +154,7 @@ def main() -> None:
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         interrupts.end()
-        sys.exit(INTERRUPTED)
+        _leave_interrupted()
     except BrokenPipeError:
         _drop_output()  # the reader of a pipe has left
         sys.exit(1)
