@@ -47,7 +47,7 @@ def _draw_axis(axis: Any, response: AxisResponse) -> None:
         yscale="log",
         xlim=(0.0, SPECTRUM_HZ),
         ylim=(0.5 * low, None),
-        xlabel="frequency, Hz",
+        xlabel="frequency / Hz",
         ylabel="(mm/s²)²/Hz",
         title=f"{plain(spectrum.path.name)}: axis {spectrum.axis}",
     )
