@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.optimize import OptimizeResult, least_squares
 
+from jaxcorr.identify.levenberg_marquardt import descend
 from jaxcorr.identify.resonance_test import Mode, ResonanceTest
 
 FIT_HZ = (12.0, 120.0)  # what the test shakes with force, well inside of its ends
@@ -30,7 +31,7 @@ STEPS = (0.02, 0.2, 0.02, 0.2, 0.1, 0.1)
 # The best ends of a search without the simulation begin one with it; the best of those goes on.
 NUM_SIMULATED = 5
 QUICK_ITERATIONS, FIRST_EVALUATIONS, EVALUATIONS = 40, 6, 30
-DERIVATIVE_STEP, RIDGE = 1e-8, 1e-9
+DERIVATIVE_STEP = 1e-8
 NEIGHBOURS = 6  # bins whose misfit goes together
 INTERVAL = 1.96  # standard deviations
 
@@ -161,7 +162,7 @@ def _search(target: _Target, starts: Sequence[Sequence[float]]) -> OptimizeResul
 def _descend(
     residuals_fn: Callable[[ndarray], ndarray], numbers: Float[ndarray, "S p"]
 ) -> Float[ndarray, "S p"]:
-    """Where steps of Levenberg and Marquardt end, all starts side by side; the best end first."""
+    """Where a search ends from each start; the best end first."""
     count = numbers.shape[1]
     lowest, highest, scale = (np.array(bound[:count]) for bound in (LOWEST, HIGHEST, STEPS))
     # One row for the numbers themselves, and one for a small change of each.
@@ -169,28 +170,14 @@ def _descend(
 
     def look(numbers: ndarray) -> tuple[ndarray, ndarray, ndarray]:
         found = residuals_fn(numbers[:, None] + nearby)
-        left = found[:, 0]
-        return np.sum(left**2, axis=1), left, (found[:, 1:] - left[:, None]) / DERIVATIVE_STEP
+        left, moved = found[:, 0], found[:, 1:]
+        slopes = (moved - left[:, None]) / (DERIVATIVE_STEP * scale[:, None])
+        gradient = np.einsum("spu,su->sp", slopes, left)
+        return np.sum(left**2, axis=1), gradient, slopes @ np.swapaxes(slopes, 1, 2)
 
-    numbers = np.clip(numbers, lowest, highest)
-    caution = np.full(len(numbers), 1e-2)
-    cost, left, slopes = look(numbers)
-    for _ in range(QUICK_ITERATIONS):
-        pull = np.einsum("spu,su->sp", slopes, left)
-        is_held = ((numbers <= lowest) & (pull > 0)) | ((numbers >= highest) & (pull < 0))
-        free, pull = slopes * ~is_held[..., None], pull * ~is_held
-        hessian = free @ np.swapaxes(free, 1, 2)
-        ridge = caution[:, None] * np.einsum("spp->sp", hessian) + RIDGE
-        move = np.linalg.solve(hessian + np.eye(count) * ridge[:, None], pull[..., None])
-        trial = np.clip(numbers - scale * move[..., 0], lowest, highest)
-        found = look(trial)
-        is_better = found[0] < cost
-        caution = np.where(is_better, caution / 5.0, caution * 4.0)
-        numbers = np.where(is_better[:, None], trial, numbers)
-        left = np.where(is_better[:, None], found[1], left)
-        slopes = np.where(is_better[:, None, None], found[2], slopes)
-        cost = np.where(is_better, found[0], cost)
-    return numbers[np.argsort(cost)]
+    start = np.clip(numbers, lowest, highest)
+    ends, (cost, *_) = descend(look, start, (lowest, highest), QUICK_ITERATIONS)
+    return ends[np.argsort(cost)]
 
 
 def _minimize(

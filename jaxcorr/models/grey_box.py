@@ -26,6 +26,7 @@ from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.data.windows import Samples
+from jaxcorr.identify.levenberg_marquardt import descend
 from jaxcorr.models import plant_path
 from jaxcorr.models.plant_path import PERIODS_MM, Axes, Numbers, Sample, State, Steps
 from jaxcorr.printer_spec import Kinematics
@@ -36,10 +37,7 @@ SETTLE_S = 0.3  # until a piece has forgotten how its first sample came about
 BLOCK_S = 1.0
 START_SHARES = (0.06, 0.12, 0.2, 0.3, 0.45)  # of the sampling rate, frequencies to begin with
 SEARCH_ITERATIONS, ITERATIONS = 10, 20
-ENOUGH = 1e-6  # relative gain of an iteration that ends the fit
-MOST_CAUTION = 1e6
-MOST_MOVE = 1.0  # of a number in one step, mm, s or e-fold
-RIDGE = 1e-12
+LEAST_TOLD = 1e-12  # of a direction, by the one that the traces tell most of
 NORMAL_95 = 1.96
 MOST_UNEXPLAINED = 0.5  # of an error's variance, by a plant that is of use
 
@@ -369,27 +367,13 @@ def _descend(
     """Levenberg and Marquardt's steps, of each start and group for itself; numbers that are left
     out are zero."""
     bounds = _bounds(rate_hz, numbers.shape[-1], table.error_mm.shape[-1])
-    here = _total(numbers, table, rate_hz)
-    caution = np.full(numbers.shape[:2], 1e-2)
-    for _ in range(iterations):
-        move = _move(numbers, here.scores.sum(axis=2), here.hessian, caution, bounds)
-        trial = np.clip(numbers + move, *bounds)
-        there = _total(trial, table, rate_hz)
-        cost, lower = here.cost.sum(axis=2), there.cost.sum(axis=2)
-        is_better = lower < cost  # not where it is no number
-        gain = (cost - lower) / np.maximum(cost, np.finfo(float).tiny)
-        is_done = (is_better & (gain < ENOUGH)) | (caution > MOST_CAUTION)
-        numbers = np.where(is_better[..., None], trial, numbers)
-        here = _Sums(
-            *(
-                np.where(is_better.reshape(*is_better.shape, *[1] * (np.ndim(a) - 2)), b, a)
-                for a, b in zip(here, there, strict=True)
-            )
-        )
-        caution = np.where(is_better, caution / 5.0, caution * 4.0)
-        if is_done.all():
-            break
-    return _Fit(numbers, here.cost, here.scores, here.hessian)
+
+    def look(numbers: ndarray) -> tuple[ndarray, ...]:
+        cost, hessian, scores = _total(numbers, table, rate_hz)
+        return cost.sum(axis=2), scores.sum(axis=2), hessian, cost, scores
+
+    numbers, (_, _, hessian, cost, scores) = descend(look, numbers, bounds, iterations)
+    return _Fit(numbers, cost, scores, hessian)
 
 
 def _total(numbers: Float[ndarray, "S K P"], table: _Table, rate_hz: float) -> _Sums:
@@ -405,23 +389,6 @@ def _total(numbers: Float[ndarray, "S K P"], table: _Table, rate_hz: float) -> _
     return _Sums(cost.sum(axis=1), hessian.sum(axis=1), blocks)
 
 
-def _move(
-    numbers: ndarray,
-    gradient: ndarray,
-    hessian: ndarray,
-    caution: ndarray,
-    bounds: tuple[ndarray, ndarray],
-) -> Float[ndarray, "S K P"]:
-    """The damped step, in units of each number's own slope; at a bound only inwards."""
-    is_held = ((numbers <= bounds[0]) & (gradient > 0)) | ((numbers >= bounds[1]) & (gradient < 0))
-    size = np.sqrt(np.diagonal(hessian, axis1=-2, axis2=-1))
-    scale = np.where((size > 0) & ~is_held, 1.0 / np.where(size > 0, size, 1.0), 0.0)
-    damped = hessian * scale[..., :, None] * scale[..., None, :]
-    damped += (caution[..., None, None] + RIDGE) * np.eye(numbers.shape[-1])
-    step = np.linalg.solve(damped, (gradient * scale)[..., None])[..., 0]
-    return np.clip(-step * scale, -MOST_MOVE, MOST_MOVE)
-
-
 def _deviate(
     scores: Float[ndarray, "B P"], hessian: Float[ndarray, "P P"], is_held: ndarray
 ) -> Float[ndarray, " P"]:
@@ -433,7 +400,7 @@ def _deviate(
         return found
     scale = 1.0 / size[is_free]
     values, vectors = np.linalg.eigh(hessian[np.ix_(is_free, is_free)] * np.outer(scale, scale))
-    if values[0] < RIDGE:
+    if values[0] < LEAST_TOLD:
         return found
     inverse = (vectors / values) @ vectors.T
     blocks = scores[np.any(scores != 0.0, axis=1)][:, is_free] * scale
