@@ -125,7 +125,6 @@ def _write(
     proto.ir_version = IR_VERSION
     proto.producer_name = "jaxcorr"
     _join_products(proto.graph)
-    _join_sums(proto.graph)
     _drop_unused(proto.graph)
     _name_outputs(proto.graph)
     onnx.helper.set_model_props(proto, labels)
@@ -134,7 +133,8 @@ def _write(
 
 
 def _join_products(graph: Any) -> None:
-    """Makes what is affine in the result of a product with a matrix a part of that product."""
+    """Makes one operator of a product of rows with a matrix and what follows: anything that is
+    affine in it with constants, or a sum with something else."""
     from onnx import numpy_helper
 
     values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
@@ -142,42 +142,43 @@ def _join_products(graph: Any) -> None:
         if node.op_type == "Unsqueeze" and {*node.input} <= values.keys():
             constant, axes = (values[name] for name in node.input)
             values[node.output[0]] = np.expand_dims(constant, tuple(axes))
-    producers = {node.output[0]: node for node in graph.node if node.op_type == "Gemm"}
+    products = {node.output[0]: node for node in graph.node if node.op_type == "Gemm"}
     uses = collections.Counter(name for node in graph.node for name in node.input)
     uses.update(output.name for output in graph.output)
     joined = []
     for node in graph.node:
-        found = [name for name in node.input if name in producers and uses[name] == 1]
-        constants = [values[name] for name in node.input if name in values]
-        before = producers[found[0]] if found else None
-        if before is None or not {*before.input[1:]} <= values.keys():
-            continue
-        is_alone = len(constants) == len(node.input) - 1
-        given = [values[name] for name in before.input[1:]]
-        product = _follow(node.op_type, given, constants) if is_alone else None
-        if product is None:
-            continue
-        names = [f"{node.output[0]}_matrix", f"{node.output[0]}_offset"]
-        for name, value in zip(names, product, strict=True):
-            values[name] = value
-            graph.initializer.append(numpy_helper.from_array(value, name))
-        node.op_type = "Gemm"
-        node.input[:] = [before.input[0], *names]
-        producers[node.output[0]] = node
-        joined.append(before)
+        for name in [name for name in node.input if name in products and uses[name] == 1]:
+            before = products[name]
+            others = [other for other in node.input if other != name]
+            given = [values.get(other) for other in before.input[1:]]
+            made = _follow(node.op_type, given, [values.get(other) for other in others])
+            if made is not None:
+                names = [f"{node.output[0]}_matrix", f"{node.output[0]}_offset"]
+                values |= zip(names, made, strict=True)
+                graph.initializer.extend(map(numpy_helper.from_array, made, names))
+            elif node.op_type == "Add" and len(before.input) == 2:
+                names = [before.input[1], *others]
+            else:
+                continue
+            node.op_type = "Gemm"
+            node.input[:] = [before.input[0], *names]
+            products[node.output[0]] = node
+            joined.append(before)
+            break
     for node in joined:
         graph.node.remove(node)
 
 
 def _follow(
-    operator: str, product: list[ndarray], constants: list[ndarray]
+    operator: str, product: list[ndarray | None], constants: list[ndarray | None]
 ) -> list[Float32[ndarray, "_ n"]] | None:
-    """Matrix and offset of a product and of what an operator with constants makes of it."""
-    matrix, offset = product[0].astype(np.float64), np.zeros((1, product[0].shape[1]))
-    offset = offset + product[1] if len(product) > 1 else offset
-    if not constants or any(one.ndim > 2 for one in constants):
+    """Matrix and offset of a product and of what an operator with constants makes of it; None where
+    something is no constant, or the operator is not affine."""
+    known = [one for one in (*product, *constants) if one is not None and one.ndim <= 2]
+    if len(known) < len(product) + len(constants) or not constants:
         return None
-    first, *rest = constants
+    (matrix, *bias), (first, *rest) = known[: len(product)], known[len(product) :]
+    matrix, offset = matrix.astype(np.float64), sum(bias, np.zeros((1, matrix.shape[1])))
     match operator:
         case "Gemm":
             matrix, offset = matrix @ first, offset @ first + sum(rest)
@@ -188,29 +189,6 @@ def _follow(
         case _:
             return None
     return [matrix.astype(np.float32), offset.astype(np.float32)]
-
-
-def _join_sums(graph: Any) -> None:
-    """Makes a product of a row with a matrix and a sum with it one operator."""
-    producers = {node.output[0]: node for node in graph.node if node.op_type == "Gemm"}
-    uses = collections.Counter(name for node in graph.node for name in node.input)
-    outputs = {one.name for one in graph.output}
-    joined = []
-    for node in graph.node:
-        if node.op_type != "Add":
-            continue
-        first, second = node.input
-        for product, other in ((first, second), (second, first)):
-            found = producers.get(product)
-            if found is None or len(found.input) > 2 or uses[product] > 1 or product in outputs:
-                continue
-            node.op_type = "Gemm"
-            node.input[:] = [*found.input, other]
-            producers[node.output[0]] = node
-            joined.append(found)
-            break
-    for node in joined:
-        graph.node.remove(node)
 
 
 def _name_outputs(graph: Any) -> None:
