@@ -74,7 +74,8 @@ def resume(run: RunArgument, runs: RunsOption = Path("runs"), as_json: JsonOptio
 
 def _fit(begun: Any, as_json: bool) -> None:
     from jaxcorr.cli import console, session
-    from jaxcorr.training import hosts, loop, path_first
+    from jaxcorr.models import network
+    from jaxcorr.training import checkpoint, hosts, loop
     from jaxcorr.training import run_folder as run_folders
 
     stop_requested = session.catch_interrupt()
@@ -96,8 +97,8 @@ def _fit(begun: Any, as_json: bool) -> None:
         return
     best_um = 1e3 * (done.best_mae_mm or 0.0)
     split = "validation" if begun.data.val.names else "training"
-    path = path_first.used_path(begun.spec, done.path or {})
-    named = path_first.name_best(done.best_epoch, path)
+    path = network.used_path(begun.spec, done.path or {})
+    named = checkpoint.name_best(done.best_epoch, path)
     console.out.print(
         f"{begun.run.path}: the best is {named}, "
         f"{split} MAE {best_um:.2f} um "

@@ -6,7 +6,7 @@ from jaxcorr.data.windows import printed_layer_of
 from jaxcorr.metrics import PathName
 from jaxcorr.run_records import Origin, Resolved, Split
 from jaxcorr.spec import Spec
-from jaxcorr.training import path_first
+from jaxcorr.training import checkpoint
 from jaxcorr.units import count, horizon_text
 
 FEW_LAYERS = 10  # below it, intervals over layers are rough
@@ -58,7 +58,7 @@ def training_rows(
             f"loss {loss}, learning rate {optimizer.learning_rate:g} ({optimizer.schedule}), "
             f"batches of {data.batch_size} windows of {data.window} samples, "
             f"{num_epochs} of at most {spec.train.epochs} epochs; the best is used: "
-            f"{path_first.name_best(best_epoch, path)}",
+            f"{checkpoint.name_best(best_epoch, path)}",
         ),
         *machine_rows(resolved, "Begun"),
     ]

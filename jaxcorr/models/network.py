@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
+from jaxcorr.metrics import PathName
 from jaxcorr.models import lstm, normalize, plant_path, smooth_path
 from jaxcorr.models.normalize import Scale
 from jaxcorr.models.plant_path import Sample
@@ -196,6 +197,17 @@ def carry_for(spec: Spec, num_streams: int) -> Carry:
 def has_path(spec: Spec) -> bool:
     """Whether something that was fitted first runs beside the network."""
     return spec.model.path != "none"
+
+
+def used_path(spec: Spec, variables: Variables) -> PathName:
+    """What runs beside a run's network: none too where the plant was left out.
+
+    Args:
+        variables: the network's, or of a path alone.
+    """
+    if spec.model.path == "plant" and not np.any(variables[PATH]["force"]):
+        return "none"
+    return spec.model.path
 
 
 def blank_path(spec: Spec) -> Variables:

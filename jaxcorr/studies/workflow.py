@@ -14,7 +14,7 @@ from jaxcorr.evaluation.evaluate import evaluate_run
 from jaxcorr.export import all_forms
 from jaxcorr.metrics import Evaluation
 from jaxcorr.spec import Data
-from jaxcorr.training import experiment, path_first, restore
+from jaxcorr.training import checkpoint, experiment, restore
 from jaxcorr.training.run_folder import Run
 
 PREDICTIONS = "predictions"
@@ -80,7 +80,7 @@ def list_products(run: Run, data: Data) -> Iterator[Product]:
         yield Product(folder, f"{len(files)} traces{by}", sum(map(_size, files)))
     path = run.path / metrics.FILE
     evaluation, history = metrics.read(path), run.read_history()
-    best = path_first.name_best(evaluation.best_epoch, evaluation.verdict.path)
+    best = checkpoint.name_best(evaluation.best_epoch, evaluation.verdict.path)
     yield Product(run.path, f"{len(history)} epochs, best: {best}", _size(run.path))
     overall = evaluation.test.overall
     accuracy = f"R2 {wording.ratio(overall.r2)}, MAE {wording.um(overall.mae_mm)} um"

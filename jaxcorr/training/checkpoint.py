@@ -23,6 +23,7 @@ import orbax.checkpoint as ocp
 import tensorstore
 
 from jaxcorr.errors import InputError, shorten
+from jaxcorr.metrics import PathName
 
 EVERY_S = 10.0
 READ_S = 5.0  # for a few hundred bytes: a bent index sends tensorstore looking for ever
@@ -300,3 +301,15 @@ def _reason(error: Exception) -> str:
 
 def _template(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
+
+
+def name_best(best_epoch: int, path: PathName) -> str:
+    """Whose weights are the best of a run: those of an epoch, or where it is 0, of none.
+
+    Args:
+        path: that is in use, see `network.used_path`.
+    """
+    if best_epoch:
+        return f"epoch {best_epoch}"
+    named = {"plant": "the plant alone", "smooth": "the smooth path alone"}
+    return named.get(path, "the untrained network")

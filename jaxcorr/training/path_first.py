@@ -12,7 +12,6 @@ import numpy as np
 
 from jaxcorr.data.dataset import Dataset
 from jaxcorr.data.windows import Samples
-from jaxcorr.metrics import PathName
 from jaxcorr.models import baselines, grey_box, network, plant_path
 from jaxcorr.models.grey_box import Identified
 from jaxcorr.models.network import Variables
@@ -60,29 +59,6 @@ def take(spec: Spec, path: Variables, samples: Samples) -> Samples:
         return samples._replace(targets=samples.targets - baselines.apply_plant(*how, samples))
     said = baselines.apply_smooth(path[network.PATH], data.sample_rate_hz, velocities, samples)
     return samples._replace(targets=samples.targets - said)
-
-
-def used_path(spec: Spec, variables: Variables) -> PathName:
-    """What runs beside a run's network: none too where the plant was left out.
-
-    Args:
-        variables: the network's, or of a path alone.
-    """
-    if spec.model.path == "plant" and not np.any(variables[network.PATH]["force"]):
-        return "none"
-    return spec.model.path
-
-
-def name_best(best_epoch: int, path: PathName) -> str:
-    """Whose weights are the best of a run: those of an epoch, or where it is 0, of none.
-
-    Args:
-        path: that is in use, see `used_path`.
-    """
-    if best_epoch:
-        return f"epoch {best_epoch}"
-    named = {"plant": "the plant alone", "smooth": "the smooth path alone"}
-    return named.get(path, "the untrained network")
 
 
 def _say_unfit(plant: Identified) -> str:

@@ -20,7 +20,7 @@ from jaxcorr.models.network import Carry, Weights
 from jaxcorr.models.normalize import Scale
 from jaxcorr.models.ranges import Ranges
 from jaxcorr.spec import Spec
-from jaxcorr.training import checkpoint, devices, path_first
+from jaxcorr.training import checkpoint, devices
 from jaxcorr.training.run_folder import RESOLVED_FILE, Run
 
 # A call that waits for its result gains nothing from a second thread, and on two cores the
@@ -50,8 +50,9 @@ class Loaded(NamedTuple):
     @property
     def best(self) -> str:
         """Whose weights these are, in words."""
-        path = path_first.used_path(self.spec, self.weights.network)
-        return path_first.name_best(self.best_epoch, path)
+        return checkpoint.name_best(
+            self.best_epoch, model.used_path(self.spec, self.weights.network)
+        )
 
 
 def load_weights(run: Run, is_strict: bool = True) -> Loaded:

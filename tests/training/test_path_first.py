@@ -109,7 +109,7 @@ def test_where_every_epoch_is_worse_the_regression_alone_is_kept(layers, tmp_pat
     )
     *_, ended = oscillator.fit(begun)
     assert ended.best_epoch == 0
-    assert path_first.name_best(ended.best_epoch, "smooth") == "the smooth path alone"
+    assert checkpoint.name_best(ended.best_epoch, "smooth") == "the smooth path alone"
     weights = stream.load_weights(begun.run).weights
     np.testing.assert_array_equal(weights.network["head"]["kernel"], 0)
 
@@ -214,8 +214,8 @@ def test_training_says_why_it_goes_on_without_a_plant(tmp_path, monkeypatch):
     )
     weights = stream.load_weights(begun.run).weights
     assert not np.any(weights.network[network.PATH]["transition"])
-    assert path_first.used_path(begun.spec, weights.network) == "none"
-    assert path_first.name_best(0, "none") == "the untrained network"
+    assert network.used_path(begun.spec, weights.network) == "none"
+    assert checkpoint.name_best(0, "none") == "the untrained network"
 
 
 def test_a_plant_needs_the_position_and_velocity_of_each_target():
