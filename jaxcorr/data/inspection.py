@@ -56,16 +56,19 @@ def inspect(patterns: list[str], sample_rate_hz: float) -> list[Row]:
 
 def _inspect_file(path: Path, sample_rate_hz: float) -> Row:
     try:
-        needed = trace.fields_of(trace.axes_of(trace.list_fields(path)))
-        found = trace.read(path, (*needed, "time"))
+        found = trace.read(path, _needed)
     except InputError as error:
         return Row(str(path), *(None,) * (len(Row._fields) - 4), problem=str(error))
     problem = None
     try:
-        trace_checks.check(found, sample_rate_hz, needed)
+        trace_checks.check(found, sample_rate_hz, _needed([*found.fields, *found.left_out]))
     except InputError as error:
         problem = str(error)
     return _describe(found, problem)
+
+
+def _needed(names: Sequence[str]) -> list[str]:
+    return [*trace.fields_of(trace.axes_of(names)), "time"]
 
 
 def _describe(found: Trace, problem: str | None) -> Row:
@@ -127,16 +130,18 @@ def _range(values: Float[ndarray, " n"] | None) -> tuple[float, float] | None:
 
 def _peak(columns: Sequence[Float[ndarray, " n"] | None], scale: float = 1.0) -> float | None:
     """Greatest length of the vectors of these components, times `scale`."""
-    held = [column for column in columns if column is not None]
-    if len(held) < len(columns):
-        return None
-    finite = _finite(np.linalg.norm(held, axis=0))
+    size = np.zeros(0)
+    for column in columns:
+        if column is None:
+            return None
+        size = np.hypot(size, column, out=size) if len(size) else np.abs(column)
+    finite = _finite(size)
     return float(scale * finite.max()) if len(finite) else None
 
 
 def _rms_um(values: Float[ndarray, " n"] | None) -> float | None:
     finite = _finite(values)
-    return float(1e3 * np.sqrt(np.mean(finite**2))) if len(finite) else None
+    return float(1e3 * np.linalg.norm(finite) / np.sqrt(len(finite))) if len(finite) else None
 
 
 def draw_trace(made: Trace, path: Path) -> None:

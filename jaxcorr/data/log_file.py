@@ -191,7 +191,7 @@ def _npz(path: Path) -> dict[str, ndarray]:
 
 
 def _mat(path: Path) -> dict[str, ndarray]:
-    return _columns(mat_file.read(path, lambda _: True).values)
+    return _columns(mat_file.read(path, lambda _, names: names).values)
 
 
 def _columns(content: dict[str, Any], prefix: str = "") -> dict[str, ndarray]:

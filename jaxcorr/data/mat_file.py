@@ -11,7 +11,7 @@ HDF5); objects are laid out there as files that MATLAB wrote show it.
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -39,6 +39,8 @@ TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18:
 MATRIX, COMPRESSED = 14, 15
 
 Place = tuple[str, ...]  # of a variable, or of a field: ("simulation_data", "x_ref")
+# Which names are wanted of the struct at a place, or among the variables at ().
+Choice = Callable[[Place, Sequence[str]], Collection[str]]
 
 
 class Content(NamedTuple):
@@ -56,15 +58,16 @@ class Content(NamedTuple):
 class _Selection:
     """What is wanted of a file, what was passed over, and how much memory the rest takes."""
 
-    def __init__(self, path: Path, wants: Callable[[Place], bool]):
-        self.path, self._wants, self._num_bytes, self._num_names = path, wants, 0, 0
+    def __init__(self, path: Path, choose: Choice):
+        self.path, self._choose, self._num_bytes, self._num_names = path, choose, 0, 0
         self.left_out: dict[Place, str] = {}
 
-    def wants(self, place: Place) -> bool:
-        return len(place) < MOST_DEPTH and self._wants(place)
+    def choose(self, place: Place, names: Sequence[str]) -> Collection[str]:
+        """The wanted ones among the names at a place."""
+        return self._choose(place, names) if len(place) < MOST_DEPTH - 1 else ()
 
     def count(self, num_names: int) -> None:
-        """Refuses more names in all than a file may have: what leads back to itself has no end."""
+        """Refuses more names than a file may have: what leads back to itself has no end."""
         self._num_names += num_names
         if self._num_names > MOST_NAMES:
             raise InputError(
@@ -78,15 +81,15 @@ class _Selection:
         files.check_size(self.path, self._num_bytes)
 
 
-def read(path: Path, wants: Callable[[Place], bool]) -> Content:
-    """Reads the variables and fields of a .mat file that are wanted.
+def read(path: Path, choose: Choice) -> Content:
+    """Reads the variables and fields of a .mat file that are chosen, in one pass.
 
     Args:
-        wants: whether to read what is at a place; a struct that is not wanted is not entered.
+        choose: asked once for each struct that is wanted; what it leaves is not entered.
     Raises:
         InputError: the file is missing, no MATLAB file, damaged, in use, or too large for memory.
     """
-    selection = _Selection(path, wants)
+    selection = _Selection(path, choose)
     read_version = _read_hdf5 if _find_version(path) == "7.3" else _read_v5
     try:
         return Content(read_version(selection), selection.left_out)
@@ -262,7 +265,9 @@ def _read_v5(selection: _Selection) -> dict[str, Any]:
             if kind in (MATRIX, COMPRESSED) and size:
                 selection.count(1)
                 end, was = stream.position + size, len(found)
-                _read_array(stream, (), "", selection, found)
+                head = _read_head(stream, "")
+                is_wanted = head.name in selection.choose((), [head.name])
+                _read_array(stream, (), head, is_wanted, selection, found)
                 if packed and len(found) > was:
                     stream.skip_to(end)
                     packed.finish()
@@ -273,15 +278,19 @@ def _read_v5(selection: _Selection) -> dict[str, Any]:
 
 
 def _read_array(
-    stream: _Stream, place: Place, field: str, selection: _Selection, into: dict[str, Any]
+    stream: _Stream,
+    place: Place,
+    head: _Head,
+    is_wanted: bool,
+    selection: _Selection,
+    into: dict[str, Any],
 ) -> None:
-    """Puts an array into `into`, by its own name or that of a field, unless it is passed over."""
-    head = _read_head(stream, field)
+    """Puts an array into `into` unless it is passed over."""
     here = (*place, head.name)
-    if head.kind == "struct" and head.num_values == 1 and selection.wants(here):
+    if head.kind == "struct" and head.num_values == 1 and is_wanted:
         into[head.name] = {}
         _read_fields(stream, here, selection, into[head.name])
-    elif head.is_readable and selection.wants(here):
+    elif head.is_readable and is_wanted:
         selection.reserve(head.num_values * 8)
         into[head.name] = _read_values(stream, head)
     else:
@@ -309,12 +318,15 @@ def _read_fields(
     length = max(1, int(stream.numbers()[0]))
     packed = stream.data()[1]
     selection.count(-(-len(packed) // length))
-    for start in range(0, len(packed), length):
-        name = packed[start : start + length].split(b"\0")[0].decode("latin-1")
+    starts = range(0, len(packed), length)
+    names = [packed[k : k + length].split(b"\0")[0].decode("latin-1") for k in starts]
+    wanted = selection.choose(place, names)
+    for name in names:
         size = stream.array()
         end = stream.position + size
         if size:
-            _read_array(stream, place, name, selection, into)
+            head = _read_head(stream, name)
+            _read_array(stream, place, head, name in wanted, selection, into)
         stream.skip_to(end)
 
 
@@ -362,10 +374,12 @@ def _items(group: Any) -> Iterator[tuple[str, Any]]:
 
 def _read_group(group: Any, place: Place, selection: _Selection, into: dict[str, Any]) -> None:
     selection.count(len(group))
-    for name, item in _items(group):
+    items = dict(_items(group))
+    wanted = selection.choose(place, list(items))
+    for name, item in items.items():
         here = (*place, name)
         kind, is_readable = _classify(item)
-        if not is_readable or not selection.wants(here):
+        if not is_readable or name not in wanted:
             selection.left_out[here] = kind
         elif kind == "struct":
             into[name] = {}

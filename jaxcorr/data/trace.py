@@ -14,7 +14,7 @@ import dataclasses
 import glob
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,21 +124,29 @@ def part_of(path: Path) -> str:
     return plain(match.group(1) if match else path.parent.name)
 
 
-def read(path: Path, names: Sequence[str] | None = None) -> Trace:
+def read(
+    path: Path, names: Sequence[str] | Callable[[Sequence[str]], Sequence[str]] | None = None
+) -> Trace:
     """Reads a trace file of any MATLAB version from 5 on; runs no checks beyond its form.
 
     Args:
         path: the `.mat` file.
         names: the fields to read, commands and lags (see above) among them where the file has none,
-            and what they come from; all that the file has where None.
+            and what they come from; as chosen from the names in the file where a function; all
+            that the file has where None.
     Raises:
         InputError: the file cannot be read, or holds no struct of columns of equal length.
     """
-    wanted = None if names is None else {*_needed(names), "params"}
-    content = mat_file.read(
-        path,
-        lambda place: place[0] == STRUCT and (wanted is None or {*place[1:2]} <= wanted),
-    )
+    chosen: Sequence[str] | None = None
+
+    def choose(place: mat_file.Place, there: Sequence[str]) -> Collection[str]:
+        nonlocal chosen
+        if place != (STRUCT,) or names is None:
+            return there if place else (STRUCT,)
+        chosen = names(there) if callable(names) else names
+        return {*_needed(chosen), "params"}
+
+    content = mat_file.read(path, choose)
     struct = content.values.get(STRUCT)
     if not isinstance(struct, dict):
         raise InputError(_no_struct(path, content.left_out))
@@ -153,21 +161,9 @@ def read(path: Path, names: Sequence[str] | None = None) -> Trace:
         if _is_column(value)
     }
     left_out |= {name: _describe(struct[name]) for name in struct.keys() - fields.keys()}
-    fields = _equal_columns(path, fields, left_out, names)
-    fields = fields if names is None else derive(fields, names)
+    fields = _equal_columns(path, fields, left_out, chosen)
+    fields = fields if chosen is None else derive(fields, chosen)
     return Trace(path, part_of(path), fields, params, left_out)
-
-
-def list_fields(path: Path) -> dict[str, str]:
-    """The fields of a trace file, each with its size and class; no values are read.
-
-    Raises:
-        InputError: as `read`.
-    """
-    content = mat_file.read(path, lambda place: place == (STRUCT,))
-    if STRUCT not in content.values:
-        raise InputError(_no_struct(path, content.left_out))
-    return {place[1]: kind for place, kind in content.left_out.items() if place[0] == STRUCT}
 
 
 def axes_of(names: Iterable[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Checks of a trace before anything is trained or evaluated on it.
 
 What a deployed Guard would refuse of one sample is refused here too, so that no bad sample of
-training widens its bounds. Texts name the first bad sample as MATLAB counts them, from 1.
+training widens its bounds. Texts name the first bad sample as MATLAB counts them, from 1. A trace
+may be long: no check holds more than three columns beside those of the trace.
 """
 
 import difflib
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from jaxcorr.data import trace as traces
@@ -40,6 +41,7 @@ MAX_REST_MM_S = 10.0  # of a machine that begins or ends a piece
 MIN_SPIKE_MM = 0.02
 SPIKE_REACH_S = 0.05
 FEW = 0.01  # of all samples
+PIECE = 1 << 14  # samples of all axes that are multiplied at once
 SIMILAR = 0.8  # two names, as difflib has it: eror_x or errorx for error_x
 TIME_UNITS = {"ms": 1e-3, "us": 1e-6, "minutes": 60.0, "days": 86400.0}
 MEND_SAMPLES = "Mend or cut out these samples, or drop the file."
@@ -78,9 +80,11 @@ def check(trace: Trace, sample_rate_hz: float, required: Sequence[str] | None = 
     _check_velocities(trace, pairs)
     _check_sign(trace)
     if pairs:
-        velocities = trace.columns([velocity for _, velocity in pairs])
-        slow_mm_s = min(2 * max(map(_usual, np.diff(velocities, axis=0).T)), MAX_REST_MM_S)
-        is_slow: ndarray = np.all(np.abs(velocities) <= slow_mm_s, axis=1)
+        velocities = [trace.fields[velocity] for _, velocity in pairs]
+        slow_mm_s = min(2 * max(_usual(np.diff(v)) for v in velocities), MAX_REST_MM_S)
+        is_slow = np.ones(trace.num_samples, np.bool_)
+        for v in velocities:
+            is_slow &= np.abs(v) <= slow_mm_s
         for position, velocity in pairs:
             _check_steps(trace, position, velocity, is_slow)
     for name in required:
@@ -161,16 +165,17 @@ def _check_motion(trace: Trace) -> None:
     if not positions:
         return
     velocities = [f"v{name}" for name in positions]
-    speeds = np.abs(trace.columns(velocities))
+    peak_mm_s = max(float(np.abs(trace.fields[v]).max()) for v in velocities)
     is_measured = trace.params.get("source") == MEASURED
-    if 0 < speeds.max() < MIN_PEAK_SPEED_MM_S and not is_measured:
+    if 0 < peak_mm_s < MIN_PEAK_SPEED_MM_S and not is_measured:
         raise InputError(
             f"{trace.path}: {', '.join(velocities)}: expected a peak of at least "
-            f"{MIN_PEAK_SPEED_MM_S:g} mm/s, got {speeds.max():.3g}. Convert the file to mm and "
+            f"{MIN_PEAK_SPEED_MM_S:g} mm/s, got {peak_mm_s:.3g}. Convert the file to mm and "
             "mm/s."
         )
     moved_mm = sum(float(np.abs(_clip(np.diff(trace.fields[n]))).sum()) for n in positions)
-    driven_mm = np.sum(speeds[1:] * np.diff(trace.fields["time"])[:, None])
+    steps_s = np.diff(trace.fields["time"])
+    driven_mm = sum(float(np.abs(trace.fields[v][1:]) @ steps_s) for v in velocities)
     low, high = sorted((moved_mm, driven_mm))
     # Below a millimetre the sampling of a single move decides, not the unit.
     if high > max(1.0, MAX_PATH_RATIO * low):
@@ -205,56 +210,103 @@ def _driven(trace: Trace) -> list[tuple[str, str]]:
 
 def _check_velocities(trace: Trace, pairs: Sequence[tuple[str, str]]) -> None:
     """Refuses velocities that belong to another axis, point the other way, or are scaled."""
-    rate_hz = trace.sample_rate_hz
-    ways = {position: _clip(np.diff(trace.fields[position])) for position, _ in pairs}
-    driven = {v: explained_way_mm(*_ends(trace.fields[v]), rate_hz) for _, v in pairs}
-    for position, velocity in pairs:
-        way, by_speed = ways[position], driven[velocity]
-        if max(np.abs(way).sum(), np.abs(by_speed).sum()) < 1.0:  # mm; a single move decides
+    if not pairs:
+        return
+    num = len(pairs)
+    way_mm, products = _multiply_ways(trace, pairs)
+    norm_mm = np.sqrt(np.diag(products))
+    alike = products[:num, num:] / np.maximum(np.outer(norm_mm[:num], norm_mm[num:]), 1e-12)
+    kinds = np.array([velocity[-4:] for _, velocity in pairs])  # of the reference or the command
+    for i, (position, velocity) in enumerate(pairs):
+        if max(way_mm[i], way_mm[num + i]) < 1.0:  # a single move decides
             continue
-        alike = {v: _correlate(way, driven[v]) for v in driven if v[-4:] == velocity[-4:]}
-        best = max(alike, key=lambda v: alike[v])
+        own = alike[i, i]
+        best = int(np.argmax(np.where(kinds == kinds[i], alike[i], -1.0)))
         expected = f"{trace.path}: {velocity}: expected the speed of {position}, got"
-        if alike[velocity] < -SURE:
+        if own < -SURE:
             raise InputError(f"{expected} its negative. Change the sign of {velocity}.")
-        if alike[velocity] < min(SURE, alike[best] - UNLIKE) and alike[best] > SURE:
-            raise InputError(f"{expected} that of another axis; {best} is. Swap the two.")
-        factor = float(np.linalg.norm(by_speed) / max(np.linalg.norm(way), 1e-12))
-        if alike[velocity] > SURE and not 1 / MAX_FACTOR < factor < MAX_FACTOR:
+        if own < min(SURE, alike[i, best] - UNLIKE) and alike[i, best] > SURE:
+            raise InputError(f"{expected} that of another axis; {pairs[best][1]} is. Swap the two.")
+        factor = norm_mm[num + i] / max(norm_mm[i], 1e-12)
+        if own > SURE and not 1 / MAX_FACTOR < factor < MAX_FACTOR:
             raise InputError(f"{expected} {factor:.3g} times it. Convert the file to mm and mm/s.")
 
 
-def _check_steps(trace: Trace, position: str, velocity: str, is_slow: Bool[ndarray, " n"]) -> None:
-    """Refuses positions that no motion at these velocities passes, and the other way round.
+def _multiply_ways(
+    trace: Trace, pairs: Sequence[tuple[str, str]]
+) -> tuple[Float[ndarray, " k"], Float[ndarray, "k k"]]:
+    """Sums and products of all ways: those of the positions, then those of the velocities."""
+    most_mm = np.array([[FAR * _usual(np.diff(trace.fields[x]))] for x, _ in pairs])
+    sums, products = np.zeros(2 * len(pairs)), np.zeros((2 * len(pairs), 2 * len(pairs)))
+    length = max(PIECE // len(pairs), 1)
+    for start in range(0, trace.num_samples - 1, length):
+        piece = slice(start, start + length + 1)
+        x, v = (
+            np.stack([trace.fields[name][piece] for name in n]) for n in zip(*pairs, strict=True)
+        )
+        by_speed = explained_way_mm(v[:, :-1], v[:, 1:], trace.sample_rate_hz)
+        ways = np.concatenate([np.clip(np.diff(x), -most_mm, most_mm), by_speed])
+        sums += np.abs(ways).sum(axis=1)
+        products += ways @ ways.T
+    return sums, products
 
-    A way differs from what the velocities at both ends explain where a corner or the end of an
-    acceleration lies in between. The bounds are FAR times as wide as nearly all of the trace.
-    Pieces may be joined where the machine rests, as long as it does not come back at once.
-    """
-    rate_hz = trace.sample_rate_hz
-    x, v = trace.fields[position], trace.fields[velocity]
-    jump = np.diff(x) - explained_way_mm(*_ends(v), rate_hz)
+
+def _check_steps(trace: Trace, position: str, velocity: str, is_slow: Bool[ndarray, " n"]) -> None:
+    """Refuses positions that no motion at these velocities passes, and the other way round."""
+    v = trace.fields[velocity]
+    jump_mm = np.diff(trace.fields[position])
+    jump_mm -= explained_way_mm(v[:-1], v[1:], trace.sample_rate_hz)
     usual_mm_s = _usual(np.diff(v))
-    is_gap = (_ends(x)[0] == 0) != (_ends(x)[1] == 0)  # zeros are written for what is missing
-    most_mm = FAR * max(_usual(jump[~is_gap]), usual_mm_s / rate_hz) + MAX_CORNER_MM_S / rate_hz
-    far = np.flatnonzero(np.abs(jump) > most_mm)
-    is_soon = np.abs(far[:, None] - far) <= BACK
-    is_back = (is_soon & (np.abs(jump[far, None] + jump[far]) < most_mm)).any(axis=1)
-    bad = far[is_back | is_gap[far] | ~(is_slow[far] & is_slow[far + 1])]
+    _check_ways(trace, position, jump_mm, usual_mm_s, is_slow)
+    _check_missed(trace, velocity, jump_mm, usual_mm_s)
+
+
+def _check_ways(
+    trace: Trace,
+    position: str,
+    jump_mm: Float[ndarray, " m"],
+    usual_mm_s: float,
+    is_slow: Bool[ndarray, " n"],
+) -> None:
+    """Refuses ways that differ from what the velocities at both ends explain.
+
+    They do somewhat where a corner or the end of an acceleration lies in between, so the bound is
+    FAR times as wide as nearly all of the trace. Pieces may be joined where the machine rests, as
+    long as it does not come back at once.
+    """
+    rate_hz, x = trace.sample_rate_hz, trace.fields[position]
+    is_gap = (x[:-1] == 0) != (x[1:] == 0)  # zeros are written for what is missing
+    usual_mm = max(_usual(jump_mm, ~is_gap), usual_mm_s / rate_hz)
+    most_mm = FAR * usual_mm + MAX_CORNER_MM_S / rate_hz
+    is_far = np.abs(jump_mm) > most_mm
+    is_bad = is_far & (is_gap | ~(is_slow[:-1] & is_slow[1:]))
+    for later in range(1, BACK + 1):
+        first = np.flatnonzero(is_far[:-later] & is_far[later:])
+        first = first[np.abs(jump_mm[first] + jump_mm[first + later]) < most_mm]
+        is_bad[first] = is_bad[first + later] = True
+    bad = np.flatnonzero(is_bad)
     if len(bad):
         k = int(bad[0])
-        way, explained = np.diff(x)[k], np.diff(x)[k] - jump[k]
+        way_mm = x[k + 1] - x[k]
         raise InputError(
-            f"{trace.path}: {position}: expected a way of {explained:.4g} mm to sample {k + 2}, as "
-            f"{velocity} says, within {most_mm:.2g} mm, got {way:.4g} mm ({x[k]:.6g} to "
-            f"{x[k + 1]:.6g} mm){_say_more(bad)}. {MEND_SAMPLES}"
+            f"{trace.path}: {position}: expected a way of {way_mm - jump_mm[k]:.4g} mm to sample "
+            f"{k + 2}, as v{position} says, within {most_mm:.2g} mm, got {way_mm:.4g} mm "
+            f"({x[k]:.6g} to {x[k + 1]:.6g} mm){_say_more(bad)}. {MEND_SAMPLES}"
         )
-    # A velocity that is wrong at one sample is missed by the ways on both sides alike.
-    before, after = jump[:-1], jump[1:]
-    missed_mm_s = (
-        2 * rate_hz * np.where(before * after > 0, np.minimum(*np.abs([before, after])), 0)
-    )
-    most_mm_s = FAR * _usual(missed_mm_s[v[1:-1] != 0]) + max(usual_mm_s, MIN_MISSED_MM_S)
+
+
+def _check_missed(
+    trace: Trace, velocity: str, jump_mm: Float[ndarray, " m"], usual_mm_s: float
+) -> None:
+    """Refuses a velocity at one sample that the ways on both sides of it miss alike."""
+    rate_hz, position = trace.sample_rate_hz, velocity[1:]
+    x, v = trace.fields[position], trace.fields[velocity]
+    is_alike = jump_mm[:-1] * jump_mm[1:] > 0
+    np.abs(jump_mm, out=jump_mm)
+    missed_mm_s = np.minimum(jump_mm[:-1], jump_mm[1:])
+    missed_mm_s *= 2 * rate_hz
+    missed_mm_s[~is_alike] = 0.0
+    most_mm_s = FAR * _usual(missed_mm_s, v[1:-1] != 0) + max(usual_mm_s, MIN_MISSED_MM_S)
     bad = np.flatnonzero(missed_mm_s > most_mm_s)
     if len(bad):
         k = int(bad[0]) + 1
@@ -270,9 +322,13 @@ def _check_spikes(trace: Trace, name: str) -> None:
     error = trace.fields[name]
     size = np.abs(error)
     reach = max(8, round(SPIKE_REACH_S * trace.sample_rate_hz))
-    around = _largest_around(size, reach)
-    is_bad = size > FAR * np.maximum(around, _usual(size)) + MIN_SPIKE_MM
-    if len(np.unique(error)) > len(error) / 2:  # of coarser ones zero is a value as any other
+    usual = _usual(size)
+    is_bad = size > FAR * usual + MIN_SPIKE_MM
+    for k in np.flatnonzero(is_bad):  # its own neighbours are no part of what is around it
+        around = (size[max(k - 1 - reach, 0) : max(k - 1, 0)], size[k + 2 : k + 2 + reach])
+        largest = max((side.max() for side in around if len(side)), default=0.0)
+        is_bad[k] = size[k] > FAR * max(largest, usual) + MIN_SPIKE_MM
+    if _count_values(error) > len(error) / 2:  # of coarser ones zero is a value as any other
         ends = np.flatnonzero(np.diff(error == 0))  # samples before runs of zeros, and their last
         ends = ends if error[0] != 0 else ends[1:]
         for before, last in zip(ends[::2], ends[1::2], strict=False):
@@ -287,8 +343,9 @@ def _check_spikes(trace: Trace, name: str) -> None:
         )
 
 
-def _ends(values: ndarray) -> tuple[ndarray, ndarray]:
-    return values[:-1], values[1:]
+def _count_values(values: ndarray) -> int:
+    ordered = np.sort(values)
+    return 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def _correlate(first: ndarray, second: ndarray) -> float:
@@ -296,24 +353,22 @@ def _correlate(first: ndarray, second: ndarray) -> float:
     return float(np.dot(first, second) / max(np.linalg.norm(first) * np.linalg.norm(second), 1e-12))
 
 
-def _usual(values: ndarray) -> float:
+def _usual(values: ndarray, among: Bool[ndarray, " n"] | None = None) -> float:
     """What nearly all of the values are at most, in size; never one of the few largest."""
-    n = len(values)
-    return float(np.sort(np.abs(values))[max(n // 2, min(int(USUAL * n), n - 4))]) if n else 0.0
+    size = np.array(values) if among is None else values[among]
+    np.abs(size, out=size)
+    n = len(size)
+    if not n:
+        return 0.0
+    place = max(n // 2, min(int(USUAL * n), n - 4))
+    size.partition(place)
+    return float(size[place])
 
 
 def _clip(values: ndarray) -> ndarray:
-    """Without what a few bad samples, or pieces that were joined, add to the rest."""
+    """Without what a few bad samples, or pieces that were joined, add to the rest; in place."""
     most = FAR * _usual(values)
-    return np.clip(values, -most, most)
-
-
-def _largest_around(values: ndarray, reach: int) -> ndarray:
-    """The largest value before and after each one, its own neighbours left out."""
-    padded = np.pad(values, reach + 1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, reach).max(axis=1)
-    n = len(values)
-    return np.maximum(windows[:n], windows[reach + 3 : reach + 3 + n])
+    return np.clip(values, -most, most, out=values)
 
 
 def _say_more(bad: ndarray) -> str:

@@ -2,9 +2,11 @@
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.io
 from toy import circle, write_circle
 
 from jaxcorr.data import inspection, trace
@@ -70,6 +72,19 @@ def test_axes_are_those_whose_errors_a_file_has(tmp_path):
     assert list(joints.rms_um) == ["joint_1", "j2"]
     assert joints.peak_speed_mm_s == pytest.approx(20 * math.pi)
     assert list(one.ranges_mm) == ["x"]
+
+
+def test_a_wide_files_memory_is_that_of_the_needed_columns_and_a_few(tmp_path):
+    n = 50_000
+    fields = circle(n) | {f"other_{k}": np.zeros(n) for k in range(20)}
+    scipy.io.savemat(tmp_path / "a.mat", {trace.STRUCT: fields}, oned_as="column")
+    inspection.inspect([str(tmp_path)], 100.0)  # imports
+    tracemalloc.start()
+    (row,) = inspection.inspect([str(tmp_path)], 100.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert row.problem is None
+    assert peak < (7 + 4) * 8 * n
 
 
 @pytest.mark.parametrize("name", ["eror_x", "errorx", "deviation_x", "Error_x"])

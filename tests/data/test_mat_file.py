@@ -126,7 +126,7 @@ def test_numbers_of_any_class_and_order_are_read(tmp_path):
             + struct.pack(f"{order}II", 14, len(body))
             + body
         )
-        found = mat_file.read(path, lambda _: True).values["n"]
+        found = mat_file.read(path, lambda _, names: names).values["n"]
         np.testing.assert_array_equal(found, [1.0, 2.0, 3.0])
         assert found.dtype == np.float64
 
