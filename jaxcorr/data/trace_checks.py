@@ -29,7 +29,7 @@ MIN_PEAK_SPEED_MM_S = 1.0
 # Path by positions against path by velocities: m for mm is 1000, mm/min for mm/s is 60.
 MAX_PATH_RATIO = 10.0
 MAX_FACTOR = 1.25  # of a velocity that is scaled
-SURE, UNLIKE = 0.8, 0.05  # correlation of two motions that are the same; what others are below it
+SURE, UNLIKE = 0.8, 0.05  # correlation of two motions that are the same; what others are below
 # Samples are compared with what nearly all of a trace shows, as a deployed Guard does with all of
 # training: there a sample FAR times as far out is refused, so none like it may widen its bounds.
 USUAL = 0.99
@@ -39,6 +39,7 @@ MIN_MISSED_MM_S = 5.0
 BACK = 3  # samples after which a machine that was elsewhere cannot be back
 MAX_REST_MM_S = 10.0  # of a machine that begins or ends a piece
 MIN_SPIKE_MM = 0.02
+MIN_SHARE = 0.1  # of the usual speed, with which an axis moves for sure
 SPIKE_REACH_S = 0.05
 FEW = 0.01  # of all samples
 PIECE = 1 << 14  # samples of all axes that are multiplied at once
@@ -225,7 +226,7 @@ def _check_velocities(trace: Trace, pairs: Sequence[tuple[str, str]]) -> None:
         expected = f"{trace.path}: {velocity}: expected the speed of {position}, got"
         if own < -SURE:
             raise InputError(f"{expected} its negative. Change the sign of {velocity}.")
-        if own < min(SURE, alike[i, best] - UNLIKE) and alike[i, best] > SURE:
+        if own + UNLIKE < alike[i, best] > SURE:
             raise InputError(f"{expected} that of another axis; {pairs[best][1]} is. Swap the two.")
         factor = norm_mm[num + i] / max(norm_mm[i], 1e-12)
         if own > SURE and not 1 / MAX_FACTOR < factor < MAX_FACTOR:
@@ -271,15 +272,16 @@ def _check_ways(
     """Refuses ways that differ from what the velocities at both ends explain.
 
     They do somewhat where a corner or the end of an acceleration lies in between, so the bound is
-    FAR times as wide as nearly all of the trace. Pieces may be joined where the machine rests, as
+    FAR times as wide as nearly all of the motion. Pieces may be joined where the machine rests, as
     long as it does not come back at once.
     """
     rate_hz, x = trace.sample_rate_hz, trace.fields[position]
     is_gap = (x[:-1] == 0) != (x[1:] == 0)  # zeros are written for what is missing
-    usual_mm = max(_usual(jump_mm, ~is_gap), usual_mm_s / rate_hz)
+    is_moving = ~(is_slow[:-1] & is_slow[1:])
+    usual_mm = max(_usual(jump_mm, is_moving & ~is_gap), usual_mm_s / rate_hz)
     most_mm = FAR * usual_mm + MAX_CORNER_MM_S / rate_hz
     is_far = np.abs(jump_mm) > most_mm
-    is_bad = is_far & (is_gap | ~(is_slow[:-1] & is_slow[1:]))
+    is_bad = is_far & (is_gap | is_moving)
     for later in range(1, BACK + 1):
         first = np.flatnonzero(is_far[:-later] & is_far[later:])
         first = first[np.abs(jump_mm[first] + jump_mm[first + later]) < most_mm]
@@ -307,7 +309,8 @@ def _check_missed(
     missed_mm_s *= 2 * rate_hz
     missed_mm_s[~is_alike] = 0.0
     most_mm_s = FAR * _usual(missed_mm_s, v[1:-1] != 0) + max(usual_mm_s, MIN_MISSED_MM_S)
-    bad = np.flatnonzero(missed_mm_s > most_mm_s)
+    is_gap = (v[1:-1] == 0) & (v[:-2] * v[2:] > 0)  # no machine stops for a single sample
+    bad = np.flatnonzero(missed_mm_s > np.where(is_gap, MIN_MISSED_MM_S, most_mm_s))
     if len(bad):
         k = int(bad[0]) + 1
         around = (x[k + 1] - x[k - 1]) / 2 * rate_hz
@@ -329,18 +332,37 @@ def _check_spikes(trace: Trace, name: str) -> None:
         largest = max((side.max() for side in around if len(side)), default=0.0)
         is_bad[k] = size[k] > FAR * max(largest, usual) + MIN_SPIKE_MM
     if _count_values(error) > len(error) / 2:  # of coarser ones zero is a value as any other
-        ends = np.flatnonzero(np.diff(error == 0))  # samples before runs of zeros, and their last
-        ends = ends if error[0] != 0 else ends[1:]
-        for before, last in zip(ends[::2], ends[1::2], strict=False):
-            is_bad[before + 1 : last + 1] |= min(size[before], size[last + 1]) > MIN_SPIKE_MM
+        is_bad |= _is_missing(trace, name)
     bad = np.flatnonzero(is_bad)
     if len(bad):
         k = int(bad[0])
-        expected = np.median(error[max(k - reach, 0) : k + reach + 1])
+        usual_mm = np.median(error[max(k - reach, 0) : k + reach + 1])
+        expected = f"about {usual_mm:.3g} mm" if error[k] else "other values than 0"
         raise InputError(
-            f"{trace.path}: {name}: expected about {expected:.3g} mm at sample {k + 1}, as around "
-            f"it, got {error[k]:.4g} mm{_say_more(bad)}. {MEND_SAMPLES}"
+            f"{trace.path}: {name}: expected {expected} at sample {k + 1}, as around it, got "
+            f"{error[k]:.4g} mm{_say_more(bad)}. {MEND_SAMPLES}"
         )
+
+
+def _is_missing(trace: Trace, name: str) -> Bool[ndarray, " n"]:
+    """Zeros in the place of errors: where the error leaps to 0 and back, or while the axis moves.
+
+    At the first sample of a motion an error may still be 0, at the second it is not.
+    """
+    error = trace.fields[name]
+    is_zero = error == 0
+    is_bad = np.zeros(len(error), np.bool_)
+    velocity = trace.fields.get(f"v{name.partition('_')[2]}_ref")
+    if velocity is not None:
+        is_moving = is_zero & (np.abs(velocity) > MIN_SHARE * _usual(velocity))
+        is_bad[1:] = is_moving[1:] & is_moving[:-1]
+        is_bad[:-1] |= is_bad[1:]
+    ends = np.flatnonzero(np.diff(is_zero))  # samples before runs of zeros, and their last
+    ends = ends[int(is_zero[0]) :]
+    for before, last in zip(ends[::2], ends[1::2], strict=False):
+        least_mm = min(abs(error[before]), abs(error[last + 1]))
+        is_bad[before + 1 : last + 1] |= least_mm > MIN_SPIKE_MM
+    return is_bad
 
 
 def _count_values(values: ndarray) -> int:

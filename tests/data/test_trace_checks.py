@@ -1,6 +1,7 @@
 """Bad samples and wrong velocities are refused by field and sample; good traces are not."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,11 +47,26 @@ SAMPLES = {
     "an error of 0": (bent("error_x", at(150, 0.0)), r"error_x: .* at sample 151, .*, got 0 mm\."),
     "errors of 0": (bent("error_y", at(slice(40, 60), 0.0)), r"error_y: .* 41, .* \(and 19 more\)"),
 }
+SAMPLES["small errors of 0"] = (
+    {"error_x": np.where(np.arange(N) // 2 == 60, 0.0, 0.1 * circle(N)["error_x"])},
+    r"error_x: expected other values than 0 at sample 121, .* \(and 1 more\)",
+)
 PLAIN = circle(N)
+# Two axes that go nearly the same way, as in infill at 45 degrees.
+SLANTED = {
+    "x_ref": PLAIN["x_ref"],
+    "vx_ref": PLAIN["vx_ref"] + PLAIN["vy_ref"] / 2,
+    "y_ref": PLAIN["x_ref"] + PLAIN["y_ref"] / 2,
+    "vy_ref": PLAIN["vx_ref"],
+}
 MOTIONS = {
     "swapped": (
         {"vx_ref": PLAIN["vy_ref"], "vy_ref": PLAIN["vx_ref"]},
         "vx_ref: expected the speed of x_ref, got that of another axis; vy_ref is. Swap the two.",
+    ),
+    "swapped where both go nearly the same way": (
+        SLANTED,
+        "vx_ref: expected the speed of x_ref, got that of ano",
     ),
     "negated": (
         {"vy_ref": -PLAIN["vy_ref"]},
@@ -95,18 +111,36 @@ def test_what_does_not_belong_together_is_said(tmp_path, name):
     assert refusal(write_circle(tmp_path / "a.mat", N, **changes)).startswith(message)
 
 
-def test_pieces_may_be_joined_at_rest(tmp_path):
-    turns = circle(N)
-    ramp = np.minimum(np.minimum(np.arange(N), np.arange(N)[::-1]) / 50, 1.0)
-    rest = {
-        "vx_ref": 20 * ramp,
-        "x_ref": 5 + np.cumsum(20 * ramp) / RATE_HZ,
-        "y_ref": np.full(N, 9.0),
-    }
-    twice = {name: np.tile({**turns, **rest}[name], 2) for name in turns}
-    twice |= {"vy_ref": np.zeros(2 * N), "time": np.arange(2 * N) / RATE_HZ}
-    trace.write(tmp_path / "a.mat", twice, {})
-    trace_checks.check(trace.read(tmp_path / "a.mat"), RATE_HZ)
+def joined(num, by_mm=0.0, at=0):
+    """Moves of a second each, 5 mm apart where they rest; one jump more, of `by_mm` at a sample."""
+    ramp = np.minimum(np.minimum(np.arange(100), np.arange(100)[::-1]) / 25, 1.0)
+    move = {name: np.zeros(100) for name in circle(100)}
+    move |= {"vx_ref": 20 * ramp, "x_ref": 5 + np.cumsum(20 * ramp) / RATE_HZ}
+    move["error_x"] = 1e-3 * move["vx_ref"] + 1e-6 * np.arange(100)
+    fields = {name: np.tile(values, num) for name, values in move.items()}
+    fields["time"] = np.arange(100 * num) / RATE_HZ
+    fields["x_ref"][at:] += by_mm
+    return trace.Trace(Path("a.mat"), "", fields, {})
+
+
+def test_pieces_may_be_joined_at_rest():
+    trace_checks.check(joined(2), RATE_HZ)
+    trace_checks.check(joined(8), RATE_HZ)  # in more than one sample of a hundred
+    with pytest.raises(
+        InputError, match="x_ref: expected a way of 0.2 mm to sample 351, as vx_ref"
+    ):
+        trace_checks.check(joined(8, 1.0, 350), RATE_HZ)
+
+
+def test_no_machine_stops_for_a_single_sample():
+    made = joined(1)
+    wobble = 5 * np.sin(np.arange(100))  # changes that are no less than the velocity
+    made.fields["vx_ref"][:] += wobble * (made.fields["vx_ref"] > 0)
+    made.fields["x_ref"][:] = np.cumsum(made.fields["vx_ref"]) / RATE_HZ
+    trace_checks.check(made, RATE_HZ)
+    made.fields["vx_ref"][50] = 0.0
+    with pytest.raises(InputError, match="vx_ref: expected about .* at sample 51, as x_ref"):
+        trace_checks.check(made, RATE_HZ)
 
 
 def test_training_says_the_same_as_inspect_of_a_sign(tmp_path):
