@@ -127,7 +127,7 @@ def test_pieces_may_be_joined_at_rest():
     trace_checks.check(joined(2), RATE_HZ)
     trace_checks.check(joined(8), RATE_HZ)  # in more than one sample of a hundred
     with pytest.raises(
-        InputError, match="x_ref: expected a way of 0.2 mm to sample 351, as vx_ref"
+        InputError, match=r"x_ref: expected a way of 0.2 mm to sample 351, as vx_ref"
     ):
         trace_checks.check(joined(8, 1.0, 350), RATE_HZ)
 
@@ -139,7 +139,7 @@ def test_no_machine_stops_for_a_single_sample():
     made.fields["x_ref"][:] = np.cumsum(made.fields["vx_ref"]) / RATE_HZ
     trace_checks.check(made, RATE_HZ)
     made.fields["vx_ref"][50] = 0.0
-    with pytest.raises(InputError, match="vx_ref: expected about .* at sample 51, as x_ref"):
+    with pytest.raises(InputError, match=r"vx_ref: expected about .* at sample 51, as x_ref"):
         trace_checks.check(made, RATE_HZ)
 
 
