@@ -130,6 +130,9 @@ def forms(run_id: str, spec: Spec, weights: Weights) -> dict[str, Form]:
         c_code.EXAMPLE: Form(
             lambda path: c_code.write_example(path, facts), None, "run with step.c"
         ),
+        "step.h": Form(
+            lambda path: c_code.write_header(path, plain, facts), None, "declarations of step.c"
+        ),
         "step.c": Form(
             lambda path: c_code.write_step(path, spec.model, plain, facts),
             c_code.stream_step if compiler else None,

@@ -1,7 +1,8 @@
-"""The predictor in C: `step.c`, one file of C99 for a microcontroller or a host, and an example.
+"""The predictor in C: `step.c`, one file of C99 for a microcontroller or a host, and its header.
 
-Both are filled-in templates; weights are printed so that they read back to the same float32. The
-module also builds and runs them where there is a C compiler. It knows no run folder.
+These and an example are filled-in templates; weights are printed so that they read back to the
+same float32. The module also builds and runs them where there is a C compiler. It knows no run
+folder.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -32,26 +34,33 @@ NUM_TIMED = 20_000  # steps
 LINE_WIDTH = 8  # numbers a line
 
 
+def write_header(path: Path, plain: Plain, facts: Facts) -> None:
+    """Writes the declarations of step.c, which has them too."""
+    text = files.render("step.h.j2", **_declared(plain, facts))
+    path.write_text(text, encoding="utf-8")
+
+
+def _declared(plain: Plain, facts: Facts) -> dict[str, Any]:
+    return {"facts": facts, "plain": plain, "hidden": plain.layers[0].size, "most": units.MOST}
+
+
 def write_step(path: Path, options: Model, plain: Plain, facts: Facts) -> None:
     """Writes the step: jaxcorr_reset(state) and jaxcorr_step(state, sample, error)."""
     arrays = _arrays(options, plain)
     text = files.render(
         "step.c.j2",
-        facts=facts,
-        plain=plain,
+        **_declared(plain, facts),
         arrays=arrays,
         features=_with_units(facts.features, facts.feature_units),
         targets=_with_units(facts.targets, facts.target_units),
         sign=SIGN,
         horizon=units.horizon_text(facts.horizon, facts.sample_rate_hz),
         num_parameters=sum(values.size for values in arrays.values()),
-        hidden=plain.layers[0].size,
         num_inputs=len(plain.inputs.mean),
         encoded=len(plain.encoder.bias),
         is_kinematic=options.inputs == "kinematic",
         num_periods=len(options.phase_periods_mm),
         norm_epsilon=parameters.NORM_EPSILON,
-        most=units.MOST,
         between=plant_path,
         has_plant=isinstance(plain.path, PlantPath),
         is_corexy=isinstance(plain.path, PlantPath) and plain.path.friction.ndim == 3,

@@ -32,6 +32,7 @@ FILES = {
     "unroll.stablehlo",
     "weights.mat",
     "stream_csv.c",
+    "step.h",
     "step.c",
     "model_card.md",
 }

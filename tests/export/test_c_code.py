@@ -35,8 +35,7 @@ int main(void)
 }
 """
 ELSEWHERE = """
-#define JAXCORR_DECLARE_ONLY
-#include "step.c"
+#include "step.h"
 int main(void)
 {
     jaxcorr_state state;
@@ -62,6 +61,7 @@ def made(request, tmp_path_factory):
     facts = parameters.facts(Run(Path(toy.NASTY)).id, spec)
     folder = tmp_path_factory.mktemp("c")
     c_code.write_step(folder / "step.c", spec.model, plain, facts)
+    c_code.write_header(folder / "step.h", plain, facts)
     c_code.write_example(folder / "stream_csv.c", facts)
     return folder, plain, facts
 
