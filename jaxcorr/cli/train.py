@@ -141,6 +141,7 @@ def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
 
     from jaxcorr.cli import console
     from jaxcorr.data import dataset
+    from jaxcorr.units import count
 
     axes = list(dict.fromkeys(axis for row in rows for axis in row.ranges_mm or ()))
     columns = (
@@ -150,8 +151,10 @@ def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
         *(f"RMS {axis} um" for axis in axes),
         "",
     )
-    body = [_inspection_row(row, axes) for row in rows]
-    console.out.print(console.table("", columns, body))
+    folders = {Path(row.path).parent for row in rows}
+    title = f"in {folders.pop()}" if len(folders) == 1 else ""
+    body = [_inspection_row(row, axes, is_named_by_folder=not title) for row in rows]
+    console.out.print(console.table(escape(title), columns, body))
     problems = [row for row in rows if row.problem]
     for row in problems:
         console.out.print(f"[red]{escape(row.problem or '')}[/red]")
@@ -163,16 +166,18 @@ def _show_inspection(rows: "Sequence[inspection.Row]") -> None:
     if left_out:
         console.out.print(f"left out, as nothing needs it: {', '.join(left_out)}", markup=False)
     total = sum(row.num_samples or 0 for row in rows if not row.problem)
-    good = f"{len(rows) - len(problems)} of {len(rows)}"
-    console.out.print(f"[bold]{good} files can be trained on, {total:,} samples[/bold]")
+    good = f"{len(rows) - len(problems)} of {count(len(rows), 'file')} can be trained on"
+    console.out.print(f"[bold]{good}, {count(total, 'sample')}[/bold]")
 
 
-def _inspection_row(row: "inspection.Row", axes: "Sequence[str]") -> list[str]:
+def _inspection_row(
+    row: "inspection.Row", axes: "Sequence[str]", is_named_by_folder: bool
+) -> list[str]:
     from rich.markup import escape
 
     from jaxcorr.cli import console
 
-    name = escape("/".join(Path(row.path).parts[-2:]))
+    name = escape("/".join(Path(row.path).parts[-2 if is_named_by_folder else -1 :]))
     if row.num_samples is None:
         return [name, *("",) * (4 + 2 * len(axes)), "[red]unreadable[/red]"]
     ranges = [(row.ranges_mm or {}).get(axis) for axis in axes]
@@ -329,18 +334,18 @@ def _collect(loaded: Any, simulator: Simulator) -> None:
     from jaxcorr.errors import InputError
 
     program, options = octave.find(), collect.traces_to_make(loaded.data)
-    files = octave.files_by_part(options, collect.home_of(loaded.data)) if options else {}
-    if all(path.exists() for paths in files.values() for path in paths):
-        console.err.print("no traces to make")
+    if options is None:
+        console.err.print(f"traces as given: {', '.join(loaded.data.traces)}", markup=False)
     elif simulator == "octave" and program is None:
         raise InputError(
             "--simulator: expected GNU Octave and the folder matlab/, got none. Install it, or use "
             "--simulator twin."
         )
-    elif options and program and simulator != "twin":
-        console.err.print(f"traces by {octave.version(program)}")
-        counts = octave.make(program, options, files)
-        _follow_files(counts, "simulating")
+    elif program and (simulator == "octave" or (simulator == "auto" and octave.can_make(options))):
+        files = octave.files_by_part(options, collect.home_of(loaded.data))
+        if not all(path.exists() for paths in files.values() for path in paths):
+            console.err.print(f"traces by {octave.version(program)}")
+            _follow_files(octave.make(program, options, files), "simulating")
     else:
         console.err.print("traces by the built-in simulator")
     # Checks every trace, and makes those that are missing.

@@ -75,6 +75,11 @@ def said(stderr: str) -> str:
     return found.removeprefix("error: ")[:300]
 
 
+def can_make(options: Simulate) -> bool:
+    """Whether Octave's simulation, which goes by the G-code alone, has what is asked for."""
+    return not (options.firmware or options.limits.given)
+
+
 def files_by_part(options: Simulate, home: Path = Path()) -> dict[str, list[Path]]:
     """Every trace of [data.simulate], by the name of its part, there or not.
 
@@ -83,7 +88,7 @@ def files_by_part(options: Simulate, home: Path = Path()) -> dict[str, list[Path
     Raises:
         InputError: a part is unknown, its G-code is refused, or it has no such layers.
     """
-    if options.firmware or options.limits.given:
+    if not can_make(options):
         raise InputError(
             f"printer {options.printer}: expected no firmware and no limits for GNU Octave, which "
             "goes by the G-code alone, got some. Use the built-in simulator: --simulator twin."

@@ -71,6 +71,11 @@ def options(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(("changes", "is_able"), [({}, True), ({"printer": "ender3_v2"}, False)])
+def test_a_printer_with_limits_of_its_own_is_not_for_octave(changes, is_able):
+    assert octave.can_make(spec.Simulate(parts=("boat",), **changes)) is is_able
+
+
 def fake(folder, script):
     """A program in Octave's place; it gets the code as its last argument."""
     path = folder / "octave"
