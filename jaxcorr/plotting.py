@@ -54,6 +54,14 @@ def label_decades(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def spread(axis: Any) -> None:
+    """Makes the y axis logarithmic where what is drawn spans more than a factor of two."""
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axis.lines])
+    if drawn.min() > 0 and drawn.max() > 2 * drawn.min():
+        axis.set_yscale("log")
+        label_decades(axis.yaxis)
+
+
 def amplitude_spectrum(
     values: Float[ndarray, " n"], rate_hz: float
 ) -> tuple[Float[ndarray, " f"], Float[ndarray, " f"]]:

@@ -43,3 +43,11 @@ def test_spectrum_of_a_sine_shows_its_amplitude():
     )
     assert amplitude.max() == pytest.approx(3.0, rel=0.01)
     assert frequency_hz[amplitude.argmax()] == pytest.approx(12.5, abs=0.2)
+
+
+@pytest.mark.parametrize(("values", "scale"), [([1.83, 1.80], "linear"), ([80.0, 2.0], "log")])
+def test_decades_are_shown_where_there_are_some(values, scale):
+    _, axis = plotting.new_figure(1, 1, 1.0)
+    axis.plot(values)
+    plotting.spread(axis)
+    assert axis.get_yscale() == scale

@@ -93,7 +93,7 @@ class Recorder:
                 (run.timings, run.read_timings()),
             ):
                 files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows[:epoch]))
-            self._board = _Board(run.tensorboard, epoch + 1) if spec.train.tensorboard else None
+            self._board = _Board(run.path, epoch + 1) if spec.train.tensorboard else None
             if self._board:
                 self._board.describe(spec)
         except OSError as error:
@@ -150,9 +150,9 @@ def show_evaluated(run: Run, epoch: int, values: Mapping[str, float | None]) -> 
         epoch: whose weights were evaluated.
         values: by name.
     """
-    if not run.tensorboard.is_dir():
+    if not run.boards:
         return
-    board = _Board(run.tensorboard)
+    board = _Board(run.path)
     for name, value in values.items():
         if value is not None:
             board.add_scalar(epoch, f"{_TEST}/{name}", value)
@@ -177,7 +177,6 @@ class _Board:
 
         log: Any = event_pb2  # protobuf makes its names at run time
         self._summary, self._event = summary, log.Event
-        folder.mkdir(parents=True, exist_ok=True)
         # Its name has a second in it, in which a training may end and be evaluated.
         suffix = "" if first_epoch is not None else f".{_TEST}"
         self._events = EventsWriter(str(folder / "events"), suffix)
@@ -261,11 +260,10 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> Any:
     """The figure of a training's curves, one column wide; the best epochs are marked."""
     figure, axes = plotting.new_figure(3, 1, 3.8, height_ratios=(1.0, 1.4, 0.7), sharex=True)
     epochs = [row["epoch"] for row in rows]
-    axes[0].semilogy(
-        epochs, [row["train_loss"] for row in rows], color=plotting.PALETTE[0], marker="."
-    )
+    loss = [row["train_loss"] for row in rows]
+    axes[0].plot(epochs, loss, color=plotting.PALETTE[0], marker=".")
     axes[0].set(ylabel="training loss")
-    plotting.label_decades(axes[0].yaxis)
+    plotting.spread(axes[0])
     for name, label, colour in (
         ("train_mae_mm", "training", plotting.PALETTE[0]),
         ("val_mae_mm", "validation", plotting.PALETTE[1]),
@@ -276,8 +274,8 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> Any:
             text = f"{label}, best {best[1]:.2f} µm at {best[0]}"
             axes[1].plot(*zip(*points, strict=True), color=colour, marker=".", label=text)
             axes[1].plot(*best, "o", color=colour, fillstyle="none", ms=6)
-    axes[1].set(ylabel="MAE / µm", yscale="log")
-    plotting.label_decades(axes[1].yaxis)
+    axes[1].set(ylabel="MAE / µm")
+    plotting.spread(axes[1])
     plotting.legend_above(axes[1], 1)
     axes[2].plot(
         epochs, [row["learning_rate"] for row in rows], color=plotting.PALETTE[2], marker="."

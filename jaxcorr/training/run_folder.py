@@ -56,8 +56,9 @@ class Run:
         return self.path / "timings.jsonl"
 
     @property
-    def tensorboard(self) -> Path:
-        return self.path / "tb"
+    def boards(self) -> list[Path]:
+        """TensorBoard's event files, which lie in the folder itself: it names a run by theirs."""
+        return sorted(self.path.glob("events.*"))
 
     @property
     def export(self) -> Path:

@@ -41,7 +41,7 @@ def test_smoke_from_spec_to_export(run, spec, tmp_path):
     assert "epoch  12/12" in err
     path = run_folder.find("latest", folder).path
     assert result["run"] == str(path)
-    assert {"spec.toml", "resolved.json", "stats.json", "history.jsonl", "checkpoints", "tb"} <= {
+    assert {"spec.toml", "resolved.json", "stats.json", "history.jsonl", "checkpoints"} <= {
         item.name for item in path.iterdir()
     }
     assert "# changed by --set train.tensorboard=true" in (path / "spec.toml").read_text()

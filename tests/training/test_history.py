@@ -65,14 +65,14 @@ def test_a_resume_drops_what_came_after_its_checkpoint(run):
     assert [row["epoch"] for row in rows(run.timings)] == [1, 2, 3]
     timing = {"epoch": 3, "seconds": 2.0, "step_ms": 200.0, "samples_per_s": 800.0}
     assert rows(run.timings)[-1] == timing  # 10 steps of 8 windows of 20 samples in 2 s
-    assert not run.tensorboard.exists()
+    assert not run.boards
 
 
 def test_tensorboard_shows_scalars_and_histograms(run):
     spec = oscillator.make_spec(train={"tensorboard": True, "histogram_every_epochs": 2})
     record(spec, run, epochs=3)
     history.show_evaluated(run, 2, {"mae_mm": 0.5, "r2": None})
-    shown = EventAccumulator(str(run.tensorboard)).Reload()
+    shown = EventAccumulator(str(run.path)).Reload()
     assert sorted(shown.Tags()["scalars"])[0].startswith("accuracy/")  # as its cards are sorted
     assert [(e.step, e.value) for e in shown.Scalars("evaluated/mae_mm")] == [(2, 0.5)]
     assert [(e.step, e.value) for e in shown.Scalars("accuracy/train_loss")] == [
