@@ -39,8 +39,7 @@ def identify(
     measured: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FILES",
-            help="Klipper's resonance files (.csv); or traces: .mat files, folders, globs.",
+            help="Klipper's resonance files (.csv); or traces: .mat files, folders, globs."
         ),
     ] = None,
     ringing_mm: Annotated[
@@ -240,7 +239,8 @@ def _from_traces(
     def show() -> None:
         for axis, numbers in table.items():
             _show(axis, numbers)
-        console.out.print("\n".join(about[1:]), markup=False)
+        for sentence in about[1:]:
+            console.out.print(sentence, markup=False)
 
     return Found(table, identification.printer_of(found), about, show)
 
@@ -269,7 +269,7 @@ def _show(axis: str, numbers: Mapping[str, Any]) -> None:
     console.out.print(
         f"{axis}: {100 * numbers['unexplained_share']:.3f}% of the error's variance is not "
         f"explained, {1e3 * numbers['unexplained_rms_mm']:.2f} um RMS "
-        f"({numbers['num_samples']:,} samples)\n",
+        f"({numbers['num_samples']:,} samples)",
         markup=False,
     )
 

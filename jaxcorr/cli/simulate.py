@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from jaxcorr import units
 from jaxcorr.cli.options import (
     LAYERS_HELP,
     PARTS_HELP,
@@ -81,7 +82,7 @@ def plan(
         parts.select_layers(layer, program.num_layers)
         made = planner.plan_layer(program, layer - 1, options)
         seconds = [made.total_s]
-    explained = _explain_limits(program, options, known)
+    explained = _explain_limits(program, options, known, None if layer is None else layer - 1)
     if as_json:
         result = {
             "total_s": made.total_s,
@@ -110,9 +111,7 @@ def simulate(
     context: typer.Context,
     parts: Annotated[
         list[str],
-        typer.Argument(
-            metavar="PARTS", help=f"G-code files, {PARTS_HELP}", autocompletion=complete_part
-        ),
+        typer.Argument(help=f"G-code files, {PARTS_HELP}", autocompletion=complete_part),
     ],
     layers: Annotated[str, typer.Option(help=f"{LAYERS_HELP}.")] = "sampled:5",
     out: Annotated[Path, typer.Option(help="Where data_simulation_<part>_<layers>/ goes.")] = Path(
@@ -200,12 +199,12 @@ class Explained(NamedTuple):
 
 
 def _explain_limits(
-    program: "Program", options: "PlanOptions", printer: "Printer"
+    program: "Program", options: "PlanOptions", printer: "Printer", layer: int | None
 ) -> list[Explained]:
-    """Every limit in force, in the order in which the planner applies them."""
+    """Every limit in force in a layer or all of it, in the order in which they are applied."""
     from jaxcorr.printer import planner
 
-    cuts = planner.count_cuts(program, options)
+    cuts = planner.count_cuts(program, options, layer)
     of_axes = "x y z e"
     rows = [
         ("max_velocity_mm_s", "velocity mm/s", _moves(cuts.velocity)),
@@ -224,7 +223,8 @@ def _explain_limits(
     for option, value in vars(options).items():
         for field in replaced.get(option, (option,)) if value is not None else ():
             told[field] = value
-    used = [program.limits[i] for i in sorted(set(program.limits_index.tolist()))]
+    of_moves = program.limits_index[program.moves_of(layer)]
+    used = [program.limits[i] for i in sorted(set(of_moves.tolist()))]
     explained = []
     for field, name, slowed in rows:
         values = [value for row in used if (value := getattr(row, field)) is not None]
@@ -254,7 +254,7 @@ def _range(values: Sequence[Any]) -> str:
 
 
 def _moves(count: int) -> str:
-    return f"{count:,} moves" if count else ""
+    return units.count(count, "move") if count else ""
 
 
 def _per_axis(counts: Sequence[int]) -> str:
@@ -264,7 +264,7 @@ def _per_axis(counts: Sequence[int]) -> str:
 
 
 def _corners(count: int) -> str:
-    return f"{count:,} corners" if count else ""
+    return units.count(count, "corner") if count else ""
 
 
 def _show_layer_times(seconds: Sequence[float], first_layer: int) -> None:
@@ -295,10 +295,11 @@ def _show_plan(plan: "Plan", program: "Program", is_whole: bool) -> None:
     """Prints the planned time, and the slicer's own beside it."""
     from jaxcorr.cli import console
 
-    layers = f" in {program.num_layers} layers" if is_whole else ""
+    moves = units.count(plan.num_moves, "move")
+    layers = f" in {units.count(program.num_layers, 'layer')}" if is_whole else ""
     console.out.print(
         f"[bold]{plan.total_s:.3f} s[/bold] ({_clock(plan.total_s)}) for "
-        f"{plan.num_moves:,} moves{layers}, peak velocity {plan.peak_velocity_mm_s:.1f} mm/s"
+        f"{moves}{layers}, peak velocity {plan.peak_velocity_mm_s:.1f} mm/s"
     )
     theirs = program.slicer_time_s
     if theirs and is_whole:
@@ -336,10 +337,11 @@ def _show_collection(files: "Sequence[Collected]", seconds: float, problems: Seq
         console.table("RMS in um, by source", ("folder", "layers", "samples", *sources), rows)
     )
     total = sum(file.num_samples for file in files)
-    console.out.print(f"{len(files)} layers, {total:,} samples, {seconds:.1f} s")
+    made = f"{units.count(len(files), 'layer')}, {units.count(total, 'sample')}"
+    console.out.print(f"{made}, {seconds:.1f} s")
     for problem in problems:
         console.out.print(f"[red]{escape(problem)}[/red]")
-    verdict = f"{len(problems)} problems" if problems else "fit to train on"
+    verdict = units.count(len(problems), "problem") if problems else "fit to train on"
     console.out.print(f"[bold]data quality: {verdict}[/bold]")
 
 

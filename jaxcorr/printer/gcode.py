@@ -75,6 +75,11 @@ class Program:
         """Number of layers in the file."""
         return len(self.layer_z_mm)
 
+    def moves_of(self, layer: int | None) -> np.ndarray:
+        """Which moves are of a layer, counted from 0, or of all of it."""
+        is_chosen = np.full(len(self.layer), True) if layer is None else self.layer == layer
+        return np.flatnonzero(is_chosen)
+
     def filament_before_mm(self, layer: int) -> float:
         """Filament that was extruded before a layer, from 0, begins; what was retracted is not."""
         first = int(np.argmax(self.layer == layer))

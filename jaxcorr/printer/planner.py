@@ -157,7 +157,7 @@ def plan_layer(program: Program, layer: int, options: PlanOptions = PlanOptions(
     Raises:
         InputError: the program has no such layer, or a move of it has no speed.
     """
-    index = np.flatnonzero(program.layer == layer)
+    index = program.moves_of(layer)
     if layer < 0 or not index.size:
         raise InputError(
             f"layer {layer + 1}: expected a layer from 1 to {program.num_layers}, got one without "
@@ -335,15 +335,15 @@ class Cuts(NamedTuple):
     corner: int  # junctions slower than both of their moves
 
 
-def count_cuts(program: Program, options: PlanOptions = PlanOptions()) -> Cuts:
-    """How many moves of a program are slower than asked for, and by which limit."""
-    limits, num_moves = _limit_table(program.limits, options), len(program.extrude_mm)
+def count_cuts(program: Program, options: PlanOptions, layer: int | None = None) -> Cuts:
+    """How many moves of a program or a layer are slower than asked for, and by which limit."""
+    limits, chosen = _limit_table(program.limits, options), program.moves_of(layer)
     velocity, corner = 0, 0
     feedrate, accel = np.zeros(4, int), np.zeros(4, int)
-    for first in range(0, num_moves, BLOCK):
-        index = np.arange(first, min(first + BLOCK + 1, num_moves))  # with the first of the next
+    for first in range(0, len(chosen), BLOCK):
+        index = chosen[first : first + BLOCK + 1]  # with the first of the next
         path, _, u = _geometry(program, index)
-        of_move, count = program.limits_index[index], min(BLOCK, num_moves - first)
+        of_move, count = program.limits_index[index], min(BLOCK, len(chosen) - first)
         asked, base = _wanted(program, index, u, path > 0.0, limits, options)
         cruise_v = _along(limits.max_feedrate[of_move], u, asked)
         own = program.feedrate_mm_s[index]

@@ -153,7 +153,7 @@ def test_klippers_corner_and_velocity():
     plan = plan_program(make_program([(0, 0), (30, 40), (30, 40)], extrude=[0, 5], limits=slow))
     np.testing.assert_allclose(plan.peak_v[0], 60.0)  # along the path, whatever the axes
     assert plan.peak_v[1] > 60.0  # filament alone has no part in it
-    cuts = count_cuts(make_program([(0, 0), (30, 40)], limits=slow))
+    cuts = count_cuts(make_program([(0, 0), (30, 40)], limits=slow), PlanOptions())
     assert cuts == (1, (0, 0, 0, 0), (0, 0, 0, 0), 0)
 
 
@@ -206,10 +206,13 @@ def test_cuts_count_what_each_limit_slows():
     program = make_program(
         [(0, 0, 0), (50, 0, 0), (50, 50, 0), (50, 50, 9)], feedrate=600.0, limits=ENDER3_V2
     )
-    cuts = count_cuts(program)
+    cuts = count_cuts(program, PlanOptions())
     assert cuts.feedrate == (1, 1, 1, 0)
     assert cuts.accel == (0, 0, 1, 0)
     assert cuts.corner == 2
+    in_two = dataclasses.replace(program, layer=np.array([0, 0, 1]))
+    assert count_cuts(in_two, PlanOptions(), layer=0).feedrate == (1, 1, 0, 0)
+    assert count_cuts(in_two, PlanOptions(), layer=1).corner == 0
 
 
 def test_a_dwell_at_the_end_takes_its_time():
