@@ -29,7 +29,7 @@ from jaxcorr.cli import (
     sweep,
     train,
 )
-from jaxcorr.cli.options import SimulationCommand, make_app
+from jaxcorr.cli.options import Command, SimulationCommand, make_app
 from jaxcorr.errors import InputError
 from jaxcorr.interrupts import INTERRUPTED
 
@@ -41,7 +41,8 @@ def _add(
 ) -> None:
     """Adds a command whose help ends with examples; the sign keeps their lines as they are."""
     epilog = "\n".join(["\b", "Examples:", *(f"  jaxcorr {one}" for one in examples)])
-    app.command(name, epilog=epilog if examples else None, **more)(command)
+    options = {"cls": Command, "epilog": epilog if examples else None}
+    app.command(name, **(options | more))(command)
 
 
 # In the order of a first day: a model, what it is worth, what it is good for, where it comes from.

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from jaxcorr import files, progress
+from jaxcorr import files, progress, units
 from jaxcorr.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Columns:
     """A plain table, first column left, the rest right, that cuts nothing.
 
     Where the terminal is too narrow, the first column has half of it, its names go on in the next
-    line, and the table goes on below with further columns beside the same names.
+    line, and the table goes on below with further columns beside the same names, of the rows that
+    have anything there.
     """
 
     title: str
@@ -80,8 +81,10 @@ class Columns:
                 overflow="fold",
                 no_wrap=i > 0,
             )
+        is_first = chosen[1:2] in ([], [1])
         for row in self.rows:
-            made.add_row(*(row[i] if i else _broken(row[i], most) for i in chosen))
+            if is_first or any(row[i] for i in chosen[1:]):
+                made.add_row(*(row[i] if i else _broken(row[i], most) for i in chosen))
         return made
 
 
@@ -242,5 +245,7 @@ def follow_collection(made: "Iterable[Collected]", part: str) -> "list[Collected
             progress.update(task, total=file.total, completed=len(made_files))
     kept = sum(not file.is_new for file in made_files)
     if kept:
-        err.print(f"{escape(part)}: {kept} of {len(made_files)} layers were there already")
+        layers = units.count(len(made_files), "layer")
+        were = "was" if len(made_files) == 1 else "were"
+        err.print(f"{escape(part)}: {kept} of {layers} {were} there already")
     return made_files

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_LEFT_OUT = 3  # named; the JSON has them all
 OFTEN = 0.01  # of the samples
+SHORT_COLUMNS = 4  # of the baselines: fits 60 characters and one screen
 MOST_TRACES = 12  # more would push the verdict off the screen; the JSON has them all
 
 EpochsOption = Annotated[
@@ -222,8 +223,10 @@ def show_evaluation(evaluation: "Evaluation", run_id: str, is_verbose: bool) -> 
     show_verdict(evaluation)
     instant = horizon_text(evaluation.horizon, 1e6 / evaluation.period_us)
     console.out.print(f"[bold]{escape(run_id)}[/bold] predicts the error {instant}")
+    baselines = wording.baselines_table(evaluation)
     if not is_verbose:
-        _show_table(wording.baselines_table(evaluation))
+        rows = [row[:SHORT_COLUMNS] for row in baselines.rows]
+        _show_table(baselines._replace(columns=baselines.columns[:SHORT_COLUMNS], rows=rows))
         _show_table(wording.targets_table(evaluation))
         return
     _show_table(wording.accuracy_table(evaluation))
@@ -233,7 +236,7 @@ def show_evaluation(evaluation: "Evaluation", run_id: str, is_verbose: bool) -> 
         wording.percentile_sentence(evaluation),
         wording.dynamic_sentence(evaluation),
     )
-    _show_table(wording.baselines_table(evaluation))
+    _show_table(baselines)
     _show_sentences(
         wording.baselines_sentence(evaluation),
         wording.path_sentence(evaluation.verdict),

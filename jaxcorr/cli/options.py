@@ -39,6 +39,19 @@ class Group(TyperGroup):
             formatter.write_dl([(name, text.partition("\n\n")[0]) for name, text in listed])
 
 
+class Command(TyperCommand):
+    """Says of an argument that may be repeated what one of it is."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its own parameters, then --help."""
+        found: list[Any] = super().get_params(ctx)
+        for one in found:
+            if one.param_type_name == "argument" and one.nargs != 1:
+                # typer's own text is <list[str]>.
+                one.display_type_rich = lambda **_: "<path>"
+        return found
+
+
 def make_app(name: str, text: str) -> typer.Typer:
     """An application, or a command that has commands."""
     return typer.Typer(
@@ -145,7 +158,7 @@ VerboseOption = Annotated[
 ]
 
 
-class SimulationCommand(TyperCommand):
+class SimulationCommand(Command):
     """A command whose function finds the values of these options by `given_simulation`."""
 
     def get_params(self, ctx: Any) -> list[Any]:

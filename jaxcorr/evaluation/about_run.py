@@ -38,7 +38,7 @@ def training_rows(
         )
     )
     network = (
-        f"encoder {spec.model.encoder_size}, {spec.model.num_layers} LSTM layers of "
+        f"encoder {spec.model.encoder_size}, {count(spec.model.num_layers, 'LSTM layer')} of "
         f"{spec.model.hidden_size}, {num_parameters:,} parameters, {spec.model.inputs} inputs"
     )
     beside = {"plant": "the identified plant", "smooth": "a smooth regression"}

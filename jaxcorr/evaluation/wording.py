@@ -371,7 +371,7 @@ def targets_table(evaluation: Evaluation) -> Table:
         _target_row("MAE", "at most", targets.mae_mm, lambda value: f"{um(value)} um"),
         _target_row("R2", "at least", targets.r2, ratio),
         _target_row(
-            "time of a prediction, p99",
+            "time of a call, p99",
             "at most",
             targets.inference_ms,
             lambda value: f"{_fixed(None if value is None else 1e3 * value, 1)} us",

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from jaxcorr.cli import options
+from jaxcorr.cli import app, options
 from jaxcorr.errors import InputError
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.schema import check
@@ -89,3 +89,9 @@ def test_every_mistake_gets_its_line():
         "simulate microstep_um: expected a number >= 0, got -1.0. Change the value.",
         "simulate: expected rate_hz to divide plant_rate_hz = 2000, got 300. Change one of them.",
     ]
+
+
+def test_an_argument_that_may_be_repeated_says_what_one_of_it_is():
+    text = CliRunner().invoke(app.app, ["inspect", "--help"]).stdout
+    assert "files... <path>" in text
+    assert "list[" not in text

@@ -220,7 +220,7 @@ def test_every_table_is_as_wide_as_its_headings():
     assert traces.rows == [["boat layer 1", "5", "100.00", "2.00", "3.00", "0.9900"]]
     assert [table.caption for table in bands] == ["by speed"]
     assert targets.rows[1] == ["R2", "at least 0.9950", "0.9900", "missed"]
-    assert targets.rows[2] == ["time of a prediction, p99", "at most 1000.0 us", "50.0 us", "met"]
+    assert targets.rows[2] == ["time of a call, p99", "at most 1000.0 us", "50.0 us", "met"]
 
 
 def test_percentiles_and_times_are_named():
