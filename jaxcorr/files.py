@@ -5,6 +5,7 @@ their sizes are known to be bearable before memory is taken.
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -55,6 +56,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     The temporary file keeps the suffix, since some writers choose the format by it. If the block
     fails, it is removed and an earlier `path` stays as it was.
     """
+    _remove_once(path.parent.absolute())
     partial = path.with_name(f".{path.stem}.{HOST}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
@@ -108,10 +110,16 @@ def remove_leftovers(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if match[3] == "old" and not whole.exists():
                 path.rename(whole)
-            elif path.is_dir():
+            elif path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
+
+
+@functools.cache
+def _remove_once(folder: Path) -> None:
+    """What a killed process left is there when the first file is written, or it is not ours."""
+    remove_leftovers(folder)
 
 
 def _is_alive(pid: int) -> bool:

@@ -118,9 +118,10 @@ def test_what_dead_processes_left_is_removed_and_what_living_ones_make_stays(tmp
         (tmp_path / name).touch()
     (tmp_path / f".report.{host}.{dead}.partial").mkdir()
     (tmp_path / f".export.{host}.{dead}.old").mkdir()  # killed between two names
-    files.remove_leftovers(tmp_path)
+    (tmp_path / f".latest.{host}.{dead}.partial").symlink_to(tmp_path)
+    files.write_text(tmp_path / "a.txt", "a")  # the first file that is written there
     kept = {path.name for path in tmp_path.iterdir()}
-    assert kept == {f".b.{host}.{os.getpid()}.partial", ".c.partial", "export"}
+    assert kept == {f".b.{host}.{os.getpid()}.partial", ".c.partial", "export", "a.txt"}
 
 
 def test_columns_are_written_in_both_forms(tmp_path):

@@ -159,7 +159,8 @@ def prepare_out(run: Path, out_folder: Path | None) -> Path:
             f"{place}: expected a folder that can be written, got '{error.strerror}'. Make room, "
             "mend its permissions, or choose another folder with --out."
         ) from None
-    files.remove_leftovers(place)
+    for folder in (place, *filter(Path.is_dir, place.iterdir())):
+        files.remove_leftovers(folder)
     return place
 
 

@@ -26,6 +26,8 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # at 0, 512, 1024 and so on, after a bloc
 MOST_NAMES = 1_000  # variables and fields that are looked at in one file
 MOST_DEPTH = 20  # structs in structs
 PIECE = 1 << 16  # bytes that are unpacked at once
+# Samples of a machine shrink two- to tenfold in packing, zeros without end a thousandfold.
+MOST_PACKED, LITTLE_BYTES = 100, 64 << 20
 # Of version 5: classes of arrays by number, and types of stored data.
 STRUCT, CHAR, OPAQUE = 2, 4, 17
 CLASSES = {1: "cell", STRUCT: "struct", 3: "object", CHAR: "char", 5: "sparse", 6: "double",
@@ -108,6 +110,16 @@ def read(path: Path, choose: Choice) -> Content:
     # The libraries pass on whatever a damaged file provokes in them.
     except Exception as error:
         raise InputError(describe_damage(path, error)) from None
+
+
+def _check_packing(where: str, num_bytes: int, num_packed: int) -> None:
+    """Refuses what is all but empty and takes minutes and memory nevertheless."""
+    if num_bytes > max(LITTLE_BYTES, MOST_PACKED * num_packed):
+        raise InputError(
+            f"{where}: expected at most {LITTLE_BYTES >> 20} MiB of what is packed more than "
+            f"{MOST_PACKED}-fold, got {num_bytes >> 20:,} MiB. If it is to be so large, save it "
+            "without compression."
+        )
 
 
 def describe_damage(path: Path, error: Exception) -> str:
@@ -193,12 +205,17 @@ class _Unpacked:
 class _Stream:
     """Elements of version 5 in order, of a file or unpacked from it."""
 
-    def __init__(self, source: _Source, order: str, path: Path):
-        self._source, self._path = source, path
+    def __init__(self, source: _Source, order: str, path: Path, num_packed: int | None):
+        self._source, self._path, self._num_packed = source, path, num_packed
         self.order, self.position = order, 0
 
-    def read(self, size: int) -> bytes:
+    def _check_size(self, size: int) -> None:
         files.check_size(self._path, size)
+        if self._num_packed is not None:
+            _check_packing(str(self._path), size, self._num_packed)
+
+    def read(self, size: int) -> bytes:
+        self._check_size(size)
         content = self._source.read(size)
         if len(content) != size:
             raise ValueError(f"ends {size - len(content)} bytes early")
@@ -206,7 +223,7 @@ class _Stream:
         return content
 
     def skip_to(self, position: int) -> None:
-        files.check_size(self._path, position)
+        self._check_size(position)
         if position < self.position:
             raise ValueError("an element is longer than it says")
         while self.position < position:
@@ -260,7 +277,7 @@ def _read_v5(selection: _Selection) -> dict[str, Any]:
             kind, size = struct.unpack(f"{order}II", tag)
             after = file.tell() + size
             packed = _Unpacked(file, size) if kind == COMPRESSED else None
-            stream = _Stream(packed or file, order, selection.path)
+            stream = _Stream(packed or file, order, selection.path, size if packed else None)
             size = stream.array() if packed else size
             if kind in (MATRIX, COMPRESSED) and size:
                 selection.count(1)
@@ -386,7 +403,11 @@ def _read_group(group: Any, place: Place, selection: _Selection, into: dict[str,
             _read_group(item, here, selection, into[name])
         else:
             # To read one value a whole chunk is unpacked.
-            selection.reserve(8 * max(item.size, int(np.prod(item.chunks or (), dtype=object))))
+            num_bytes = 8 * max(item.size, int(np.prod(item.chunks or (), dtype=object)))
+            selection.reserve(num_bytes)
+            if item.id.get_storage_size():
+                where = f"{selection.path}: {name}"
+                _check_packing(where, num_bytes, item.id.get_storage_size())
             into[name] = _read_dataset(item, kind)
 
 

@@ -107,7 +107,8 @@ def match(patterns: Iterable[str]) -> list[Path]:
         found = glob.glob(pattern, recursive=True)
         found = found or glob.glob(pattern.replace("[", "[[]"), recursive=True)
         for path in sorted(map(Path, found)):
-            files += [path] if path.is_file() else sorted(path.glob("*.mat"))
+            inside = (p for p in path.glob("*.mat") if p.name[0] != ".")  # or it is half written
+            files += [path] if path.is_file() else sorted(inside)
     return list(dict.fromkeys(files))
 
 

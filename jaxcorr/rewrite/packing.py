@@ -9,6 +9,7 @@ Source: Prusa, libbgcode, doc/specifications.md.
 import contextlib
 import gzip
 import hashlib
+import os
 import shutil
 import struct
 import tempfile
@@ -37,7 +38,9 @@ def opened(path: Path) -> Iterator[Path]:
         if _kind(path) is None:
             text = None
         else:
-            text = Path(tempfile.mkdtemp(prefix="jaxcorr-")) / f"{path.name}.gcode"
+            files.remove_leftovers(Path(tempfile.gettempdir()))
+            folder = tempfile.mkdtemp(prefix=f".jaxcorr.{files.HOST}.{os.getpid()}.partial.")
+            text = Path(folder) / f"{path.name}.gcode"
             with text.open("wb") as out:
                 shutil.copyfileobj(packed, out)
     try:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from jaxcorr import files
 from jaxcorr.errors import InputError, plain, shorten
 from jaxcorr.training import locks
 
@@ -247,10 +248,9 @@ def point_latest(run: Run) -> None:
     link = run.path.parent / LATEST
     if link.exists() and not link.is_symlink():
         return  # somebody's own
-    partial = link.with_name(f".{LATEST}.{os.getpid()}")
-    with contextlib.suppress(OSError):  # a file system without links
+    # Without links in the file system there is none.
+    with contextlib.suppress(OSError), files.write_whole(link) as partial:
         partial.symlink_to(run.path.name)
-        partial.replace(link)
 
 
 def list_runs(folder: Path) -> list[Row]:

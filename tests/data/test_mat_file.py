@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import struct
 import time
 import zlib
@@ -135,6 +136,23 @@ def test_a_block_of_the_users_in_front_of_hdf5_is_passed(tmp_path):
     for block in (0, 512, 1024, 4096):
         path = write_hdf5(tmp_path / f"{block}.mat", block)
         np.testing.assert_array_equal(trace.read(path).fields["x_ref"], circle(20)["x_ref"])
+
+
+def test_nothing_that_is_all_but_empty_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(mat_file, "LITTLE_BYTES", 1 << 20)
+    zeros = array_of(6, (10**6, 1), b"error_x", element(9, bytes(8 * 10**6)))
+    path = write_v7(tmp_path / "a.mat", struct_of({"error_x": zeros}))
+    said = (
+        r"expected at most 1 MiB of what is packed more than 100-fold, got 7 MiB\. If it is to be"
+    )
+    assert re.match(said, refusal(path))
+    path = write_hdf5(tmp_path / "b.mat")
+    with h5py.File(path, "a") as file:  # one value, for which a whole chunk is unpacked
+        packed = file[trace.STRUCT].create_dataset(
+            "extra", (1,), maxshape=(None,), chunks=(10**6,), dtype="f8", compression="gzip"
+        )
+        packed[0] = 1.0
+    assert re.match(f"extra: {said}", refusal(path))
 
 
 def test_each_reason_is_called_what_it_is(tmp_path):

@@ -296,6 +296,7 @@ def test_a_file_with_changed_bytes_is_read_or_refused(tmp_path_factory, places):
 def test_find_takes_files_folders_and_patterns_each_once_in_order(tmp_path):
     paths = [write_circle(tmp_path / part / f"l{i}.mat", 3) for part in "ab" for i in (1, 2)]
     (tmp_path / "a" / "notes.txt").touch()
+    (tmp_path / "b" / ".half_written.mat").touch()
     assert trace.find([f"{tmp_path}/*/*.mat"]) == paths
     assert trace.find([f"{tmp_path}/**/*.mat"]) == paths
     assert trace.find([str(tmp_path / "b"), f"{tmp_path}/*"]) == paths[2:] + paths[:2]
