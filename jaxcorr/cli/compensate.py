@@ -214,7 +214,9 @@ def _finish(
 
 
 CONVERGED = "converged"
-COLUMNS = ("contour um", "max", "RMS um", "down %", "mean", "max", "ringing", "correction")
+COLUMNS = ("contour um", "max um", "RMS um", "down", "mean um", "largest um", "ringing um",
+           "correction um")  # fmt: skip
+SHORT_COLUMNS = 4  # what the goals are about; fits 60 characters
 
 
 def show_headline(rows: "Sequence[Row]", printer: str) -> None:
@@ -256,7 +258,8 @@ def show_all(rows: "Sequence[Row]") -> None:
             for one in summaries
             if one.accel_mm_s2 == accel_mm_s2 and (len(accels) == 1 or one.method in few)
         ]
-        _show(f"all layers, {accel_text(accel_mm_s2)}; more with --verbose", mine)
+        title = f"all layers, {accel_text(accel_mm_s2)}; more with --verbose"
+        _show(title, mine, SHORT_COLUMNS)
 
 
 def show_trials(rows: "Sequence[Row]") -> None:
@@ -281,6 +284,7 @@ def show_offset(shares: "Sequence[OffsetShare]") -> None:
     from jaxcorr.compensation.goals import accel_text
 
     parts = [f"{100 * one.share:.0f}% ({accel_text(one.accel_mm_s2)})" for one in shares]
+    parts = parts if len(parts) > 1 else [f"{100 * one.share:.0f}%" for one in shares]
     console.out.print(
         f"constant offset of friction, what '{FRICTION}' alone takes of the squared error as "
         f"planned: {', '.join(parts)}",
@@ -361,10 +365,11 @@ def show_verdicts(verdicts: "Sequence[Verdict]") -> None:
         console.out.print(f"{word} {one.goal}: {one.found}")
 
 
-def _show(title: str, summaries: "Sequence[Summary]") -> None:
+def _show(title: str, summaries: "Sequence[Summary]", most: int = len(COLUMNS)) -> None:
     from jaxcorr.cli import console
 
-    console.out.print(console.table(title, ("", *COLUMNS), [_row(one) for one in summaries]))
+    rows = [_row(one)[: most + 1] for one in summaries]
+    console.out.print(console.table(title, ("", *COLUMNS[:most]), rows))
 
 
 def _row(one: "Summary") -> Sequence[str]:
@@ -374,7 +379,7 @@ def _row(one: "Summary") -> Sequence[str]:
         f"{judged.contour_um:.1f}",
         f"{judged.contour_max_um:.0f}",
         f"{judged.rms_um:.1f}",
-        f"{100 * one.reduction:.1f}",
+        f"{100 * one.reduction:.1f}%",
         f"{judged.mean_um:.1f}",
         f"{judged.max_um:.0f}",
         f"{judged.vibration_um:.1f}",

@@ -59,7 +59,7 @@ def draw_paths(trial: Trial, methods: Sequence[str], path: Path) -> None:
             made = judged[name]
             axis.set_title(f"{name}\ncontour {made.contour_um:.1f} µm, RMS {made.rms_um:.1f} µm")
             axis.set(xlabel="x / mm", ylabel="y / mm")
-        figure.colorbar(dots, ax=axes[0], label="|error| / µm", aspect=15)
+        figure.colorbar(dots, ax=axes[0], label="size of the error / µm", aspect=15)
         _draw_stretch(axes[1], trial, errors)
         for axis in axes[0]:
             # A box of a fixed size: one that shrinks to the data would push labels off the page.
@@ -125,7 +125,7 @@ def _draw_ticks(axis: Any, ticks: Ticks) -> None:
         axis.semilogy(time_s, shown, ".", ms=2, color=colour, label=label, rasterized=True)
     period_us = 1e6 / ticks.rate_hz
     axis.axhline(period_us, color="#000000", lw=0.8, ls="--", label="period")
-    axis.set(xlabel=f"time at {ticks.rate_hz:g} Hz / s", ylabel="µs", ylim=(0.1, None))
+    axis.set(xlabel=f"time at {ticks.rate_hz:g} Hz / s", ylabel="time / µs", ylim=(0.1, None))
     plotting.legend_above(axis, 3)
 
 

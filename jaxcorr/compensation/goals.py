@@ -98,7 +98,7 @@ def _reductions(
         return []
     worst = min(mine, key=lambda s: s.reduction)
     goal = f"RMS down by {100 * least:.0f}% or more: {' and '.join(printers)}"
-    found = f"{100 * worst.reduction:.1f}% at worst ({_where(worst)})"
+    found = f"{100 * worst.reduction:.1f}%{_at_worst(len(mine), _where(worst))}"
     return [Verdict(goal, found, worst.reduction >= least)]
 
 
@@ -146,7 +146,8 @@ def _against(
         return []
     own, other, worst = max(pairs, key=lambda pair: pair[0] / max(pair[1], 1e-9))
     is_met = own < other if strictly else own <= other
-    found = f"{own:.1f} um against {other:.1f} um at worst ({accel_text(worst.accel_mm_s2)})"
+    where = _at_worst(len(pairs), accel_text(worst.accel_mm_s2))
+    found = f"{own:.1f} um against {other:.1f} um{where}"
     return [Verdict(goal, found, is_met)]
 
 
@@ -158,8 +159,14 @@ def _never_worse(rows: Sequence[Row], method: str) -> list[Verdict]:
     ratio, worst = max(ratios, key=lambda pair: pair[0])
     counted = units.count(len(ratios), "case")
     goal = f"never worse than nothing: RMS of {counted}"
-    found = f"{ratio:.3f} times at worst ({worst.layer}, {_where(worst)})"
+    where = _at_worst(len(ratios), f"{worst.layer}, {_where(worst)}")
+    found = f"{ratio:.3f} times{where}"
     return [Verdict(goal, found, ratio <= TIE)]
+
+
+def _at_worst(num_cases: int, where: str) -> str:
+    """Where the worst of several cases is."""
+    return f" at worst ({where})" if num_cases > 1 else ""
 
 
 def _where(case: Summary | Row) -> str:
