@@ -131,7 +131,7 @@ def main() -> None:
     """Entry point: runs a command and turns expected failures into one line and an exit code."""
     interrupts.watch()
     # A person needs the sentence, and not the line of code that it came from.
-    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"{_wrap(str(message))}\n"
     try:
         _refuse_other_letters(sys.argv[1:])
         code = app(prog_name="jaxcorr", standalone_mode=False)
@@ -170,12 +170,16 @@ def main() -> None:
 
 
 def _complain(text: str) -> None:
-    """Prints lines to stderr; on a terminal none ends inside a word."""
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
-        text = "\n".join(map(wrapper.fill, text.splitlines()))
-    print(text, file=sys.stderr)
+    print(_wrap(text), file=sys.stderr)
+
+
+def _wrap(text: str) -> str:
+    """A text for stderr; on a terminal no line ends inside a word."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(map(wrapper.fill, text.splitlines()))
 
 
 def _drop_output() -> None:

@@ -58,22 +58,20 @@ class Columns:
     names: Sequence[str]
     rows: Sequence[Sequence[str]]
 
-    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Table]:
+    def __rich_console__(
+        self, _console: Console, options: ConsoleOptions
+    ) -> Iterator[Table | Text]:
         columns = zip(self.names, *self.rows, strict=True)
         widths = [max(Text.from_markup(cell).cell_len for cell in column) for column in columns]
         if sum(widths) + 2 * (len(widths) - 1) > options.max_width:
             widths[0] = min(widths[0], options.max_width // 2)
-        for place, chosen in enumerate(_groups(widths, options.max_width)):
-            yield self._part(chosen, "" if place else self.title, widths[0])
+        if self.title:
+            yield Text.from_markup(self.title, style="italic")
+        for chosen in _groups(widths, options.max_width):
+            yield self._part(chosen, widths[0])
 
-    def _part(self, chosen: Sequence[int], title: str, most: int) -> Table:
-        made = Table(
-            title=title or None,
-            title_justify="left",
-            box=None,
-            pad_edge=False,
-            header_style="bold",
-        )
+    def _part(self, chosen: Sequence[int], most: int) -> Table:
+        made = Table(box=None, pad_edge=False, header_style="bold")
         for i in chosen:
             made.add_column(
                 self.names[i],
@@ -246,7 +244,6 @@ def follow_collection(made: "Iterable[Collected]", part: str) -> "list[Collected
             progress.update(task, total=file.total, completed=len(made_files))
     kept = sum(not file.is_new for file in made_files)
     if kept:
-        layers = units.count(len(made_files), "layer")
-        were = "was" if len(made_files) == 1 else "were"
-        err.print(f"{escape(part)}: {kept} of {layers} {were} there already")
+        traces = units.count(len(made_files), "trace")
+        err.print(f"{escape(part)}: {kept} of {traces} there already")
     return made_files

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jaxcorr import progress
 from jaxcorr.cli.options import (
     JsonOption,
     JudgedPrinterOption,
@@ -19,6 +21,7 @@ from jaxcorr.cli.options import (
     TracesOption,
 )
 from jaxcorr.errors import InputError
+from jaxcorr.units import count
 
 if TYPE_CHECKING:
     from jaxcorr.deploy.compiled_step import Status
@@ -35,6 +38,7 @@ def export(
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
+    progress.begin(f"loading {found.id}")
     from jaxcorr import metrics
     from jaxcorr.cli import console
     from jaxcorr.evaluation import wording
@@ -46,6 +50,7 @@ def export(
     console.say_skipped(loaded.skipped)
     if not loaded.is_finished:
         console.err.print(f"training has not ended; using its best so far, {loaded.best}")
+    progress.begin("reading the test traces")
     samples = experiment.test_samples(found, loaded.spec, traces)
     judgement = wording.for_card(found.path / metrics.FILE)
     manifest = all_forms.export(found, loaded, samples, judgement, place)
@@ -54,6 +59,9 @@ def export(
         print(json.dumps(manifest | {"folder": str(folder)}))
     else:
         show_export(folder, manifest)
+
+
+COLUMNS = ("file", "KiB", "worst mm", "one call")
 
 
 def show_export(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -67,7 +75,7 @@ def show_export(folder: Path, manifest: Mapping[str, Any]) -> None:
         f"{escape(str(folder))}: compared with the predictor over "
         f"{manifest['num_samples']:,} samples of {manifest['num_traces']} traces"
     )
-    console.out.print(console.table(title, ("file", "KiB", "worst mm", "one call", "by"), rows))
+    console.out.print(console.table(title, (*COLUMNS, "checked with"), rows))
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -117,6 +125,7 @@ def demo_control(
     program = gcode.read(path, printer=judged)
     parts.select_layers(layer, program.num_layers)
     plan = planner.plan_layer(program, layer - 1)
+    progress.begin(f"loading {found_run.id}")
     from jaxcorr import plotting
     from jaxcorr.cli import console
     from jaxcorr.compensation import naive
@@ -128,7 +137,8 @@ def demo_control(
     own = Predictor.load(found_run.path)
     naive.check_model(own)
     # A demonstration goes on where a sample is refused, and says so.
-    fast = Predictor.load(found_run.path, rate_hz=rate, mode="hold")
+    with warnings.catch_warnings(action="ignore"):  # said already
+        fast = Predictor.load(found_run.path, rate_hz=rate, mode="hold")
     console.err.print(f"{note}, layer {layer}; {seconds:g} s at {rate} Hz", markup=False)
     ticks = timing.run_loop(fast, plan, rate, seconds, warm)
     loop, status = timing.summarize_loop(ticks), fast.status
@@ -162,12 +172,12 @@ def show_loop(found: Mapping[str, Any], status: "Status") -> None:
     title = f"{found['rate_hz']:g} Hz, {found['num_ticks']:,} ticks"
     console.out.print(console.table(title, ("us", "p50", "p90", "p99", "p99.9", "max"), rows))
     edges, counts = found["histogram"]["edges_us"], found["histogram"]["counts"]
-    for (low, high), count in zip(pairwise(edges), counts, strict=True):
+    for (low, high), num_ticks in zip(pairwise(edges), counts, strict=True):
         end = f"to {high:>6,}" if high < edges[-1] else "or more  "
-        if count:
-            share = count / found["num_ticks"]
+        if num_ticks:
+            share = num_ticks / found["num_ticks"]
             bar = "#" * max(1, round(BAR * share))
-            console.out.print(f"{low:>6,} {end} us {100 * share:5.1f} % {bar}")
+            console.out.print(f"{low:>6,} {end} us {100 * share:5.1f}% {bar}")
     period_us = 1e6 / found["rate_hz"]
     console.out.print(
         f"[bold]{found['num_missed']} of {found['num_ticks']:,} deadlines missed[/bold] "
@@ -178,7 +188,7 @@ def show_loop(found: Mapping[str, Any], status: "Status") -> None:
 
 def _describe(status: "Status") -> str:
     furthest = ", ".join(f"{name} by {value:.3g}" for name, value in status.outside.items())
-    held = f"{status.num_held:,} samples refused" + (
+    held = f"{count(status.num_held, 'sample')} refused" + (
         f" (the last: {status.last_problem})" if status.last_problem else ""
     )
     flagged = f"{status.num_flagged:,} beyond training" + (f" ({furthest})" if furthest else "")

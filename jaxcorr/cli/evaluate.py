@@ -316,9 +316,17 @@ def show_comparison(comparison: "Comparison") -> None:
 def _comparison_row(key: str, one: "Difference") -> list[str]:
     from jaxcorr.evaluation import wording
 
-    values = (wording.figure(value, key) for value in (one.a, one.b, one.difference))
+    values = (wording.figure(value, key) for value in (one.a, one.b))
     verdict = {True: "differs", False: "within chance", None: "cannot be told"}[one.differs]
-    return [wording.METRICS[key], *values, wording.bounds(one.interval, key), verdict]
+    ends = [wording.difference(end, key) for end in one.interval or ()]
+    interval = " to ".join(ends) or wording.UNDEFINED
+    return [
+        wording.METRICS[key],
+        *values,
+        wording.difference(one.difference, key),
+        interval,
+        verdict,
+    ]
 
 
 def show_folds(outcomes: "Sequence[leave_out.Outcome]", mean: "leave_out.Mean", by: str) -> None:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 OUTPUT_NAME = "SLIC3R_PP_OUTPUT_NAME"  # PrusaSlicer and its kin set it for their scripts
 MOST_ROWS = 30
 COLUMNS = (
-    "layer", "contour um", "max", "RMS um", "time s", "correction um", "filament off %",
-    "most pieces/s", "shortest mm", "E/mm",
+    "layer", "contour um", "max um", "RMS um", "time s", "correction um", "E off %", "pieces/s",
+    "shortest mm", "E/mm",
 )  # fmt: skip
 
 

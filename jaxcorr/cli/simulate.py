@@ -334,10 +334,10 @@ def _show_collection(files: "Sequence[Collected]", seconds: float, problems: Seq
         for folder, members in folders.items()
     ]
     console.out.print(
-        console.table("RMS in um, by source", ("folder", "layers", "samples", *sources), rows)
+        console.table("RMS in um, by source", ("folder", "traces", "samples", *sources), rows)
     )
     total = sum(file.num_samples for file in files)
-    made = f"{units.count(len(files), 'layer')}, {units.count(total, 'sample')}"
+    made = f"{units.count(len(files), 'trace')}, {units.count(total, 'sample')}"
     console.out.print(f"{made}, {seconds:.1f} s")
     for problem in problems:
         console.out.print(f"[red]{escape(problem)}[/red]")

@@ -297,11 +297,11 @@ def printer(
                     console.err.print(f"{printer}, as given", markup=False)
             changes = _for_printer(spec, file, printer, overrides)
             loaded = specs.load(spec, changes)
-            with _stage(2, "simulate it, about half a minute", asked):
+            with _stage(2, "simulate it", asked, "half a minute"):
                 session.prepare(loaded)
-            with _stage(3, "train, about 1 min on two cores", asked):
+            with _stage(3, "train", asked, "a minute on two cores"):
                 run = _train(spec, changes, loaded, runs)
-            with _stage(4, "rewrite and prove, about 1 s for each minute of print", asked):
+            with _stage(4, "rewrite and prove", asked, "1 s for each minute of print"):
                 rewrite.rewrite(str(run.path), file, target, runs=runs)
     except KeyboardInterrupt:
         session.stop()
@@ -412,12 +412,12 @@ def _show(run: Any, loaded: Any, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _stage(number: int, name: str, asked: list[int]) -> Iterator[None]:
+def _stage(number: int, name: str, asked: list[int], about: str = "") -> Iterator[None]:
     """Says on stderr that a stage begins, and how long it took; a stop that got lost comes here."""
     from jaxcorr.cli import console
 
     began = time.perf_counter()
-    console.err.print(f"[bold]{number} of 4: {name}[/bold]")
+    console.err.print(f"[bold]{number} of 4: {name}[/bold]{', about ' * bool(about)}{about}")
     yield
     if asked:
         raise KeyboardInterrupt
@@ -472,5 +472,11 @@ def _show_products(made: "Iterable[Product]") -> None:
 
     from jaxcorr.cli import console
 
-    rows = [[escape(str(p.path)), p.what, f"{p.num_bytes / 1024:,.0f}"] for p in made]
+    made = list(made)
+    exports = [p for p in made if p.what == "export"]
+    shown = [(p.path, p.what, p.num_bytes) for p in made if p not in exports]
+    if exports:
+        num_bytes = sum(p.num_bytes for p in exports)
+        shown.append((exports[0].path.parent, f"export, {len(exports)} files", num_bytes))
+    rows = [[escape(str(path)), what, f"{size / 1024:,.0f}"] for path, what, size in shown]
     console.out.print(console.table("", ("made", "what", "KiB"), rows))

@@ -139,6 +139,12 @@ def bounds(interval: Sequence[float] | None, key: str) -> str:
     return UNDEFINED if interval is None else " to ".join(figure(end, key) for end in interval)
 
 
+def difference(value: float | None, key: str) -> str:
+    """A difference of a metric, by its key, with two digits more than the metric has."""
+    factor, digits = (1e3, 4) if key.endswith("_mm") else (1.0, 6)
+    return _fixed(None if value is None else factor * value, digits)
+
+
 def typeset(text: str) -> str:
     """A text with the signs of print, for the page: µm and R²."""
     return re.sub(r"\bR2\b", "R²", re.sub(r"\bum\b", "µm", re.sub(r"\bus\b", "µs", text)))

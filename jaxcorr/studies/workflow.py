@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcorr import metrics
+from jaxcorr import metrics, units
 from jaxcorr.data import trace
 from jaxcorr.evaluation import report, tracks, wording
 from jaxcorr.evaluation.evaluate import evaluate_run
@@ -77,7 +77,7 @@ def list_products(run: Run, data: Data) -> Iterator[Product]:
     for folder, files in folders.items():
         maker = trace.read(files[0]).params.get("simulator", "")
         by = f" by {maker}" if isinstance(maker, str) and maker else ""
-        yield Product(folder, f"{len(files)} traces{by}", sum(map(_size, files)))
+        yield Product(folder, f"{units.count(len(files), 'trace')}{by}", sum(map(_size, files)))
     path = run.path / metrics.FILE
     evaluation, history = metrics.read(path), run.read_history()
     best = checkpoint.name_best(evaluation.best_epoch, evaluation.verdict.path)
@@ -86,7 +86,7 @@ def list_products(run: Run, data: Data) -> Iterator[Product]:
     accuracy = f"R2 {wording.ratio(overall.r2)}, MAE {wording.um(overall.mae_mm)} um"
     yield Product(path, accuracy, _size(path))
     path = run.path / PREDICTIONS
-    yield Product(path, f"{len(list(path.glob('*.npz')))} test traces", _size(path))
+    yield Product(path, units.count(len(list(path.glob("*.npz"))), "test trace"), _size(path))
     path = run.path / report.FOLDER / report.PAGE
     yield Product(path, "report", _size(path))
     for path in sorted(run.export.iterdir()):

@@ -69,7 +69,8 @@ def test_it_goes_on_where_it_was_stopped_and_names_what_was_made(spec, monkeypat
     said = run(spec)
     assert said.exit_code == 0, said.output
     for name in MADE:
-        assert str(folder / name) in said.stdout
+        # The forms of an export have one row.
+        assert str(folder / re.sub("export/.*", "export", name)) in said.stdout
         assert (folder / name).exists()
     assert "6 traces" in said.stdout
     assert "2 epochs" in said.stdout
