@@ -21,7 +21,7 @@ from jaxcorr.compensation.knot_inverse import ToeplitzInverse
 from jaxcorr.identify.shapers import Shaper, make_shaper
 from jaxcorr.printer import correction_curve
 from jaxcorr.printer.drive import Command, Layer, corrected
-from jaxcorr.printer.planner import sample_plan
+from jaxcorr.printer.planner import Plan, sample_plan
 from jaxcorr.printer.plant import (
     discretize,
     friction_stretch_mm,
@@ -46,13 +46,18 @@ def shaped(kind: str) -> PlantMethod:
     """Each axis's reference through an input shaper of shapers.KINDS."""
 
     def method(layer: Layer, plant: Simulation) -> Command:
-        position, velocity = np.empty((2, len(layer.time_s), 2))
-        for i in (0, 1):
-            total = shape(shaper_for(kind, plant, i), layer.time_s, _motion(layer, i))
-            position[:, i], velocity[:, i] = total.T
-        return Command(position, velocity)
+        return Command(*shaped_motion(layer.plan, kind, plant, layer.time_s))
 
     return method
+
+
+def shaped_motion(
+    plan: Plan, kind: str, plant: Simulation, time_s: Float[ndarray, " n"]
+) -> tuple[Float[ndarray, "n 2"], Float[ndarray, "n 2"]]:
+    """Position and velocity of a plan through an input shaper of shapers.KINDS, at any instants."""
+    axes = [shape(shaper_for(kind, plant, i), time_s, _motion(plan, i)) for i in (0, 1)]
+    position, velocity = np.stack(axes, axis=-1).swapaxes(0, 1)
+    return position, velocity
 
 
 def inverted(layer: Layer, plant: Simulation) -> Command:
@@ -179,11 +184,11 @@ def knot_response(plant: Simulation, per_knot: int, knot_rate_hz: float) -> Floa
     return np.stack(each, axis=1)
 
 
-def _motion(layer: Layer, axis: int) -> Callable[[ndarray], Float[ndarray, "n 2"]]:
+def _motion(plan: Plan, axis: int) -> Callable[[ndarray], Float[ndarray, "n 2"]]:
     """Position and velocity of an axis of the plan at any instants."""
 
     def motion(time_s: ndarray) -> ndarray:
-        at = sample_plan(layer.plan, time_s)
+        at = sample_plan(plan, time_s)
         return np.stack([at.position_mm[:, axis], at.velocity_mm_s[:, axis]], axis=1)
 
     return motion

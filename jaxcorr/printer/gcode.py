@@ -157,10 +157,12 @@ def _chunks_of_lines(stream: TextIO, machine: Machine) -> Iterator[list[str]]:
 
 def _program(machine: Machine, firmware: str | None, printer: Printer) -> Program:
     """Packs the machine's moves and what happened between them into arrays."""
-    columns = np.concatenate(machine.blocks)
+    end, extrude, feedrate, line = (
+        np.concatenate([block[:, columns] for block in machine.blocks])
+        for columns in (slice(0, 3), 3, 4, 5)
+    )
     machine.blocks.clear()
-    num_moves = len(columns)
-    end, extrude = columns[:, :3].copy(), np.round(columns[:, 3], 9)
+    num_moves, extrude, line = len(end), np.round(extrude, 9), line.astype(np.int32)
     start = np.concatenate([end[:1], end[:-1]])
     for at, position in machine.homes.items():
         if at < num_moves:
@@ -178,16 +180,16 @@ def _program(machine: Machine, firmware: str | None, printer: Printer) -> Progra
         machine.layer_height_mm,
     )
     in_force = machine.settle(firmware, printer)
-    _note_off_bed(machine, printer, end[is_moving_xy, :2], columns[is_moving_xy, 5])
+    _note_off_bed(machine, printer, end[is_moving_xy, :2], line[is_moving_xy])
     return Program(
         start_mm=start,
         end_mm=end,
         extrude_mm=extrude,
-        feedrate_mm_s=columns[:, 4].copy(),
+        feedrate_mm_s=feedrate,
         dwell_s=_dwells(machine.dwells, num_moves),
         layer=layer,
         feature=feature.astype(np.uint8),
-        line=columns[:, 5].astype(np.int32),
+        line=line,
         limits=in_force.limits,
         limits_index=_held(in_force.from_move, num_moves),
         layer_z_mm=layer_z,
@@ -209,7 +211,7 @@ def _note_off_bed(machine: Machine, printer: Printer, end_mm: np.ndarray, line: 
         1
     )
     x, y = printer.bed_size_mm
-    for number in np.unique(line[is_off].astype(int)).tolist():
+    for number in np.unique(line[is_off]).tolist():
         machine.pass_over(OFF_BED, f"of {x:g} x {y:g} mm", number)
 
 

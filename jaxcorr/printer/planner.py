@@ -8,26 +8,17 @@ mm/s, v2 = v**2.
 
   cruise      v = min(feedrate, M203_i / |u_i|), along a path no more than Klipper's VELOCITY
   accel       a = min(P or T or R, M201_i / |u_i|)   P: E with XYZ, T: XYZ alone, R: E alone
-  junction    classic jerk, see _stock_jerk_v; by the rule of Marlin 2.1.3 and RepRapFirmware
-                                 v = min_i jerk_i / |u2_i - u1_i|
-              junction deviation v2 = a_j d s / (1 - s), s = sqrt((1 + u1.u2) / 2),
-                                 v at least 0.05 mm/s,
-                                 a_j = min(a of the entered move, M201_i / |n_i|),
-                                 n = (u2 - u1) / |u2 - u1|
-              square corner vc   v2 = vc**2 (sqrt(2) - 1) s / (1 - s), so vc at 90 degrees,
-                                 at most a L / 2 s / sqrt(1 - s**2) of both moves: a shorter arc,
-                                 v at most 1 mm/s / |e2 - e1|, what the extruder jumps by default
-              then no faster than both cruise speeds; rest at the start, the end and at a dwell
+  junction    see `motion_limits.junction_v2`; no faster than both cruise speeds; rest at the start,
+              the end and at a dwell
   backward    v2_i <= v2_{i+1} + 2 a_i L_i;   forward  v2_{i+1} <= v2_i + 2 a_i L_i
   trapezoid   peak v2 = min(cruise v2, (2 a L + entry v2 + exit v2) / 2)
   smoothing   by Klipper's MINIMUM_CRUISE_RATIO r, see _smoothed_v2
 
-Junction deviation and square corner take u1, u2, n over x, y, z; beside an E-only move they demand
-a full stop, as Klipper does (Marlin sees a corner of 90 degrees there: programs full of retractions
-come out 0.4 to 2.4% shorter). A move of no length (a dwell and nothing else) is a full stop. An
-instant within 1 ns before a boundary, of moves or of their phases, belongs to what comes next.
+A move of no length (a dwell and nothing else) is a full stop. An instant within 1 ns before a
+boundary, of moves or of their phases, belongs to what comes next.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -35,14 +26,10 @@ import numpy as np
 
 from jaxcorr.errors import InputError
 from jaxcorr.printer.gcode import Limits, Program
-from jaxcorr.printer.motion_limits import LimitTable, tabulate
+from jaxcorr.printer.motion_limits import TINY, LimitTable, along, junction_v2, tabulate
 
-BLOCK = 1 << 18  # moves whose junctions are found at once, which bounds the memory
+BLOCK = 1 << 16  # moves that are looked at at once, which bounds the memory
 BOUNDARY_S = 1e-9  # how far before a boundary an instant counts as past it
-MINIMUM_JUNCTION_V = 0.05  # mm/s, Marlin's MINIMUM_PLANNER_SPEED
-INSTANT_E_V = 1.0  # mm/s, Klipper's instantaneous_corner_velocity
-SAFE_SHARE = 0.99  # of a junction's speed, Marlin's threshold for starting and ending apart
-TINY = 1e-12  # keeps a quotient finite where the limit does not bind
 SCHEMES = ("junction_deviation_mm", "square_corner_velocity_mm_s", "classic_jerk_mm_s")
 
 
@@ -151,6 +138,21 @@ def plan_program(program: Program, options: PlanOptions = PlanOptions()) -> Plan
     return replace(plan, end_dwell_s=program.end_dwell_s)
 
 
+def total_s(program: Program) -> float:
+    """How long a program takes, as `plan_program` plans it, without a plan in memory.
+
+    Raises:
+        InputError: a move has no speed.
+    """
+    index = np.arange(len(program.extrude_mm))
+    speeds = _find_speeds(program, index, PlanOptions())
+    seconds = [program.end_dwell_s, float(program.dwell_s.sum())]
+    for first in range(0, len(index), BLOCK):
+        *_, accel_s, cruise_s, decel_s = _trapezoids(*speeds.part(first, first + BLOCK))
+        seconds.append(float(np.sum(accel_s + cruise_s + decel_s)))
+    return math.fsum(seconds)
+
+
 def plan_layer(program: Program, layer: int, options: PlanOptions = PlanOptions()) -> Plan:
     """Plans the moves of one layer (counted from 0) on their own, from rest to rest.
 
@@ -246,43 +248,37 @@ def _geometry(program: Program, index: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return path, length, np.column_stack([way, extrude]) / np.maximum(length, TINY)[:, None]
 
 
+class _Speeds(NamedTuple):
+    """What the look-ahead leaves of N moves, from rest to rest."""
+
+    length_mm: np.ndarray  # (N,)
+    accel_mm_s2: np.ndarray  # (N,)
+    cruise_v: np.ndarray  # (N,) at most
+    node_v2: np.ndarray  # (N + 1,) at the ends of moves
+
+    def part(self, first: int, behind: int) -> tuple[np.ndarray, ...]:
+        """What `_trapezoids` takes of some moves."""
+        of_moves = (values[first:behind] for values in self[:3])
+        length, accel, cruise_v = of_moves
+        return self.node_v2[first : behind + 1], length, accel, cruise_v
+
+
 def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Plan:
     """Plans the moves of a program that `index` names, from rest to rest."""
-    path, length, u = _geometry(program, index)
-    dwell = program.dwell_s[index]
-    limits, of_move = _limit_table(program.limits, options), program.limits_index[index]
-    feedrate, base = _wanted(program, index, u, path > 0.0, limits, options)
-    _check_speed(feedrate, length, program.line[index])
-
-    cruise_v = _along(limits.max_feedrate[of_move], u, feedrate)
-    accel = _along(limits.max_accel[of_move], u, base)
-    junction_v2 = _junction_v2(u, path, cruise_v, accel, limits, of_move)
-    # One junction speed per boundary, N + 1 of them: rest at both ends, at a dwell, at no length.
-    node_v2 = np.zeros(len(index) + 1)
-    node_v2[1:-1] = np.minimum(junction_v2, np.minimum(cruise_v[:-1], cruise_v[1:]) ** 2)
-    node_v2[:-1][(dwell > 0.0) | (length == 0.0)] = 0.0
-    node_v2[1:][length == 0.0] = 0.0
-    ratio = limits.cruise_ratio[of_move]
-    if ratio.any():
-        reach_v2 = 2.0 * accel * length
-        smoothed_v2 = _smoothed_v2(node_v2, reach_v2, (1.0 - ratio) * reach_v2, cruise_v**2)
-        cruise_v = np.sqrt(smoothed_v2)
-        node_v2[1:-1] = np.minimum(node_v2[1:-1], np.minimum(smoothed_v2[:-1], smoothed_v2[1:]))
-    node_v2 = _look_ahead(node_v2, 2.0 * accel * length)
-
-    entry_v, peak_v, exit_v, accel_s, cruise_s, decel_s = _trapezoids(
-        node_v2, length, accel, cruise_v
-    )
+    direction, dwell = np.empty((len(index), 3)), program.dwell_s[index]
+    speeds = _find_speeds(program, index, options, direction)
+    ramps = _trapezoids(*speeds.part(0, len(index)))
+    entry_v, peak_v, exit_v, accel_s, cruise_s, decel_s = ramps
     ends = np.cumsum(dwell + accel_s + cruise_s + decel_s)
     return Plan(
         start_mm=program.start_mm[index],
         end_mm=program.end_mm[index],
-        direction=np.where((path > 0.0)[:, None], u[:, :3], 0.0),
-        length_mm=length,
+        direction=direction,
+        length_mm=speeds.length_mm,
         extrude_mm=program.extrude_mm[index],
         layer=program.layer[index],
         feature=program.feature[index],
-        accel_mm_s2=accel,
+        accel_mm_s2=speeds.accel_mm_s2,
         entry_v=entry_v,
         peak_v=peak_v,
         exit_v=exit_v,
@@ -292,6 +288,42 @@ def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Pl
         cruise_s=cruise_s,
         decel_s=decel_s,
     )
+
+
+def _find_speeds(
+    program: Program, index: np.ndarray, options: PlanOptions, direction: np.ndarray | None = None
+) -> _Speeds:
+    """Plans the speeds of the moves that `index` names, a block at a time.
+
+    Args:
+        direction: filled with the moves' unit vectors, (N, 3); zero for an E-only move.
+    """
+    limits, num = _limit_table(program.limits, options), len(index)
+    length, accel, cruise_v = np.empty((3, num))
+    # One junction speed per boundary, N + 1 of them: rest at both ends, at a dwell, at no length.
+    node_v2 = np.zeros(num + 1)
+    for first in range(0, num, BLOCK):
+        moves = index[first : first + BLOCK + 1]  # with the first of the next block
+        of_move, part = program.limits_index[moves], slice(first, first + len(moves))
+        path, length[part], u = _geometry(program, moves)
+        feedrate, base = _wanted(program, moves, u, path > 0.0, limits, options)
+        _check_speed(feedrate, length[part], program.line[moves])
+        cruise_v[part] = cruise = along(limits.max_feedrate[of_move], u, feedrate)
+        accel[part] = along(limits.max_accel[of_move], u, base)
+        corner_v2 = junction_v2(u, path, cruise, accel[part], limits, of_move)
+        slower_v2 = np.minimum(cruise[:-1], cruise[1:]) ** 2
+        node_v2[first + 1 : first + len(moves)] = np.minimum(corner_v2, slower_v2)
+        if direction is not None:
+            direction[part] = np.where((path > 0.0)[:, None], u[:, :3], 0.0)
+    node_v2[:-1][(program.dwell_s[index] > 0.0) | (length == 0.0)] = 0.0
+    node_v2[1:][length == 0.0] = 0.0
+    ratio = limits.cruise_ratio[program.limits_index[index]]
+    if ratio.any():
+        reach_v2 = 2.0 * accel * length
+        smoothed_v2 = _smoothed_v2(node_v2, reach_v2, (1.0 - ratio) * reach_v2, cruise_v**2)
+        cruise_v = np.sqrt(smoothed_v2)
+        node_v2[1:-1] = np.minimum(node_v2[1:-1], np.minimum(smoothed_v2[:-1], smoothed_v2[1:]))
+    return _Speeds(length, accel, cruise_v, _look_ahead(node_v2, 2.0 * accel * length))
 
 
 def _limit_table(limits: tuple[Limits, ...], options: PlanOptions) -> LimitTable:
@@ -345,13 +377,13 @@ def count_cuts(program: Program, options: PlanOptions, layer: int | None = None)
         path, _, u = _geometry(program, index)
         of_move, count = program.limits_index[index], min(BLOCK, len(chosen) - first)
         asked, base = _wanted(program, index, u, path > 0.0, limits, options)
-        cruise_v = _along(limits.max_feedrate[of_move], u, asked)
+        cruise_v = along(limits.max_feedrate[of_move], u, asked)
         own = program.feedrate_mm_s[index]
         velocity += int(np.sum(((asked < own) & (asked == limits.max_velocity[of_move]))[:count]))
         feedrate += _count_axes(limits.max_feedrate[of_move], u, asked, count)
         accel += _count_axes(limits.max_accel[of_move], u, base, count)
-        of_axes = _along(limits.max_accel[of_move], u, base)
-        corner_v2 = _block_v2(u, path, cruise_v, of_axes, limits, of_move)
+        of_axes = along(limits.max_accel[of_move], u, base)
+        corner_v2 = junction_v2(u, path, cruise_v, of_axes, limits, of_move)
         slower_v2 = np.minimum(cruise_v[:-1], cruise_v[1:]) ** 2
         corner += int(np.sum(corner_v2 < slower_v2 * (1.0 - 1e-9)))
     return Cuts(velocity, tuple(feedrate.tolist()), tuple(accel.tolist()), corner)
@@ -364,79 +396,6 @@ def _count_axes(
     of_axis = axis_limit / np.maximum(np.abs(u), TINY)
     lowered = (np.min(of_axis, axis=1) < wanted * (1.0 - 1e-9))[:count]
     return np.bincount(np.argmin(of_axis, axis=1)[:count][lowered], minlength=4)
-
-
-def _along(axis_limit: np.ndarray, u: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The wanted value along u, (N,), lowered until no axis passes its own limit (N, 4)."""
-    return np.minimum(wanted, np.min(axis_limit / np.maximum(np.abs(u), TINY), axis=1))
-
-
-def _junction_v2(
-    u: np.ndarray,
-    path: np.ndarray,
-    cruise_v: np.ndarray,
-    accel: np.ndarray,
-    limits: LimitTable,
-    of_move: np.ndarray,
-) -> np.ndarray:
-    """Squared speed that each of the N - 1 junctions allows; path is 0 where only E moves."""
-    num = max(len(u) - 1, 0)
-    v2 = np.empty(num)
-    for first in range(0, num, BLOCK):
-        part = slice(first, min(first + BLOCK, num) + 1)
-        columns = u[part], path[part], cruise_v[part], accel[part]
-        v2[first : part.stop - 1] = _block_v2(*columns, limits, of_move[part])
-    return v2
-
-
-def _block_v2(
-    u: np.ndarray,
-    path: np.ndarray,
-    cruise_v: np.ndarray,
-    accel: np.ndarray,
-    limits: LimitTable,
-    of_move: np.ndarray,
-) -> np.ndarray:
-    """As _junction_v2 has it, for a block of moves."""
-    entered = of_move[1:]
-    difference_v = np.min(limits.jerk[entered] / np.maximum(np.abs(u[1:] - u[:-1]), TINY), axis=1)
-    stock_v = _stock_jerk_v(u, cruise_v, limits.jerk[of_move])
-    jerk_v = np.where(limits.is_difference[entered], difference_v, stock_v)
-    pushed_v = INSTANT_E_V / np.maximum(np.abs(u[1:, 3] - u[:-1, 3]), TINY)
-    u = u[:, :3]
-    half = np.sqrt(np.clip((1.0 + np.sum(u[:-1] * u[1:], axis=1)) / 2.0, 0.0, 1.0))
-    sharpness = half / np.maximum(1.0 - half, TINY)
-    deviation, corner = limits.deviation[entered], limits.corner[of_move]
-    corner = np.fmin(corner[1:], corner[:-1])
-    turn = u[1:] - u[:-1]
-    turn = turn / np.maximum(np.linalg.norm(turn, axis=1), TINY)[:, None]
-    deviation_v2 = _along(limits.max_accel[entered, :3], turn, accel[1:]) * deviation * sharpness
-    reach = np.minimum((accel * path)[1:], (accel * path)[:-1]) / 2.0
-    reach *= half / np.maximum(np.sqrt(1.0 - half**2), TINY)
-    corner_v2 = np.minimum(corner**2 * (np.sqrt(2.0) - 1.0) * sharpness, reach)
-    corner_v2 = np.minimum(corner_v2, pushed_v**2)
-    smooth_v2 = np.where(np.isnan(corner), deviation_v2, corner_v2)
-    is_way = (path[:-1] > 0.0) & (path[1:] > 0.0)
-    smooth_v2 = np.where(is_way, np.maximum(smooth_v2, MINIMUM_JUNCTION_V**2), 0.0)
-    return np.where(np.isnan(deviation) & np.isnan(corner), jerk_v**2, smooth_v2)
-
-
-def _stock_jerk_v(u: np.ndarray, cruise_v: np.ndarray, jerk: np.ndarray) -> np.ndarray:
-    """Speed of each junction by classic jerk as Marlin has it up to 2.1.2.
-
-    With both moves at the slower cruise speed (the entered one, as it happens, at its own), an axis
-    that goes on jumps by the difference, one that reverses by the larger of the two, and the
-    junction is slowed until no axis jumps by more than its jerk. Where that is slower than the
-    speeds that both moves may start or end with, the entered move's takes its place.
-    """
-    slower = np.minimum(cruise_v[:-1], cruise_v[1:])
-    leave, enter = u[:-1] * slower[:, None], u[1:] * cruise_v[1:, None]
-    larger = np.maximum(np.abs(leave), np.abs(enter))
-    jump = np.where(leave * enter > 0.0, np.abs(leave - enter), larger)
-    shared_v = slower * np.minimum(np.min(jerk[1:] / np.maximum(jump, TINY), axis=1), 1.0)
-    safe_v = _along(jerk, u, cruise_v)
-    is_safe = np.minimum(safe_v[:-1], safe_v[1:]) > SAFE_SHARE * shared_v
-    return np.where(is_safe, safe_v[1:], shared_v)
 
 
 def _smoothed_v2(
@@ -466,14 +425,20 @@ def _smoothed_v2(
 
 def _look_ahead(node_v2: np.ndarray, reach_v2: np.ndarray) -> np.ndarray:
     """Lowers the speeds at the N + 1 nodes until each move can change from one to the next."""
-    v2, reach = node_v2.tolist(), reach_v2.tolist()
-    for i in range(len(reach) - 1, -1, -1):
-        if v2[i] > v2[i + 1] + reach[i]:
-            v2[i] = v2[i + 1] + reach[i]
-    for i in range(len(reach)):
-        if v2[i + 1] > v2[i] + reach[i]:
-            v2[i + 1] = v2[i] + reach[i]
-    return np.array(v2)
+    node_v2, blocks = node_v2.copy(), range(0, len(reach_v2), BLOCK)
+    for first in reversed(blocks):
+        v2, reach = (x[first:][:n].tolist() for x, n in ((node_v2, BLOCK + 1), (reach_v2, BLOCK)))
+        for i in range(len(reach) - 1, -1, -1):
+            if v2[i] > v2[i + 1] + reach[i]:
+                v2[i] = v2[i + 1] + reach[i]
+        node_v2[first : first + len(v2)] = v2
+    for first in blocks:
+        v2, reach = (x[first:][:n].tolist() for x, n in ((node_v2, BLOCK + 1), (reach_v2, BLOCK)))
+        for i in range(len(reach)):
+            if v2[i + 1] > v2[i] + reach[i]:
+                v2[i + 1] = v2[i] + reach[i]
+        node_v2[first : first + len(v2)] = v2
+    return node_v2
 
 
 def _trapezoids(

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from jaxcorr.compensation.baselines import shaped
+from jaxcorr.compensation.baselines import shaped_motion
 from jaxcorr.compensation.judge import TINY_MM, UM, deviation
 from jaxcorr.printer import drive
-from jaxcorr.printer.drive import Command, Layer
 from jaxcorr.printer.gcode import Program
 from jaxcorr.printer.motion_limits import LIMIT_COMMANDS
 from jaxcorr.printer.planner import Plan, plan_program, sample_plan
@@ -97,7 +96,7 @@ def prove_layers(
         plans = [planned(one, board) for one in (*(own.program for own in group), *again)]
         heads = drive_plans([one.plan for one in plans], [*loaded, *loaded])
         if shaper is not None:
-            heads += drive_plans([one.plan for one in plans[: len(group)]], loaded, shaped(shaper))
+            heads += drive_plans([one.plan for one in plans[: len(group)]], loaded, shaper)
         for i, own in enumerate(group):
             of_layer = slice(i, None, len(group))
             yield _compare(own, plan_program(again[i]), plans[of_layer], heads[of_layer])
@@ -148,40 +147,39 @@ class Head(NamedTuple):
 
 
 def drive_plans(
-    plans: Sequence[Plan],
-    printers: Sequence[Simulation],
-    command_fn: Callable[[Layer, Simulation], Command] = lambda layer, _: layer.reference,
+    plans: Sequence[Plan], printers: Sequence[Simulation], shaper: str | None = None
 ) -> list[Head]:
     """Drives plans side by side, each on its printer, which differ in their loads alone.
 
     Args:
         plans: at most twice LAYERS_AT_ONCE.
         printers: one for each plan.
-        command_fn: what the motors get for a plan.
+        shaper: one of shapers.KINDS, tuned to the printer; None for the plans as they are.
     """
-    printer, most = printers[0], 2 * LAYERS_AT_ONCE
-    layers = [drive.make_layer(plan, printer.plant_rate_hz, printer.knots_hz) for plan in plans]
-    longest = max(layers, key=lambda layer: len(layer.time_s))
-    made = (command_fn(*pair) for pair in zip(layers, printers, strict=True))
-    commands = [_prolonged(command, len(longest.time_s)) for command in made]
-    # Always as many, so that one compiled function does for all.
-    more = most - len(commands)
-    commands, printers = [*commands, *commands[:1] * more], [*printers, *[printer] * more]
-    driven = drive.drive(longest, commands, printers, printer, SEED)
-    heads = []
-    for i, plan in enumerate(plans):
-        kept = driven.time_s <= plan.total_s
-        heads.append(Head(driven.time_s[kept], driven.actual_mm[kept, i]))
-    return heads
+    printer, rate_hz = printers[0], printers[0].plant_rate_hz
+    time_s = drive.instants(max(plan.total_s for plan in plans), rate_hz)
+
+    def motion(plan: Plan, one: Simulation) -> drive.MotionFn:
+        def at(rows: Int[ndarray, " t"]) -> tuple[ndarray, ndarray]:
+            if shaper is not None:
+                return shaped_motion(plan, shaper, one, time_s[rows])
+            sampled = sample_plan(plan, time_s[rows])
+            return sampled.position_mm[:, :2], sampled.velocity_mm_s[:, :2]
+
+        return at
+
+    # Always as many, the others at rest, so that one compiled function does for all.
+    more = 2 * LAYERS_AT_ONCE - len(plans)
+    motions = [*map(motion, plans, printers), *[_rest] * more]
+    every, printers = round(rate_hz / drive.JUDGE_RATE_HZ), [*printers, *[printer] * more]
+    actual = drive.follow(motions, printers, printer, rate_hz, len(time_s), SEED)
+    judged_s = time_s[every::every]
+    kept = [(judged_s >= 0.0) & (judged_s <= plan.total_s) for plan in plans]
+    return [Head(judged_s[rows], actual[rows, i]) for i, rows in enumerate(kept)]
 
 
-def _prolonged(command: Command, length: int) -> Command:
-    """The command, at rest from its end on."""
-    more = length - len(command.position_mm)
-    return Command(
-        np.pad(command.position_mm, ((0, more), (0, 0)), mode="edge"),
-        np.pad(command.velocity_mm_s, ((0, more), (0, 0))),
-    )
+def _rest(rows: Int[ndarray, " t"]) -> tuple[ndarray, ndarray]:
+    return np.zeros((len(rows), 2)), np.zeros((len(rows), 2))
 
 
 class Places(NamedTuple):

@@ -14,7 +14,7 @@ from jaxcorr import files
 from jaxcorr.errors import InputError
 from jaxcorr.printer import drive, gcode
 from jaxcorr.printer.gcode import Program
-from jaxcorr.printer.planner import plan_program
+from jaxcorr.printer.planner import total_s
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.rewrite import dialect, pieces, proof, selection, shaper_lines, source, speeds, writer
 from jaxcorr.rewrite.dialect import Board, Dialect
@@ -192,9 +192,7 @@ def prove(
     for one in proof.prove_layers(program, chosen, again, printer, *how):
         found.append(one)
         follow_fn("proving", len(found), len(chosen.layers))
-    before_s, after_s = (
-        plan_program(stepped(one, original.board).program).total_s for one in (program, again)
-    )
+    before_s, after_s = (total_s(stepped(one, original.board).program) for one in (program, again))
     return Proved(tuple(found), (), (before_s, after_s))
 
 
@@ -243,9 +241,10 @@ def _solve(
         own = [
             selection.file_layer(program, original.selection, n) for n in numbers[first:][:LANES]
         ]
-        sampled = [drive.make_layer(one.plan, printer.plant_rate_hz, rate_hz) for one in own]
-        for one, layer, command in zip(own, sampled, solver.commands(sampled), strict=True):
-            made = pieces.cut(one, layer, command, original.board)
+        # Only one layer at a time is sampled at the plant's rate.
+        for one, knots in zip(own, solver.knots([one.plan for one in own]), strict=True):
+            layer = drive.make_layer(one.plan, printer.plant_rate_hz, rate_hz)
+            made = pieces.cut(one, layer, drive.corrected(layer, knots, rate_hz), original.board)
             found[one.number] = _columns(made, speeds.refine(one, made, raised, original.board))
         follow_fn("solving", len(found), len(numbers))
     return found

@@ -14,10 +14,10 @@ from numpy import ndarray
 from jaxcorr.compensation import solver
 from jaxcorr.compensation.gate import Gate
 from jaxcorr.compensation.knot_inverse import KnotInverse
-from jaxcorr.compensation.methods import gated, reference_of
+from jaxcorr.compensation.methods import gated
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import drive
-from jaxcorr.printer.drive import Command, Layer
+from jaxcorr.printer.planner import Plan, sample_plan
 
 GAIN = 0.02  # of a step; what smaller ones win is less than cutting into pieces loses
 LANES = 16  # layers side by side; always as many, so that one compiled function does for all
@@ -36,15 +36,15 @@ class Solver:
         self._inverse: KnotInverse | None = None  # for the longest layer so far
         self._most_knots = 0
 
-    def commands(self, layers: Sequence[Layer]) -> list[Command]:
-        """The command of each layer, at most LANES of them, at the plant's rate."""
-        rate_hz = self.network.knot_rate_hz
-        references = [reference_of(self.network, layer) for layer in layers]
-        searches = self._searches([layer.num_knots_at(rate_hz) for layer in layers])
+    def knots(self, plans: Sequence[Plan]) -> list[Float[ndarray, "k 2"]]:
+        """The knots in mm of each layer's correction, at most LANES of them."""
+        references = [self._reference(plan) for plan in plans]
+        counts = [drive.count_knots(plan, self.network.knot_rate_hz) for plan in plans]
+        searches = self._searches(counts)
         asked = [next(search) for search in searches]
         knots = list(asked)
         first: list[ndarray] = []
-        running = set(range(len(layers)))
+        running = set(range(len(plans)))
         while running:
             errors = self._errors(references, asked, running)
             first = first or list(errors)
@@ -54,15 +54,18 @@ class Solver:
                 except StopIteration as end:
                     knots[i] = asked[i] = end.value.knots
                     running.remove(i)
-        last = self._errors(references, knots, set(range(len(layers))))
+        last = self._errors(references, knots, set(range(len(plans))))
         return [
-            drive.corrected(
-                layer, gated(self.network, self._trust, reference, q, e0, e1)[0], rate_hz
-            )
-            for layer, reference, q, e0, e1 in zip(
-                layers, references, knots, first, last, strict=True
-            )
+            gated(self.network, self._trust, *of_layer)[0]
+            for of_layer in zip(references, knots, first, last, strict=True)
         ]
+
+    def _reference(self, plan: Plan) -> Float[ndarray, "t 4"]:
+        """x, y in mm and vx, vy in mm/s of a plan at the model's samples, to the last knot."""
+        network = self.network
+        last = (drive.count_knots(plan, network.knot_rate_hz) - 1) * network.per_knot
+        at = sample_plan(plan, np.arange(last + 1) / network.rate_hz)
+        return np.hstack([at.position_mm[:, :2], at.velocity_mm_s[:, :2]])
 
     def _searches(self, num_knots: Sequence[int]) -> list[solver.Search]:
         options, rate_hz = self.network.options._replace(gain=GAIN), self.network.knot_rate_hz

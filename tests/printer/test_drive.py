@@ -41,6 +41,13 @@ def test_the_reference_errs_as_the_simulator_says(program, layer):
     assert np.sqrt(np.mean(errors**2)) > 0.05
 
 
+def test_commands_are_sampled_in_parts(layer, monkeypatch):
+    whole = run(layer, nothing(layer))
+    monkeypatch.setattr(drive, "SAMPLED", 2 * drive.BLOCK)
+    assert len(layer.time_s) > 2 * drive.SAMPLED
+    np.testing.assert_array_equal(run(layer, nothing(layer)).actual_mm, whole.actual_mm)
+
+
 def test_a_command_is_the_reference_plus_its_knots(layer):
     rng = np.random.default_rng(0)
     knots = rng.standard_normal((layer.num_knots, 2))

@@ -332,6 +332,19 @@ def test_speeds_chain_and_no_limit_is_passed(program):
 
 
 @given(programs())
+@settings(max_examples=20, deadline=None)
+def test_blocks_of_moves_are_planned_as_the_whole(program):
+    program = dataclasses.replace(program, end_dwell_s=0.5)
+    whole = plan_program(program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner, "BLOCK", 3)
+        in_blocks, seconds = plan_program(program), planner.total_s(program)
+    for name in ("entry_v", "peak_v", "accel_s", "cruise_s", "decel_s", "direction"):
+        np.testing.assert_array_equal(getattr(in_blocks, name), getattr(whole, name))
+    assert seconds == pytest.approx(whole.total_s, rel=1e-12)
+
+
+@given(programs())
 @settings(max_examples=40, deadline=None)
 def test_samples_are_continuous_and_consistent(program):
     plan = plan_program(program)

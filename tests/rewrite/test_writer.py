@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plant_map import PRINTER
 
-from jaxcorr.printer import gcode
-from jaxcorr.printer.drive import Command
+from jaxcorr.printer import drive, gcode
 from jaxcorr.rewrite import dialect, pieces, proof, rewriting
 
 FILES = sorted((Path(__file__).parent.parent / "data" / "gcode").glob("*.gcode"))
@@ -28,11 +27,11 @@ class Waves:
     def __init__(self, size_mm):
         self.size_mm = size_mm
 
-    def commands(self, layers):
-        for layer in layers:
-            wave = self.size_mm * np.sin(40.0 * np.maximum(layer.time_s, 0.0))
-            position = layer.reference.position_mm + np.stack([wave, -wave], axis=1)
-            yield Command(position, layer.reference.velocity_mm_s)
+    def knots(self, plans):
+        rate_hz = self.network.knot_rate_hz
+        for plan in plans:
+            wave = np.sin(40.0 * np.arange(drive.count_knots(plan, rate_hz)) / rate_hz)
+            yield self.size_mm * np.stack([wave, -wave], axis=1)
 
 
 def write(path, features=("all",), size_mm=SIZE_MM, **options):
