@@ -50,6 +50,23 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return _relink(markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """An option is not cut behind its hyphens; a long name in a table is, behind its signs."""
+
+    def mark(found: re.Match[str]) -> str:
+        text = re.sub(r"(?<![\w-])--[\w-]+", r'<span class="option">\g<0></span>', found[2])
+        return f"{found[1]}{text}{found[3]}"
+
+    def cut(found: re.Match[str]) -> str:
+        return re.sub(r"(?<=\w)[_./](?=\w)", r"\g<0><wbr>", found[0])
+
+    def cell(found: re.Match[str]) -> str:
+        return re.sub(r"(?<=<code>)[^<]+(?=</code>)", cut, found[0])
+
+    html = re.sub(r"<td.*?</td>", cell, html, flags=re.DOTALL)
+    return re.sub(r"(<code>)([^<]*--[^<]*)(</code>)", mark, html)
+
+
 def _relink(text: str) -> str:
     for name in BESIDE:
         text = re.sub(rf"\[([^]]*)\]\((?:\.\./)?{re.escape(name)}\)", r"\1", text)

@@ -48,7 +48,7 @@ def _draw_axis(axis: Any, response: AxisResponse) -> None:
         xlim=(0.0, SPECTRUM_HZ),
         ylim=(0.5 * low, None),
         xlabel="frequency / Hz",
-        ylabel="(mm/s²)²/Hz",
+        ylabel="power density / ((mm/s²)²/Hz)",
         title=f"{plain(spectrum.path.name)}: axis {spectrum.axis}",
     )
     axis.axvspan(*FIT_HZ, color=plotting.PALETTE[6], alpha=0.05, linewidth=0.0, label="fitted")

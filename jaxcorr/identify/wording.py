@@ -81,7 +81,9 @@ def sentences(response: AxisResponse) -> list[str]:
         )
         lines.append(f"one mode does not do: it {why}")
     if len(fit.modes) > 1:
-        lines.append(f"{stiff_share(fit.modes):.2f} of the motion follows the motor stiffly")
+        # Adding zero keeps a rounded -0.001 from showing as -0.00.
+        share = round(stiff_share(fit.modes), 2) + 0.0
+        lines.append(f"{share:.2f} of the motion follows the motor stiffly")
     return lines
 
 
