@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # commands that read no array do not wait for numpy
 
 MOST_VARIABLE = "JAXCORR_MOST_MIB"  # of the environment: a bound in place of MOST_MIB
 MOST_MIB = 1024  # that one file may take in memory
+# Samples and G-code shrink two- to twentyfold in packing, zeros without end a thousandfold.
+MOST_PACKED, LITTLE_BYTES = 100, 64 << 20
 MOST_HEADER_BYTES = 10_000  # of an array, as numpy itself has it
 # Names that only a process of this host can tell to be left over.
 HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
@@ -210,6 +212,20 @@ def check_size(where: Path | str, num_bytes: float) -> None:
         raise InputError(
             f"{where}: expected at most {most_bytes() >> 20:,} MiB in memory, got "
             f"{num_bytes / 2**20:,.0f} MiB. If it is to be so large, set {MOST_VARIABLE} to more."
+        )
+
+
+def check_packing(where: Path | str, num_bytes: int, num_packed: int) -> None:
+    """Refuses what is all but empty, and takes memory and time nevertheless.
+
+    Raises:
+        InputError: it is large, and packed as only a repetition can be.
+    """
+    if num_bytes > max(LITTLE_BYTES, MOST_PACKED * num_packed):
+        raise InputError(
+            f"{where}: expected at most {LITTLE_BYTES >> 20} MiB of what is packed more than "
+            f"{MOST_PACKED}-fold, got {num_bytes >> 20:,} MiB. If it is to be so large, save it "
+            "without compression."
         )
 
 

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jaxcorr import files
 from jaxcorr.errors import MOST_SHOWN, InputError, shorten, show
 
+MOST_PROBLEMS = 50  # that are listed at once
 MOST_LEVELS = 20  # of tables and lists; a spec has three
-MOST_TOML_BYTES = 4 << 20
+MOST_TOML_BYTES = 256 << 10  # a spec of ours is 2 KiB; a million bytes take seconds to check
 
 MOST = 1e9  # of any number: beyond it no unit of ours means anything, and sums overflow
 
@@ -77,7 +78,11 @@ def check(model: type[M], table: Mapping[str, Any], where: str) -> M:
             if not wrong & dropped:
                 break
     if checked is None or problems:
-        raise InputError("\n".join(dict.fromkeys(problems)))
+        lines = list(dict.fromkeys(problems))
+        if len(lines) > MOST_PROBLEMS:
+            more = f"{where}: and {len(lines) - MOST_PROBLEMS} more."
+            lines = [*lines[:MOST_PROBLEMS], more]
+        raise InputError("\n".join(lines))
     return checked
 
 
@@ -96,8 +101,8 @@ def read_toml(path: Path, what: str, mend: str) -> dict[str, Any]:
     content = files.read_bytes(path, "a readable file", "Check the path.")
     if len(content) > MOST_TOML_BYTES:
         raise InputError(
-            f"{path}: expected {what} of at most {MOST_TOML_BYTES >> 20} MiB, got "
-            f"{len(content) / 2**20:.1f} MiB. {mend}"
+            f"{path}: expected {what} of at most {MOST_TOML_BYTES >> 10} KiB, got "
+            f"{len(content) >> 10:,} KiB. {mend}"
         )
     try:
         return parse_toml(content.decode())

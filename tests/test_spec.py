@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxcorr import spec
+from jaxcorr import schema, spec
 from jaxcorr.errors import InputError
 from jaxcorr.printer_spec import Simulation
 from jaxcorr.training import devices
@@ -382,3 +382,16 @@ def test_a_size_is_refused_with_the_memory_that_it_needs(tmp_path):
     ):
         devices.check_memory(large)
     devices.check_memory(load(tmp_path, MINIMAL))
+
+
+def test_no_more_than_a_screen_of_mistakes_is_listed(tmp_path):
+    path = tmp_path / "many.toml"
+    path.write_text("\n".join(f"k{i} = 1" for i in range(99)))
+    with pytest.raises(InputError) as caught:
+        spec.load(path)
+    *listed, last = str(caught.value).splitlines()
+    assert len(listed) == schema.MOST_PROBLEMS
+    assert re.fullmatch(r".*many\.toml: and \d+ more\.", last)
+    path.write_text("#" * (schema.MOST_TOML_BYTES + 1024))
+    with pytest.raises(InputError, match="of at most 256 KiB, got 257 KiB"):
+        spec.load(path)

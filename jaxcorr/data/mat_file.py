@@ -26,8 +26,6 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # at 0, 512, 1024 and so on, after a bloc
 MOST_NAMES = 1_000  # variables and fields that are looked at in one file
 MOST_DEPTH = 20  # structs in structs
 PIECE = 1 << 16  # bytes that are unpacked at once
-# Samples of a machine shrink two- to tenfold in packing, zeros without end a thousandfold.
-MOST_PACKED, LITTLE_BYTES = 100, 64 << 20
 # Of version 5: classes of arrays by number, and types of stored data.
 STRUCT, CHAR, OPAQUE = 2, 4, 17
 CLASSES = {1: "cell", STRUCT: "struct", 3: "object", CHAR: "char", 5: "sparse", 6: "double",
@@ -110,16 +108,6 @@ def read(path: Path, choose: Choice) -> Content:
     # The libraries pass on whatever a damaged file provokes in them.
     except Exception as error:
         raise InputError(describe_damage(path, error)) from None
-
-
-def _check_packing(where: str, num_bytes: int, num_packed: int) -> None:
-    """Refuses what is all but empty and takes minutes and memory nevertheless."""
-    if num_bytes > max(LITTLE_BYTES, MOST_PACKED * num_packed):
-        raise InputError(
-            f"{where}: expected at most {LITTLE_BYTES >> 20} MiB of what is packed more than "
-            f"{MOST_PACKED}-fold, got {num_bytes >> 20:,} MiB. If it is to be so large, save it "
-            "without compression."
-        )
 
 
 def describe_damage(path: Path, error: Exception) -> str:
@@ -212,7 +200,7 @@ class _Stream:
     def _check_size(self, size: int) -> None:
         files.check_size(self._path, size)
         if self._num_packed is not None:
-            _check_packing(str(self._path), size, self._num_packed)
+            files.check_packing(str(self._path), size, self._num_packed)
 
     def read(self, size: int) -> bytes:
         self._check_size(size)
@@ -407,7 +395,7 @@ def _read_group(group: Any, place: Place, selection: _Selection, into: dict[str,
             selection.reserve(num_bytes)
             if item.id.get_storage_size():
                 where = f"{selection.path}: {name}"
-                _check_packing(where, num_bytes, item.id.get_storage_size())
+                files.check_packing(where, num_bytes, item.id.get_storage_size())
             into[name] = _read_dataset(item, kind)
 
 

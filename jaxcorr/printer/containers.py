@@ -13,6 +13,7 @@ Source: Prusa, libbgcode, doc/specifications.md; heatshrink, README; MeatPack's 
 
 import gzip
 import io
+import os
 import re
 import struct
 import zipfile
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, TextIO
 
+from jaxcorr import files
 from jaxcorr.errors import InputError
 
 MAX_TEXT_BYTES = 1 << 30  # ten million moves, what the reader takes, are half of it
@@ -84,14 +86,17 @@ class _DamagedError(Exception):
 def _unpacked(file: IO[bytes], head: bytes) -> io.RawIOBase | IO[bytes]:
     """The bytes of the text."""
     if head[:2] == b"\x1f\x8b":
+        file.seek(-4, io.SEEK_END)
+        files.check_packing(file.name, int.from_bytes(file.read(4), "little"), file.tell())
+        file.seek(0)
         packed = gzip.GzipFile(fileobj=file)
         _refuse_foreign(packed.read(64))
         packed.seek(0)
-        return io.BufferedReader(_Bounded(packed))
+        return io.BufferedReader(_Bounded(packed, file))
     if head[:4] == b"PK\x03\x04":
-        return io.BufferedReader(_Bounded(_open_plate(file)))
+        return io.BufferedReader(_Bounded(_open_plate(file), file))
     if head[:4] == b"GCDE":
-        return io.BufferedReader(_Pieces(_binary_text(file)))
+        return io.BufferedReader(_Bounded(_Pieces(_binary_text(file)), file))
     _refuse_foreign(head)
     return file
 
@@ -126,6 +131,7 @@ def _open_plate(file: IO[bytes]) -> IO[bytes]:
         )
     if names[0].file_size > MAX_TEXT_BYTES:
         raise _DamagedError(_too_much(names[0].file_size))
+    files.check_packing(file.name, names[0].file_size, os.fstat(file.fileno()).st_size)
     try:
         return archive.open(names[0])
     except (ValueError, struct.error, OverflowError) as problem:
@@ -147,19 +153,21 @@ def _too_much(size: int) -> str:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to give more than MAX_TEXT_BYTES."""
+    """A stream that refuses to give more than MAX_TEXT_BYTES, or than is packed in its file."""
 
-    def __init__(self, stream: IO[bytes] | gzip.GzipFile) -> None:
+    def __init__(self, stream: IO[bytes] | io.RawIOBase | gzip.GzipFile, file: IO[bytes]) -> None:
         self._stream, self._given = stream, 0
+        self._path, self._num_packed = file.name, os.fstat(file.fileno()).st_size
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._stream.read(len(buffer))
+        data = self._stream.read(len(buffer)) or b""
         self._given += len(data)
         if self._given > MAX_TEXT_BYTES:
             raise _DamagedError(_too_much(self._given))
+        files.check_packing(self._path, self._given, self._num_packed)
         buffer[: len(data)] = data
         return len(data)
 
@@ -211,7 +219,6 @@ def _text_of(block: _Block) -> bytes:
 def _binary_text(file: IO[bytes]) -> Iterator[bytes]:
     """The text of a .bgcode file, piece by piece."""
     metadata: list[bytes] = []
-    given = 0
     for block in _blocks(file):
         if block.kind != _GCODE:
             metadata.append(block.data)
@@ -219,11 +226,7 @@ def _binary_text(file: IO[bytes]) -> Iterator[bytes]:
                 rule = f"at most {MAX_METADATA_BYTES >> 20} MiB of metadata"
                 raise _DamagedError(f"expected {rule}, got more. {_AGAIN}")
             continue
-        text = _text_of(block)
-        given += len(text)
-        if given > MAX_TEXT_BYTES:
-            raise _DamagedError(_too_much(given))
-        yield text
+        yield _text_of(block)
     lines = [line for data in metadata for line in data.splitlines() if b"=" in line]
     yield b"\n"
     for line in lines:

@@ -13,6 +13,7 @@ import pytest
 import scipy.io
 from toy import circle
 
+from jaxcorr import files
 from jaxcorr.data import mat_file, trace
 from jaxcorr.errors import InputError
 
@@ -139,7 +140,7 @@ def test_a_block_of_the_users_in_front_of_hdf5_is_passed(tmp_path):
 
 
 def test_nothing_that_is_all_but_empty_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(mat_file, "LITTLE_BYTES", 1 << 20)
+    monkeypatch.setattr(files, "LITTLE_BYTES", 1 << 20)
     zeros = array_of(6, (10**6, 1), b"error_x", element(9, bytes(8 * 10**6)))
     path = write_v7(tmp_path / "a.mat", struct_of({"error_x": zeros}))
     said = (

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxcorr import files
 from jaxcorr.errors import InputError
 from jaxcorr.printer import containers, gcode
 
@@ -234,6 +235,16 @@ def test_bombs_are_refused(tmp_path, monkeypatch):
     for content in (gzip.compress(bomb), plate, many):
         assert "expected at most 1 MiB of G-code, got" in refusal(tmp_path, content)
     refusal(tmp_path, lying)
+
+
+def test_what_only_a_repetition_packs_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LITTLE_BYTES", 1 << 16)
+    bomb = b"G1 X1\n" * (1 << 16)
+    blocks = binary(*[block(1, bomb, 1)] * 2)
+    for content in (gzip.compress(bomb), archive("Metadata/plate_1.gcode", content=bomb), blocks):
+        assert "expected at most 0 MiB of what is packed more than 100-f" in refusal(
+            tmp_path, content
+        )
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 20))
