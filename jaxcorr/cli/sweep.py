@@ -257,7 +257,9 @@ def _show_comparison(cells: "Sequence[Cell]", verdict: str) -> None:
     from jaxcorr.cli import console
 
     columns, rows = _comparison_rows(cells)
-    console.out.print(console.table("", columns, rows))
+    # The first column stands beside all others where a terminal is narrow.
+    rows = [[f"{model}, {loss}", *rest] for model, loss, *rest in rows]
+    console.out.print(console.table("", [", ".join(columns[:2]), *columns[2:]], rows))
     console.out.print(verdict)
 
 

@@ -99,6 +99,7 @@ def draw(
             axis.plot(at[best], mae_um[best], marker="*", ms=15, color=plotting.PALETTE[1])
             axis.set(xlabel=key, ylabel="validation MAE / µm", yscale="log")
             plotting.label_decades(axis.yaxis)
+        np.atleast_1d(axes)[0].set_title("star: the best trial; bar: the median of a value")
         plotting.save(figure, path, dpi=plotting.SCREEN_DPI)
 
 
