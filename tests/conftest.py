@@ -30,6 +30,13 @@ SHAPED = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOU
 NUMBERS = "beartype.BeartypeConf(is_pep484_tower=True)"  # an int is a float, as for pyright
 jaxtyping.install_import_hook(SHAPED, f"beartype.beartype(conf={NUMBERS})")
 
+# One worker takes all of these: what one test has traced and compiled, and the toy's runs and
+# reports, are there for the next. They are half of the time; the other worker takes other files.
+TOGETHER = (
+    "training", "cli", "studies", "evaluation", "deploy", "compensation", "test_survival.py",
+    "test_report_browser.py",
+)  # fmt: skip
+
 # These take longest, the longest first: begun early, they leave no worker waiting for another.
 SLOW = (
     "bench/test_training", "test_survival", "training/test_loop", "test_matlab",
@@ -78,6 +85,19 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(item.path, len(SLOW)))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """As `--dist loadfile`, but for files of TOGETHER."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "together" if Path(file).parts[1:2] in {(name,) for name in TOGETHER} else file
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_sessionfinish():
     """Nothing that is left is looked at again: pytest would, five times, for 1 s each."""
     gc.freeze()
@@ -92,6 +112,14 @@ def _any_plant_does(request):
         if not hasattr(request.module, "PLANTS_ARE_FOUND"):
             toy.take_any_plant(patch.setattr)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_are_shared():
+    """Equal ones, of all tests of a worker."""
+    import shared_programs
+
+    shared_programs.share()
 
 
 @pytest.fixture(scope="session")

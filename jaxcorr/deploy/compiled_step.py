@@ -121,31 +121,12 @@ class PolyphaseStep:
         self.num_phases, self.phase = num_phases, 0
         self._side = () if num_streams is None else (num_streams,)
         self._num_targets = len(spec.data.targets)
-        start, unravel = ravel_pytree(network.carry_for(spec, 1))
-        self._start = np.asarray(start)
+        self._start = np.asarray(ravel_pytree(network.carry_for(spec, 1))[0])
         self._num_features = len(spec.data.features)
-        # Numpy copies, so nothing of the caller's can change under the compiled functions.
-        frozen = jax.tree.map(np.asarray, weights)
-
-        def step(joined: Array) -> Array:
-            carry, sample = joined[: self._start.size], joined[self._start.size :]
-            after, errors = network.step(spec, frozen, unravel(carry), sample[None])
-            return jnp.concatenate([errors[0], ravel_pytree(after)[0]])
-
-        def block(carry: Array, samples: Array) -> tuple[Array, Array]:
-            after, errors = network.unroll(spec, frozen, unravel(carry), samples[:, None])
-            return ravel_pytree(after)[0], errors[:, 0]
-
         shape = (*self._side, self._start.size + self._num_features)
         self._joined = [np.zeros(shape, np.float32) for _ in range(num_phases)]
         self._scratch = np.zeros(shape, np.float32)
-        self._step_fn = compile_for_cpu(step if num_streams is None else jax.vmap(step), shape)
-        many = num_phases * (num_streams or 1)
-        self._block_fn = compile_for_cpu(
-            jax.vmap(block, in_axes=(0, 1), out_axes=(0, 1)),
-            (many, self._start.size),
-            (BLOCK, many, self._num_features),
-        )
+        self._step_fn, self._block_fn = compile_functions(spec, weights, num_phases, num_streams)
         self.reset()
         self._check_warm_up()
 
@@ -241,6 +222,37 @@ def count_phases(spec: Spec, rate_hz: float | None) -> int:
             "Resample to such a rate, or train on traces at yours (data.sample_rate_hz)."
         )
     return count
+
+
+def compile_functions(
+    spec: Spec, weights: Weights, num_phases: int, num_streams: int | None
+) -> tuple[Compiled, Compiled]:
+    """A step of one phase, state and sample in one array, and a block of samples of all phases."""
+    start, unravel = ravel_pytree(network.carry_for(spec, 1))
+    # Numpy copies, so nothing of the caller's can change under the compiled functions.
+    frozen = jax.tree.map(np.asarray, weights)
+
+    def step(joined: Array) -> Array:
+        carry, sample = joined[: start.size], joined[start.size :]
+        after, errors = network.step(spec, frozen, unravel(carry), sample[None])
+        return jnp.concatenate([errors[0], ravel_pytree(after)[0]])
+
+    def block(carry: Array, samples: Array) -> tuple[Array, Array]:
+        after, errors = network.unroll(spec, frozen, unravel(carry), samples[:, None])
+        return ravel_pytree(after)[0], errors[:, 0]
+
+    side, num_features = () if num_streams is None else (num_streams,), len(spec.data.features)
+    many = num_phases * (num_streams or 1)
+    return (
+        compile_for_cpu(
+            step if num_streams is None else jax.vmap(step), (*side, start.size + num_features)
+        ),
+        compile_for_cpu(
+            jax.vmap(block, in_axes=(0, 1), out_axes=(0, 1)),
+            (many, start.size),
+            (BLOCK, many, num_features),
+        ),
+    )
 
 
 def compile_for_cpu(function: Callable[..., Any], *shapes: tuple[int, ...]) -> Compiled:

@@ -30,7 +30,7 @@ from jaxcorr.spec import Spec
 from jaxcorr.training import checkpoint, devices, hosts, path_first, run_folder, test_set
 from jaxcorr.training import step as update
 from jaxcorr.training.history import Keeper
-from jaxcorr.training.optimizer import check_memory_error, learning_rate_fn, make_optimizer
+from jaxcorr.training.optimizer import check_memory_error, learning_rate_fn
 from jaxcorr.training.run_folder import Run
 from jaxcorr.training.step import Totals, TrainState
 
@@ -110,12 +110,7 @@ def fit(
     limit_mm = fit_scales(spec, data.train).limit_mm  # of whole targets
     data = data._replace(train=path_first.take(spec, path, data.train))
     scales = hosts.arrays_from_writer(fit_scales(spec, data.train)._replace(limit_mm=limit_mm))
-    optimizer = make_optimizer(spec.optimizer, *update.count_updates(spec, plan.steps_per_epoch))
-    loss_fn = update.make_loss_fn(spec, scales)
-    mesh = devices.make_mesh(spec)
-    step_fn = update.make_train_step(loss_fn, optimizer, mesh)
-    dispatch_fn = update.make_dispatch(step_fn, spec.train.seed, mesh)
-    gradient_fn = update.make_gradient_fn(loss_fn, spec.train.seed)
+    mesh, dispatch_fn, gradient_fn = update.make_programs(spec, scales, plan.steps_per_epoch)
     iterator = training_batches(data.train, spec.data, plan.steps_per_dispatch, spec.train.seed)
     state, best, progress, skipped, last = _start_or_resume(spec, scales, path, run, iterator)
     if path and progress == Progress():

@@ -33,6 +33,14 @@ class Totals(NamedTuple):
     weight_norm: Float[Array, ""]
 
 
+class Programs(NamedTuple):
+    """What a training runs, jitted, and the mesh of devices that it is for."""
+
+    mesh: Mesh | None
+    dispatch_fn: Any  # see make_dispatch
+    gradient_fn: Any  # see make_gradient_fn
+
+
 class TrainState(NamedTuple):
     """Everything that a step changes; with the data iterator's state, all that a resume needs."""
 
@@ -59,6 +67,18 @@ def count_updates(spec: Spec, steps_per_epoch: int) -> tuple[int, int]:
     every = spec.optimizer.accumulation_steps
     total = max(1, steps_per_epoch * spec.train.epochs)
     return -(-total // every), max(1, steps_per_epoch // every)
+
+
+def make_programs(spec: Spec, scales: Scales, steps_per_epoch: int) -> Programs:
+    """The jitted functions of a training, on the devices that the spec asks for."""
+    optimizer = make_optimizer(spec.optimizer, *count_updates(spec, steps_per_epoch))
+    loss_fn, mesh = make_loss_fn(spec, scales), devices.make_mesh(spec)
+    step_fn = make_train_step(loss_fn, optimizer, mesh)
+    return Programs(
+        mesh,
+        make_dispatch(step_fn, spec.train.seed, mesh),
+        make_gradient_fn(loss_fn, spec.train.seed),
+    )
 
 
 def make_loss_fn(spec: Spec, scales: Scales) -> LossFn:
