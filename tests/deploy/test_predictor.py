@@ -325,9 +325,9 @@ def test_other_rates_are_refused(make, rate_hz):
         make(rate_hz=rate_hz)
 
 
-def test_many_steps_do_not_drift_and_take_no_memory(loaded, predictor, trained):
+def test_many_steps_do_not_drift_and_take_no_memory(loaded, predictor, trained, is_thorough):
     """`jaxcorr bench endurance` runs a million."""
-    num = 30_000
+    num = 30_000 if is_thorough else 10_000
     # A Lissajous figure as fast as the toy's paths, that never repeats.
     t, sizes, turns = np.arange(num)[:, None] / 100, np.array([10, 8]), np.array([5.1, 7.3])
     path = np.hstack([sizes * np.sin(turns * t), sizes * turns * np.cos(turns * t)])
