@@ -1,5 +1,6 @@
 """Tiny traces made in memory: a circle for files, and counters whose values name their row."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,12 @@ def take_any_plant(patch: Any = setattr) -> None:
     patch(grey_box, "identify", guess)
 
 
-def run_worker(*arguments: Any) -> None:
+def run_worker(loaded: Any, folder: Path, _: int, num_workers: int) -> None:
     """A worker of a sweep, in a process of its own, to which any plant does."""
     from jaxcorr.cli import sweep
 
     take_any_plant()
-    sweep._run_worker(*arguments)
+    sweep._run_worker(loaded, folder, os.getppid(), num_workers)  # the server of processes.py
 
 
 def circle(num_samples: int = 200) -> dict[str, np.ndarray]:
