@@ -27,6 +27,7 @@ MOST_VARIABLE = "JAXCORR_MOST_MIB"  # of the environment: a bound in place of MO
 MOST_MIB = 1024  # that one file may take in memory
 # Samples and G-code shrink two- to twentyfold in packing, zeros without end a thousandfold.
 MOST_PACKED, LITTLE_BYTES = 100, 64 << 20
+TEXT_GROWTH = 30  # "1," is two bytes of JSON and some sixty of Python's
 MOST_HEADER_BYTES = 10_000  # of an array, as numpy itself has it
 # Names that only a process of this host can tell to be left over.
 HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
@@ -255,7 +256,7 @@ def unreadable(path: Path, what: str, error: OSError, mend: str) -> InputError:
 
 
 def read_bytes(path: Path, what: str, mend: str) -> bytes:
-    """The content of a regular file.
+    """The content of a regular file of text, which grows where its values are taken apart.
 
     Args:
         what, mend: what should be there, and what to do where it is not, for the error.
@@ -264,7 +265,7 @@ def read_bytes(path: Path, what: str, mend: str) -> bytes:
     """
     try:
         with open(open_regular(path), "rb") as file:
-            check_size(path, os.fstat(file.fileno()).st_size)
+            check_size(path, TEXT_GROWTH * os.fstat(file.fileno()).st_size)
             return file.read()
     except OSError as error:
         raise unreadable(path, what, error, mend) from None

@@ -100,6 +100,13 @@ def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path):
         files.load_arrays(path, {"a": Array("f", ("n",))}, "arrays", "Make them again.")
 
 
+def test_text_that_would_fill_memory_is_not_read(tmp_path):
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(40 << 20)
+    with pytest.raises(InputError, match=r"expected at most 1,024 MiB in memory, got 1,200 MiB\."):
+        files.read_bytes(tmp_path / "a.json", "text", "Remove it.")
+
+
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="expected text, got 'a pipe or a device, no file'"):
