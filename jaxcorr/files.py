@@ -255,17 +255,18 @@ def unreadable(path: Path, what: str, error: OSError, mend: str) -> InputError:
     return InputError(f"{path}: expected {what}, got '{error.strerror}'. {mend}")
 
 
-def read_bytes(path: Path, what: str, mend: str) -> bytes:
+def read_bytes(path: Path, what: str, mend: str, growth: int = TEXT_GROWTH) -> bytes:
     """The content of a regular file of text, which grows where its values are taken apart.
 
     Args:
         what, mend: what should be there, and what to do where it is not, for the error.
+        growth: how many times its own size its values may take.
     Raises:
         InputError: it is not there, cannot be read, or is too large.
     """
     try:
         with open(open_regular(path), "rb") as file:
-            check_size(path, TEXT_GROWTH * os.fstat(file.fileno()).st_size)
+            check_size(path, growth * os.fstat(file.fileno()).st_size)
             return file.read()
     except OSError as error:
         raise unreadable(path, what, error, mend) from None

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jaxcorr import files
 from jaxcorr.errors import MOST_SHOWN, InputError, shorten, show
 
+RECORD_GROWTH = 256  # of a file that is all unknown keys, each a problem of its own to pydantic
 MOST_PROBLEMS = 50  # that are listed at once
 MOST_LEVELS = 20  # of tables and lists; a spec has three
 MOST_TOML_BYTES = 256 << 10  # a spec of ours is 2 KiB; a million bytes take seconds to check
@@ -151,7 +152,7 @@ def read_record(model: type[R], path: Path, absent: str, mend: str) -> R:
     Raises:
         InputError: it cannot be read, or a key is missing, unknown or of another type.
     """
-    content = files.read_bytes(path, "a readable file", absent)
+    content = files.read_bytes(path, "a readable file", absent, RECORD_GROWTH)
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
