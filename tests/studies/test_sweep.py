@@ -195,11 +195,14 @@ def test_trial_that_another_worker_took_over_is_let_go(tmp_path, layers):
     assert len(run_folder.list_all(folder)) == 1
 
 
-def test_workers_share_a_sweep_and_survive_the_death_of_one(run, monkeypatch, tmp_path, layers):
+def test_workers_share_a_sweep_and_survive_the_death_of_one(
+    run, monkeypatch, tmp_path, layers, is_thorough
+):
     path = write(tmp_path, layers, CHEAP, epochs=12, pruning=False)
     loaded, folder = sweep_spec.load(path), tmp_path / "runs" / "sweeps" / "some"
     monkeypatch.setattr(console_sweep, "_run_worker", toy.run_worker)
-    monkeypatch.setattr(console_sweep.multiprocessing, "get_context", lambda _: processes.FORKS)
+    if not is_thorough:  # what a started process imports takes 2 s each
+        monkeypatch.setattr(console_sweep.multiprocessing, "get_context", lambda _: processes.FORKS)
     with ThreadPoolExecutor(1) as pool:
         killing = pool.submit(kill_a_worker_in_training, folder)
         runs = tmp_path / "runs"
