@@ -36,11 +36,16 @@ def begin(phase: str) -> None:
 def count(
     items: Collection[Item], phase: str, name_fn: Callable[[Item], str] = lambda _: ""
 ) -> Iterator[Item]:
-    """Yields the pieces of a phase, and tells before each how many are done."""
-    for done, item in enumerate(items):
-        _tell(Progress(phase, done, len(items), name_fn(item)))
-        yield item
-    _tell(Progress(phase, len(items), len(items)))
+    """Yields the pieces of a phase, and tells before each how many are done.
+
+    A caller that needs no more of them ends the phase by dropping the iterator.
+    """
+    try:
+        for done, item in enumerate(items):
+            _tell(Progress(phase, done, len(items), name_fn(item)))
+            yield item
+    finally:
+        _tell(Progress(phase, len(items), len(items)))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from jaxcorr import progress
 from jaxcorr.cli.options import JsonOption
 from jaxcorr.errors import InputError
 from jaxcorr.units import unit_of
@@ -223,10 +224,10 @@ def _from_resonances(
 def _from_traces(
     traces: Sequence[str], sample_rate_hz: float | None, kinematics: Kinematics | None
 ) -> Found:
+    progress.begin("fitting the plant to the traces")
     from jaxcorr.cli import console
     from jaxcorr.models import identification
 
-    console.err.print("fitting the plant to the traces", markup=False)
     found = identification.from_traces(traces, sample_rate_hz, kinematics)
     table = identification.describe(found, identification.AXES)
     about = [f"Identified from {shlex.join(traces)}."]

@@ -136,6 +136,7 @@ def evaluate(
     measured = {name: _by_axis(spec, samples, values, rows) for name, values in answers.items()}
     progress.begin(f"timing {NUM_TIMED_CALLS:,} predictions")
     latency = measure_latency(loaded, samples)
+    window = _measure_windows(loaded, samples, rows)
     progress.begin("resampling for 95% intervals")
     targets = judge_targets(spec.targets, test.overall, latency.p99_us)
     model = verdict.describe(spec, loaded.best_epoch, fitted)
@@ -145,7 +146,7 @@ def evaluate(
     evaluation = Evaluation(
         verdict=verdict.judge(model, against, targets, test.overall.rmse_mm, of_all),
         test=test,
-        window=_measure_windows(loaded, samples, rows),
+        window=window,
         horizon=spec.data.horizon,
         period_us=1e6 / spec.data.sample_rate_hz,
         intervals=measure_intervals(samples, streamed, blocks),
@@ -248,7 +249,10 @@ def _measure_windows(loaded: Loaded, samples: Samples, rows: ndarray) -> Accurac
     in_window = rows & bulk.has_window(samples, loaded.spec.data.window)
     if not in_window.any():
         return None
-    windowed = bulk.from_windows(loaded.spec, loaded.weights, samples)
+    phase = "predicting each sample from its window alone"
+    windowed = bulk.from_windows(
+        loaded.spec, loaded.weights, samples, lambda batches: progress.count(batches, phase)
+    )
     return _by_axis(loaded.spec, samples, windowed, in_window)
 
 

@@ -4,7 +4,8 @@ The folder appears whole or not at all; a report that was there before stays unt
 """
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,6 @@ def build(
     Raises:
         InputError: the run is incomplete, or the folder cannot be written; an older report stays.
     """
-    progress.begin("drawing the report")
     content = _describe(run, evaluation, samples)
     tracks = align(samples, predicted, run.spec())
     target = (out or run.path) / folder
@@ -108,8 +108,8 @@ def _draw(
     """Draws and saves each figure that the data allows; each with its picture for the page."""
     drawn = []
     with plotting.style():
-        for drawing in _drawings(tracks, history):
-            if drawing:
+        for draw_fn in progress.count(_drawings(tracks, history), "drawing the report"):
+            if drawing := draw_fn():
                 paths = [folder / f"{drawing.name}{suffix}" for suffix in plotting.FORMATS]
                 plotting.save(drawing.figure, *paths)
                 picture = base64.b64encode(paths[1].read_bytes()).decode("ascii")
@@ -120,14 +120,16 @@ def _draw(
 
 def _drawings(
     tracks: list[Track], history: Sequence[Mapping[str, Any]]
-) -> Iterator[Drawing | None]:
-    """One after the other, so that only one is in memory."""
-    yield path_figures.trajectory_comparison(tracks)
-    yield error_figures.per_axis_error(tracks)
-    yield error_figures.error_distribution(tracks)
-    yield error_figures.error_correlation(tracks)
-    yield motion_figures.spectrum(tracks)
-    yield motion_figures.residual_vs_speed(tracks)
-    yield path_figures.error_heatmap(tracks)
-    yield path_figures.worst_moments(tracks)
-    yield error_figures.training_curves(history)
+) -> list[Callable[[], Drawing | None]]:
+    """To be called one after the other, so that only one drawing is in memory."""
+    return [
+        partial(path_figures.trajectory_comparison, tracks),
+        partial(error_figures.per_axis_error, tracks),
+        partial(error_figures.error_distribution, tracks),
+        partial(error_figures.error_correlation, tracks),
+        partial(motion_figures.spectrum, tracks),
+        partial(motion_figures.residual_vs_speed, tracks),
+        partial(path_figures.error_heatmap, tracks),
+        partial(path_figures.worst_moments, tracks),
+        partial(error_figures.training_curves, history),
+    ]

@@ -7,7 +7,7 @@ Source: Marquardt, "An Algorithm for Least-Squares Estimation of Nonlinear Param
 the damping in units of each number's own slope.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -27,7 +27,7 @@ def descend(
     look_fn: LookFn,
     numbers: Float[ndarray, "*starts p"],
     bounds: tuple[ndarray, ndarray],
-    iterations: int,
+    iterations: Iterable[int],
 ) -> tuple[Float[ndarray, "*starts p"], Sequence[ndarray]]:
     """Where the steps from each start end, and what `look_fn` says there.
 
@@ -35,11 +35,11 @@ def descend(
         look_fn: called once more than there are iterations, if not all starts end before.
         numbers: the starts, within the bounds.
         bounds: lowest and highest of each number.
-        iterations: at most.
+        iterations: at most so many; a search that ends before leaves the rest.
     """
     here = look_fn(numbers)
     caution = np.full(numbers.shape[:-1], 1e-2)
-    for _ in range(iterations):
+    for _ in iterations:
         cost, gradient, hessian, *_ = here
         trial = np.clip(numbers + _move(numbers, gradient, hessian, caution, bounds), *bounds)
         there = look_fn(trial)

@@ -176,7 +176,7 @@ def _descend(
         return np.sum(left**2, axis=1), gradient, slopes @ np.swapaxes(slopes, 1, 2)
 
     start = np.clip(numbers, lowest, highest)
-    ends, (cost, *_) = descend(look, start, (lowest, highest), QUICK_ITERATIONS)
+    ends, (cost, *_) = descend(look, start, (lowest, highest), range(QUICK_ITERATIONS))
     return ends[np.argsort(cost)]
 
 

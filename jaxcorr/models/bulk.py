@@ -5,7 +5,7 @@ its last; here many traces run side by side. The module knows rows of samples an
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -84,15 +84,24 @@ def _stream_group(
             predicted[rows] = errors[: rows.stop - rows.start, lane]
 
 
-def from_windows(spec: Spec, weights: Weights, samples: Samples) -> Float32[ndarray, "rows k"]:
+def from_windows(
+    spec: Spec,
+    weights: Weights,
+    samples: Samples,
+    follow_fn: Callable[[range], Iterable[int]] = iter,
+) -> Float32[ndarray, "rows k"]:
     """Predicted errors (mm), each from the window that ends at its row, run from a zero carry.
 
     This is how the reference evaluates. Rows without a whole window (see `has_window`) are NaN.
+
+    Args:
+        samples: a split.
+        follow_fn: yields the batches as they are, for a caller who shows how many are done.
     """
     predicted = np.full_like(samples.targets, np.nan)
     parts = windows.starts(samples._replace(lead=0), spec.data.window, stride=1)
     first = np.concatenate([np.zeros(0, np.int64), *parts.values()])
-    for begin in range(0, len(first), WINDOW_BATCH):
+    for begin in follow_fn(range(0, len(first), WINDOW_BATCH)):
         rows = first[begin : begin + WINDOW_BATCH]
         padded = np.pad(rows, (0, WINDOW_BATCH - len(rows)), mode="edge")
         inputs, _ = windows.gather(samples, padded, spec.data.window)

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy import ndarray
 
-from jaxcorr import files
+from jaxcorr import files, progress
 from jaxcorr.data.windows import Samples
 from jaxcorr.identify.levenberg_marquardt import descend
 from jaxcorr.models import plant_path
@@ -372,7 +372,8 @@ def _descend(
         cost, hessian, scores = _total(numbers, table, rate_hz)
         return cost.sum(axis=2), scores.sum(axis=2), hessian, cost, scores
 
-    numbers, (_, _, hessian, cost, scores) = descend(look, numbers, bounds, iterations)
+    counted = progress.count(range(iterations), "")
+    numbers, (_, _, hessian, cost, scores) = descend(look, numbers, bounds, counted)
     return _Fit(numbers, cost, scores, hessian)
 
 

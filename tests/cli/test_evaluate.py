@@ -79,6 +79,7 @@ def test_eval_is_short_and_says_what_it_does(done):
     phases = [line.split("s  ")[1] for line in said.stderr.splitlines()]
     assert phases[:2] == [f"loading {done.name}", "reading the run"]
     assert "timing 100 predictions" in phases
+    assert "predicting each sample from its window alone" in phases
 
 
 def test_eval_shows_rivals_uncertainty_and_breakdown_if_asked(done):
@@ -113,7 +114,7 @@ def test_a_plant_alone_is_judged_by_the_best_other_baseline(layers, tmp_path):
 
 
 def test_eval_writes_a_page_and_predictions(done, monkeypatch):
-    monkeypatch.setattr(report, "_drawings", lambda *_: iter(()))  # test_report.py draws them
+    monkeypatch.setattr(report, "_drawings", lambda *_: [])  # test_report.py draws them
     said = run("eval", done.name[:15], "--runs", done.parent, "--save-predictions", "--json")
     assert said.exit_code == 0, said.output
     found = json.loads(said.stdout)

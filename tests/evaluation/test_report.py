@@ -61,7 +61,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         report,
         "_drawings",
-        lambda _tracks, rows: iter([report.error_figures.training_curves(rows)]),
+        lambda _tracks, rows: [lambda: report.error_figures.training_curves(rows)],
     )
 
 
