@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from jaxcorr.data import parts, trace, trace_checks
 from jaxcorr.data.parts import Layers, folder_name, select_layers
 from jaxcorr.errors import InputError
+from jaxcorr.files import remove_leftovers
 from jaxcorr.printer import gcode
 from jaxcorr.printer.planner import PlanOptions
 from jaxcorr.printer.simulate import (
@@ -117,6 +118,8 @@ def collect(
     """
     program = program or gcode.read(path, printer=options)
     files = files_of(program, part, selection, options, out, plan)
+    for folder in {file.parent for file in files.values()}:
+        remove_leftovers(folder)
     origin = {"gcode": path.name, "gcode_checksum": float(zlib.adler32(path.read_bytes()))}
     missing = []
     for job, file in files.items():
