@@ -22,7 +22,6 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
 
-from jaxcorr import files
 from jaxcorr.errors import InputError, shorten
 from jaxcorr.metrics import PathName
 
@@ -144,7 +143,12 @@ def restore(folder: Path, state: Any, best: Any) -> Saved:
     """
 
     def load(step: int) -> Saved:
-        content = _read(folder / str(step), state=state, best=best)
+        content = _read(
+            folder / str(step),
+            state=ocp.args.StandardRestore(_template(state)),
+            best=ocp.args.StandardRestore(_template(best)),
+            progress=ocp.args.JsonRestore(),
+        )
         return Saved(step, content["state"], content["best"], content["progress"])
 
     return _newest(folder, load)
@@ -160,7 +164,11 @@ def restore_best(folder: Path, best: Any, is_strict: bool = False) -> Saved:
     """
 
     def load(step: int) -> Saved:
-        content = _read(folder / str(step), best=best)
+        content = _read(
+            folder / str(step),
+            best=ocp.args.StandardRestore(_template(best)),
+            progress=ocp.args.JsonRestore(),
+        )
         return Saved(step, None, content["best"], content["progress"])
 
     saved = _newest(folder, load)
@@ -172,45 +180,35 @@ def restore_best(folder: Path, best: Any, is_strict: bool = False) -> Saved:
     return saved
 
 
-def _read(path: Path, **templates: Any) -> dict[str, Any]:
-    """Reads the progress and these pytrees, and compares them with their digests.
-
-    Not through orbax: where one array fails, it closes a loop of events that others still wait for,
-    and the thread of one that comes later prints so.
-    """
-    content = {name: _read_arrays(path / name, tree) for name, tree in templates.items()}
-    content["progress"], known = (_read_json(path / name) for name in ("progress", "digests"))
+def _read(path: Path, **items: Any) -> dict[str, Any]:
+    """Reads these items and compares them with their digests."""
+    for name, item in items.items():
+        if isinstance(item, ocp.args.StandardRestore):
+            _check_claims(path / name, item.item)
+    items["digests"] = ocp.args.JsonRestore()
+    handler = ocp.CompositeCheckpointHandler(
+        *items, composite_options=ocp.CompositeOptions(multiprocessing_options=ALONE)
+    )
+    with ocp.Checkpointer(handler, multiprocessing_options=ALONE) as checkpointer:
+        content = dict(checkpointer.restore(path.absolute(), args=ocp.args.Composite(**items)))
+    known = content.pop("digests")
     for name, digest in _digests(**content).items():
         if known.get(name) != digest:
             raise Damaged(f"{name} differs from what was written")
     return content
 
 
-def _read_json(folder: Path) -> Any:
-    path = folder / "metadata"
-    with open(files.open_regular(path), "rb") as file:
-        files.check_size(path, files.TEXT_GROWTH * os.fstat(file.fileno()).st_size)
-        return json.load(file)
-
-
-def _read_arrays(folder: Path, template: Any) -> Any:
-    """A pytree as numpy arrays; what claims another shape or type is refused before it is read."""
+def _check_claims(folder: Path, template: Any) -> None:
+    """Refuses arrays that claim another shape or type than the template's, before any is read."""
     base = {"driver": "file", "path": f"{folder.absolute()}/"}
-    place = {"driver": "ocdbt", "base": base}
-    store = tensorstore.KvStore.open(place).result(READ_S)
-    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-    arrays = []
-    for path, leaf in leaves:
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result(READ_S)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(template):
         name = ".".join(str(getattr(key, "name", getattr(key, "key", key))) for key in path)
         name = re.sub(r"[\[\]']", "", name)
         claim = json.loads(bytes(store.read(f"{name}/.zarray").result(READ_S).value))
         got = claim.get("shape"), claim.get("chunks"), claim.get("dtype")
         if got != (list(leaf.shape),) * 2 + (leaf.dtype.str,):
             raise Damaged(f"{name} claims to be {shorten(str(got))}")
-        where = {"driver": "zarr", "kvstore": {**place, "path": f"{name}/"}}
-        array = tensorstore.open(where, open=True).result(READ_S)
-        arrays.append(np.asarray(array.read().result(READ_S)))
-    return jax.tree_util.tree_unflatten(structure, arrays)
 
 
 def _digests(**items: Any) -> dict[str, str]:
@@ -299,6 +297,10 @@ def _reason(error: Exception) -> str:
     number = int(wrapped[1]) if wrapped else getattr(error, "errno", None)
     text = os.strerror(number) if number else str(error) or type(error).__name__
     return shorten(text.splitlines()[0], 160)
+
+
+def _template(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
 
 
 def name_best(best_epoch: int, path: PathName) -> str:

@@ -62,8 +62,8 @@ def test_a_damaged_newest_checkpoint_costs_only_time(lively, layers, tmp_path, m
     asked = iter([False] * 5 + [True])
     oscillator.fit(begun, should_stop=lambda: next(asked))
     newest = begun.run.checkpoints / str(checkpoint.steps(begun.run.checkpoints)[-1])
-    largest = max(newest.glob("state/d/*"), key=lambda path: path.stat().st_size)  # of the arrays
-    largest.write_bytes(largest.read_bytes()[:100])
+    largest = max(newest.rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    largest.write_bytes(largest.read_bytes()[:-10])
     events = oscillator.fit(begun)
     assert len(events[0].skipped) == 1
     assert str(newest) in events[0].skipped[0]
