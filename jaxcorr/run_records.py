@@ -22,6 +22,7 @@ from jaxcorr import files, schema
 from jaxcorr.errors import InputError
 from jaxcorr.schema import STRICT, Count, NonNegative, Record
 
+MOST_LINE_BYTES = 1 << 16  # a row of ours is a few hundred
 MEND = "The file was altered: bring it back, or train the run again."
 Whole = Annotated[int, Field(ge=0, lt=2**53)]
 
@@ -194,6 +195,11 @@ def _read_lines(kind: type[Row], path: Path) -> list[Row]:
     lines = files.read_bytes(path, "the run's records", MEND).split(b"\n")
     adapter, rows = _adapter(kind), []
     for number, line in enumerate(lines, 1):
+        if len(line) > MOST_LINE_BYTES:
+            got = f"{len(line) >> 10:,} KiB"
+            raise InputError(
+                f"{path}:{number}: expected at most {MOST_LINE_BYTES >> 10} KiB, got {got}. {MEND}"
+            )
         try:
             rows += [adapter.validate_json(line)] if line else []
         except ValidationError as error:
