@@ -64,6 +64,8 @@ def evaluate(
     from jaxcorr.evaluation import report as reports
 
     place = console.prepare_out(chosen.path, out)
+    if report:
+        chosen.read_history()  # altered, it is refused before the work
     done = evaluate.evaluate_run(chosen, traces, out=place, is_strict=False)
     console.say_skipped(done.loaded.skipped)
     if not done.loaded.is_finished:

@@ -188,6 +188,7 @@ def test_rows_survive_a_last_line_cut_short(tmp_path_factory, num_rows, cut):
             "'train_loss' to be a finite number, got nan",
         ),
         ("{", "expected JSON"),
+        (json.dumps(row(1) | {"more": "x" * 70_000}), "expected at most 64 KiB, got 68 KiB"),
     ],
 )
 def test_a_row_of_another_type_is_refused_by_its_line(tmp_path, line, said):
