@@ -119,6 +119,7 @@ def test_help_and_reading_traces_load_neither_jax_nor_plots():
     code = (
         "import sys, jaxcorr, jaxcorr.cli.app, jaxcorr.data.inspection\n"
         "import jaxcorr.training.run_folder, jaxcorr.printer.gcode, jaxcorr.printer.planner\n"
+        "import jaxcorr.compensation.cases\n"
         "print(sorted({'jax', 'flax', 'torch', 'matplotlib', 'onnx'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -73,11 +73,11 @@ def compensate(
     found = run_folder.find(run, runs)
     judged = printer_of(found.spec(), printer)
     program = gcode.read(parts.find_part(part)[0], firmware, judged)
-    from jaxcorr.compensation import closed_loop
+    from jaxcorr.compensation import cases
 
-    cases = closed_loop.cases_of_part(found, part, layers, accel_mm_s2 or [None], program)
+    chosen = cases.of_part(found, part, layers, accel_mm_s2 or [None], program)
     start = _start(found, judged, out)
-    from jaxcorr.compensation import methods
+    from jaxcorr.compensation import closed_loop, methods
 
     own = start.methods | (methods.pieces(start.network, start.printer) if pieces else {})
     plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)}
@@ -86,7 +86,7 @@ def compensate(
         if out is not None:
             _write_layer(out, case, tried, start.found.id, plot)
 
-    tried = closed_loop.run_cases(cases, start.printer, [closed_loop.NOMINAL], own, plant_methods)
+    tried = closed_loop.run_cases(chosen, start.printer, [cases.NOMINAL], own, plant_methods)
     show_fn = show_trials if is_verbose else show_all
     _finish(start, tried, follow, _Ending(out, as_json, is_verbose, show_fn), program.passed_over)
 
@@ -115,15 +115,15 @@ def compensate_suite(
 
     found = run_folder.find(run, runs)
     judged = printer_of(found.spec(), printer)
-    from jaxcorr.compensation import closed_loop
+    from jaxcorr.compensation import cases
 
-    cases = closed_loop.cases_held_out(found, accel_mm_s2, judged)
-    names = closed_loop.check_printers(judged, variants)
+    chosen = cases.of_held_out(found, accel_mm_s2, judged)
+    names = cases.check_printers(judged, variants)
     start = _start(found, judged, out)
-    from jaxcorr.compensation import methods
+    from jaxcorr.compensation import closed_loop, methods
 
     plant_methods = {methods.PLANT_SOLVED: methods.plant_solved(start.printer)} if bound else {}
-    tried = closed_loop.run_cases(cases, start.printer, names, start.methods, plant_methods)
+    tried = closed_loop.run_cases(chosen, start.printer, names, start.methods, plant_methods)
     show_fn = show_suite if is_verbose else show_printers
     _finish(start, tried, lambda *_: None, _Ending(out, as_json, is_verbose, show_fn))
 
@@ -151,11 +151,11 @@ def _start(found: Any, printer: Any, out: Path | None) -> _Start:
 
 
 def _write_layer(folder: Path, case: Any, tried: Any, run_id: str, plot: bool) -> None:
-    from jaxcorr.compensation import command_files, figures, methods
+    from jaxcorr.compensation import closed_loop, figures, methods
 
     notes = {"part": case.part, "layer": case.layer, "run": run_id}
     command = tried.commands[methods.SOLVED]
-    command_files.write(folder, case.file_stem, tried.layer, command, notes)
+    closed_loop.write_commands(folder, case.file_stem, tried.layer, command, notes)
     if plot:
         shown = [methods.SOLVED]
         figures.draw_paths(tried, shown, folder / f"{case.file_stem}.png")
@@ -224,7 +224,8 @@ def show_headline(rows: "Sequence[Row]", printer: str) -> None:
     from rich.markup import escape
 
     from jaxcorr.cli import console
-    from jaxcorr.compensation.closed_loop import NOMINAL, NONE
+    from jaxcorr.compensation.cases import NOMINAL
+    from jaxcorr.compensation.closed_loop import NONE
     from jaxcorr.compensation.goals import accel_text, summarize
     from jaxcorr.compensation.methods import SOLVED
     from jaxcorr.units import count
@@ -245,7 +246,7 @@ def show_headline(rows: "Sequence[Row]", printer: str) -> None:
 
 def show_all(rows: "Sequence[Row]") -> None:
     """Prints a table of all layers for each acceleration, of few methods where there are many."""
-    from jaxcorr.compensation.closed_loop import LINEAR_FRICTION, NONE
+    from jaxcorr.compensation.closed_loop import LINEAR_FRICTION, NONE, PERFECT
     from jaxcorr.compensation.goals import accel_text, summarize
     from jaxcorr.compensation.methods import PLANT_SOLVED, SOLVED
 
@@ -256,7 +257,8 @@ def show_all(rows: "Sequence[Row]") -> None:
         mine = [
             one
             for one in summaries
-            if one.accel_mm_s2 == accel_mm_s2 and (len(accels) == 1 or one.method in few)
+            if one.accel_mm_s2 == accel_mm_s2
+            and (one.method in few if len(accels) > 1 else one.method != PERFECT)
         ]
         title = f"all layers, {accel_text(accel_mm_s2)}; more with --verbose"
         _show(title, mine, SHORT_COLUMNS)
@@ -280,14 +282,12 @@ def show_trials(rows: "Sequence[Row]") -> None:
 def show_offset(shares: "Sequence[OffsetShare]") -> None:
     """Prints how much of the error as planned is the constant offset of friction."""
     from jaxcorr.cli import console
-    from jaxcorr.compensation.closed_loop import FRICTION
     from jaxcorr.compensation.goals import accel_text
 
     parts = [f"{100 * one.share:.0f}% ({accel_text(one.accel_mm_s2)})" for one in shares]
     parts = parts if len(parts) > 1 else [f"{100 * one.share:.0f}%" for one in shares]
     console.out.print(
-        f"constant offset of friction, what '{FRICTION}' alone takes of the squared error as "
-        f"planned: {', '.join(parts)}",
+        f"constant offset of friction: {', '.join(parts)} of the squared error",
         markup=False,
     )
 
@@ -305,7 +305,7 @@ def show_accuracies(found: "Sequence[Accuracy]") -> None:
 def show_searches(rows: "Sequence[Row]") -> None:
     """Prints how long commands took to find, and every search that did not converge."""
     from jaxcorr.cli import console
-    from jaxcorr.compensation.closed_loop import NOMINAL
+    from jaxcorr.compensation.cases import NOMINAL
     from jaxcorr.compensation.goals import accel_text
 
     searches = [row for row in rows if row.note and row.printer == NOMINAL]
@@ -346,7 +346,7 @@ def _short(one: "Summary") -> str:
 
 def show_suite(rows: "Sequence[Row]") -> None:
     """Prints a table of all layers for each printer and acceleration."""
-    from jaxcorr.compensation.closed_loop import NOMINAL
+    from jaxcorr.compensation.cases import NOMINAL
     from jaxcorr.compensation.goals import accel_text, summarize
 
     summaries = summarize(rows)

@@ -107,6 +107,7 @@ def demo_control(
     as_json: JsonOption = False,
 ) -> None:
     """Predicts in a paced loop along a planned layer, and shows what naive correction would do."""
+    from jaxcorr import plotting
     from jaxcorr.data import parts
     from jaxcorr.printer import gcode, planner
     from jaxcorr.spec import printer_of
@@ -125,15 +126,14 @@ def demo_control(
     program = gcode.read(path, printer=judged)
     parts.select_layers(layer, program.num_layers)
     plan = planner.plan_layer(program, layer - 1)
+    if plot is not None:
+        plotting.check_paths(plot)
     progress.begin(f"loading {found_run.id}")
-    from jaxcorr import plotting
     from jaxcorr.cli import console
     from jaxcorr.compensation import naive
     from jaxcorr.deploy import timing
     from jaxcorr.deploy.predictor import Predictor
 
-    if plot is not None:
-        plotting.check_paths(plot)
     own = Predictor.load(found_run.path)
     naive.check_model(own)
     # A demonstration goes on where a sample is refused, and says so.

@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxcorr import plotting
 from jaxcorr.compensation import naive
-from jaxcorr.compensation.closed_loop import NOMINAL, NONE, Trial
+from jaxcorr.compensation.cases import NOMINAL
+from jaxcorr.compensation.closed_loop import NONE, Trial
 from jaxcorr.deploy.timing import Ticks
 from jaxcorr.evaluation.path_figures import REFERENCE, round_down
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from jaxcorr import units
 from jaxcorr.compensation import judge
+from jaxcorr.compensation.cases import NOMINAL
 from jaxcorr.compensation.closed_loop import (
     FRICTION,
     LINEAR_FRICTION,
-    NOMINAL,
     NONE,
     TUNED,
     Row,

@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 from matplotlib.image import imread
 
-from jaxcorr.compensation import closed_loop, command_files
+from jaxcorr.compensation import cases, closed_loop
 from jaxcorr.printer import drive, gcode
 from jaxcorr.training.run_folder import Run
 
@@ -61,7 +61,7 @@ def test_prints_and_writes_before_and_after(run, done, part, tmp_path):
     assert lines[3].endswith(" left")
     assert "never worse than nothing" in text
     assert text.index("contour um") < text.index("RMS um")
-    assert "constant offset of friction" in text
+    assert re.search(r"^constant offset of friction: \d+% \(1000 mm/s2\), ", text, re.MULTILINE)
     result = json.loads((out / "results.json").read_text())
     methods = {row["method"] for row in result["layers"]}
     assert methods >= {"none", "network, solved", "network, streamed", "ZV", "plant, solved"}
@@ -140,7 +140,7 @@ def test_suite_on_held_out_layers(run, done, tmp_path):
     held = "data_simulation_standard_trajectory_all/layer01_a500_p50_ender3v2"
     content["split"]["test"] = [held, held.replace("_p50", "")]
     path.write_text(json.dumps(content))
-    assert closed_loop.held_out(Run(done)) == {"standard_trajectory": [1]}
+    assert cases.held_out_layers(Run(done)) == {"standard_trajectory": [1]}
     options = ["--accel-mm-s2", 3000, "--variant", "frequency -20%", "--no-bound", *REFERENCE]
     options += ["--out", tmp_path / "suite"]
     code, text, err = run("compensate-suite", done, *options)
@@ -171,9 +171,9 @@ def test_runs_that_cannot_compensate(run, done, part):
 
 
 def test_columns_end_with_the_plan(trained, part):
-    case = closed_loop.cases_of_part(trained.run, str(part), "1", [None], gcode.read(part))[0]
+    case = cases.of_part(trained.run, str(part), "1", [None], gcode.read(part))[0]
     layer = drive.make_layer(case.plan, 2000.0, 100.0)
-    table = command_files.columns(layer, layer.reference)
+    table = closed_loop.command_columns(layer, layer.reference)
     assert table["time"][0] == 0.0
     assert 0 <= case.plan.total_s - table["time"][-1] < 1e-3
     np.testing.assert_array_equal(table["x_cmd"], table["x_ref"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planned import FRICTIONLESS, SHORT, plan_of
 
-from jaxcorr.compensation import baselines, closed_loop
+from jaxcorr.compensation import baselines, cases, closed_loop
 from jaxcorr.printer import drive
 from jaxcorr.printer_spec import Simulation
 
@@ -18,7 +18,7 @@ def plan(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tried(plan):
     layout = closed_loop.Layout("part/layer01", 3000.0, 3)
-    plants = closed_loop.printers(FRICTIONLESS, ["nominal", "frequency -20%", "friction x2"])
+    plants = cases.printers(FRICTIONLESS, ["nominal", "frequency -20%", "friction x2"])
     methods = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
     return closed_loop.run(plan, layout, FRICTIONLESS, plants, methods)
 
@@ -60,7 +60,7 @@ def test_without_friction_there_is_nothing_to_lead_by(tried):
 
 def test_where_only_friction_differs_its_methods_are_tuned(plan):
     options = Simulation()
-    plants = closed_loop.printers(options, ["nominal", "friction x2"])
+    plants = cases.printers(options, ["nominal", "friction x2"])
     layout = closed_loop.Layout("part/layer01", 3000.0, 3)
     tried = closed_loop.run(plan, layout, options, plants, {})
     doubled = {row.method for row in tried.rows if row.printer == "friction x2"}
@@ -98,24 +98,6 @@ def test_commands_and_columns_are_those_of_the_nominal_printer(tried):
     np.testing.assert_allclose(flat, 0.05, atol=1e-12)
 
 
-def test_printers_differ_as_their_names_say():
-    from jaxcorr.compensation.baselines import natural
-
-    made = closed_loop.printers(Simulation())
-    frequency, ratio = natural(made["nominal"], 0)
-    for percent in (10, -10, -20):
-        own = natural(made[f"frequency {percent:+d}%"], 0)[0]
-        assert own == pytest.approx(frequency * (1 + percent / 100))
-    for factor in ("0.5", "2"):
-        assert natural(made[f"damping x{factor}"], 1)[1] == pytest.approx(
-            natural(made["nominal"], 1)[1] * float(factor)
-        )
-        assert natural(made[f"damping x{factor}"], 0)[0] == pytest.approx(frequency)
-        assert made[f"friction x{factor}"].friction_n[0] == pytest.approx(0.8 * float(factor))
-    assert natural(made["nominal"], 0)[1] == pytest.approx(ratio)
-    assert list(closed_loop.printers(Simulation(), ["damping x2"])) == ["damping x2"]
-
-
 def test_shaped_commands_stay_on_a_straight_line(tmp_path):
     layer = drive.make_layer(plan_of(tmp_path, "G1 X30 Y0 E1 F3000"), 2000.0, 100.0)
     command = baselines.shaped("ei")(layer, Simulation())
@@ -134,19 +116,3 @@ def test_a_subtracted_error_has_the_opposite_sign(tmp_path):
     command = baselines.subtracted(layer, error)
     added = (command.position_mm - layer.reference.position_mm)[layer.at_knots]
     np.testing.assert_allclose(added, -error, atol=1e-12)
-
-
-def test_printers_need_not_be_alike_in_x_and_y():
-    made = closed_loop.printers(Simulation())["frequency -20%"]
-    assert made.mass_kg[1] == pytest.approx(0.45 / 0.64)
-
-
-def test_a_bed_that_moves_is_tried_with_a_print_on_it():
-    made = closed_loop.printers(Simulation(bed_axis="y"))
-    assert made["300 g printed"].mass_kg == (0.35, pytest.approx(0.75))
-    assert "300 g printed" not in closed_loop.printers(Simulation())
-
-
-def test_second_modes_go_with_the_frequency():
-    two = Simulation(second_share=(0.2, 0.0), second_frequency_hz=(70.0, 0.0))
-    assert closed_loop.printers(two)["frequency -20%"].second_frequency_hz == (56.0, 0.0)

@@ -7,14 +7,14 @@ import pytest
 from planned import FRICTIONLESS, SHORT, plan_of
 
 from jaxcorr import plotting
-from jaxcorr.compensation import closed_loop, figures
+from jaxcorr.compensation import cases, closed_loop, figures
 from jaxcorr.printer import drive
 
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):
     plan = plan_of(tmp_path_factory.mktemp("plan"), *SHORT)
-    plants = closed_loop.printers(FRICTIONLESS, ["nominal"])
+    plants = cases.printers(FRICTIONLESS, ["nominal"])
     shifted = {"flat": lambda layer: drive.corrected(layer, np.full((layer.num_knots, 2), 0.05))}
     layout = closed_loop.Layout("part/layer01", 3000.0, 3)
     return closed_loop.run(plan, layout, FRICTIONLESS, plants, shifted)
