@@ -27,6 +27,7 @@ from jaxcorr import files
 from jaxcorr.data import mat_file
 from jaxcorr.errors import InputError, plain, shorten
 
+LOGS = (".csv", ".tsv", ".npz")  # what `import` makes traces of, besides .mat files
 STRUCT = "simulation_data"
 MEASURED = "measured"  # params.source of a trace that comes from a log, with its units told
 LOGICAL = ("is_extruding", "is_travel")
@@ -147,6 +148,11 @@ def read(
         chosen = names(there) if callable(names) else names
         return {*_needed(chosen), "params"}
 
+    if path.suffix.lower() in LOGS:
+        raise InputError(
+            f"{path}: expected a .mat file of a trace, got a log, {path.suffix}. Make traces of it "
+            "with `just import`."
+        )
     content = mat_file.read(path, choose)
     struct = content.values.get(STRUCT)
     if not isinstance(struct, dict):

@@ -13,7 +13,7 @@ from jaxcorr.run_records import Resolved
 from jaxcorr.spec import Data, Spec
 from jaxcorr.training.restore import Loaded
 from jaxcorr.training.run_folder import Run
-from jaxcorr.units import SIGN, horizon_text
+from jaxcorr.units import SIGN, count, horizon_text
 
 UNKNOWN = "not known"
 
@@ -76,7 +76,7 @@ def _network(spec: Spec) -> str:
     phases = " and ".join(f"{period:g}" for period in options.phase_periods_mm)
     inside = "raw samples" if options.inputs == "raw" else "velocities and differences of samples"
     inside += f", phases of the position at {phases} mm" if phases else ""
-    layers = f"{options.num_layers} LSTM layers of {options.hidden_size} units"
+    layers = f"{count(options.num_layers, 'LSTM layer')} of {options.hidden_size} units"
     path = {
         "none": "",
         "plant": "; on top of the identified plant",

@@ -42,6 +42,13 @@ def test_a_bad_file_gets_its_line_and_stops_no_other(tmp_path):
     assert good.problem is None
 
 
+def test_a_log_is_to_be_imported(tmp_path):
+    log = tmp_path / "log.CSV"
+    log.write_text("t,command,actual\n0,1,1\n")
+    (row,) = inspection.inspect([str(log)], 100.0)
+    assert row.problem.endswith("got a log, .CSV. Make traces of it with `just import`.")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
