@@ -172,11 +172,13 @@ board *ARGS: _setup-dev
 
 # Run the tests: just test [pytest arguments]
 [group('develop')]
+[no-exit-message]
 test *ARGS: _setup-dev
     @{{bin}}/pytest "$@"
 
 # Check format, lint and types, then run the tests
 [group('develop')]
+[no-exit-message]
 check: _setup-dev
     {{bin}}/ruff format --check jaxcorr tests
     {{bin}}/ruff check jaxcorr tests
@@ -185,23 +187,27 @@ check: _setup-dev
 
 # Build these pages as a site into build/site/
 [group('develop')]
+[no-exit-message]
 docs *ARGS: _setup-dev
     @NO_MKDOCS_2_WARNING=1 {{bin}}/mkdocs build --strict -q "$@"
     @echo "build/site/index.html"
 
 # Put code into the house's format
 [group('develop')]
+[no-exit-message]
 format: _setup-dev
     {{bin}}/ruff format jaxcorr tests
     {{bin}}/ruff check --fix jaxcorr tests
 
 # Regenerate the bundled parts' G-code (needs openscad and prusa-slicer)
 [group('develop')]
+[no-exit-message]
 slice:
     @bash jaxcorr/parts/src/slice.sh
 
 # Pin the newest versions of all dependencies, with hashes
 [group('develop')]
+[no-exit-message]
 lock:
     uv pip compile -q --universal -p 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header \
         --extra build pyproject.toml -o requirements.lock

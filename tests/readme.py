@@ -1,9 +1,9 @@
 """What README and docs tell people to run, for CI and for the tests: `python tests/readme.py PART`.
 
 PART is `commands` (a line each, of all shell blocks in the order of the pages), `example` (the
-README's Python) or `notebook` (its cells, with few epochs). A shell block is fenced as `sh`; a
-comment `<!-- not run: REASON -->` before it says that CI passes it over. CI has nothing but the
-standard library when it asks.
+README's Python), `control` (that of the page on control) or `notebook` (its cells, with few
+epochs). A shell block is fenced as `sh`; a comment `<!-- not run: REASON -->` before it says that
+CI passes it over. CI has nothing but the standard library when it asks.
 """
 
 import json
@@ -71,4 +71,5 @@ def recipes(text: str) -> set[str]:
 
 if __name__ == "__main__":
     wanted = {"commands": lambda: "\n".join(commands()), "example": lambda: example(README)}
-    print((wanted | {"notebook": notebook})[sys.argv[1]]())
+    wanted |= {"notebook": notebook, "control": lambda: example(ROOT / "docs" / "control.md")}
+    print(wanted[sys.argv[1]]())
