@@ -5,7 +5,6 @@ sample period around it; the error is actual - command.
 """
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -292,13 +291,16 @@ def _stands(motion: Motion) -> Bool[ndarray, " n"]:
 def _cut(
     time_s: Float[ndarray, " n"], stands: Bool[ndarray, " n"], cutting: Cutting
 ) -> list[tuple[int, int]]:
-    """Ends of pieces, first and last sample: at standstills, and where one would be too long."""
+    """Ends of pieces, first and last sample: at standstills, and where one would be too long.
+
+    No sample is in two of them, which may be of training and of test.
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], stands, [0]])))
     middles = (edges[::2] + edges[1::2] - 1) // 2
     cuts = [0]
     last = len(time_s) - 1
     for end in (*middles, last):
-        too_short = time_s[end] - time_s[cuts[-1]] < cutting.shortest_s
+        too_short = time_s[max(end - (end < last), 0)] - time_s[cuts[-1]] < cutting.shortest_s
         if too_short or (end < last and time_s[last] - time_s[end] < cutting.shortest_s):
             continue
         parts = math.ceil((time_s[end] - time_s[cuts[-1]]) / cutting.longest_s)
@@ -306,7 +308,8 @@ def _cut(
         cuts += [int(at) for at in np.searchsorted(time_s, times - 1e-9)]
     if cuts[-1] != last:  # the whole log is shorter than a piece
         cuts.append(last)
-    return list(itertools.pairwise(cuts))
+    ends = [at - 1 for at in cuts[1:-1]] + [last]
+    return list(zip(cuts[:-1], ends, strict=True))
 
 
 def _write_piece(
