@@ -86,9 +86,7 @@ class _DamagedError(Exception):
 def _unpacked(file: IO[bytes], head: bytes) -> io.RawIOBase | IO[bytes]:
     """The bytes of the text."""
     if head[:2] == b"\x1f\x8b":
-        file.seek(-4, io.SEEK_END)
-        files.check_packing(file.name, int.from_bytes(file.read(4), "little"), file.tell())
-        file.seek(0)
+        _check_end(file)
         packed = gzip.GzipFile(fileobj=file)
         _refuse_foreign(packed.read(64))
         packed.seek(0)
@@ -99,6 +97,23 @@ def _unpacked(file: IO[bytes], head: bytes) -> io.RawIOBase | IO[bytes]:
         return io.BufferedReader(_Bounded(_Pieces(_binary_text(file)), file))
     _refuse_foreign(head)
     return file
+
+
+def _check_end(file: IO[bytes]) -> None:
+    """Refuses a gzip file of too much text by the length at its end, before any of it is parsed.
+
+    In a file that was cut off that is no length, so as much has to come out as well.
+    """
+    file.seek(-4, io.SEEK_END)
+    claimed, num_packed = int.from_bytes(file.read(4), "little"), file.tell()
+    file.seek(0)
+    try:
+        files.check_packing(file.name, claimed, num_packed)
+    except InputError:
+        text = _Bounded(gzip.GzipFile(fileobj=file), file)
+        while text.read(1 << 20):
+            pass
+        file.seek(0)
 
 
 def _refuse_foreign(head: bytes) -> None:
