@@ -135,7 +135,7 @@ def test_a_log_becomes_traces_and_the_command_to_train(log, tmp_path, run):
     out = tmp_path / "traces"
     code, shown, _ = run("import", log, *NAMED, "--rate-hz", "100", "--out", out)
     assert code == 0
-    assert "800 samples became 3 traces of 402 samples at 100 Hz; 3 begin in motion" in shown
+    assert "800 samples became 3 traces of 401 samples at 100 Hz; 3 begin in motion" in shown
     assert f"""--set 'data.traces=["{out}/*.mat"]'""" in shown
     assert """--set 'data.features=["x_ref", "vx_ref"]'""" in shown
     code, shown, _ = run("import", log, *NAMED, "--json", "--out", tmp_path / "more")
