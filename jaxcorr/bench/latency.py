@@ -1,7 +1,8 @@
 """Latency of one prediction in every way there is to make it, in one process.
 
 Ways take turns (A B A B), so that a busy machine slows all of them alike. Weights are fresh: time
-does not depend on their values.
+does not depend on their values. Those of a plant beside the network are an ordinary printer's: an
+export would leave out what is zero.
 """
 
 import contextlib
@@ -23,11 +24,11 @@ from jaxcorr.deploy.predictor import Predictor
 from jaxcorr.deploy.timing import Call
 from jaxcorr.export import c_code, onnx, parameters
 from jaxcorr.models import network as model
-from jaxcorr.models import ranges
-from jaxcorr.models.network import Weights
+from jaxcorr.models import plant_path, ranges
+from jaxcorr.models.network import Variables, Weights
 from jaxcorr.models.ranges import Ranges
 from jaxcorr.models.scales import fit_scales
-from jaxcorr.spec import Spec
+from jaxcorr.spec import Spec, kinematics_of
 from jaxcorr.training import restore
 
 ROUNDS = 4
@@ -58,13 +59,33 @@ def prepare(spec: Spec, size: str | None) -> Ready:
     samples = make_samples(len(spec.data.features), len(spec.data.targets), rate_hz)
     scales = fit_scales(sized, samples)
     network = model.initialize(sized, len(scales.inputs.mean), jax.random.key(sized.train.seed))
-    network |= model.blank_path(sized)
+    network |= _path_of_a_printer(sized)
     weights = Weights(network, *scales)
     spanned = ranges.measure_ranges(
         spec.data.features, samples.features, samples.first_row, rate_hz
     )
     predictor = Predictor(restore.Loaded(sized, weights, ranges=spanned))
     return Ready(sized, weights, samples, spanned, predictor)
+
+
+def _path_of_a_printer(spec: Spec) -> Variables:
+    if spec.model.path != "plant":
+        return model.blank_path(spec)
+    one = np.ones(len(spec.data.targets))
+    wave = np.full((len(plant_path.PERIODS_MM), len(one)), 0.002)
+    other = 0.02 * one if kinematics_of(spec.data) == "corexy" else None
+    axes = plant_path.Axes(
+        frequency_hz=22.0 * one,
+        damping_ratio=0.05 * one,
+        friction_mm=0.1 * one,
+        friction_velocity_mm_s=3.0 * one,
+        viscous_s=0.001 * one,
+        offset_mm=0.001 * one,
+        sine_mm=wave,
+        cosine_mm=wave,
+        other_friction_mm=other,
+    )
+    return {model.PATH: plant_path.from_axes(axes, spec.data.sample_rate_hz)}
 
 
 def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> dict[str, Any]:
