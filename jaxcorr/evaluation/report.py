@@ -4,8 +4,8 @@ The folder appears whole or not at all; a report that was there before stays unt
 """
 
 import base64
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +123,13 @@ def _drawings(
 ) -> list[Callable[[], Drawing | None]]:
     """To be called one after the other, so that only one drawing is in memory."""
     return [
-        partial(path_figures.trajectory_comparison, tracks),
-        partial(error_figures.per_axis_error, tracks),
-        partial(error_figures.error_distribution, tracks),
-        partial(error_figures.error_correlation, tracks),
-        partial(motion_figures.spectrum, tracks),
-        partial(motion_figures.residual_vs_speed, tracks),
-        partial(path_figures.error_heatmap, tracks),
-        partial(path_figures.worst_moments, tracks),
-        partial(error_figures.training_curves, history),
+        functools.partial(path_figures.trajectory_comparison, tracks),
+        functools.partial(error_figures.per_axis_error, tracks),
+        functools.partial(error_figures.error_distribution, tracks),
+        functools.partial(error_figures.error_correlation, tracks),
+        functools.partial(motion_figures.spectrum, tracks),
+        functools.partial(motion_figures.residual_vs_speed, tracks),
+        functools.partial(path_figures.error_heatmap, tracks),
+        functools.partial(path_figures.worst_moments, tracks),
+        functools.partial(error_figures.training_curves, history),
     ]

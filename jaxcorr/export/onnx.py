@@ -142,13 +142,13 @@ def _join_products(graph: Any) -> None:
         if node.op_type == "Unsqueeze" and {*node.input} <= values.keys():
             constant, axes = (values[name] for name in node.input)
             values[node.output[0]] = np.expand_dims(constant, tuple(axes))
-    products = {node.output[0]: node for node in graph.node if node.op_type == "Gemm"}
+    gemms = {node.output[0]: node for node in graph.node if node.op_type == "Gemm"}
     uses = collections.Counter(name for node in graph.node for name in node.input)
     uses.update(output.name for output in graph.output)
     joined = []
     for node in graph.node:
-        for name in [name for name in node.input if name in products and uses[name] == 1]:
-            before = products[name]
+        for name in [name for name in node.input if name in gemms and uses[name] == 1]:
+            before = gemms[name]
             others = [other for other in node.input if other != name]
             given = [values.get(other) for other in before.input[1:]]
             made = _follow(node.op_type, given, [values.get(other) for other in others])
@@ -162,7 +162,7 @@ def _join_products(graph: Any) -> None:
                 continue
             node.op_type = "Gemm"
             node.input[:] = [before.input[0], *names]
-            products[node.output[0]] = node
+            gemms[node.output[0]] = node
             joined.append(before)
             break
     for node in joined:

@@ -104,8 +104,9 @@ def _check_end(file: IO[bytes]) -> None:
 
     In a file that was cut off that is no length, so as much has to come out as well.
     """
-    file.seek(-4, io.SEEK_END)
-    claimed, num_packed = int.from_bytes(file.read(4), "little"), file.tell()
+    num_packed = os.fstat(file.fileno()).st_size
+    file.seek(max(num_packed - 4, 0))
+    claimed = int.from_bytes(file.read(4), "little")
     file.seek(0)
     try:
         files.check_packing(file.name, claimed, num_packed)

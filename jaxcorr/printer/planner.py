@@ -214,7 +214,12 @@ def reference_rows(plan: Plan, rate_hz: float, until_s: float = np.inf) -> np.nd
         until_s: rows end here, or with the plan.
     """
     count = int(np.floor(min(until_s, plan.total_s) * rate_hz + 1e-6)) + 1
-    at = sample_plan(plan, np.arange(count) / rate_hz)
+    return rows_at(plan, np.arange(count) / rate_hz)
+
+
+def rows_at(plan: Plan, time_s: np.ndarray) -> np.ndarray:
+    """Such rows of a plan at any instants, (t,) to (t, 4); past its end they stay."""
+    at = sample_plan(plan, time_s)
     return np.hstack([at.position_mm[:, :2], at.velocity_mm_s[:, :2]])
 
 
@@ -259,8 +264,7 @@ class _Speeds(NamedTuple):
     def part(self, first: int, behind: int) -> tuple[np.ndarray, ...]:
         """What `_trapezoids` takes of some moves."""
         of_moves = (values[first:behind] for values in self[:3])
-        length, accel, cruise_v = of_moves
-        return self.node_v2[first : behind + 1], length, accel, cruise_v
+        return (self.node_v2[first : behind + 1], *of_moves)
 
 
 def _plan_moves(program: Program, index: np.ndarray, options: PlanOptions) -> Plan:

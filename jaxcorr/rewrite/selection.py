@@ -102,7 +102,7 @@ def choose(
 
 def file_layer(program: Program, selection: Selection, number: int) -> FileLayer:
     """One layer, by its number from 1."""
-    index = np.flatnonzero(program.layer == number - 1)
+    index = program.moves_of(number - 1)
     own = take(program, index)
     judged, corrected = selection.is_judged[index], selection.is_corrected[index]
     return FileLayer(number, own, plan_program(own), judged, corrected)
@@ -110,7 +110,7 @@ def file_layer(program: Program, selection: Selection, number: int) -> FileLayer
 
 def layer_program(program: Program, number: int) -> Program:
     """The moves of one layer, by its number from 1."""
-    return take(program, np.flatnonzero(program.layer == number - 1))
+    return take(program, program.moves_of(number - 1))
 
 
 def take(program: Program, index: Int[ndarray, " n"], **columns: Any) -> Program:

@@ -17,7 +17,7 @@ from jaxcorr.compensation.knot_inverse import KnotInverse
 from jaxcorr.compensation.methods import gated
 from jaxcorr.compensation.model_map import ModelMap
 from jaxcorr.printer import drive
-from jaxcorr.printer.planner import Plan, sample_plan
+from jaxcorr.printer.planner import Plan, rows_at
 
 GAIN = 0.02  # of a step; what smaller ones win is less than cutting into pieces loses
 LANES = 16  # layers side by side; always as many, so that one compiled function does for all
@@ -64,8 +64,7 @@ class Solver:
         """x, y in mm and vx, vy in mm/s of a plan at the model's samples, to the last knot."""
         network = self.network
         last = (drive.count_knots(plan, network.knot_rate_hz) - 1) * network.per_knot
-        at = sample_plan(plan, np.arange(last + 1) / network.rate_hz)
-        return np.hstack([at.position_mm[:, :2], at.velocity_mm_s[:, :2]])
+        return rows_at(plan, np.arange(last + 1) / network.rate_hz)
 
     def _searches(self, num_knots: Sequence[int]) -> list[solver.Search]:
         options, rate_hz = self.network.options._replace(gain=GAIN), self.network.knot_rate_hz

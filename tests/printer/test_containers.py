@@ -247,6 +247,10 @@ def test_what_only_a_repetition_packs_is_not_unpacked(tmp_path, monkeypatch):
         )
 
 
+def test_a_gzip_of_a_few_bytes_was_cut(tmp_path):
+    assert "ended before the end-of-stream marker" in refusal(tmp_path, b"\x1f\x8b\x08")
+
+
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 20))
 @settings(deadline=None)
 def test_damaged_containers_are_refused_in_one_line(tmp_path_factory, seed, count):
