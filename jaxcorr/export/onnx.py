@@ -49,9 +49,7 @@ def write_step(path: Path, spec: Spec, weights: Weights, facts: Facts) -> None:
 
     def step(sample: Array, *state: Array) -> tuple[Array, ...]:
         carry = jax.tree.unflatten(structure, state)
-        after, errors = network.step(
-            spec, frozen, carry, sample, onnx_operators.lstm_layer, prepare
-        )
+        after, errors = network.step(spec, frozen, carry, sample, onnx_operators.lstm_step, prepare)
         after, errors = network.pass_over_bad(sample, carry, after, errors)
         return (errors, *jax.tree.leaves(after))
 
