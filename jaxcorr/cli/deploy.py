@@ -34,7 +34,7 @@ def export(
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Writes a run's model as ONNX, StableHLO, C and for MATLAB, each checked on whole traces."""
+    """Writes a run's model as ONNX, StableHLO, C and for MATLAB, each form checked."""
     from jaxcorr.training import run_folder as run_folders
 
     found = run_folders.find(run, runs)
@@ -61,7 +61,7 @@ def export(
         show_export(folder, manifest)
 
 
-COLUMNS = ("file", "KiB", "worst mm", "one call")
+COLUMNS = ("file", "KiB", "samples", "worst mm", "one call")
 
 
 def show_export(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -72,8 +72,8 @@ def show_export(folder: Path, manifest: Mapping[str, Any]) -> None:
 
     rows = [_row(name, entry) for name, entry in manifest["files"].items()]
     title = (
-        f"{escape(str(folder))}: compared with the predictor over "
-        f"{manifest['num_samples']:,} samples of {manifest['num_traces']} traces"
+        f"{escape(str(folder))}: compared with the predictor over samples of "
+        f"{count(manifest['num_traces'], 'trace')}"
     )
     console.out.print(console.table(title, (*COLUMNS, "checked with"), rows))
 
@@ -83,6 +83,7 @@ def _row(name: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         name,
         f"{entry['num_bytes'] / 1024:,.0f}",
+        "" if worst is None else f"{entry['num_samples']:,}",
         "" if worst is None else f"{worst:.1e}",
         "" if us_per_call is None else f"{us_per_call:.1f} us",
         entry.get("checked_with", "written from the above"),

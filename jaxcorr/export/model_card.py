@@ -107,6 +107,7 @@ def _forms(entries: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {
             "name": name,
+            "num_samples": "" if entry["worst_mm"] is None else f"{entry['num_samples']:,}",
             "worst": "" if entry["worst_mm"] is None else f"{entry['worst_mm']:.1e} mm",
             "checked_with": entry["checked_with"],
             "time": f"{entry['us_per_call']:.3g} us" if entry["us_per_call"] else "",

@@ -70,34 +70,39 @@ end
 function [lag, velocity] = advance(plant, position, motion, lag, velocity)
 % One sample on.
 start = mod(position, plant.first_period);
+moved = motion.distance(1:end-1, :);
+ahead = motion.distance(2:end, :);
+deviation = deviate(plant, start + (moved + ahead) / 2, (ahead - moved) / 2);
+% What command and motors add to lags and velocities in each step.
+added = cell(1, 2);
+for i = 1:2
+    gains = reshape(plant.command(i, :, :), 3, []);
+    added{i} = gains(1, :) .* motion.velocity(1:end-1, :) ...
+        + gains(2, :) .* motion.velocity(2:end, :) + gains(3, :) .* (ahead - moved) ...
+        + plant.force(i, :) .* deviation;
+end
+of_lag = reshape(plant.transition(:, 1, :), 2, []);
+of_velocity = reshape(plant.transition(:, 2, :), 2, []);
+% Rows of a motor: what its full friction takes from lags and from velocities.
+own = diag(plant.friction(1, :));
+pulls = diag(plant.friction(2, :));
+if is_corexy(plant)
+    own = reshape(plant.friction(1, :, :), 2, 2);
+    pulls = reshape(plant.friction(2, :, :), 2, 2);
+end
+of_motors = turn(plant, pulls);
+strength = diag(of_motors)';
+others = of_motors - diag(strength);
 for step = 1:plant.num_steps
-    moved = motion.distance(step, :);
-    ahead = motion.distance(step + 1, :);
-    command = [motion.velocity(step:step + 1, :); ahead - moved];
-    deviation = deviate(plant, start + (moved + ahead) / 2, (ahead - moved) / 2);
-    next = zeros(2, numel(start));
-    for i = 1:2
-        gains = reshape(plant.command(i, :, :), 3, []);
-        next(i, :) = reshape(plant.transition(i, 1, :), 1, []) .* lag ...
-            + reshape(plant.transition(i, 2, :), 1, []) .* velocity ...
-            + plant.force(i, :) .* deviation + sum(gains .* command, 1);
-    end
-    % Rows of a motor: what its full friction takes from lags and from velocities.
-    own = diag(plant.friction(1, :));
-    pulls = diag(plant.friction(2, :));
-    if is_corexy(plant)
-        own = reshape(plant.friction(1, :, :), 2, 2);
-        pulls = reshape(plant.friction(2, :, :), 2, 2);
-    end
-    of_motors = turn(plant, pulls);
-    strength = diag(of_motors)';
+    next_lag = of_lag(1, :) .* lag + of_velocity(1, :) .* velocity + added{1}(step, :);
+    next_velocity = of_lag(2, :) .* lag + of_velocity(2, :) .* velocity + added{2}(step, :);
     value = tanh(turn(plant, velocity) ./ plant.friction_velocity);
-    change = turn(plant, next(2, :) - velocity) - value * (of_motors - diag(strength));
+    change = turn(plant, next_velocity - velocity) - value * others;
     slope = (1 - value.^2) ./ plant.friction_velocity;
     x = strength .* slope;
     rubbed = (value .* (1 + x / 2) + change .* slope .* (1 + x) / 2) ./ (1 + x + x.^2 / 2);
-    lag = next(1, :) - rubbed * own;
-    velocity = next(2, :) - rubbed * pulls;
+    lag = next_lag - rubbed * own;
+    velocity = next_velocity - rubbed * pulls;
 end
 end
 
@@ -113,7 +118,7 @@ end
 end
 
 function deviation = deviate(plant, middle, half)
-% Mean over a step of the axes' share in the motors' error and of a share of its change, in mm.
+% Mean over each step of the axes' share in the motors' error and of a share of its change, in mm.
 middle = turn(plant, middle);
 half = turn(plant, half);
 total = zeros(size(middle));
