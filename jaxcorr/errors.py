@@ -5,6 +5,8 @@ Names of files, parts and runs, comments in G-code and texts in .mat files may c
 
 import re
 import reprlib
+import shutil
+from pathlib import Path
 from typing import Any
 
 MOST_SHOWN = 80  # characters of a value that a message repeats
@@ -23,6 +25,12 @@ class InputError(ValueError):
 
     def __init__(self, text: str):
         super().__init__(printable(text))
+
+
+def command(words: str) -> str:
+    """A command as it is typed here: through `just` in a clone, where that is there."""
+    is_clone = Path("justfile").is_file() and Path("jaxcorr").is_dir()
+    return f"{'just' if is_clone and shutil.which('just') else 'jaxcorr'} {words}"
 
 
 def printable(text: str) -> str:

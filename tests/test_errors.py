@@ -2,12 +2,14 @@
 
 import pickle
 import re
+import shutil
+from pathlib import Path
 
 import toy
 
 from jaxcorr.cli import console
 from jaxcorr.data import trace
-from jaxcorr.errors import InputError, plain, printable
+from jaxcorr.errors import InputError, command, plain, printable
 
 
 def test_a_plain_name_means_nothing_to_anyone():
@@ -24,6 +26,17 @@ def test_no_text_moves_the_cursor(capsys):
     console.out.print(toy.NASTY, markup=False)
     console.out.print(console.table("", ("name",), [[toy.NASTY.replace("[", "(")]]))
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_command_is_named_as_it_can_be_typed(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", {"just": "/bin/just"}.get)
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    assert command("eval latest") == "just eval latest"
+    monkeypatch.setattr(shutil, "which", {}.get)
+    assert command("eval latest") == "jaxcorr eval latest"
+    monkeypatch.setattr(shutil, "which", {"just": "/bin/just"}.get)
+    monkeypatch.chdir(tmp_path)
+    assert command("eval latest") == "jaxcorr eval latest"
 
 
 def test_names_of_traces_are_plain(tmp_path):

@@ -14,7 +14,7 @@ import typer
 
 from jaxcorr import progress
 from jaxcorr.cli.options import JsonOption
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, command
 from jaxcorr.units import unit_of
 
 if TYPE_CHECKING:
@@ -478,5 +478,5 @@ def _show_next(notes: "Sequence[LogNote]", out: Path, num_axes: int) -> None:
         settings.append(f"data.sample_rate_hz={notes[0].rate_hz:g}")
     words = " ".join(f"--set {shlex.quote(each)}" for each in settings)
     console.out.print(
-        f"note: {out / NOTE}\nnext: jaxcorr train specs/own_traces.toml {words}", markup=False
+        f"note: {out / NOTE}\nnext: {command('train')} specs/own_traces.toml {words}", markup=False
     )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, command
 from jaxcorr.interrupts import INTERRUPTED
 from jaxcorr.spec import Spec
 from jaxcorr.training import locks
@@ -232,7 +232,7 @@ def follow(begun: "Experiment", events: "Iterator[Event]") -> "Finished":
         reason = str(error).splitlines()[0]
         print(
             f"{begun.run.path}: expected all processes to go on, got '{reason}'. Checkpoints are "
-            "intact: start all of them again, with `just resume`.",
+            f"intact: start all of them again, with `{command('resume')}`.",
             file=sys.stderr,
             flush=True,
         )

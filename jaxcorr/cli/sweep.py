@@ -19,7 +19,7 @@ from jaxcorr.cli.options import (
     SpecArgument,
     complete_spec,
 )
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, command
 from jaxcorr.interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -218,9 +218,10 @@ def show_sweep(
     console.out.print(f"written: {', '.join(str(path) for path in written)}", markup=False)
     best = _best_first(trials)[0] if trials else None
     if best and best.mae_mm is not None:
+        evaluate = command(f"eval {shlex.quote(str(folder / (best.run or '')))}")
         console.out.print(
             f"[bold]best: {_choices(sweep, best)}: {1e3 * best.mae_mm:.2f} um[/bold]\n"
-            f"next: just eval {escape(shlex.quote(str(folder / (best.run or ''))))}"
+            f"next: {escape(evaluate)}"
         )
 
 

@@ -28,6 +28,7 @@ from jaxcorr.cli.options import (
     complete_spec,
     find_spec,
 )
+from jaxcorr.errors import command
 from jaxcorr.interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _fit(begun: Any, as_json: bool) -> None:
     if hosts.is_writer():
         run_folders.point_latest(begun.run)
     if done.reason == "interrupted" and hosts.is_writer():
-        session.stop(f"go on with: just resume {shlex.quote(str(begun.run.path))}")
+        session.stop(f"go on with: {command('resume')} {shlex.quote(str(begun.run.path))}")
     if done.reason == "interrupted":
         raise typer.Exit(INTERRUPTED)
     if not hosts.is_writer():
@@ -102,7 +103,7 @@ def _fit(begun: Any, as_json: bool) -> None:
     console.out.print(
         f"{begun.run.path}: the best is {named}, "
         f"{split} MAE {best_um:.2f} um "
-        f"(ended by {done.reason})\nnext: just eval {shlex.quote(str(begun.run.path))}",
+        f"(ended by {done.reason})\nnext: {command('eval')} {shlex.quote(str(begun.run.path))}",
         markup=False,
     )
 
@@ -212,7 +213,7 @@ def _show_runs(rows: "Sequence[run_folder.Row]") -> None:
         ]
         for row in rows
     ]
-    hint = "no runs yet; make one with: just train specs/medium_hybrid.toml"
+    hint = f"no runs yet; make one with: {command('train specs/medium_hybrid.toml')}"
     console.out.print(console.table("", columns, body) if body else hint)
 
 

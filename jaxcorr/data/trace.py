@@ -25,7 +25,7 @@ from numpy import ndarray
 
 from jaxcorr import files
 from jaxcorr.data import mat_file
-from jaxcorr.errors import InputError, plain, shorten
+from jaxcorr.errors import InputError, command, plain, shorten
 
 LOGS = (".csv", ".tsv", ".npz")  # what `import` makes traces of, besides .mat files
 STRUCT = "simulation_data"
@@ -92,7 +92,8 @@ def find(patterns: Iterable[str]) -> list[Path]:
         if not files:
             raise InputError(
                 f"traces: expected files that match '{pattern}', got none. Make traces with "
-                "`just simulate`, or point at your own with --set data.traces='[\"folder/*.mat\"]'."
+                f"`{command('simulate')}`, or point at your own with "
+                "--set data.traces='[\"folder/*.mat\"]'."
             )
         found.update(dict.fromkeys(files))
     return list(found)
@@ -151,7 +152,7 @@ def read(
     if path.suffix.lower() in LOGS:
         raise InputError(
             f"{path}: expected a .mat file of a trace, got a log, {path.suffix}. Make traces of it "
-            "with `just import`."
+            f"with `{command('import')}`."
         )
     content = mat_file.read(path, choose)
     struct = content.values.get(STRUCT)
@@ -280,8 +281,8 @@ def _equal_columns(
     if guide is None:
         raise InputError(
             f"{path}: expected field 'time' and columns such as {', '.join(fields_of('x'))} in "
-            f"{STRUCT}, got only {list_names([*fields, *left_out])}. `jaxcorr import` maps other "
-            "names."
+            f"{STRUCT}, got only {list_names([*fields, *left_out])}. "
+            f"`{command('import')}` maps other names."
         )
     n = len(fields[guide])
     equal: dict[str, ndarray] = {}
@@ -310,5 +311,5 @@ def _no_struct(path: Path, left_out: Mapping[mat_file.Place, str]) -> str:
     got = list_names(names) if names else "no variable"
     return (
         f"{path}: expected one struct '{STRUCT}', got {got}. Save the trace as that struct, or "
-        "make one with `jaxcorr import`."
+        f"make one with `{command('import')}`."
     )

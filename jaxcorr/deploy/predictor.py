@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from jaxcorr import metrics
 from jaxcorr.deploy.compiled_step import StreamOptions, Streams
 from jaxcorr.deploy.predictor_group import PredictorGroup
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, command
 from jaxcorr.training import restore, run_folder
 from jaxcorr.training.restore import Loaded
 from jaxcorr.training.run_folder import Run
@@ -24,8 +24,11 @@ from jaxcorr.training.run_folder import Run
 def _warn_of_verdict(run: Run) -> None:
     path = run.path / metrics.FILE
     if path.exists() and not metrics.read(path).verdict.meets_all_targets:
-        text = "missed a target, or does not beat a baseline; `just eval` says what to use"
-        warnings.warn(f"{run.path}: its evaluation {text}", stacklevel=3)
+        warnings.warn(
+            f"{run.path}: its evaluation missed a target, or does not beat a baseline; "
+            f"`{command('eval')}` says what to use",
+            stacklevel=3,
+        )
 
 
 class Predictor(Streams):

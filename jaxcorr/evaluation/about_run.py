@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from jaxcorr.data.windows import printed_layer_of
+from jaxcorr.errors import command
 from jaxcorr.metrics import PathName
 from jaxcorr.run_records import Origin, Resolved, Split
 from jaxcorr.spec import Spec
@@ -116,7 +117,7 @@ def limits(
     if not is_finished:
         sentences.append(
             "The training has not ended: these are the figures of its best epoch so far, and "
-            "`just resume` goes on."
+            f"`{command('resume')}` goes on."
         )
     if data.simulate:
         sentences.append(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxcorr import files
+from jaxcorr.errors import command
 from jaxcorr.export import onnx, parameters
 from jaxcorr.models import network
 from jaxcorr.run_records import Resolved
@@ -57,6 +58,7 @@ def write(
         commit=resolved.git_commit or UNKNOWN,
         created=resolved.created.isoformat(),
         judgement=judgement,
+        evaluate=command(f"eval {run.id}"),
         forms=_forms(manifest["files"]),
         manifest=manifest,
         state=", ".join(_state_names(spec)),

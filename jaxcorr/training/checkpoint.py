@@ -22,7 +22,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
 
-from jaxcorr.errors import InputError, shorten
+from jaxcorr.errors import InputError, command, shorten
 from jaxcorr.metrics import PathName
 
 EVERY_S = 10.0
@@ -175,7 +175,8 @@ def restore_best(folder: Path, best: Any, is_strict: bool = False) -> Saved:
     if is_strict and saved.skipped:
         raise InputError(
             f"{folder}: expected the newest checkpoint to be whole, got {saved.skipped[0]}. Bring "
-            f"it back, or take step {saved.step} with `just resume`, eval or export, which say so."
+            f"it back, or take step {saved.step} with `{command('resume')}`, eval or export, which "
+            "say so."
         )
     return saved
 
@@ -287,7 +288,7 @@ def _find_denied(folder: Path) -> Path | None:
 def _refused(path: Path, error: Exception) -> InputError:
     return InputError(
         f"{path}: expected to write a checkpoint, got '{_reason(error)}'. Earlier checkpoints are "
-        "intact: make room or mend the permissions, then `just resume`."
+        f"intact: make room or mend the permissions, then `{command('resume')}`."
     )
 
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from jaxcorr import files, plotting
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, command
 from jaxcorr.spec import Spec
 from jaxcorr.training import checkpoint, hosts
 from jaxcorr.training.run_folder import Run
@@ -238,7 +238,7 @@ def _append(path: Path, row: dict[str, Any]) -> None:
 def _refused(run: Run, error: OSError) -> InputError:
     return InputError(
         f"{run.path}: expected to write the run's records, got '{error.strerror}'. Checkpoints are "
-        "intact: make room or mend the permissions, then `just resume`."
+        f"intact: make room or mend the permissions, then `{command('resume')}`."
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxcorr import files
-from jaxcorr.errors import InputError, plain, shorten
+from jaxcorr.errors import InputError, command, plain, shorten
 from jaxcorr.training import locks
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def find(text: str, folder: Path = Path("runs")) -> Run:
     if path.is_dir() and path.name not in (folder.name, LATEST):
         raise InputError(
             f"{text}: expected a run folder with {RESOLVED_FILE}, got a folder without. "
-            "See `just runs` for runs."
+            f"See `{command('runs')}` for runs."
         )
     home = path.parent if path.parent != Path() else folder
     known = list_all(home)

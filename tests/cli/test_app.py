@@ -7,6 +7,7 @@ import oscillator
 import pytest
 import tomli_w
 
+from jaxcorr.errors import command
 from jaxcorr.evaluation import evaluate
 from jaxcorr.training import run_folder
 
@@ -142,7 +143,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(name, run_apart, run, spec, tmp_pat
     code, log = run_apart(*argv, signal=name, after_text="epoch   2/")
     assert code == 130, log
     (begun,) = run_folder.list_all(tmp_path / "runs")
-    assert f"interrupted and saved; go on with: just resume {begun.path}" in log
+    assert f"interrupted and saved; go on with: {command('resume')} {begun.path}" in log
     rows = begun.read_history()
     assert 2 <= len(rows) < 2000
     resolved = json.loads((begun.path / "resolved.json").read_text())

@@ -10,7 +10,7 @@ import scipy.io
 from toy import circle, write_circle
 
 from jaxcorr.data import inspection, trace
-from jaxcorr.errors import InputError
+from jaxcorr.errors import InputError, command
 
 
 def test_a_circles_figures_are_known(tmp_path):
@@ -46,7 +46,7 @@ def test_a_log_is_to_be_imported(tmp_path):
     log = tmp_path / "log.CSV"
     log.write_text("t,command,actual\n0,1,1\n")
     (row,) = inspection.inspect([str(log)], 100.0)
-    assert row.problem.endswith("got a log, .CSV. Make traces of it with `just import`.")
+    assert row.problem.endswith(f"got a log, .CSV. Make traces of it with `{command('import')}`.")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from jaxcorr.errors import command
 from jaxcorr.export import model_card
 from jaxcorr.export.model_card import Judgement
 from jaxcorr.models.ranges import Ranges
@@ -51,7 +52,7 @@ def table_rows(text, first):
 
 def test_before_an_evaluation_it_says_so(run, loaded):
     card = model_card.write(run, loaded, MANIFEST)
-    assert "Not evaluated yet: `just eval a-run`" in card
+    assert f"Not evaluated yet: `{command('eval a-run')}`" in card
     assert "not timed yet" in card
     assert "R2" not in card
 
