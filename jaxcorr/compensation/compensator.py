@@ -166,7 +166,7 @@ class Compensator:
         self._is_finished = True
 
     def compensate(self, planned: ArrayLike) -> Float[ndarray, "n 4"]:
-        """Commands of a whole layer that is known at once, by the same blocks.
+        """Commands of a whole layer that is known at once, by the same blocks, without deadlines.
 
         Args:
             planned: all its samples, as `feed` takes them.
@@ -182,7 +182,7 @@ class Compensator:
         self.finish()
         blocks = []
         while len(self._reference):
-            blocks.append(self.next_block())
+            blocks.append(self._next(np.inf))
         return np.concatenate([np.zeros((0, 4)), *blocks])
 
     def next_block(self) -> Float[ndarray, "n 4"]:
@@ -197,11 +197,13 @@ class Compensator:
                 f"next_block: expected {self.block + 1} planned samples or more, got {num_known}. "
                 "Feed further ahead, or call finish."
             )
-        if not num_known:
-            return np.zeros((0, 4))
-        began = self._clock()
+        return self._next(SHARE * self.block / self.rate_hz) if num_known else np.zeros((0, 4))
+
+    def _next(self, within_s: float) -> Float[ndarray, "n 4"]:
+        """Commands of the next block of what is known, which is something."""
+        num_known, began = len(self._reference), self._clock()
         window = self._window()
-        knots, reasons = self._solve(window, began + SHARE * self.block / self.rate_hz)
+        knots, reasons = self._solve(window, began + within_s)
         commands = self._command(window, knots)[: self.block]
         self._carry, _ = self._ahead_fn(self._carry, commands.astype(np.float32))
         self._advance(knots)

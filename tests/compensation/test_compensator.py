@@ -109,6 +109,10 @@ def test_without_time_the_reference_goes_out_and_is_counted(loaded):
     assert slow.status.num_late == slow.status.num_blocks == 10
     assert slow.status.num_compensated == 0
     assert slow.status.slowest_s > 0.1
+    # Of a layer that is known at once nothing is late.
+    assert np.abs(slow.compensate(path) - path).max() > 1e-3
+    assert (slow.status.num_late, slow.status.num_hurried) == (0, 0)
+    assert slow.status.num_compensated > 0
 
 
 def test_a_clock_that_stops_the_solver_keeps_what_the_window_before_has_found(loaded):
