@@ -5,7 +5,6 @@ fingerprints, scales and the test samples.
 """
 
 import itertools
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,24 +102,22 @@ def name_of(spec: Spec, path: Path) -> str:
 def _make_run(path: Path, overrides: list[str], folder: Path, spec: Spec, data: Dataset) -> Run:
     """The run's folder with all that it holds before the first step, or none."""
     scales = fit_scales(spec, data.train)
-    run = run_folder.create(folder, name_of(spec, path))
-    try:
-        files.write_text(run.path / run_folder.SPEC_FILE, _as_given(path, overrides))
-        dataset.save_samples(run.path / TEST_SAMPLES, data.test)
-        test_set.keep(run.path, spec.data, data)
-        files.write_json(run.path / "stats.json", _stats(spec, scales, data.train))
-        # Last, since a folder with this file counts as a run.
+
+    def fill(made: Path) -> None:
+        files.write_text(made / run_folder.SPEC_FILE, _as_given(path, overrides))
+        dataset.save_samples(made / TEST_SAMPLES, data.test)
+        test_set.keep(made, spec.data, data)
+        files.write_json(made / "stats.json", _stats(spec, scales, data.train))
         resolved = _resolve(spec, data, len(scales.inputs.mean))
-        files.write_json(run.path / "resolved.json", resolved)
-    except BaseException as error:  # Ctrl-C too
-        shutil.rmtree(run.path, ignore_errors=True)
-        if not isinstance(error, OSError):
-            raise
+        files.write_json(made / run_folder.RESOLVED_FILE, resolved)
+
+    try:
+        return run_folder.create(folder, name_of(spec, path), fill)
+    except OSError as error:
         raise InputError(
-            f"{run.path}: expected to write the run's files, got '{error.strerror}'. Make room, or "
+            f"{folder}: expected to write the run's files, got '{error.strerror}'. Make room, or "
             "choose another folder with --runs."
         ) from None
-    return run
 
 
 def reopen(run: Run) -> Experiment:

@@ -7,8 +7,9 @@ import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -138,26 +139,33 @@ class Row(NamedTuple):
     test_r2: float | None
 
 
-def create(folder: Path, name: str) -> Run:
-    """Makes a new run folder `<folder>/<time>-<name>`; two at once get two folders.
+def create(folder: Path, name: str, fill_fn: Callable[[Path], None]) -> Run:
+    """Makes a run folder `<folder>/<time>-<name>`, whole or not at all; two at once get two.
 
+    Args:
+        fill_fn: writes what the run begins with into the folder that it is given.
     Raises:
         InputError: the folder cannot be made.
+        OSError: a file in it cannot be written.
     """
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    slug = slug_of(name)
-    for attempt in range(1, 1000):
-        path = folder / (f"{stamp}-{slug}" if attempt == 1 else f"{stamp}-{slug}-{attempt}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise InputError(
-                f"{path}: expected a folder that can be made, got '{error.strerror}'. "
-                "Choose another with --runs."
-            ) from None
-        return Run(path)
+    run_id = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{slug_of(name)}"
+    partial = folder / f".{run_id}.{files.HOST}.{os.getpid()}.partial"
+    files.remove_leftovers(folder)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder / run_id}: expected a folder that can be made, got '{error.strerror}'. "
+            "Choose another with --runs."
+        ) from None
+    try:
+        fill_fn(partial)
+        for path in (folder / f"{run_id}{end}" for end in ("", *(f"-{i}" for i in range(2, 1000)))):
+            # What is there and not empty, another process's run as well, refuses the name.
+            with contextlib.suppress(OSError):
+                return Run(partial.rename(path))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     raise InputError(
         f"{folder}: expected a free run id, got 999 taken. Wait a second and try again."
     )
@@ -236,7 +244,8 @@ def _checked(run: Run) -> Run:
 def list_all(folder: Path = Path("runs")) -> list[Run]:
     """All runs of a folder, oldest first."""
     found = [path.parent for path in folder.glob(f"*/{RESOLVED_FILE}")] if folder.is_dir() else []
-    found = [path for path in found if path.name != LATEST]  # a link to one of them
+    # Neither a link to one of them, nor one that is being made.
+    found = [path for path in found if path.name != LATEST and path.name[0] != "."]
     return [Run(path) for path in sorted(found, key=lambda p: (p.name[:15], p.stat().st_mtime_ns))]
 
 

@@ -25,23 +25,40 @@ def made(folder, *names):
     return found
 
 
+def fill(folder):
+    (folder / "resolved.json").write_text("{}")
+
+
 def test_two_runs_of_one_second_get_two_folders(tmp_path):
-    made_runs = [run_folder.create(tmp_path / "runs", "a b/c") for _ in range(3)]
+    made_runs = [run_folder.create(tmp_path / "runs", "a b/c", fill) for _ in range(3)]
     assert len({run.id for run in made_runs}) == 3
-    assert all(run.path.is_dir() and "-a-b-c" in run.id for run in made_runs)
-    assert run_folder.create(tmp_path, "").id.endswith("-run")
+    assert all(run_folder.is_run(run.path) and "-a-b-c" in run.id for run in made_runs)
+    assert run_folder.create(tmp_path, "", fill).id.endswith("-run")
+
+
+def test_a_run_that_is_being_made_is_none_and_a_killed_one_goes_with_the_next(tmp_path):
+    killed = tmp_path / f".20260101-000000-a.{files.HOST}.999999999.partial"
+    made(tmp_path, killed.name)
+
+    def look(folder):
+        assert not killed.exists()
+        fill(folder)
+        assert run_folder.list_all(tmp_path) == []
+
+    run = run_folder.create(tmp_path, "a", look)
+    assert list(tmp_path.iterdir()) == [run.path]
 
 
 @pytest.mark.parametrize("name", ["..", "../../x", "/etc", "a\nb", "ünï"])
 def test_no_name_leaves_the_folder(tmp_path, name):
-    assert run_folder.create(tmp_path, name).path.resolve().parent == tmp_path
+    assert run_folder.create(tmp_path, name, fill).path.resolve().parent == tmp_path
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
     rule = r"expected a folder that can be made, got 'Not a directory'\. Choose another with --runs"
     with pytest.raises(InputError, match=rule):
-        run_folder.create(tmp_path / "file", "a")
+        run_folder.create(tmp_path / "file", "a", fill)
 
 
 def test_a_run_is_found_by_path_id_start_and_latest(tmp_path, monkeypatch):
