@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -95,6 +96,21 @@ def replace_folder(folder: Path) -> Iterator[Path]:
             old.rename(folder)
         for path in (partial, old):
             shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Lends an empty folder among the system's temporary files, for the block only.
+
+    What killed processes left there is removed first.
+    """
+    home = Path(tempfile.gettempdir())
+    remove_leftovers(home)
+    folder = Path(tempfile.mkdtemp(dir=home, prefix=f".jaxcorr.{HOST}.{os.getpid()}.partial."))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

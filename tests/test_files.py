@@ -139,3 +139,13 @@ def test_columns_are_written_in_both_forms(tmp_path):
     assert struct.keys() == {"time", "x", "run"}
     np.testing.assert_array_equal(struct["time"], columns["time"])
     np.testing.assert_array_equal(np.load(npz)["x"], columns["x"])
+
+
+def test_a_scratch_folder_goes_and_so_does_a_killed_process_s(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed = tmp_path / f".jaxcorr.{files.HOST}.999999999.partial.x"
+    killed.mkdir()
+    with files.scratch_folder() as folder:
+        (folder / "a").touch()
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []

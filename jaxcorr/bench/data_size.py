@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import re
 import resource
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from jaxcorr import files
 from jaxcorr import spec as specs
 from jaxcorr.bench import training
 from jaxcorr.data import dataset, trace
@@ -51,15 +51,15 @@ def measure(
     Raises:
         InputError: the spec or the layers are refused, or the process was killed.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with files.scratch_folder() as folder:
         rate_hz = specs.load(spec, overrides).data.sample_rate_hz
-        pattern = write_layers(Path(folder), num_layers, num_samples, rate_hz)
+        pattern = write_layers(folder, num_layers, num_samples, rate_hz)
         changes = [*overrides, f"data.traces={json.dumps([pattern])}"]
         # Not a fork: a copy of this process would begin with its memory.
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
             try:
-                job = pool.submit(_measure_here, spec, changes, Path(folder) / "runs", seconds)
+                job = pool.submit(_measure_here, spec, changes, folder / "runs", seconds)
                 return {"layers": num_layers, **job.result()}
             except BrokenProcessPool:
                 raise InputError(

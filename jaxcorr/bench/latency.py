@@ -7,7 +7,6 @@ export would leave out what is zero.
 
 import contextlib
 import ctypes
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from jaxcorr import files
 from jaxcorr.bench import latency_parts, torch_reference, training
 from jaxcorr.data.windows import Samples
 from jaxcorr.deploy import timing
@@ -100,8 +100,8 @@ def measure(spec: Spec, size: str, num_calls: int, with_torch: bool = True) -> d
         predictor's p50), `parts` (see `bench_parts`) and `floor` (see `memory_floor`).
     """
     ready = prepare(spec, size)
-    with tempfile.TemporaryDirectory() as folder:
-        calls = {"predictor": ready.predictor.step, **other_calls(ready, Path(folder))}
+    with files.scratch_folder() as folder:
+        calls = {"predictor": ready.predictor.step, **other_calls(ready, folder)}
         if with_torch:
             reference = training.change(ready.spec, training.REFERENCE)
             calls["torch_eager"] = torch_reference.WindowPredictor(reference, False).step

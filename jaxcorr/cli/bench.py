@@ -4,12 +4,12 @@ They measure speed on this machine, beside PyTorch, and memory by the size of th
 """
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from jaxcorr import files
 from jaxcorr.cli.options import (
     JsonOption,
     JudgedPrinterOption,
@@ -100,9 +100,9 @@ def train(
         )
     if torch and seconds:
         console.err.print(f"PyTorch trains for {seconds:g} s, then jaxcorr until it is as good")
-        with tempfile.TemporaryDirectory() as folder:
+        with files.scratch_folder() as folder:
             result["time_to_torch_mae"] = training.time_to_torch_mae(
-                checked, data, seconds, Run(Path(folder))
+                checked, data, seconds, Run(folder)
             )
     _show(result, as_json, _show_training)
 

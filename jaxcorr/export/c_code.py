@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,8 +180,8 @@ def time_step(path: Path, samples: Samples) -> float:
 def _built(path: Path) -> Iterator[Path]:
     compiler = find_compiler()
     assert compiler is not None, "find_compiler comes first"
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "stream_csv"
+    with files.scratch_folder() as folder:
+        program = folder / "stream_csv"
         build(compiler, path.with_name(EXAMPLE), program)
         yield program
 

@@ -5,7 +5,6 @@ knows no run folder.
 """
 
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import scipy.io
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
+from jaxcorr import files
 from jaxcorr.data import octave
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
@@ -128,8 +128,8 @@ def stream(path: Path, samples: Samples) -> Float64[ndarray, "rows k"]:
     """
     program = octave.find()
     assert program is not None, "octave.find() comes first"
-    with tempfile.TemporaryDirectory() as folder:
-        given, errors = Path(folder) / "samples.mat", Path(folder) / "errors.mat"
+    with files.scratch_folder() as folder:
+        given, errors = folder / "samples.mat", folder / "errors.mat"
         ends = samples.first_row[1:]
         scipy.io.savemat(given, {"traces": _cell(np.split(_double(samples.features), ends))})
         paths = {"weights": path.absolute(), "samples": given, "errors": errors}

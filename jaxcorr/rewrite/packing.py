@@ -9,10 +9,8 @@ Source: Prusa, libbgcode, doc/specifications.md.
 import contextlib
 import gzip
 import hashlib
-import os
 import shutil
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -34,20 +32,14 @@ def opened(path: Path) -> Iterator[Path]:
     Raises:
         InputError: it cannot be read.
     """
-    with containers.open_bytes(path) as packed:
-        if _kind(path) is None:
-            text = None
-        else:
-            files.remove_leftovers(Path(tempfile.gettempdir()))
-            folder = tempfile.mkdtemp(prefix=f".jaxcorr.{files.HOST}.{os.getpid()}.partial.")
-            text = Path(folder) / f"{path.name}.gcode"
-            with text.open("wb") as out:
-                shutil.copyfileobj(packed, out)
-    try:
-        yield text or path
-    finally:
-        if text is not None:
-            shutil.rmtree(text.parent, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        text = path
+        with containers.open_bytes(path) as packed:
+            if _kind(path) is not None:
+                text = stack.enter_context(files.scratch_folder()) / f"{path.name}.gcode"
+                with text.open("wb") as out:
+                    shutil.copyfileobj(packed, out)
+        yield text
 
 
 @contextlib.contextmanager
