@@ -65,7 +65,7 @@ def evaluate(
 
     place = console.prepare_out(chosen.path, out)
     if report:
-        chosen.read_history()  # altered, it is refused before the work
+        reports.refuse_altered(chosen)
     done = evaluate.evaluate_run(chosen, traces, out=place, is_strict=False)
     console.say_skipped(done.loaded.skipped)
     if not done.loaded.is_finished:

@@ -222,6 +222,12 @@ def axis_names(spec: Spec) -> list[str]:
 
 def _by_axis(spec: Spec, samples: Samples, predicted: Values, rows: ndarray) -> AccuracyByAxis:
     true, answers = samples.targets[rows], predicted[rows]
+    num_bad = int((~np.isfinite(answers)).any(axis=1).sum())
+    if num_bad:
+        raise InputError(
+            f"evaluation: expected finite predictions, got {count(num_bad, 'sample')} without. "
+            "Samples or baselines of the run were altered: bring them back, or train it again."
+        )
     axes = {
         name: metrics.measure(true[:, i], answers[:, i]) for i, name in enumerate(axis_names(spec))
     }

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from jaxcorr import files, plotting, progress
+from jaxcorr import run_records as records
 from jaxcorr.data.windows import Samples
 from jaxcorr.errors import InputError
 from jaxcorr.evaluation import about_run, error_figures, motion_figures, path_figures, wording
@@ -67,6 +68,16 @@ def build(
     return target / PAGE
 
 
+def refuse_altered(run: Run) -> None:
+    """Reads what only the report shows of a run, for a refusal before the evaluation.
+
+    Raises:
+        InputError: a file of the run is damaged or altered.
+    """
+    run.read_history()
+    _spec_text(run)
+
+
 def _describe(run: Run, evaluation: Evaluation, samples: Samples) -> dict[str, Any]:
     """What the template shows besides the drawings."""
     spec, resolved = run.spec(), run.resolved()
@@ -97,9 +108,11 @@ def _num_parameters(run: Run) -> int:
 
 
 def _spec_text(run: Run) -> str:
-    """The spec as given; a run made by a program may have none."""
+    """The spec as given, whatever its letters are; a run made by a program may have none."""
     path = run.path / SPEC_FILE
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    return files.read_bytes(path, "the spec as given", records.MEND).decode(errors="replace")
 
 
 def _draw(

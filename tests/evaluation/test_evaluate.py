@@ -112,6 +112,13 @@ def test_nothing_to_evaluate_on_is_refused(loaded, trained, kept):
         evaluate.evaluate(loaded, empty, *kept)
 
 
+def test_samples_on_which_nothing_can_be_predicted_are_refused(loaded, trained, kept):
+    wild = trained.data.test.features.copy()
+    wild[7] = 1e38
+    with pytest.raises(InputError, match="expected finite predictions"):
+        evaluate.evaluate(loaded, trained.data.test._replace(features=wild), *kept)
+
+
 def test_every_baseline_is_judged_on_the_same_rows(evaluation, trained, kept):
     answers = baselines.predict(kept.fitted, trained.data.test)
     true = trained.data.test.targets

@@ -194,6 +194,16 @@ def test_an_interrupted_build_leaves_the_old_report(judged, monkeypatch):
     assert not [name for name in os.listdir(judged[0].path) if name.endswith(".partial")]
 
 
+def test_a_spec_in_other_letters_is_shown_and_an_altered_history_refused(tmp_path):
+    run = Run(tmp_path)
+    (tmp_path / "spec.toml").write_bytes(b"# 5 \xb5m")
+    assert report._spec_text(run) == "# 5 \ufffdm"
+    report.refuse_altered(run)
+    run.history.write_text("[]\n")
+    with pytest.raises(InputError, match=r"history\.jsonl:1: expected"):
+        report.refuse_altered(run)
+
+
 def test_a_run_that_is_not_there_is_refused(judged, tmp_path):
     with pytest.raises(InputError, match="expected a readable file"):
         report.build(Run(tmp_path), *judged[1:])
