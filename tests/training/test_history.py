@@ -74,7 +74,7 @@ def test_tensorboard_shows_scalars_and_histograms(run):
     history.show_evaluated(run, 2, {"mae_mm": 0.5, "r2": None})
     shown = EventAccumulator(str(run.path)).Reload()
     assert sorted(shown.Tags()["scalars"])[0].startswith("accuracy/")  # as its cards are sorted
-    assert [(e.step, e.value) for e in shown.Scalars("evaluated/mae_mm")] == [(2, 0.5)]
+    assert [(e.step, e.value) for e in shown.Scalars("evaluated/mae_um")] == [(2, 500.0)]
     assert [(e.step, e.value) for e in shown.Scalars("accuracy/train_loss")] == [
         (1, 0.5), (2, 0.25), (3, pytest.approx(0.5 / 3))
     ]  # fmt: skip
