@@ -168,7 +168,7 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
     match problem["type"]:
         case "json_invalid":
             return "JSON", shorten(rule)
-        case "missing":
+        case "missing" | "missing_argument":  # the second by pydantic before 2.14
             return f"key '{key}'", "none"
         case "extra_forbidden":
             return "known keys", f"'{shorten(key)}'"

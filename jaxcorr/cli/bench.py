@@ -278,13 +278,14 @@ def show_compensation(result: dict[str, Any]) -> None:
     for layer in result["layers"]:
         offline, blocks = layer["offline"], layer["blocks"]
         accel = layer["accel_mm_s2"]
+        ended = "" if offline["outcome"] == "converged" else f", {offline['outcome']}"
         rows.append(
             (
-                "as in the file" if accel is None else f"{accel:g}",
+                "the file's" if accel is None else f"{accel:g}",
                 f"{layer['num_samples']:,}",
                 console.number(offline["seconds"], 2),
                 console.number(offline["seconds_a_minute"], 2),
-                f"{offline['num_steps']}, {offline['outcome']}",
+                f"{offline['num_steps']}{ended}",
                 console.number(blocks["p50_us"] / 1e3, 2),
                 console.number(blocks["p99_us"] / 1e3, 2),
                 console.number(blocks["max_us"] / 1e3, 2),
