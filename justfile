@@ -10,7 +10,7 @@ bin := ".venv/bin"
 default:
     @just --list --unsorted
 
-# Train a spec into a new run: just train specs/medium_hybrid.toml [--set train.epochs=5]
+# Train a spec into a new run: just train specs/medium_hybrid.toml [--set KEY=VALUE]
 [group('train')]
 [no-exit-message]
 train *ARGS: _setup
@@ -22,13 +22,13 @@ train *ARGS: _setup
 resume *ARGS: _setup
     @{{bin}}/jaxcorr resume "$@"
 
-# Collect, train, evaluate and export, and say what was made: just pipeline [SPEC] [--set train.epochs=5]
+# Collect, train, evaluate and export: just pipeline [SPEC] [--set KEY=VALUE]
 [group('train')]
 [no-exit-message]
 pipeline *ARGS: _setup
     @{{bin}}/jaxcorr pipeline "$@"
 
-# Evaluate a run, with a report: just eval runs/<id> [--traces GLOB] [--save-predictions] [--json]
+# Evaluate a run, with a report: just eval runs/<id> [--traces GLOB] [--json]
 [group('judge')]
 [no-exit-message]
 eval *ARGS: _setup
@@ -40,13 +40,13 @@ eval *ARGS: _setup
 compare *ARGS: _setup
     @{{bin}}/jaxcorr compare "$@"
 
-# Leave out one part after the other: just crossval specs/medium_hybrid.toml [--epochs N]
+# Leave out one part after the other: just crossval SPEC [--epochs N]
 [group('judge')]
 [no-exit-message]
 crossval *ARGS: _setup
     @{{bin}}/jaxcorr crossval "$@"
 
-# R2 and MAE against horizon: just horizons specs/medium_hybrid.toml [--from -5 --to 5] [--epochs N]
+# R2 and MAE against horizon: just horizons SPEC [--from -5 --to 5] [--epochs N]
 [group('judge')]
 [no-exit-message]
 horizons *ARGS: _setup
@@ -58,37 +58,37 @@ horizons *ARGS: _setup
 sweep *ARGS: _setup
     @{{bin}}/jaxcorr sweep "$@"
 
-# Losses against sizes over seeds, from our own runs: just table [--seeds 3] [--epochs N]
+# Losses against sizes over seeds: just table [--seeds 3] [--epochs N]
 [group('judge')]
 [no-exit-message]
 table *ARGS: _setup
     @{{bin}}/jaxcorr table "$@"
 
-# Write a run's model as ONNX, StableHLO, C and for MATLAB, each checked: just export runs/<id>
+# Write a run's model as ONNX, StableHLO, C and for MATLAB: just export runs/<id>
 [group('use')]
 [no-exit-message]
 export *ARGS: _setup
     @{{bin}}/jaxcorr export "$@"
 
-# Predict in a paced control loop: just demo-control runs/<id> [--rate 1000] [--plot FILE]
+# Predict in a paced control loop: just demo-control runs/<id> [--rate HZ] [--plot FILE]
 [group('use')]
 [no-exit-message]
 demo-control *ARGS: _setup
     @{{bin}}/jaxcorr demo-control "$@"
 
-# Find better commands for a part's layers and judge them: just compensate runs/<id> PART|FILE.gcode
+# Find better commands for layers, and judge them: just compensate runs/<id> PART
 [group('use')]
 [no-exit-message]
 compensate *ARGS: _setup
     @{{bin}}/jaxcorr compensate "$@"
 
-# Judge a run's compensation, also on printers unlike the trained one: just compensate-suite runs/<id>
+# Judge it on printers unlike the trained one too: just compensate-suite runs/<id>
 [group('use')]
 [no-exit-message]
 compensate-suite *ARGS: _setup
     @{{bin}}/jaxcorr compensate-suite "$@"
 
-# Correct a G-code file for a run's printer: just rewrite runs/<id> FILE.gcode --out OUT.gcode
+# Correct G-code for a run's printer: just rewrite runs/<id> IN.gcode --out OUT.gcode
 [group('use')]
 [no-exit-message]
 rewrite *ARGS: _setup
@@ -106,13 +106,13 @@ printer *ARGS: _setup
 runs *ARGS: _setup
     @{{bin}}/jaxcorr runs "$@"
 
-# Make traces from a machine's logs: just import FILE... --time t --command x_cmd --actual x_act
+# Make traces from logs: just import FILE... --time t --command x_cmd --actual x_act
 [group('traces')]
 [no-exit-message]
 import *ARGS: _setup
     @{{bin}}/jaxcorr import "$@"
 
-# Import EMPS, hold out speeds and a half, train, compare: just measured PATH/DATA_EMPS.mat [RATE_HZ]
+# Import EMPS, hold out speeds, train, compare: just measured DATA_EMPS.mat [RATE_HZ]
 [group('traces')]
 [no-exit-message]
 measured FILE RATE_HZ="100": _setup
@@ -140,19 +140,19 @@ inspect *ARGS: _setup
 simulate *ARGS: _setup
     @{{bin}}/jaxcorr simulate "$@"
 
-# Find a printer's numbers in traces or resonance files: just identify FILE|GLOB [--out FILE.toml]
+# Find a printer's numbers in traces or resonance files: just identify FILE|GLOB
 [group('traces')]
 [no-exit-message]
 identify *ARGS: _setup
     @{{bin}}/jaxcorr identify "$@"
 
-# Plan G-code: time, firmware, limits, what was passed over: just plan FILE.gcode [--layers] [--json]
+# Plan G-code, with time, firmware and limits: just plan FILE.gcode [--layers]
 [group('traces')]
 [no-exit-message]
 plan *ARGS: _setup
     @{{bin}}/jaxcorr plan "$@"
 
-# Measure speed here, beside PyTorch: just bench train|step|data|endurance|compensate [--json]
+# Measure speed, beside PyTorch: just bench train|step|data|endurance|compensate
 [group('measure')]
 [no-exit-message]
 bench *ARGS: _setup
