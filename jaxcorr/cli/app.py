@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from jaxcorr import interrupts, progress
+from jaxcorr import errors, interrupts, progress
 from jaxcorr.cli import (
     bench,
     compensate,
@@ -150,7 +150,9 @@ def main() -> None:
             # Where options are cut into words there is no context yet.
             command = context.command_path if context else " ".join(["jaxcorr", *sys.argv[1:2]])
             end = "" if text.endswith(("?", ".")) else "."
-            text = f"{command}: {text}{end} See `{command} --help`."
+            _, *words = command.split()
+            ask = errors.command(" ".join([*words, "--help"])) if words else "jaxcorr --help"
+            text = f"{command}: {text}{end} See `{ask}`."
         _complain(text)
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):

@@ -168,7 +168,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(run, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
-        (["train"], "jaxcorr train: Missing argument 'spec'. See `jaxcorr train --help`."),
+        (["train"], f"jaxcorr train: Missing argument 'spec'. See `{command('train --help')}`."),
         (["trian", "x"], "jaxcorr: No such command 'trian'"),
         (["train", "x.toml", "--jsn"], "jaxcorr train: No such option: --jsn"),
         (["simulate", "boat", "--seed", "x"], "jaxcorr simulate: Invalid value for '--seed'"),
