@@ -78,7 +78,9 @@ def read(function: Function, sizes: Sequence[int], forms: Mapping[str, Function]
     closed = jax.make_jaxpr(function)(*shapes)
     reader = _Reader(forms)
     inputs = [reader.add_columns((1, size)) for size in sizes]
-    results = reader.read(closed, inputs)
+    # As in JAX, a division by zero is a value, which a `where` leaves out.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        results = reader.read(closed, inputs)
     return Parts(sum(sizes), reader.operations, [flat(result) for result in results])
 
 
