@@ -5,7 +5,6 @@ ImportError, or is lost, and the command goes on for an hour. Nothing is half-do
 else it is a KeyboardInterrupt as ever.
 """
 
-import atexit
 import os
 import signal
 from types import FrameType
@@ -18,9 +17,6 @@ def watch() -> None:
     """Looks after Ctrl-C from here on, unless the process was started to ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _on_interrupt)
-        # Python gives signals back to the system when it ends, and one more would kill the process
-        # in place of its exit code. What is registered first runs last.
-        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def end() -> None:

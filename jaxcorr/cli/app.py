@@ -115,16 +115,17 @@ def _refuse_other_letters(arguments: Sequence[str]) -> None:
             ) from None
 
 
-def _leave_interrupted() -> NoReturn:
+def leave(code: int) -> NoReturn:
     """Ends the process, in which nothing is left to undo, without Python's own ending.
 
-    Threads of JAX in the middle of their work may crash when Python takes itself down around them:
-    two Ctrl-C in `eval` once ended in signal 11.
+    That takes the modules down for longer than some commands last, and lets Ctrl-C meanwhile be
+    lost. Threads of JAX in the middle of their work may crash when it does: two Ctrl-C in `eval`
+    once ended in signal 11.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    os._exit(INTERRUPTED)
+    os._exit(code)
 
 
 def main() -> None:
@@ -138,7 +139,7 @@ def main() -> None:
         interrupts.end()
         sys.stdout.flush()  # what a full disk refuses should not pass for a success
         if code == INTERRUPTED:
-            _leave_interrupted()
+            leave(INTERRUPTED)
         sys.exit(code or 0)
     except InputError as error:
         _complain(str(error))
@@ -157,7 +158,7 @@ def main() -> None:
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         interrupts.end()
-        _leave_interrupted()
+        leave(INTERRUPTED)
     except BrokenPipeError:
         _drop_output()  # the reader of a pipe has left
         sys.exit(1)
