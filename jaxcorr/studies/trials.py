@@ -193,6 +193,7 @@ def next_trial(study: optuna.Study, sweep: Sweep, folder: Path, worker: str) -> 
 
 def _queue_dead(study: optuna.Study, folder: Path) -> None:
     """Queues the running trials of workers that are gone, under the values that they had."""
+    locks.remove_dead(folder / "workers")
     trials = study.get_trials(deepcopy=False)
     retried = _retried(trials)
     for trial in trials:

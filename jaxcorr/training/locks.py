@@ -67,6 +67,17 @@ def holder(path: Path) -> str | None:
         return None if lease.owner is None or _is_stale(path) else _owner(lease)
 
 
+def remove_dead(folder: Path) -> None:
+    """Removes the locks in a folder that processes of this host left behind when they were killed.
+
+    One that was killed in the middle of taking its lock has left an empty file.
+    """
+    for path in folder.glob("*.lock"):
+        with contextlib.suppress(FileNotFoundError):
+            if holder(path) is None and path.stat().st_size == 0:
+                path.unlink()
+
+
 def _lease(path: Path) -> "SoftFileLease":
     from filelock import SoftFileLease  # here, since --help would wait for it
 

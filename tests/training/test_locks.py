@@ -21,6 +21,9 @@ with locks.hold(Path(sys.argv[1])):
     time.sleep(60)
 """
 
+LEASE = "mode=lease", f"token={7:032x}", "duration=60.0"
+FAR = "filelock/2", "pid=7", "host=far", *LEASE
+
 
 @pytest.fixture
 def other(tmp_path):
@@ -34,10 +37,9 @@ def other(tmp_path):
     process.communicate()
 
 
-def leave_behind(path: Path, age_s: float) -> None:
-    """The file of a process on another host, renewed so long ago."""
-    lines = ("filelock/2", "pid=7", "host=far", "mode=lease", f"token={7:032x}", "duration=60.0")
-    path.write_text("\n".join(lines) + "\n")
+def leave_behind(path: Path, age_s: float, lines: tuple[str, ...] = FAR) -> None:
+    """The file of a process, by default on another host, renewed so long ago."""
+    path.write_text("".join(f"{line}\n" for line in lines))
     os.utime(path, (time.time() - age_s,) * 2)
 
 
@@ -81,6 +83,18 @@ def test_lock_of_another_host_counts_until_nobody_renews_it(tmp_path, monkeypatc
     monkeypatch.setattr(locks, "RENEW_S", 0.1)
     with locks.hold(path):
         assert (locks.holder(path) or "").startswith(f"process {os.getpid()} ")
+
+
+def test_locks_of_killed_processes_are_removed(tmp_path):
+    for name, age_s in (("begun", 2 * locks.STALE_S), ("beginning", 0.0)):
+        leave_behind(tmp_path / f"{name}.lock", age_s, ())
+    killed = ("filelock/2", "pid=999999999", f"host={os.uname().nodename}", *LEASE)
+    leave_behind(tmp_path / "killed.lock", 0.0, killed)
+    leave_behind(tmp_path / "far.lock", 0.0)
+    with locks.hold(tmp_path / "mine.lock"):
+        locks.remove_dead(tmp_path)
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {"mine.lock", "far.lock", "beginning.lock"}
 
 
 def test_held_lock_is_renewed(tmp_path, monkeypatch):
