@@ -51,8 +51,8 @@ RECIPES = {
     "all": "jaxcorr, all steps",
     "last": "jaxcorr, last step",
     "torch": "PyTorch, last step",
-    "document_all": "jaxcorr, the document's recipe, all steps",
-    "torch_all": "PyTorch, the document's recipe, all steps",
+    "document_all": "jaxcorr, document's recipe, all steps",
+    "torch_all": "PyTorch, document's recipe, all steps",
 }
 WAYS = {
     "predictor": "Predictor.step",
@@ -264,8 +264,8 @@ def _show_machine(machine: dict[str, Any]) -> None:
     )
     console.out.print(
         f"{machine['machine']['processor']}, {machine['usable_cores']} cores, devices "
-        f"{', '.join(machine['devices'])}, load {machine['load_average']:.1f}; Python "
-        f"{machine['python']}, {versions}"
+        f"{', '.join(dict.fromkeys(machine['devices']))}, load "
+        f"{machine['load_average']:.1f}; Python {machine['python']}, {versions}"
     )
 
 
@@ -320,12 +320,12 @@ def _show_training(result: dict[str, Any]) -> None:
     rows = [_loop_row(entry, name) for entry in result["throughput"] for name in entry["loops"]]
     columns = (
         "training",
-        "parameters",
+        "weights",
         "devices",
         "targets/s",
         "x PyTorch",
-        "pipeline % alone",
-        "in loop",
+        "pipeline %",
+        "in loop %",
         "compile s",
     )
     console.out.print(console.table("", columns, rows))

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxcorr import files, progress, units
-from jaxcorr.errors import InputError, printable
+from jaxcorr.errors import InputError, command, printable
 
 if TYPE_CHECKING:
     from jaxcorr.data.collect import Collected
@@ -113,6 +113,11 @@ def _groups(widths: Sequence[int], most: int) -> list[list[int]]:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Columns:
     """A plain table with a title, which may be empty; cells may have markup."""
     return Columns(title, columns, [[printable(cell) for cell in row] for row in rows])
+
+
+def show_next(words: str) -> None:
+    """Prints a command to go on with; it is to be copied, so the terminal breaks it and not we."""
+    out.print(f"next: {command(words)}", markup=False, soft_wrap=True)
 
 
 def number(value: float | None, digits: int) -> str:

@@ -14,7 +14,7 @@ import typer
 
 from jaxcorr import progress
 from jaxcorr.cli.options import JsonOption
-from jaxcorr.errors import InputError, command
+from jaxcorr.errors import InputError
 from jaxcorr.units import unit_of
 
 if TYPE_CHECKING:
@@ -477,6 +477,5 @@ def _show_next(notes: "Sequence[LogNote]", out: Path, num_axes: int) -> None:
     if notes[0].rate_hz != 100:
         settings.append(f"data.sample_rate_hz={notes[0].rate_hz:g}")
     words = " ".join(f"--set {shlex.quote(each)}" for each in settings)
-    console.out.print(
-        f"note: {out / NOTE}\nnext: {command('train')} specs/own_traces.toml {words}", markup=False
-    )
+    console.out.print(f"note: {out / NOTE}", markup=False)
+    console.show_next(f"train specs/own_traces.toml {words}")

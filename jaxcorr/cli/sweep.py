@@ -19,7 +19,7 @@ from jaxcorr.cli.options import (
     SpecArgument,
     complete_spec,
 )
-from jaxcorr.errors import InputError, command
+from jaxcorr.errors import InputError
 from jaxcorr.interrupts import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -203,7 +203,6 @@ def show_sweep(
     sweep: "Sweep", trials: "Sequence[Trial]", folder: Path, written: Sequence[Path]
 ) -> None:
     """Prints the trials, best first, and what to do next."""
-    from rich.markup import escape
 
     from jaxcorr.cli import console
 
@@ -218,11 +217,9 @@ def show_sweep(
     console.out.print(f"written: {', '.join(str(path) for path in written)}", markup=False)
     best = _best_first(trials)[0] if trials else None
     if best and best.mae_mm is not None:
-        evaluate = command(f"eval {shlex.quote(str(folder / (best.run or '')))}")
-        console.out.print(
-            f"[bold]best: {_choices(sweep, best)}: {1e3 * best.mae_mm:.2f} um[/bold]\n"
-            f"next: {escape(evaluate)}"
-        )
+        best_um = 1e3 * best.mae_mm
+        console.out.print(f"[bold]best: {_choices(sweep, best)}: {best_um:.2f} um[/bold]")
+        console.show_next(f"eval {shlex.quote(str(folder / (best.run or '')))}")
 
 
 def _trial_line(sweep: "Sweep", trial: "Trial") -> str:

@@ -103,9 +103,10 @@ def _fit(begun: Any, as_json: bool) -> None:
     console.out.print(
         f"{begun.run.path}: the best is {named}, "
         f"{split} MAE {best_um:.2f} um "
-        f"(ended by {done.reason})\nnext: {command('eval')} {shlex.quote(str(begun.run.path))}",
+        f"(ended by {done.reason})",
         markup=False,
     )
+    console.show_next(f"eval {shlex.quote(str(begun.run.path))}")
 
 
 def inspect(
