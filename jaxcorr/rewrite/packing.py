@@ -36,7 +36,7 @@ def opened(path: Path) -> Iterator[Path]:
         text = path
         with containers.open_bytes(path) as packed:
             if _kind(path) is not None:
-                text = stack.enter_context(files.scratch_folder()) / f"{path.name}.gcode"
+                text = stack.enter_context(files.scratch_folder()) / path.name
                 with text.open("wb") as out:
                     shutil.copyfileobj(packed, out)
         yield text
