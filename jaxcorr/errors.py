@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_SHOWN = 80  # characters of a value that a message repeats
+MOST_OF_LINE = 2_000  # of a message; names of files may be longer than any value that is shown
 # What moves a cursor, colours a terminal or turns the order of letters round.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # All else means something to a shell, to C, MATLAB, HTML, Markdown or matplotlib.
@@ -24,7 +25,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, text: str):
-        super().__init__(printable(text))
+        super().__init__("\n".join(map(_bound, printable(text).split("\n"))))
 
 
 def command(words: str) -> str:
@@ -36,6 +37,12 @@ def command(words: str) -> str:
 def printable(text: str) -> str:
     """A text in which control characters are written out, such as \\x1b."""
     return CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def _bound(line: str) -> str:
+    """A line of a message without its middle if it is too long: where and what to do are left."""
+    half = MOST_OF_LINE // 2 - len("...")
+    return line if len(line) <= MOST_OF_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def plain(name: str) -> str:

@@ -28,6 +28,13 @@ def test_no_text_moves_the_cursor(capsys):
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_a_long_name_leaves_where_and_what_to_do():
+    error = InputError(f"a.toml: expected a file, got '{'x' * 10**6}'. Mend it.\nb: short")
+    assert re.fullmatch(r"a\.toml: .* got 'x+ \.\.\. x+'\. Mend it\.\nb: short", str(error))
+    assert len(str(error)) < 2_020
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
 def test_a_command_is_named_as_it_can_be_typed(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", {"just": "/bin/just"}.get)
     monkeypatch.chdir(Path(__file__).parent.parent)

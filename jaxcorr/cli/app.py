@@ -164,10 +164,11 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         where = error.filename or "jaxcorr"
-        _complain(
+        refused = InputError(
             f"{where}: expected a file or folder that can be used, got '{error.strerror}'. "
             "Mend its permissions, make room, or choose another."
         )
+        _complain(str(refused))
         _drop_output()
         sys.exit(2)
 

@@ -41,11 +41,13 @@ def prepare(spec: Spec, is_cached: bool = True, is_joined: bool = False) -> None
     Args:
         is_cached, is_joined: as for `start_jax`.
     Raises:
-        InputError: a part is unknown, other files are in the way, or there is no such device.
+        InputError: a part is unknown, other files are in the way, there is no such device, or the
+            spec takes more memory than there is.
     """
-    from jaxcorr.training import hosts
+    from jaxcorr.training import devices, hosts
 
     start_jax(spec, is_cached, is_joined)
+    devices.check_memory(spec)
     with hosts.together():
         if hosts.is_writer():
             _make_traces(spec)

@@ -181,10 +181,12 @@ def load_samples(path: Path, data: Data) -> Samples:
     lead = max(0, -data.horizon)
     is_whole = bool((counts > lead).all()) and ends[-1] == rows and np.array_equal(first, ends[:-1])
     is_whole &= len(fields["in_motion"]) in (0, len(counts))
+    # Predictions are of the same type as the targets.
+    is_whole &= all(fields[name].dtype == np.float32 for name in ("features", "targets"))
     if not is_whole or int(fields["lead"]) != lead:
         raise InputError(
-            f"{path}: expected traces end to end, {lead} rows in front of each without a target, "
-            f"got other rows. {mend}"
+            f"{path}: expected traces of float32 end to end, {lead} rows in front of each without "
+            f"a target, got other rows. {mend}"
         )
     return Samples(**fields)._replace(
         lead=lead,

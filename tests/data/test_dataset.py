@@ -166,7 +166,8 @@ def test_samples_of_another_form_are_refused(tmp_path):
             {"first_row": samples.first_row + 0.5},
             "first_row: expected integers of",
         ),
-        ({"num_rows": samples.num_rows + 1}, "expected traces end to end, 0 rows in front"),
+        ({"num_rows": samples.num_rows + 1}, "expected traces of float32 end to end, 0 rows"),
+        ({"targets": samples.targets.astype(int)}, "expected traces of float32"),
         ({"num_rows": samples.num_rows[:1]}, r"num_rows: expected integers of shape \(2\)"),
     ):
         dataset.save_samples(path, samples._replace(**change))
