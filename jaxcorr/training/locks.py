@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TRAINING = "train.lock"  # in a run folder, while a process trains it
 RENEW_S = 5.0
 STALE_S = 60.0
+BEGUN_S = 2.0  # by then a process that lives has written who it is
 ASIDE_S = 0.5  # that a process waits for another, which may only be looking who holds the lock
 
 
@@ -68,19 +69,20 @@ def holder(path: Path) -> str | None:
 
 
 def remove_dead(folder: Path) -> None:
-    """Removes the locks in a folder that processes of this host left behind when they were killed.
-
-    One that was killed in the middle of taking its lock has left an empty file.
-    """
+    """Removes the locks in a folder that killed processes of this host left behind."""
     for path in folder.glob("*.lock"):
-        with contextlib.suppress(FileNotFoundError):
-            if holder(path) is None and path.stat().st_size == 0:
-                path.unlink()
+        holder(path)
 
 
 def _lease(path: Path) -> "SoftFileLease":
     from filelock import SoftFileLease  # here, since --help would wait for it
 
+    # A process that was killed in the middle of taking its lock has left an empty file, which the
+    # library would take for somebody's for ever.
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        if found.st_size == 0 and time.time() - found.st_mtime > BEGUN_S:
+            path.unlink()
     return SoftFileLease(
         path, lease_duration=STALE_S, heartbeat_interval=RENEW_S, thread_local=False
     )

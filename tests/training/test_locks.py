@@ -86,7 +86,7 @@ def test_lock_of_another_host_counts_until_nobody_renews_it(tmp_path, monkeypatc
 
 
 def test_locks_of_killed_processes_are_removed(tmp_path):
-    for name, age_s in (("begun", 2 * locks.STALE_S), ("beginning", 0.0)):
+    for name, age_s in (("begun", 2 * locks.BEGUN_S), ("beginning", 0.0)):
         leave_behind(tmp_path / f"{name}.lock", age_s, ())
     killed = ("filelock/2", "pid=999999999", f"host={os.uname().nodename}", *LEASE)
     leave_behind(tmp_path / "killed.lock", 0.0, killed)
