@@ -29,7 +29,8 @@ from jaxcorr.units import MOST, SIGN
 OPSET = 18  # has LayerNormalization; runtimes from 2023 on read it
 IR_VERSION = 9  # as old as the operators allow, for older runtimes
 WINDOW_BATCH = 512
-NUM_TIMED = 1000  # calls
+NUM_TIMED = 1000  # calls of a step
+WINDOWS_TIMED = 100  # of some milliseconds each
 
 Shape = tuple[str | int, ...]
 
@@ -297,20 +298,26 @@ def _bind(bind_fn: Callable[..., None], name: str, values: Float32[ndarray, "...
 def time_step(path: Path, samples: Samples) -> float:
     """Microseconds of a step of one stream, the median."""
     stream = Stream(path)
-    return _median_us(stream.step, samples.features[:NUM_TIMED, None])
+    return _median_us(stream.step, samples.features[:, None], NUM_TIMED)
 
 
 def time_window(path: Path, samples: Samples, window: int) -> float:
     """Microseconds of one window, the median."""
     session = load(path)
-    last = np.flatnonzero(bulk.has_window(samples, window))[:NUM_TIMED]
+    last = np.flatnonzero(bulk.has_window(samples, window))[:WINDOWS_TIMED]
     windows = samples.features[last[:, None] + np.arange(1 - window, 1)]
-    return _median_us(lambda block: session.run(None, {"samples": block}), windows[:, None])
+
+    def call(block: Float32[ndarray, "_ w f"]) -> object:
+        return session.run(None, {"samples": block})
+
+    return _median_us(call, windows[:, None], WINDOWS_TIMED)
 
 
-def _median_us(call: Callable[[ndarray], object], blocks: Float32[ndarray, "n ..."]) -> float:
+def _median_us(
+    call: Callable[[ndarray], object], blocks: Float32[ndarray, "n ..."], num_calls: int
+) -> float:
     elapsed_ns = []
-    for i in range(NUM_TIMED):
+    for i in range(num_calls):
         block = blocks[i % len(blocks)]
         began = time.perf_counter_ns()
         call(block)
