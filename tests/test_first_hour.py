@@ -281,6 +281,14 @@ def test_runs_specs_and_parts_complete(tmp_path, monkeypatch):
     [
         ("import swallows", 130, ""),
         ("try:\n    send()\nexcept KeyboardInterrupt:\n    print('mine')", 0, "mine\n"),
+        (
+            "import gc\ndef _xla_gc_callback(*_):\n    gc.callbacks.clear()\n    send()\n"
+            "gc.callbacks.append(_xla_gc_callback)\n"
+            "try:\n    gc.collect()\n    import time\n    time.sleep(9)\n"
+            "except KeyboardInterrupt:\n    print('mine')",
+            0,
+            "mine\n",
+        ),
     ],
 )
 def test_ctrl_c_ends_an_import_at_once(tmp_path, body, code, printed):

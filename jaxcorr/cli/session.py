@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from jaxcorr import interrupts
 from jaxcorr.errors import InputError, command
 from jaxcorr.interrupts import INTERRUPTED
 from jaxcorr.spec import Spec
@@ -159,9 +160,10 @@ def catch_interrupt() -> list[int]:
     """The first Ctrl-C asks for a clean stop by filling the list, the second one stops at once."""
     requested: list[int] = []
 
-    def on_interrupt(number: int, _frame: FrameType | None) -> None:
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
         if requested:
-            raise KeyboardInterrupt
+            interrupts.on_interrupt(number, frame)
+            return
         requested.append(number)
         # Not by print: a signal may arrive in the middle of one, and a second would be refused.
         os.write(sys.stderr.fileno(), b"stopping after this dispatch; Ctrl-C again stops at once\n")
