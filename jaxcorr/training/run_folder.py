@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -149,7 +150,8 @@ def create(folder: Path, name: str, fill_fn: Callable[[Path], None]) -> Run:
         OSError: a file in it cannot be written.
     """
     run_id = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{slug_of(name)}"
-    partial = folder / f".{run_id}.{files.HOST}.{os.getpid()}.partial"
+    maker = f"{os.getpid()}.partial.{threading.get_ident()}"
+    partial = folder / f".{run_id}.{files.HOST}.{maker}"
     files.remove_leftovers(folder)
     try:
         partial.mkdir(parents=True)
