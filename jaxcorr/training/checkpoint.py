@@ -6,12 +6,14 @@ flipped bit in an array. What the arrays claim to be is compared with what is ex
 them is read, since orbax would take the memory first.
 """
 
+import functools
 import hashlib
 import json
 import logging
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -258,6 +260,7 @@ def _newest(folder: Path, load: Callable[[int], Saved]) -> Saved:
             "Start it with multiprocessing.get_context('spawn')."
         )
     _READERS.add(os.getpid())
+    _ignore_late_reads()
     skipped: list[str] = []
     for step in reversed(steps(folder)):
         try:
@@ -277,6 +280,22 @@ def _newest(folder: Path, load: Callable[[int], Saved]) -> Saved:
     raise InputError(
         f"{folder}: expected a checkpoint, got {got}. Train the run again, or choose another run."
     )
+
+
+@functools.cache
+def _ignore_late_reads() -> None:
+    """Prints no traceback beside what is said of a damaged checkpoint.
+
+    At the first array that it cannot read, orbax closes the loop of events that other reads, still
+    under way, report to.
+    """
+    shown = sys.unraisablehook
+
+    def show(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            shown(unraisable)
+
+    sys.unraisablehook = show
 
 
 def _find_denied(folder: Path) -> Path | None:
@@ -301,7 +320,8 @@ def _reason(error: Exception) -> str:
 
 
 def _template(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
+    """Arrays of these shapes that take no memory, however large an altered spec makes them."""
+    return jax.tree.map(lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), tree)
 
 
 def name_best(best_epoch: int, path: PathName) -> str:

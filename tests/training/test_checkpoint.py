@@ -1,7 +1,9 @@
 """Checkpoints: whole or not at all, and a damaged one is noticed and passed over."""
 
 import resource
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +84,23 @@ def test_what_an_array_claims_is_compared_before_it_is_read(tmp_path):
     wide = {"w": np.zeros((40_000, 40_000), np.float16)}  # nobody's memory is asked for it
     with pytest.raises(InputError, match=r"w claims to be \(\[40, 40\]"):
         checkpoint.restore_best(tmp_path, jax.tree.map(lambda leaf: leaf[:41], wide))
+    vast = {"w": jax.ShapeDtypeStruct((10**6, 4 * 10**6), np.float32)}  # of an altered spec
+    with pytest.raises(InputError, match=r"w claims to be \(\[40, 40\]"):
+        checkpoint.restore_best(tmp_path, vast)
+
+
+def test_reads_that_end_late_print_nothing(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    checkpoint._ignore_late_reads.cache_clear()
+    save(tmp_path, 1)
+    checkpoint.restore_best(tmp_path, BEST)
+    late, other = (
+        SimpleNamespace(exc_value=RuntimeError(text)) for text in ("Event loop is closed", "other")
+    )
+    sys.unraisablehook(late)
+    sys.unraisablehook(other)
+    assert shown == [other]
 
 
 def test_a_damaged_one_is_set_aside_and_its_step_written_again(tmp_path):
