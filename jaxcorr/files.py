@@ -13,6 +13,7 @@ import shutil
 import socket
 import stat
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -337,7 +338,7 @@ def load_any_arrays(path: Path) -> "dict[str, ndarray]":
 # What a damaged file provokes in zipfile, its decoders and numpy's reader of headers.
 _DAMAGE = (
     OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError,
-    RuntimeError, OverflowError, SyntaxError, TypeError, UnicodeError,
+    RuntimeError, OverflowError, SyntaxError, TypeError, UnicodeError, tokenize.TokenError,
 )  # fmt: skip
 
 

@@ -100,6 +100,15 @@ def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path):
         files.load_arrays(path, {"a": Array("f", ("n",))}, "arrays", "Make them again.")
 
 
+def test_a_header_that_does_not_end_is_damage(tmp_path):
+    path, header = tmp_path / "arrays.npz", b"{'descr': '<f4', 'shape': (3,\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        prefix = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
+        archive.writestr("a.npy", prefix + header + bytes(12))
+    with pytest.raises(InputError, match=r"expected arrays, got '.*EOF.*'\. Make them again"):
+        files.load_arrays(path, {"a": Array("f", ("n",))}, "arrays", "Make them again.")
+
+
 def test_text_that_would_fill_memory_is_not_read(tmp_path):
     with (tmp_path / "a.json").open("wb") as file:
         file.truncate(40 << 20)
