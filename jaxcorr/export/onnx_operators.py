@@ -21,6 +21,7 @@ from jax.extend.core import Primitive
 from jaxtyping import Array, ArrayLike, Float
 from numpy import ndarray
 
+from jaxcorr.models import lstm
 from jaxcorr.models.lstm import LayerCarry
 from jaxcorr.models.plant_path import PERIODS_MM
 
@@ -83,9 +84,7 @@ def lstm_step(
     c, h = carry
     read = jnp.concatenate([inputs, h], axis=1)
     gates = zip(np.split(np.concatenate([kernel, recurrent]), 4, 1), np.split(bias, 4), strict=True)
-    i, f, g, o = (read @ weights + offset for weights, offset in gates)
-    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    c, h = lstm.update([read @ weights + offset for weights, offset in gates], c)
     return (c, h), h
 
 

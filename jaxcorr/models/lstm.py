@@ -9,7 +9,7 @@ al., 2000. Gate order i, f, g, o, as in PyTorch and Flax.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,11 @@ LayerFn = Callable[..., tuple[LayerCarry, Array]]
 
 def cell(gates: Float[Array, "b g"], c: Float[Array, "b h"]) -> LayerCarry:
     """One LSTM update from the summed gate inputs; returns (c, h)."""
+    return update(jnp.split(gates, 4, axis=-1), c)
+
+
+def update(gates: Sequence[Float[Array, "b h"]], c: Float[Array, "b h"]) -> LayerCarry:
+    """`cell` where each gate's inputs stand by themselves."""
     i, f, g, o = _activate(gates)
     c = f * c + i * g
     return c, o * jnp.tanh(c)
@@ -81,7 +86,7 @@ def _forward(
     kernel = kernel.astype(dtype)
 
     def body(carry: LayerCarry, z: Array) -> tuple[LayerCarry, tuple[Any, ...]]:
-        i, f, g, o = _activate(z + _matmul(carry[1], kernel))
+        i, f, g, o = _activate(jnp.split(z + _matmul(carry[1], kernel), 4, axis=-1))
         c = f * carry[0] + i * g
         h = o * jnp.tanh(c)
         # Each in an array of its own: joining them in the loop costs more than the arithmetic. And
@@ -125,8 +130,8 @@ def _backward(
 scan_reverse.defvjp(_forward, _backward)
 
 
-def _activate(gates: Float[Array, "*b g"]) -> tuple[Array, Array, Array, Array]:
-    i, f, g, o = jnp.split(gates, 4, axis=-1)
+def _activate(gates: Sequence[Float[Array, "*b h"]]) -> tuple[Array, Array, Array, Array]:
+    i, f, g, o = gates
     return jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
 
 
